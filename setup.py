@@ -1,0 +1,47 @@
+"""The compiled ground's extension list. Everything else about the project stands in pyproject.toml.
+
+DEBUG=1 builds with bounds checks and live-object counters, SANITIZE=1 with ASan and UBSan, ANNOTATE=1 writes
+Cython's annotated HTML beside each source.
+"""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+DEBUG = bool(os.environ.get("DEBUG"))
+SANITIZE = bool(os.environ.get("SANITIZE"))
+ANNOTATE = bool(os.environ.get("ANNOTATE"))
+
+checked = DEBUG or SANITIZE
+compile_args = ["-O1", "-g"] if checked else ["-O3", "-fno-plt"]
+compile_args += ["-fno-strict-aliasing", "-Wno-unreachable-code-fallthrough"]
+sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"] if SANITIZE else []
+
+extensions = [
+    Extension(
+        f"kpgate._fast.{source.stem}",
+        [str(source)],
+        include_dirs=["kpgate/_fast"],
+        define_macros=[("KPGATE_LIVE_COUNTERS", "1" if checked else "0")],
+        extra_compile_args=compile_args + sanitizers,
+        extra_link_args=sanitizers,
+    )
+    for source in sorted(Path("kpgate/_fast").glob("*.pyx"))
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        annotate=ANNOTATE,
+        compiler_directives={
+            "language_level": "3str",
+            "boundscheck": checked,
+            "wraparound": False,
+            "initializedcheck": checked,
+            "cdivision": True,
+            "embedsignature": True,
+        },
+    )
+)
