@@ -1,0 +1,35 @@
+"""Who is asking: what AUTH knows of a key, its party and what they may do."""
+
+import msgspec
+
+from kpgate.domain.limits import UNLIMITED, Limits
+
+CALL = "call"
+ADMIN = "admin"
+ROLES = (CALL, ADMIN)
+
+
+class Party(msgspec.Struct, frozen=True, gc=False):
+    """A person or organisation that owns keys. `number` is its index in the region, never reused."""
+
+    number: int
+    name: str
+    limits: Limits = UNLIMITED
+
+
+class Caller(msgspec.Struct, frozen=True, gc=False):
+    """A key as the gateway knows it. The secret is not here; `key_id` is safe to show.
+
+    Units: `expires_us` microseconds since the epoch, 0 for never.
+    Shape: `models` are names or wildcards, empty for all; `networks` are CIDR blocks, empty for any.
+    """
+
+    key_id: str
+    number: int
+    party: Party
+    role: str = CALL
+    label: str = ""
+    models: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    limits: Limits = UNLIMITED
+    expires_us: int = 0

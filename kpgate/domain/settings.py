@@ -1,0 +1,211 @@
+"""Everything an operator can set, with its default and what it means. Reading files is `app/config`'s.
+
+A field's docstring in `docs/settings.md` comes from the `Meta` description here: one place, no drift.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from kpgate.domain.limits import UNLIMITED, Limits
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the configuration file. Unknown fields are errors."""
+
+
+class Tls(Part):
+    cert: Annotated[str, Meta(description="PEM file with the server's certificate chain.")]
+    key: Annotated[str, Meta(description="PEM file with the private key.")]
+    client_ca: Annotated[
+        str | None,
+        Meta(description="PEM file of authorities; set, every client must show a certificate they signed."),
+    ] = None
+
+
+class Server(Part):
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one and prints it.")] = 8080
+    workers: Annotated[int, Meta(ge=0, le=256, description="Worker processes; 0 is one for each core.")] = 0
+    http2: Annotated[
+        bool,
+        Meta(description="Also speak HTTP/2. A connection that never sends a byte is then never closed."),
+    ] = False
+    tls: Annotated[Tls | None, Meta(description="Serve TLS (1.2 and later).")] = None
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description="Networks of your load balancers; from these, X-Forwarded-For names the client."),
+    ] = ()
+    inflight_max: Annotated[
+        Count, Meta(description="Calls in flight a worker; more wait in a queue as long.")
+    ] = 4096
+    queue_wait_s: Annotated[Seconds, Meta(description="Longest wait for a place in flight, then 503.")] = 0.5
+    head_or_idle_s: Annotated[
+        Seconds, Meta(description="Time-out for a request's head and for an idle kept-alive connection.")
+    ] = 30.0
+    body_idle_s: Annotated[Seconds, Meta(description="Longest pause while a body arrives.")] = 30.0
+    write_stall_s: Annotated[Seconds, Meta(description="Longest time a stream's reader may stand still.")] = (
+        60.0
+    )
+    body_bytes_max: Annotated[
+        int, Meta(ge=1024, le=1 << 30, description="Largest request body in bytes.")
+    ] = 32 * 1024 * 1024
+    json_depth_max: Annotated[int, Meta(ge=8, le=512, description="Deepest nesting of a JSON body.")] = 64
+    drain_ready_s: Annotated[
+        float, Meta(ge=0, le=600, description="After SIGTERM: how long to serve on while readiness says 503.")
+    ] = 5.0
+    drain_s: Annotated[Seconds, Meta(description="Then: how long open calls may take to end.")] = 600.0
+
+
+class Admin(Part):
+    port: Annotated[
+        Port | None,
+        Meta(
+            description="A listener of its own for /admin, /metrics and probes; absent, they share [server]."
+        ),
+    ] = None
+    host: Annotated[str, Meta(description="Address of the admin listener.")] = "127.0.0.1"
+
+
+class Auth(Part):
+    enabled: Annotated[
+        bool, Meta(description="Ask callers for an API key. Off, everybody is one anonymous caller.")
+    ] = True
+    cache_keys: Annotated[
+        Count, Meta(description="Keys a worker keeps in memory; unknown ones have a cache as long.")
+    ] = 100_000
+
+
+class Tokens(Part):
+    count: Annotated[bool, Meta(description="Count prompt tokens before the call. Token limits need it.")] = (
+        True
+    )
+    output_default: Annotated[
+        Count, Meta(description="Output tokens reserved when neither caller nor model says a cap.")
+    ] = 4096
+
+
+class DefaultLimits(Part):
+    key: Annotated[Limits, Meta(description="For every key that has no limits of its own.")] = UNLIMITED
+    party: Annotated[Limits, Meta(description="For every party that has no limits of its own.")] = UNLIMITED
+
+
+class Timeouts(Part):
+    connect_s: Annotated[Seconds, Meta(description="To connect, TLS included.")] = 5.0
+    first_byte_s: Annotated[
+        Seconds, Meta(description="From the request's last byte to the reply's head.")
+    ] = 120.0
+    idle_s: Annotated[Seconds, Meta(description="Between two reads of a reply.")] = 300.0
+    total_s: Annotated[Seconds, Meta(description="For one attempt as a whole.")] = 600.0
+
+
+class Provider(Part):
+    name: Annotated[Name, Meta(description="How deployments refer to it; shown in headers and metrics.")]
+    dialect: Annotated[
+        Literal["openai", "echo"], Meta(description="The API it speaks. `echo` is built in.")
+    ] = "openai"
+    base_url: Annotated[
+        str, Meta(description="Where it is, version path included, as https://api.openai.com/v1.")
+    ] = ""
+    api_key: Annotated[str | None, Meta(description="Its credential, as env:NAME or file:PATH.")] = None
+    headers: Annotated[
+        dict[str, str],
+        Meta(
+            description="Headers sent with every call, as OpenAI-Organization. env: and file: work here too."
+        ),
+    ] = msgspec.field(default_factory=dict)
+    proxy: Annotated[str | None, Meta(description="HTTP CONNECT proxy for egress, as http://proxy:3128.")] = (
+        None
+    )
+    ca: Annotated[
+        str | None, Meta(description="PEM file of authorities to trust instead of the system's.")
+    ] = None
+    connections_max: Annotated[Count, Meta(description="Connections a worker opens to it.")] = 1024
+    timeouts: Annotated[Timeouts, Meta(description="For all its deployments that set none.")] = Timeouts()
+
+
+class Deployment(Part):
+    provider: Annotated[Name, Meta(description="A provider's name.")]
+    model: Annotated[Name, Meta(description="The model's name there.")]
+    weight: Annotated[
+        int, Meta(ge=1, le=10_000, description="Share among deployments of the same priority.")
+    ] = 1
+    priority: Annotated[int, Meta(ge=0, le=100, description="Lower ones are tried first.")] = 0
+    match: Annotated[
+        dict[str, str], Meta(description="Only for requests whose headers have these values.")
+    ] = msgspec.field(default_factory=dict)
+    limits: Annotated[
+        Limits, Meta(description="Limits of this deployment; at its limit another one is used.")
+    ] = UNLIMITED
+    timeouts: Annotated[Timeouts | None, Meta(description="Instead of its provider's.")] = None
+
+
+class Model(Part):
+    name: Annotated[Name, Meta(description="What callers ask for; `*` matches any run of characters.")]
+    deployments: Annotated[
+        tuple[Deployment, ...], Meta(min_length=1, max_length=64, description="Who answers.")
+    ]
+    aliases: Annotated[tuple[Name, ...], Meta(description="Other names for it.")] = ()
+    default: Annotated[bool, Meta(description="Answers when no other model matches the name asked for.")] = (
+        False
+    )
+    encoding: Annotated[
+        Literal["cl100k_base", "o200k_base"] | None,
+        Meta(description="Its tokenizer; absent, told from its name."),
+    ] = None
+    output_tokens_max: Annotated[
+        Count | None, Meta(description="Its output cap: what is reserved when the caller gives none.")
+    ] = None
+    limits: Annotated[Limits, Meta(description="Limits of this model over all callers.")] = UNLIMITED
+
+
+class Retries(Part):
+    max: Annotated[int, Meta(ge=0, le=5, description="Further attempts before the first byte.")] = 1
+    budget_percent: Annotated[
+        int, Meta(ge=0, le=100, description="Retries as a share of calls in flight.")
+    ] = 20
+    budget_min: Annotated[int, Meta(ge=0, le=1000, description="Retries always allowed at once.")] = 3
+    backoff_min_ms: Annotated[int, Meta(ge=0, le=10_000, description="Shortest wait bound.")] = 25
+    backoff_max_ms: Annotated[int, Meta(ge=0, le=60_000, description="Longest wait bound (full jitter).")] = (
+        250
+    )
+
+
+class Ejection(Part):
+    failures: Annotated[
+        int, Meta(ge=1, le=1000, description="Failures in a row that eject a deployment.")
+    ] = 5
+    base_s: Annotated[Seconds, Meta(description="First ejection; the n-th lasts n times as long.")] = 30.0
+    max_s: Annotated[Seconds, Meta(description="Longest ejection.")] = 300.0
+    percent_max: Annotated[
+        int, Meta(ge=0, le=100, description="Share of a model's deployments that may be out.")
+    ] = 50
+
+
+class Log(Part):
+    requests: Annotated[bool, Meta(description="One line a request on standard error.")] = True
+    format: Annotated[
+        Literal["auto", "json", "text"], Meta(description="`auto` is text at a terminal, JSON elsewhere.")
+    ] = "auto"
+    bodies: Annotated[
+        bool, Meta(description="Also log prompts and replies (up to 64 KiB each). Secrets never.")
+    ] = False
+
+
+class Settings(Part):
+    server: Server = Server()
+    admin: Admin = Admin()
+    auth: Auth = Auth()
+    tokens: Tokens = Tokens()
+    limits: DefaultLimits = DefaultLimits()
+    providers: tuple[Provider, ...] = ()
+    models: tuple[Model, ...] = ()
+    retries: Retries = Retries()
+    ejection: Ejection = Ejection()
+    log: Log = Log()
