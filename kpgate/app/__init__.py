@@ -1,0 +1,1 @@
+"""Floor 4: assembly. Processes, transports, configuration, commands."""

@@ -1,0 +1,159 @@
+"""What a worker serves: calls go to the gateway, everything else (models, probes, metrics, management) is here."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from kpgate._fast.wait import Wheel
+from kpgate.dialects.openai.reply import encode_error, encode_model, encode_models
+from kpgate.domain.call import Record
+from kpgate.domain.caller import ADMIN, Caller
+from kpgate.domain.dialect import Endpoint
+from kpgate.domain.errors import (
+    Draining,
+    GatewayError,
+    Internal,
+    MethodNotAllowed,
+    ModelNotFound,
+    NotFound,
+    RoleRequired,
+)
+from kpgate.domain.phase import Phase
+from kpgate.gateway import Equipment, Gateway
+from kpgate.services.exchange import Exchange, Header
+from kpgate.services.receive import read_head
+from kpgate.services.respond import JSON, describe, refusal
+
+MANAGEMENT_BYTES_MAX = 65_536
+DRAIN_GRACE_US = 2_000_000
+METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+
+Answer = tuple[int, list[Header], bytes]
+
+
+class Front(msgspec.Struct, frozen=True):
+    """What the paths that are not calls need. `manage` answers `/admin/v1`, `metrics` and `openapi` give bodies."""
+
+    endpoints: dict[bytes, Endpoint]
+    metrics: Callable[[], bytes]
+    openapi: Callable[[], bytes]
+    manage: Callable[[str, str, bytes, Caller], Awaitable[tuple[int, bytes]]]
+    healthy: Callable[[], bool]
+    shared_admin: bool
+
+
+class Application:
+    """One worker's application, whatever transport carries it. `admin` exchanges come from the admin listener."""
+
+    def __init__(self, gateway: Gateway, front: Front, wheel: Wheel, clock: Callable[[], int]) -> None:
+        self.gateway = gateway
+        self.front = front
+        self.draining = False
+        self._wheel = wheel
+        self._clock = clock
+        self._fixed: dict[bytes, Callable[[], Answer]] = {
+            b"/health/live": self._live,
+            b"/health/liveliness": self._live,
+            b"/health/ready": self._ready,
+            b"/health/readiness": self._ready,
+            b"/metrics": lambda: (200, [METRICS_TYPE], front.metrics()),
+            b"/openapi.json": lambda: (200, [JSON], front.openapi()),
+        }
+
+    @property
+    def inflight(self) -> int:
+        """Calls under way."""
+        return len(self.gateway.lives)
+
+    async def serve(self, exchange: Exchange, *, admin: bool = False) -> None:
+        """Serve one request."""
+        endpoint = self.front.endpoints.get(exchange.path)
+        if endpoint is not None and exchange.method == "POST" and not admin:
+            await self.gateway.serve(exchange, endpoint)
+            return
+        fixed = self._fixed.get(exchange.path)
+        if fixed is not None and exchange.method in ("GET", "HEAD"):
+            exchange.reply(*fixed())
+            return
+        await self._manage(exchange, admin)
+
+    def tick(self, now_us: int) -> None:
+        """Let time pass: fires the timers that are due."""
+        self._wheel.advance(now_us)
+
+    def swap(self, equipment: Equipment) -> None:
+        """Serve by a new configuration from the next request on."""
+        self.gateway.equipment = equipment
+
+    def end_open_calls(self) -> None:
+        """The drain's deadline: every open call ends with an error in its own shape."""
+        for life in list(self.gateway.lives):
+            life.fail(Draining("this gateway is shutting down", retry_after_us=1_000_000))
+
+    def _live(self) -> Answer:
+        return 200, [JSON], b'{"status":"live"}'
+
+    def _ready(self) -> Answer:
+        if self.draining:
+            return 503, [JSON, (b"retry-after", b"1")], b'{"status":"draining"}'
+        if not self.front.healthy():
+            return 503, [JSON, (b"retry-after", b"1")], b'{"status":"store_unavailable"}'
+        return 200, [JSON], b'{"status":"ready"}'
+
+    async def _manage(self, exchange: Exchange, admin: bool) -> None:
+        """Models, management, and every path that is unknown: one reply, one record."""
+        kit = self.gateway.equipment
+        record = Record(kit.ids.next(), exchange.received_us, "other", exchange.method)
+        status, headers, body = 500, [JSON], b""
+        try:
+            status, headers, body = await self._answer(kit, exchange, record, admin)
+        except GatewayError as error:
+            record.error = error.at(record.phase)
+        except Exception as error:  # noqa: BLE001 - the edge around one request
+            kit.alarm(error, record)
+            record.error = Internal("kpgate failed; the log has the cause under this request's id")
+        if record.error is not None:
+            status, headers, body = record.error.status, refusal(record.error), encode_error(record.error)
+        record.status, record.reply_bytes = status, len(body)
+        exchange.reply(status, describe(record, None, self._clock() - record.received_us) + headers, body)
+        kit.recorder.close(record, self._clock())
+
+    async def _answer(self, kit: Equipment, exchange: Exchange, record: Record, admin: bool) -> Answer:
+        path = exchange.path.decode("latin-1")
+        head = read_head(exchange.headers)
+        record.request_id = kit.ids.keep(head.request_id) or record.request_id
+        management = path.startswith("/admin/v1/")
+        listed = path == "/v1/models" or path.startswith("/v1/models/")
+        if exchange.path in self.front.endpoints or exchange.path in self._fixed:
+            raise MethodNotAllowed(f"{exchange.method} is not served on this path")
+        if not (listed and not admin) and not (management and (admin or self.front.shared_admin)):
+            raise NotFound(f"no such path: {path[:200]!r}")
+        record.path = "/admin/v1" if management else "/v1/models"
+        record.phase = Phase.AUTH
+        record.peer = kit.auth.source(exchange.peer, head.forwarded_for)
+        record.caller = caller = kit.auth.identify(head.credential, record.peer)
+        if listed:
+            return self._models(kit, exchange.method, path.removeprefix("/v1/models").removeprefix("/"), caller)
+        if caller.role != ADMIN:
+            raise RoleRequired("this path asks for an admin key")
+        record.phase = Phase.DECODE
+        body = await exchange.read_body(MANAGEMENT_BYTES_MAX)
+        record.request_bytes = len(body)
+        status, said = await self.front.manage(exchange.method, path, body, caller)
+        return status, [JSON], said
+
+    def _models(self, kit: Equipment, method: str, name: str, caller: Caller) -> Answer:
+        if method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(f"{method} is not served on this path")
+        routes = kit.routes
+        if not name:
+            allowed = [plan for plan in routes.plans if "*" not in plan.name and kit.auth.allows(caller, plan.name)]
+            return 200, [JSON], encode_models(self._model(kit, plan.name, plan.owner) for plan in allowed)
+        plan = routes.find(name)
+        if plan is None or not kit.auth.allows(caller, plan.name):
+            raise ModelNotFound(f"no model is named {name[:200]!r} here", param="model")
+        return 200, [JSON], msgspec.json.encode(self._model(kit, name, plan.owner))
+
+    def _model(self, kit: Equipment, name: str, owner: str) -> dict[str, Any]:
+        return encode_model(name, kit.routes.created_s, owner)

@@ -1,0 +1,176 @@
+"""The built-in `echo` model: answers with what it was asked, deterministic, with real token counts. No network.
+
+It speaks the OpenAI API as a provider does, so that everything between is what a real provider would meet.
+"""
+
+import struct
+from base64 import b64encode
+from hashlib import blake2b
+from math import sqrt
+from typing import Any, Protocol
+
+import msgspec
+import orjson
+
+from kpgate.dialects.openai.count import count_chat, count_text
+from kpgate.dialects.openai.request import ChatRequest, CompletionRequest, EmbeddingRequest
+
+CREATED_S = 1_700_000_000
+DIMENSIONS = 256
+
+
+class Vocabulary(Protocol):
+    """What it takes to cut a text into tokens and count them."""
+
+    def count(self, text: str) -> int: ...
+
+    def pieces(self, text: str) -> list[bytes]: ...
+
+
+class _Chat(ChatRequest):
+    seed: int | None = None
+
+
+class _Embedding(EmbeddingRequest):
+    dimensions: int | None = None
+    encoding_format: str | None = None
+
+
+def answer(path: str, body: bytes, vocabulary: Vocabulary) -> tuple[bytes, list[bytes]]:
+    """What the model says. Shape: the content type, then the reply's pieces as they are to be sent.
+
+    Errors: KeyError for a path it does not serve.
+    """
+    if path == "/embeddings":
+        return b"application/json", [_embed(msgspec.json.decode(body, type=_Embedding), vocabulary)]
+    if path == "/chat/completions":
+        chat = msgspec.json.decode(body, type=_Chat)
+        text = _last_text(chat)
+        prompt_tokens = count_chat(chat, vocabulary, chat.model)
+        cap = chat.max_completion_tokens or chat.max_tokens
+        shape = _ChatShape(chat.model)
+        return _complete(shape, chat, text, prompt_tokens, cap, vocabulary)
+    completion = msgspec.json.decode(body, type=CompletionRequest)
+    text = completion.prompt if isinstance(completion.prompt, str) else "".join(map(str, completion.prompt or ()))
+    shape = _TextShape(completion.model)
+    prompt_tokens = count_text(completion.prompt or "", vocabulary)
+    return _complete(shape, completion, text, prompt_tokens, completion.max_tokens or 16, vocabulary)
+
+
+class _Shape:
+    """How a choice is spelled, whole and in pieces."""
+
+    whole = piece = ""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+
+    def choice(self, index: int, text: str, reason: str) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def delta(self, index: int, text: str, reason: str | None) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class _ChatShape(_Shape):
+    whole, piece = "chat.completion", "chat.completion.chunk"
+
+    def choice(self, index: int, text: str, reason: str) -> dict[str, Any]:
+        message = {"role": "assistant", "content": text, "refusal": None}
+        return {"index": index, "message": message, "logprobs": None, "finish_reason": reason}
+
+    def delta(self, index: int, text: str, reason: str | None) -> dict[str, Any]:
+        delta = {"content": text} if reason is None else {}
+        return {"index": index, "delta": delta, "logprobs": None, "finish_reason": reason}
+
+
+class _TextShape(_Shape):
+    whole = piece = "text_completion"
+
+    def choice(self, index: int, text: str, reason: str) -> dict[str, Any]:
+        return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+
+    def delta(self, index: int, text: str, reason: str | None) -> dict[str, Any]:
+        return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+
+
+def _complete(
+    shape: _Shape, request: Any, text: str, prompt_tokens: int, cap: int | None, vocabulary: Vocabulary
+) -> tuple[bytes, list[bytes]]:
+    pieces = _whole_characters(vocabulary.pieces(text))
+    reason = "stop"
+    if cap and len(pieces) > cap:
+        pieces, reason = pieces[:cap], "length"
+    choices = request.n or 1
+    said = "".join(pieces)
+    output_tokens = vocabulary.count(said) * choices
+    usage = {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": output_tokens,
+        "total_tokens": prompt_tokens + output_tokens,
+    }
+    frame: dict[str, Any] = {"id": _id(shape.model, text), "created": CREATED_S, "model": shape.model}
+    if not request.stream:
+        frame |= {"object": shape.whole, "choices": [shape.choice(i, said, reason) for i in range(choices)]}
+        return b"application/json", [orjson.dumps(frame | {"usage": usage})]
+    frame["object"] = shape.piece
+    events = [
+        _event(frame | {"choices": [shape.delta(i, piece, None)]}) for piece in pieces for i in range(choices)
+    ]
+    events += [_event(frame | {"choices": [shape.delta(i, "", reason)]}) for i in range(choices)]
+    if request.stream_options is not None and request.stream_options.include_usage:
+        events.append(_event(frame | {"choices": [], "usage": usage}))
+    return b"text/event-stream", [*events, b"data: [DONE]\n\n"]
+
+
+def _event(frame: dict[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(frame) + b"\n\n"
+
+
+def _whole_characters(pieces: list[bytes]) -> list[str]:
+    """Tokens as text: one that ends inside a character is joined with the next."""
+    texts, pending = [], b""
+    for piece in pieces:
+        pending += piece
+        try:
+            texts.append(pending.decode())
+            pending = b""
+        except UnicodeDecodeError:
+            continue
+    return texts
+
+
+def _last_text(chat: ChatRequest) -> str:
+    for message in reversed(chat.messages):
+        if message.role == "user" and message.content:
+            if isinstance(message.content, str):
+                return message.content
+            return "".join(part.text or "" for part in message.content)
+    return "(nothing was asked)"
+
+
+def _embed(request: _Embedding, vocabulary: Vocabulary) -> bytes:
+    """Hashed words: equal texts have equal vectors, similar ones are near."""
+    inputs = request.input if isinstance(request.input, list) else [request.input]
+    if inputs and all(isinstance(one, int) for one in inputs):
+        inputs = [str(inputs)]
+    dimensions = min(request.dimensions or DIMENSIONS, 4096)
+    rows = []
+    for index, one in enumerate(inputs):
+        vector = [0.0] * dimensions
+        for word in str(one).lower().split() or [""]:
+            digest = int.from_bytes(blake2b(word.encode("utf-8", "replace"), digest_size=8).digest(), "little")
+            vector[digest % dimensions] += 1.0 if digest >> 63 else -1.0
+        norm = sqrt(sum(x * x for x in vector)) or 1.0
+        unit = [x / norm for x in vector]
+        shown: Any = unit
+        if request.encoding_format == "base64":
+            shown = b64encode(struct.pack(f"<{dimensions}f", *unit)).decode()
+        rows.append({"object": "embedding", "index": index, "embedding": shown})
+    tokens = count_text(request.input, vocabulary)
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return orjson.dumps({"object": "list", "data": rows, "model": request.model, "usage": usage})
+
+
+def _id(model: str, text: str) -> str:
+    return "echo-" + blake2b(f"{model}\0{text}".encode("utf-8", "replace"), digest_size=12).hexdigest()

@@ -1,0 +1,219 @@
+"""OpenAI request bodies: what kpgate needs to know of them. The bytes themselves are forwarded untouched.
+
+Source: OpenAI API reference, chat, completions and embeddings pages (checked November 2026).
+"""
+
+from typing import Any
+
+import msgspec
+
+from kpgate._fast.body import BodyError, Keys, Scan, scan, splice
+from kpgate.domain.call import Call
+from kpgate.domain.errors import InvalidRequest
+
+MODEL, STREAM, STREAM_OPTIONS = 0, 1, 2
+READ = Keys(
+    (
+        "model",
+        "stream",
+        "stream_options",
+        "messages",
+        "prompt",
+        "input",
+        "max_tokens",
+        "max_completion_tokens",
+        "n",
+        "best_of",
+        "tools",
+        "functions",
+    )
+)
+"""Every key that kpgate reads: a body that has one of them twice is refused, for a provider may read the other."""
+
+USAGE_PLEASE = b'{"include_usage":true}'
+
+
+class StreamOptions(msgspec.Struct, gc=False):
+    include_usage: bool | None = None
+
+
+class ImageUrl(msgspec.Struct, gc=False):
+    url: str
+    detail: str | None = None
+
+
+class Part(msgspec.Struct, gc=False):
+    """One piece of a message. Kinds that kpgate does not count (audio, files) keep only their type."""
+
+    type: str
+    text: str | None = None
+    image_url: ImageUrl | None = None
+    refusal: str | None = None
+
+
+class Function(msgspec.Struct, gc=False):
+    name: str = ""
+    arguments: str | None = None
+
+
+class ToolCall(msgspec.Struct, gc=False):
+    id: str | None = None
+    type: str | None = None
+    function: Function | None = None
+
+
+class Message(msgspec.Struct, gc=False):
+    role: str
+    content: str | list[Part] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: Function | None = None
+    refusal: str | None = None
+
+
+class ChatRequest(msgspec.Struct, gc=False):
+    model: str
+    messages: list[Message]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
+
+
+Prompt = str | list[str | int | list[int]]
+
+
+class CompletionRequest(msgspec.Struct, gc=False):
+    model: str
+    prompt: Prompt | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = None
+    n: int | None = None
+    best_of: int | None = None
+
+
+class EmbeddingRequest(msgspec.Struct, gc=False):
+    model: str
+    input: Prompt
+
+
+_chat = msgspec.json.Decoder(ChatRequest)
+_completion = msgspec.json.Decoder(CompletionRequest)
+_embedding = msgspec.json.Decoder(EmbeddingRequest)
+
+
+def decode_chat(body: bytes, depth_max: int) -> Call:
+    """Read a chat completion request.
+
+    Errors: InvalidRequest, naming what was wrong and where.
+    """
+    offsets, request = _decode(_chat, body, depth_max)
+    if not request.messages:
+        raise InvalidRequest("messages: expected at least one message", param="messages")
+    cap = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
+    return _call(request, offsets, cap, request.n)
+
+
+def decode_completion(body: bytes, depth_max: int) -> Call:
+    """Read a completion request.
+
+    Errors: InvalidRequest, naming what was wrong and where.
+    """
+    offsets, request = _decode(_completion, body, depth_max)
+    cap = 16 if request.max_tokens is None else request.max_tokens
+    return _call(request, offsets, cap, max(request.n or 1, request.best_of or 1))
+
+
+def decode_embedding(body: bytes, depth_max: int) -> Call:
+    """Read an embedding request.
+
+    Errors: InvalidRequest, naming what was wrong and where.
+    """
+    offsets, request = _decode(_embedding, body, depth_max)
+    return Call(request.model, request, offsets)
+
+
+def forward(body: bytes, call: Call, upstream_model: str) -> bytes:
+    """The body to send upstream: the caller's bytes, with the model's name there and usage asked for on streams."""
+    edits: dict[int, bytes | None] = {}
+    if upstream_model != call.model:
+        edits[MODEL] = msgspec.json.encode(upstream_model)
+    if call.stream and not call.usage_wanted:
+        edits[STREAM_OPTIONS] = _with_usage(call.scan)
+    return splice(body, call.scan, edits) if edits else body
+
+
+def _with_usage(offsets: Scan) -> bytes:
+    raw = offsets.raw(STREAM_OPTIONS)
+    if raw is None or raw == b"null":
+        return USAGE_PLEASE
+    options = msgspec.json.decode(raw)
+    options["include_usage"] = True
+    return msgspec.json.encode(options)
+
+
+def _call(request: Any, offsets: Scan, cap: int | None, choices: int | None) -> Call:
+    if cap is not None and not 0 <= cap <= 1 << 31:
+        raise InvalidRequest("max_tokens: expected an integer from 0 to 2147483648", param="max_tokens")
+    if choices is not None and not 1 <= choices <= 1024:
+        raise InvalidRequest("n: expected an integer from 1 to 1024", param="n")
+    options = request.stream_options
+    return Call(
+        request.model,
+        request,
+        offsets,
+        request.stream is True,
+        options is not None and options.include_usage is True,
+        cap or 0,
+        choices or 1,
+    )
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], body: bytes, depth_max: int) -> tuple[Scan, Any]:
+    try:
+        offsets = scan(body, READ, depth_max)
+        return offsets, decoder.decode(body)
+    except BodyError as error:
+        raise InvalidRequest(str(error), param=error.key) from None
+    except msgspec.ValidationError as error:
+        raise _named(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {_plain(error)}") from None
+
+
+_WORDS = {
+    "`str`": "a string",
+    "`array`": "a list",
+    "`int`": "an integer",
+    "`float`": "a number",
+    "`bool`": "true or false",
+    "`object`": "an object",
+    "`null`": "null",
+}
+
+
+def _named(problem: str) -> InvalidRequest:
+    """msgspec's sentence, in the words of the API: ``messages[2].content: expected a string or a list``."""
+    sentence, _, where = problem.partition(" - at ")
+    path = where.strip("`").removeprefix("$").removeprefix(".")
+    if sentence.startswith("Object missing required field "):
+        field = sentence.rsplit(" ", 1)[1].strip("`")
+        path = f"{path}.{field}" if path else field
+        return InvalidRequest(f"{path}: this field is required", param=path)
+    wanted, _, got = sentence.removeprefix("Expected ").partition(", got ")
+    kinds = [_WORDS.get(f"`{kind}`", kind) for kind in wanted.strip("`").split(" | ") if kind != "null"]
+    got = _WORDS.get(got, got)
+    said = f"expected {' or '.join(kinds)}, got {got}" if got else sentence
+    return InvalidRequest(f"{path or 'the body'}: {said}", param=path or None)
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a string is not UTF-8 (byte {error.start} of it)"
+    return str(error).removeprefix("JSON is malformed: ")

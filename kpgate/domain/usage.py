@@ -1,0 +1,24 @@
+"""What a call used, in tokens by kind, and where the figure comes from."""
+
+import msgspec
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """Tokens of one call. Units: tokens; `cached` and `reasoning` are parts of `input` and `output`.
+
+    `source` is `provider` (reported upstream), `counted` (ours, where the provider said nothing) or `none`.
+    """
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    reasoning: int = 0
+    source: str = "none"
+
+    @property
+    def total(self) -> int:
+        """Input and output together."""
+        return self.input + self.output
+
+
+NOTHING = Usage()

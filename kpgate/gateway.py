@@ -1,0 +1,313 @@
+"""A REQUEST'S LIFE, top to bottom.
+
+The phases stand in the order of `domain/phase.py`; what each does is in the service of its name. This file knows
+neither transport nor vendor. It awaits only a place in flight, the rest of a body, a long body's decoding off the
+loop, the upstream, and room to write. A wait ends by being failed, never by cancelling a task.
+"""
+
+from collections.abc import Callable
+from random import getrandbits
+
+import msgspec
+
+from kpgate._fast.limit import Verdict
+from kpgate._fast.sse import Framer
+from kpgate._fast.wait import Wheel
+from kpgate.domain.call import Call, Record
+from kpgate.domain.dialect import Endpoint
+from kpgate.domain.errors import ClientGone, GatewayError, Internal, ModelNotFound, Retry
+from kpgate.domain.phase import Phase
+from kpgate.services.admit import Admit, reserve
+from kpgate.services.auth import Auth
+from kpgate.services.exchange import Exchange
+from kpgate.services.meters import Meters
+from kpgate.services.offload import Offload
+from kpgate.services.receive import Head, Ids, Inflight, read_head
+from kpgate.services.record import Recorder
+from kpgate.services.respond import describe, refuse
+from kpgate.services.route import Plan, Retrying, Routes, Target, candidates
+from kpgate.services.settle import stream_usage, whole_usage
+from kpgate.services.upstream import REPLY_BYTES_MAX, Attempt, check_whole, is_stream, judge
+
+EVENT_BYTES_MAX = 1024 * 1024
+
+
+class Equipment(msgspec.Struct, frozen=True):
+    """What a configuration amounts to. A reload makes a new one; a call keeps the one it began with.
+
+    Units: `long_bytes` is the size from which a body is decoded and counted off the loop.
+    """
+
+    ids: Ids
+    inflight: Inflight
+    auth: Auth
+    routes: Routes
+    admit: Admit
+    retrying: Retrying
+    offload: Offload
+    wheel: Wheel
+    meters: Meters
+    recorder: Recorder
+    alarm: Callable[[Exception, Record], None]
+    body_bytes_max: int
+    json_depth_max: int
+    long_bytes: int
+
+
+class Life:
+    """One request under way: what the phases share, and the one way to end it early."""
+
+    __slots__ = (
+        "attempt",
+        "call",
+        "ended",
+        "endpoint",
+        "exchange",
+        "framer",
+        "head",
+        "placed",
+        "plan",
+        "record",
+        "verdict",
+    )
+
+    head: Head
+    call: Call
+    plan: Plan
+
+    def __init__(self, exchange: Exchange, endpoint: Endpoint, record: Record) -> None:
+        self.exchange = exchange
+        self.endpoint = endpoint
+        self.record = record
+        self.verdict: Verdict | None = None
+        self.attempt: Attempt | None = None
+        self.framer: Framer | None = None
+        self.ended: GatewayError | None = None
+        self.placed = False
+
+    def fail(self, error: GatewayError) -> None:
+        """End it: the client left, the gateway drains. Whatever it waits for fails with `error`."""
+        if self.ended is None:
+            self.ended = error
+            if self.attempt is not None:
+                self.attempt.fail(error)
+
+    def leave(self) -> None:
+        """The client has gone."""
+        self.fail(ClientGone("the client closed its connection before the reply was complete"))
+
+
+class Gateway:
+    """Serves calls. `equipment` is replaced whole by a reload."""
+
+    def __init__(self, equipment: Equipment, clock: Callable[[], int]) -> None:
+        self.equipment = equipment
+        self.clock = clock
+        self.lives: set[Life] = set()
+
+    async def serve(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        """Serve one call, whatever becomes of it: one reply, one record, nothing left behind."""
+        kit = self.equipment
+        record = Record(kit.ids.next(), exchange.received_us, endpoint.path, exchange.method)
+        life = Life(exchange, endpoint, record)
+        self.lives.add(life)
+        try:
+            await self._live(kit, life)
+        except GatewayError as error:
+            self._refuse(life, error)
+        except Exception as error:  # noqa: BLE001 - the edge around one request
+            kit.alarm(error, record)
+            self._refuse(life, Internal("kpgate failed; the log has the cause under this request's id"))
+        finally:
+            self.lives.discard(life)
+            self._end(kit, life)
+
+    async def _live(self, kit: Equipment, life: Life) -> None:
+        exchange, record, endpoint = life.exchange, life.record, life.endpoint
+
+        # RECEIVE
+        life.head = head = read_head(exchange.headers)
+        record.request_id = kit.ids.keep(head.request_id) or record.request_id
+        if not kit.inflight.enter():
+            await kit.inflight.queue(self.clock())
+        life.placed = True
+
+        # AUTH, before the body is read: a stranger's never is.
+        record.phase = Phase.AUTH
+        record.peer = kit.auth.source(exchange.peer, head.forwarded_for)
+        record.caller = caller = kit.auth.identify(head.credential, record.peer)
+
+        # DECODE
+        record.phase = Phase.DECODE
+        body = await exchange.read_body(kit.body_bytes_max)
+        record.request_bytes = len(body)
+        long = len(body) >= kit.long_bytes
+        if long:
+            life.call = call = await kit.offload.run(endpoint.decode, body, kit.json_depth_max)
+        else:
+            life.call = call = endpoint.decode(body, kit.json_depth_max)
+        record.stream = call.stream
+
+        # ADMIT
+        record.phase = Phase.ADMIT
+        plan = kit.routes.find(call.model)
+        if plan is None:
+            raise ModelNotFound(f"model: no model is named {call.model[:200]!r} here", param="model")
+        kit.auth.authorise(caller, plan.name)
+        record.model = plan.name
+        if plan.vocabulary is not None:
+            if long:
+                record.prompt_tokens = await kit.offload.run(endpoint.count, call, plan.vocabulary, plan.name)
+            else:
+                record.prompt_tokens = endpoint.count(call, plan.vocabulary, plan.name)
+        order = candidates(plan, exchange.headers, getrandbits(64), self.clock())
+        tokens = reserve(record.prompt_tokens, call, plan.output_cap if endpoint.generates else 0)
+        life.verdict = kit.admit.take(self.clock(), caller, plan, order, tokens)
+
+        # ROUTE, UPSTREAM
+        exchange.watch(life.leave)
+        first = await self._answer(kit, life, order, body)
+
+        # SETTLE, RESPOND: a whole reply is settled before it is sent, a stream while it is.
+        if life.framer is None:
+            self._whole(kit, life, first)
+        else:
+            await self._stream(kit, life, first)
+
+    async def _answer(self, kit: Equipment, life: Life, order: tuple[Target, ...], body: bytes) -> bytes:
+        """Try the candidates until one answers; what it said first.
+
+        Errors: the last one, when no further attempt is allowed.
+        """
+        assert life.verdict is not None, "only what was admitted is sent"
+        order = order[life.verdict.chosen :] + order[: life.verdict.chosen]
+        tries = 0
+        while True:
+            target = order[tries % len(order)]
+            try:
+                return await self._attempt(kit, life, target, body)
+            except GatewayError as error:
+                tries += 1
+                if life.ended is not None or not kit.retrying.allows(error, tries, len(order), len(self.lives)):
+                    raise
+            try:
+                await kit.retrying.pause(tries)
+                kit.admit.move(self.clock(), life.verdict, order[tries % len(order)])
+            finally:
+                kit.retrying.done()
+
+    async def _attempt(self, kit: Equipment, life: Life, target: Target, body: bytes) -> bytes:
+        """One try, up to the first bytes that a client could see: a whole body, or a stream's first events."""
+        record, endpoint, call = life.record, life.endpoint, life.call
+        record.phase = Phase.ROUTE
+        record.provider, record.deployment = target.provider, target.model
+        record.attempts += 1
+        life.attempt = attempt = Attempt(target, kit.wheel, self.clock)
+        began_us = self.clock()
+        try:
+            if life.ended is not None:
+                raise life.ended
+            sent = endpoint.forward(body, call, target.model)
+            head = target.heads[endpoint.upstream_path] + life.head.onward(record.request_id, len(sent))
+            record.phase = Phase.UPSTREAM
+            connection = await attempt.send(head, sent)
+            error = judge(connection, target)
+            if error is not None:
+                raise error
+            first = await self._first(life, attempt)
+        except GatewayError as error:
+            attempt.close()
+            kit.meters.attempt(target.provider, error.code)
+            if life.ended is None:
+                target.health.failed(self.clock(), kit.retrying.ejection, life.plan.peers)
+            raise
+        finally:
+            record.upstream_us += self.clock() - began_us
+        target.health.succeeded()
+        kit.meters.attempt(target.provider, "ok")
+        return first
+
+    async def _first(self, life: Life, attempt: Attempt) -> bytes:
+        connection = attempt.connection
+        assert connection is not None, "a reply has begun"
+        if not (life.call.stream and is_stream(connection)):
+            body = await attempt.whole(REPLY_BYTES_MAX)
+            check_whole(connection, attempt.target, body)
+            return body
+        life.framer = framer = Framer(not life.call.usage_wanted, EVENT_BYTES_MAX)
+        while chunk := await attempt.chunk():
+            if ready := framer.feed(chunk):
+                return ready
+        return framer.finish()
+
+    def _whole(self, kit: Equipment, life: Life, body: bytes) -> None:
+        """Settle and send a reply that is here as a whole."""
+        record, attempt = life.record, life.attempt
+        assert attempt is not None and attempt.connection is not None, "a reply is here"
+        connection = attempt.connection
+        record.phase = Phase.SETTLE
+        record.status = connection.status
+        if connection.status < 300:
+            record.usage = whole_usage(life.endpoint, record, body)
+        kit.admit.end(self.clock(), life.verdict, record)
+        record.phase = Phase.RESPOND
+        record.reply_bytes = len(body)
+        headers = self._headers(life)
+        headers.append((b"content-type", connection.content_type or b"application/json"))
+        headers += connection.passed
+        life.exchange.reply(connection.status, headers, body)
+
+    async def _stream(self, kit: Equipment, life: Life, ready: bytes) -> None:
+        """Send a stream on as it comes, event by event, no faster than the client reads."""
+        record, exchange, attempt, framer = life.record, life.exchange, life.attempt, life.framer
+        assert attempt is not None and attempt.connection is not None and framer is not None, "a stream has begun"
+        headers = self._headers(life)
+        headers += [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        headers += attempt.connection.passed
+        record.status = attempt.connection.status
+        record.head_us = record.first_token_us = self.clock() - record.received_us
+        exchange.open(record.status, headers)
+        while True:
+            if ready:
+                record.reply_bytes += len(ready)
+                if not exchange.write(ready):
+                    await exchange.room()
+            if life.ended is not None:
+                raise life.ended
+            chunk = await attempt.chunk()
+            if not chunk:
+                break
+            ready = framer.feed(chunk)
+        if tail := framer.finish():
+            record.reply_bytes += len(tail)
+            exchange.write(tail)
+        record.phase = Phase.RESPOND
+        exchange.finish()
+
+    def _headers(self, life: Life) -> list[tuple[bytes, bytes]]:
+        record = life.record
+        overhead_us = self.clock() - record.received_us - record.upstream_us
+        return describe(record, life.verdict, overhead_us)
+
+    def _refuse(self, life: Life, error: GatewayError) -> None:
+        """Tell the client, in its dialect, unless it is the client who left."""
+        record = life.record
+        record.error = error.at(record.phase)
+        if isinstance(error, ClientGone):
+            record.status = error.status
+            life.exchange.abort()
+        else:
+            refuse(life.exchange, record, life.endpoint, self._headers(life))
+
+    def _end(self, kit: Equipment, life: Life) -> None:
+        """Give everything back and write the record. Runs once, whatever happened."""
+        record = life.record
+        if life.framer is not None:
+            record.usage = stream_usage(life.endpoint, record, life.framer, life.plan.vocabulary)
+        if life.attempt is not None:
+            life.attempt.close()
+        if life.verdict is not None:
+            kit.admit.end(self.clock(), life.verdict, record)
+        if life.placed:
+            kit.inflight.leave()
+        kit.recorder.close(record, self.clock())

@@ -1,0 +1,38 @@
+"""Which deployments are failing: passive ejection, with the values that Envoy found in production.
+
+Source: Envoy documentation, outlier detection (checked November 2026).
+"""
+
+from kpgate.domain.settings import Ejection
+
+
+class Health:
+    """One deployment's recent past. Units: microseconds, monotonic."""
+
+    __slots__ = ("ejected_until_us", "ejections", "failures")
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.ejections = 0
+        self.ejected_until_us = 0
+
+    def succeeded(self) -> None:
+        """An attempt was answered."""
+        self.failures = 0
+
+    def failed(self, now_us: int, rules: Ejection, peers: "list[Health]") -> None:
+        """An attempt failed; enough of them in a row eject, unless too many of its peers are out already."""
+        self.failures += 1
+        if self.failures < rules.failures or self.ejected(now_us):
+            return
+        out = sum(peer.ejected(now_us) for peer in peers)
+        if (out + 1) * 100 > rules.percent_max * len(peers):
+            return
+        self.ejections += 1
+        self.failures = 0
+        span_s = min(rules.base_s * self.ejections, rules.max_s)
+        self.ejected_until_us = now_us + int(span_s * 1_000_000)
+
+    def ejected(self, now_us: int) -> bool:
+        """Whether it is out now."""
+        return now_us < self.ejected_until_us

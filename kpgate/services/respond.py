@@ -1,0 +1,59 @@
+"""RESPOND: the head and the body of what the client gets. One place writes kpgate's headers."""
+
+from kpgate._fast.limit import Verdict
+from kpgate.domain.call import Record
+from kpgate.domain.dialect import Endpoint
+from kpgate.domain.durations import spell, whole_ms, whole_seconds
+from kpgate.domain.errors import GatewayError, Retry
+from kpgate.services.exchange import Exchange, Header
+
+JSON = (b"content-type", b"application/json")
+NO_STORE = (b"cache-control", b"no-cache")
+
+
+def describe(record: Record, verdict: Verdict | None, overhead_us: int) -> list[Header]:
+    """The headers on every reply: ids, who answered, time spent in kpgate, what is left of the limits.
+
+    Units: `overhead_us` microseconds.
+    """
+    headers: list[Header] = [(b"x-request-id", record.request_id.encode())]
+    if record.model:
+        headers.append((b"x-kpgate-model", record.model.encode()))
+    if record.provider:
+        headers.append((b"x-kpgate-provider", record.provider.encode()))
+    headers.append((b"x-kpgate-attempts", b"%d" % record.attempts))
+    headers.append((b"x-kpgate-overhead-us", b"%d" % overhead_us))
+    if verdict is not None:
+        if verdict.requests_limit:
+            headers.append((b"x-ratelimit-limit-requests", b"%d" % verdict.requests_limit))
+            headers.append((b"x-ratelimit-remaining-requests", b"%d" % verdict.requests_remaining))
+            headers.append((b"x-ratelimit-reset-requests", spell(verdict.requests_reset_us)))
+        if verdict.tokens_limit:
+            headers.append((b"x-ratelimit-limit-tokens", b"%d" % verdict.tokens_limit))
+            headers.append((b"x-ratelimit-remaining-tokens", b"%d" % verdict.tokens_remaining))
+            headers.append((b"x-ratelimit-reset-tokens", spell(verdict.tokens_reset_us)))
+    return headers
+
+
+def refusal(error: GatewayError) -> list[Header]:
+    """The headers that tell a client what to do about an error."""
+    headers: list[Header] = [JSON]
+    if error.retry_after_us > 0:
+        headers.append((b"retry-after", b"%d" % whole_seconds(error.retry_after_us)))
+        headers.append((b"retry-after-ms", b"%d" % whole_ms(error.retry_after_us)))
+    headers.append((b"x-should-retry", b"false" if error.retry is Retry.NEVER else b"true"))
+    return headers
+
+
+def refuse(exchange: Exchange, record: Record, endpoint: Endpoint, headers: list[Header]) -> None:
+    """Send the record's error: whole before the first byte, else as the stream's last event."""
+    error = record.error
+    assert error is not None, "only an error is refused"
+    if record.head_us:
+        exchange.write(endpoint.encode_error_event(error))
+        exchange.finish()
+        return
+    body = endpoint.encode_error(error)
+    record.status = error.status
+    record.reply_bytes = len(body)
+    exchange.reply(error.status, headers + refusal(error), body)

@@ -1,0 +1,122 @@
+"""ROUTE: from a model's name to the deployments that may answer, in the order they are tried."""
+
+from collections.abc import Sequence
+from random import randrange
+from typing import Any
+
+import msgspec
+
+from kpgate._fast.limit import Gate
+from kpgate._fast.routes import Picker, Router
+from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate.domain.dialect import Counter
+from kpgate.domain.errors import Fault, GatewayError, Retry
+from kpgate.domain.settings import Ejection, Retries
+from kpgate.services.health import Health
+
+
+class Target(msgspec.Struct, gc=False, eq=False):
+    """A deployment at work: where to send, what to send first, how it has been doing.
+
+    Shape: `heads` maps an endpoint's upstream path to the request head's bytes up to the variable headers;
+    `match` is header names and values, lower case, all of which a request must have.
+    Units: `*_us` microseconds.
+    """
+
+    number: int
+    provider: str
+    model: str
+    dialect: str
+    gate: Gate
+    pool: Any
+    heads: dict[str, bytes]
+    health: Health
+    first_byte_us: int
+    idle_us: int
+    total_us: int
+    connect_us: int
+    match: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Plan(msgspec.Struct, gc=False, eq=False):
+    """A model as configured: who may answer, how its tokens are counted, its limits."""
+
+    number: int
+    name: str
+    gate: Gate
+    targets: tuple[Target, ...]
+    picker: Picker
+    vocabulary: Counter | None
+    grade: str
+    output_cap: int
+    matched: bool = False
+
+    @property
+    def peers(self) -> list[Health]:
+        """How its deployments are doing."""
+        return [target.health for target in self.targets]
+
+
+class Retrying:
+    """Whether a failed attempt may be followed by another: so many a call, and a budget over all calls."""
+
+    def __init__(self, rules: Retries, ejection: Ejection, wheel: Wheel, loop: object) -> None:
+        self.rules = rules
+        self.ejection = ejection
+        self.under_way = 0
+        self._wheel = wheel
+        self._loop = loop
+
+    def allows(self, error: GatewayError, tries: int, targets: int, inflight: int) -> bool:
+        """Whether try number `tries` + 1 may be made after `error`. A provider's own limit is retried elsewhere only."""
+        if tries > self.rules.max or error.retry is Retry.NEVER or error.fault is Fault.GATEWAY:
+            return False
+        if error.retry is Retry.LATER and tries >= targets:
+            return False
+        return self.under_way < max(self.rules.budget_min, inflight * self.rules.budget_percent // 100)
+
+    async def pause(self, tries: int, now_us: int) -> None:
+        """Wait before try number `tries` + 1: exponential, full jitter. Order: `done` follows when it has ended."""
+        self.under_way += 1
+        ceiling_ms = min(self.rules.backoff_min_ms << tries, self.rules.backoff_max_ms)
+        wait = Wait(self._loop)
+        self._wheel.add(Timer(lambda: wait.resolve(None)), now_us + randrange(ceiling_ms * 1000 + 1))
+        await wait
+
+    def done(self) -> None:
+        """The try that `pause` preceded has ended."""
+        self.under_way -= 1
+
+
+class Routes:
+    """The frozen table of one configuration. Swapped whole on reload."""
+
+    def __init__(self, router: Router, plans: Sequence[Plan], created_s: int) -> None:
+        self._router = router
+        self.plans = tuple(plans)
+        self.created_s = created_s
+
+    def find(self, model: str) -> Plan | None:
+        """The plan for a model's name, alias, wildcard or the default."""
+        index = self._router.match(model)
+        return None if index < 0 else self.plans[index]
+
+
+def candidates(
+    plan: Plan, headers: Sequence[tuple[bytes, bytes]], random: int, now_us: int
+) -> tuple[Target, ...]:
+    """The plan's deployments in the order they are to be tried; those ejected come last.
+
+    Shape: `random` is 64 random bits, which decide among equals by weight.
+    """
+    targets = plan.targets
+    if len(targets) == 1 and not plan.matched:
+        return targets
+    eligible = ejected = 0
+    sent = set(headers) if plan.matched else frozenset()
+    for index, target in enumerate(targets):
+        if not target.match or sent.issuperset(target.match):
+            eligible |= 1 << index
+        if now_us < target.health.ejected_until_us:
+            ejected |= 1 << index
+    return tuple(targets[index] for index in plan.picker.order(random, eligible, ejected))

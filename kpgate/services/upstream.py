@@ -1,0 +1,174 @@
+"""UPSTREAM: one attempt at one deployment. Turns what went wrong there into one of kpgate's errors.
+
+Owns the three time-outs of an attempt. Never sends anything to the client.
+"""
+
+from collections.abc import Callable
+
+from kpgate._fast.http1 import Connection, UpstreamLost
+from kpgate._fast.wait import Timer, Wheel
+from kpgate.domain.errors import GatewayError, RateLimited, UpstreamFailed, UpstreamTimeout
+from kpgate.services.pool import PoolFull
+from kpgate.services.route import Target
+
+REPLY_BYTES_MAX = 256 * 1024 * 1024
+REFUSAL_BYTES_MAX = 1024 * 1024
+RETRY_AFTER_MAX_S = 3600
+
+
+class Attempt:
+    """One try upstream: the connection in use, its deadline, and the way to end it from outside.
+
+    Order: `send`, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
+    """
+
+    __slots__ = ("_clock", "_ended", "_late_at_us", "_timer", "_total_at_us", "_wheel", "connection", "target")
+
+    def __init__(self, target: Target, wheel: Wheel, clock: Callable[[], int]) -> None:
+        self.target = target
+        self.connection: Connection | None = None
+        self._wheel = wheel
+        self._clock = clock
+        self._ended: GatewayError | None = None
+        self._timer = Timer(self._late)
+        self._total_at_us = clock() + target.total_us
+
+    async def send(self, head: bytes, body: bytes) -> Connection:
+        """Send the request and wait for the reply's head.
+
+        A kept-alive connection that turns out dead before any byte of a reply is replaced by a fresh one, once.
+        Errors: UpstreamFailed, UpstreamTimeout, or whatever `fail` was given.
+        """
+        target = self.target
+        fresh = False
+        while True:
+            try:
+                connection = None if fresh else target.pool.take()
+                if connection is None:
+                    fresh = True
+                    connection = await target.pool.open(self._clock() + target.connect_us)
+                self.connection = connection
+                if self._ended is not None:
+                    raise self._ended
+                self._arm(self._clock() + target.first_byte_us)
+                connection.send(head, body)
+                await connection.head()
+                return connection
+            except PoolFull:
+                raise self._failed("all connections to it are in use") from None
+            except UpstreamLost as error:
+                if not fresh and self._ended is None and not error.reply_started:
+                    self._drop()
+                    fresh = True
+                    continue
+                raise self._translate(error) from error
+
+    async def whole(self, bytes_max: int) -> bytes:
+        """The whole body of the reply.
+
+        Errors: UpstreamFailed when it is cut short or larger than `bytes_max`, UpstreamTimeout.
+        """
+        connection = self.connection
+        assert connection is not None, "a reply has begun"
+        body = connection.take_whole()
+        if body is not None:
+            return body
+        self._arm(self._clock() + self.target.idle_us)
+        try:
+            return await connection.whole(bytes_max)
+        except UpstreamLost as error:
+            raise self._translate(error) from error
+
+    async def chunk(self) -> bytes:
+        """The next piece of a streamed reply, empty at its end.
+
+        Errors: UpstreamFailed when the stream is cut, UpstreamTimeout when it stands still.
+        """
+        connection = self.connection
+        assert connection is not None, "a reply has begun"
+        self._arm(self._clock() + self.target.idle_us)
+        try:
+            return await connection.chunk()
+        except UpstreamLost as error:
+            raise self._translate(error) from error
+
+    def fail(self, error: GatewayError) -> None:
+        """End the attempt from outside: whatever waits on it fails with `error`, the connection is aborted."""
+        self._ended = error
+        if self.connection is not None:
+            self.connection.fail(error)
+
+    def close(self) -> None:
+        """Give the connection back if it is fit for another call, else abort it."""
+        self._timer.cancel()
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            self.target.pool.give(connection)
+
+    def _drop(self) -> None:
+        self.close()
+
+    def _arm(self, late_at_us: int) -> None:
+        self._late_at_us = min(late_at_us, self._total_at_us)
+        self._wheel.add(self._timer, self._late_at_us)
+
+    def _late(self) -> None:
+        self.fail(UpstreamTimeout(f"provider {self.target.provider} did not answer within its time-out"))
+
+    def _failed(self, reason: str) -> UpstreamFailed:
+        return UpstreamFailed(f"provider {self.target.provider}: {reason}")
+
+    def _translate(self, error: UpstreamLost) -> GatewayError:
+        if self._ended is not None:
+            return self._ended
+        if error.timeout:
+            return UpstreamTimeout(f"provider {self.target.provider}: {error.reason}")
+        return self._failed(error.reason)
+
+
+def is_stream(connection: Connection) -> bool:
+    """Whether the reply is an event stream that succeeded."""
+    kind = connection.content_type
+    return connection.status < 300 and kind is not None and kind[:17].lower() == b"text/event-stream"
+
+
+def check_whole(connection: Connection, target: Target, body: bytes) -> None:
+    """Refuse a successful reply that is not JSON: a proxy's HTML page, an empty body.
+
+    Errors: UpstreamFailed.
+    """
+    if connection.status >= 300:
+        return
+    kind = connection.content_type
+    if kind is not None and b"json" not in kind.lower():
+        shown = kind[:80].decode("latin-1")
+        raise UpstreamFailed(f"provider {target.provider} answered {connection.status} with {shown}, not JSON")
+    if not body.lstrip()[:1] == b"{":
+        raise UpstreamFailed(f"provider {target.provider} answered {connection.status} with a body that is not JSON")
+
+
+def judge(connection: Connection, target: Target) -> GatewayError | None:
+    """What a reply's status means for the attempt. None: it is an answer, forward it.
+
+    A provider's 401 and 403 are about kpgate's credential, not the caller's, and are never forwarded.
+    """
+    status = connection.status
+    if status < 400:
+        if status < 300:
+            return None
+        return UpstreamFailed(f"provider {target.provider} redirected ({status}); redirects are refused")
+    if status == 429:
+        wait_us = retry_after_us(connection.retry_after)
+        return RateLimited(f"provider {target.provider} is limiting requests", retry_after_us=wait_us)
+    if status in (401, 403):
+        return UpstreamFailed(f"provider {target.provider} refused kpgate's credential ({status})")
+    if status >= 500 or status == 408:
+        return UpstreamFailed(f"provider {target.provider} answered {status}")
+    return None
+
+
+def retry_after_us(value: bytes | None) -> int:
+    """A `retry-after` header in microseconds; one second where it is absent or a date. At most an hour."""
+    if value is None or not value.isdigit():
+        return 1_000_000
+    return min(int(value[:10]), RETRY_AFTER_MAX_S) * 1_000_000 or 1_000_000
