@@ -15,7 +15,7 @@ from kpgate._fast.sse import Framer
 from kpgate._fast.wait import Wheel
 from kpgate.domain.call import Call, Record
 from kpgate.domain.dialect import Endpoint
-from kpgate.domain.errors import ClientGone, GatewayError, Internal, ModelNotFound, Retry
+from kpgate.domain.errors import ClientGone, GatewayError, Internal, ModelNotFound
 from kpgate.domain.phase import Phase
 from kpgate.services.admit import Admit, reserve
 from kpgate.services.auth import Auth
@@ -181,20 +181,25 @@ class Gateway:
         """
         assert life.verdict is not None, "only what was admitted is sent"
         order = order[life.verdict.chosen :] + order[: life.verdict.chosen]
-        tries = 0
-        while True:
-            target = order[tries % len(order)]
-            try:
-                return await self._attempt(kit, life, target, body)
-            except GatewayError as error:
-                tries += 1
-                if life.ended is not None or not kit.retrying.allows(error, tries, len(order), len(self.lives)):
-                    raise
-            try:
-                await kit.retrying.pause(tries)
+        tries, retrying = 0, False
+        try:
+            while True:
+                try:
+                    return await self._attempt(kit, life, order[tries % len(order)], body)
+                except GatewayError as error:
+                    tries += 1
+                    if life.ended is not None or not kit.retrying.allows(
+                        error, tries, len(order), len(self.lives)
+                    ):
+                        raise
+                if not retrying:
+                    kit.retrying.begin()
+                    retrying = True
+                await kit.retrying.pause(tries, self.clock())
                 kit.admit.move(self.clock(), life.verdict, order[tries % len(order)])
-            finally:
-                kit.retrying.done()
+        finally:
+            if retrying:
+                kit.retrying.end()
 
     async def _attempt(self, kit: Equipment, life: Life, target: Target, body: bytes) -> bytes:
         """One try, up to the first bytes that a client could see: a whole body, or a stream's first events."""
@@ -260,7 +265,9 @@ class Gateway:
     async def _stream(self, kit: Equipment, life: Life, ready: bytes) -> None:
         """Send a stream on as it comes, event by event, no faster than the client reads."""
         record, exchange, attempt, framer = life.record, life.exchange, life.attempt, life.framer
-        assert attempt is not None and attempt.connection is not None and framer is not None, "a stream has begun"
+        assert attempt is not None and attempt.connection is not None and framer is not None, (
+            "a stream has begun"
+        )
         headers = self._headers(life)
         headers += [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
         headers += attempt.connection.passed

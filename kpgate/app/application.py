@@ -134,7 +134,9 @@ class Application:
         record.peer = kit.auth.source(exchange.peer, head.forwarded_for)
         record.caller = caller = kit.auth.identify(head.credential, record.peer)
         if listed:
-            return self._models(kit, exchange.method, path.removeprefix("/v1/models").removeprefix("/"), caller)
+            return self._models(
+                kit, exchange.method, path.removeprefix("/v1/models").removeprefix("/"), caller
+            )
         if caller.role != ADMIN:
             raise RoleRequired("this path asks for an admin key")
         record.phase = Phase.DECODE
@@ -148,7 +150,9 @@ class Application:
             raise MethodNotAllowed(f"{method} is not served on this path")
         routes = kit.routes
         if not name:
-            allowed = [plan for plan in routes.plans if "*" not in plan.name and kit.auth.allows(caller, plan.name)]
+            allowed = [
+                plan for plan in routes.plans if "*" not in plan.name and kit.auth.allows(caller, plan.name)
+            ]
             return 200, [JSON], encode_models(self._model(kit, plan.name, plan.owner) for plan in allowed)
         plan = routes.find(name)
         if plan is None or not kit.auth.allows(caller, plan.name):

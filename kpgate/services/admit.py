@@ -2,19 +2,9 @@
 
 from collections.abc import Callable
 
-from kpgate._fast.limit import Gate, Limits, Verdict
-from kpgate.domain.call import Call, Record
+from kpgate._fast.limit import Gate
+from kpgate.domain.call import Call
 from kpgate.domain.caller import Caller
-from kpgate.domain.errors import (
-    ConcurrencyLimited,
-    GatewayError,
-    InvalidRequest,
-    Overloaded,
-    RateLimited,
-    StoreUnavailable,
-    TokensLimited,
-)
-from kpgate.services.route import Plan, Target
 
 FIXED_MAX = 100_000
 BUSY_RETRY_US = 100_000

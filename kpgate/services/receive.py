@@ -148,7 +148,9 @@ class _Place(Timer):
 
     def fire(self) -> None:
         if not self.wait.done:
-            self.wait.fail(Overloaded("no place among the calls in flight came free in time", retry_after_us=500_000))
+            self.wait.fail(
+                Overloaded("no place among the calls in flight came free in time", retry_after_us=500_000)
+            )
 
 
 class Inflight:

@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 
 from kpgate.domain.call import Record
-from kpgate.domain.errors import ClientGone, Fault
 from kpgate.services.meters import Meters
 
 Write = Callable[[bytes], None]

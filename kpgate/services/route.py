@@ -68,7 +68,7 @@ class Retrying:
         self._loop = loop
 
     def allows(self, error: GatewayError, tries: int, targets: int, inflight: int) -> bool:
-        """Whether try number `tries` + 1 may be made after `error`. A provider's own limit is retried elsewhere only."""
+        """Whether one more try may be made after `error`. A provider's own limit is retried elsewhere only."""
         if tries > self.rules.max or error.retry is Retry.NEVER or error.fault is Fault.GATEWAY:
             return False
         if error.retry is Retry.LATER and tries >= targets:
@@ -76,15 +76,18 @@ class Retrying:
         return self.under_way < max(self.rules.budget_min, inflight * self.rules.budget_percent // 100)
 
     async def pause(self, tries: int, now_us: int) -> None:
-        """Wait before try number `tries` + 1: exponential, full jitter. Order: `done` follows when it has ended."""
-        self.under_way += 1
+        """Wait before the next try: exponential, full jitter."""
         ceiling_ms = min(self.rules.backoff_min_ms << tries, self.rules.backoff_max_ms)
         wait = Wait(self._loop)
         self._wheel.add(Timer(lambda: wait.resolve(None)), now_us + randrange(ceiling_ms * 1000 + 1))
         await wait
 
-    def done(self) -> None:
-        """The try that `pause` preceded has ended."""
+    def begin(self) -> None:
+        """A call has begun to retry. Order: `end` follows once."""
+        self.under_way += 1
+
+    def end(self) -> None:
+        """A call that retried has ended."""
         self.under_way -= 1
 
 

@@ -22,7 +22,16 @@ class Attempt:
     Order: `send`, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
     """
 
-    __slots__ = ("_clock", "_ended", "_late_at_us", "_timer", "_total_at_us", "_wheel", "connection", "target")
+    __slots__ = (
+        "_clock",
+        "_ended",
+        "_late_at_us",
+        "_timer",
+        "_total_at_us",
+        "_wheel",
+        "connection",
+        "target",
+    )
 
     def __init__(self, target: Target, wheel: Wheel, clock: Callable[[], int]) -> None:
         self.target = target
@@ -142,9 +151,13 @@ def check_whole(connection: Connection, target: Target, body: bytes) -> None:
     kind = connection.content_type
     if kind is not None and b"json" not in kind.lower():
         shown = kind[:80].decode("latin-1")
-        raise UpstreamFailed(f"provider {target.provider} answered {connection.status} with {shown}, not JSON")
+        raise UpstreamFailed(
+            f"provider {target.provider} answered {connection.status} with {shown}, not JSON"
+        )
     if not body.lstrip()[:1] == b"{":
-        raise UpstreamFailed(f"provider {target.provider} answered {connection.status} with a body that is not JSON")
+        raise UpstreamFailed(
+            f"provider {target.provider} answered {connection.status} with a body that is not JSON"
+        )
 
 
 def judge(connection: Connection, target: Target) -> GatewayError | None:

@@ -51,7 +51,11 @@ def answer(path: str, body: bytes, vocabulary: Vocabulary) -> tuple[bytes, list[
         shape = _ChatShape(chat.model)
         return _complete(shape, chat, text, prompt_tokens, cap, vocabulary)
     completion = msgspec.json.decode(body, type=CompletionRequest)
-    text = completion.prompt if isinstance(completion.prompt, str) else "".join(map(str, completion.prompt or ()))
+    text = (
+        completion.prompt
+        if isinstance(completion.prompt, str)
+        else "".join(map(str, completion.prompt or ()))
+    )
     shape = _TextShape(completion.model)
     prompt_tokens = count_text(completion.prompt or "", vocabulary)
     return _complete(shape, completion, text, prompt_tokens, completion.max_tokens or 16, vocabulary)
@@ -159,7 +163,9 @@ def _embed(request: _Embedding, vocabulary: Vocabulary) -> bytes:
     for index, one in enumerate(inputs):
         vector = [0.0] * dimensions
         for word in str(one).lower().split() or [""]:
-            digest = int.from_bytes(blake2b(word.encode("utf-8", "replace"), digest_size=8).digest(), "little")
+            digest = int.from_bytes(
+                blake2b(word.encode("utf-8", "replace"), digest_size=8).digest(), "little"
+            )
             vector[digest % dimensions] += 1.0 if digest >> 63 else -1.0
         norm = sqrt(sum(x * x for x in vector)) or 1.0
         unit = [x / norm for x in vector]
