@@ -1,0 +1,79 @@
+"""What `_fast/routes` does, in plain Python: the twin it is measured against, too."""
+
+import re
+from collections.abc import Sequence
+
+MASK = (1 << 64) - 1
+
+
+class OracleRouter:
+    """Which entry a name means: exact, then the best pattern, then the default."""
+
+    def __init__(self, entries: Sequence[Sequence[str]], default: int = -1) -> None:
+        self.default = default
+        self.exact: dict[str, int] = {}
+        self.memo: dict[str, int] = {}
+        patterns = []
+        for i, names in enumerate(entries):
+            for name in names:
+                if "*" in name:
+                    expression = ".*".join(re.escape(part) for part in name.split("*"))
+                    rank = (-name.index("*"), -len(name.replace("*", "")), len(patterns))
+                    patterns.append((rank, re.compile(expression, re.DOTALL), i))
+                else:
+                    self.exact[name] = i
+        self.patterns = [(expression, i) for _, expression, i in sorted(patterns, key=lambda p: p[0])]
+
+    def match(self, name: str) -> int:
+        found = self.exact.get(name)
+        if found is not None:
+            return found
+        found = self.memo.get(name)
+        if found is None:
+            found = self.search(name)
+            if len(self.memo) >= 4096:
+                self.memo.clear()
+            self.memo[name] = found
+        return found
+
+    def search(self, name: str) -> int:
+        for expression, i in self.patterns:
+            if expression.fullmatch(name):
+                return i
+        return self.default
+
+
+class OraclePicker:
+    """The order in which deployments are tried."""
+
+    def __init__(self, priorities: Sequence[int], weights: Sequence[int]) -> None:
+        self.weights = list(weights)
+        places = range(len(priorities))
+        self.groups = [[i for i in places if priorities[i] == p] for p in sorted(set(priorities))]
+
+    def order(self, random: int, eligible: int, ejected: int) -> tuple[int, ...]:
+        out: list[int] = []
+        state = random
+        for mask in (eligible & ~ejected, eligible & ejected):
+            for group in self.groups:
+                left = [i for i in group if mask >> i & 1]
+                while len(left) > 1:
+                    state, number = draw(state)
+                    point = number % sum(self.weights[i] for i in left)
+                    for i in left:
+                        if point < self.weights[i]:
+                            break
+                        point -= self.weights[i]
+                    out.append(i)
+                    left.remove(i)
+                out += left
+        return tuple(out)
+
+
+def draw(state: int) -> tuple[int, int]:
+    """The next state and number of splitmix64."""
+    state = (state + 0x9E3779B97F4A7C15) & MASK
+    x = state
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
+    return state, x ^ (x >> 31)
