@@ -68,6 +68,7 @@ class Life:
         "placed",
         "plan",
         "record",
+        "tokens",
         "verdict",
     )
 
@@ -84,6 +85,7 @@ class Life:
         self.framer: Framer | None = None
         self.ended: GatewayError | None = None
         self.placed = False
+        self.tokens = 0
 
     def fail(self, error: GatewayError) -> None:
         """End it: the client left, the gateway drains. Whatever it waits for fails with `error`."""
@@ -161,8 +163,8 @@ class Gateway:
             else:
                 record.prompt_tokens = endpoint.count(call, plan.vocabulary, plan.name)
         order = candidates(plan, exchange.headers, getrandbits(64), self.clock())
-        tokens = reserve(record.prompt_tokens, call, plan.output_cap if endpoint.generates else 0)
-        life.verdict = kit.admit.take(self.clock(), caller, plan, order, tokens)
+        life.tokens = reserve(record.prompt_tokens, call, plan.output_cap if endpoint.generates else 0)
+        life.verdict = await kit.admit.take(self.clock(), caller, plan, order, life.tokens)
 
         # ROUTE, UPSTREAM
         exchange.watch(life.leave)
@@ -196,7 +198,7 @@ class Gateway:
                     kit.retrying.begin()
                     retrying = True
                 await kit.retrying.pause(tries, self.clock())
-                kit.admit.move(self.clock(), life.verdict, order[tries % len(order)])
+                kit.admit.move(self.clock(), life.verdict, order[tries % len(order)], life.tokens)
         finally:
             if retrying:
                 kit.retrying.end()

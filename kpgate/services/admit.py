@@ -1,19 +1,170 @@
-"""ADMIT: every limit of a call, taken in one commit or not at all; and given back when it ends."""
+"""ADMIT: every limit of a call, taken in one commit or not at all; and given back when it ends.
 
-from collections.abc import Callable
+Deciding is `_fast.limit`'s; here are the words around it: what is reserved, what a refusal is called.
+"""
 
-from kpgate._fast.limit import Gate
-from kpgate.domain.call import Call
+from collections import deque
+from time import sleep
+
+from kpgate._fast.commit import DEPLOYMENT, KEY, MODEL, PARTY
+from kpgate._fast.limit import BUSY, CONCURRENCY, DONE, FULL, NEVER, REQUESTS, Gate, Limits, Verdict
+from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import Caller
+from kpgate.domain.errors import (
+    ConcurrencyLimited,
+    GatewayError,
+    InvalidRequest,
+    Overloaded,
+    RateLimited,
+    StoreUnavailable,
+    TokensLimited,
+)
+from kpgate.domain.limits import UNLIMITED, parse_rate
+from kpgate.domain.limits import Limits as Terms
+from kpgate.services.offload import Offload
+from kpgate.services.route import Plan, Target
 
 FIXED_MAX = 100_000
-BUSY_RETRY_US = 100_000
-CONCURRENCY_RETRY_US = 250_000
+PATIENCE_US = 50_000
+STEP_S = 0.002
+UNKNOWN_WAIT_US = 250_000
+SCOPES = {KEY: "key", PARTY: "party", MODEL: "model", DEPLOYMENT: "deployment"}
 
-GatesOf = Callable[[Caller], tuple[Gate, Gate]]
+
+def gate(scope: int, number: int, terms: Terms) -> Gate:
+    """The gate of one key, party, model or deployment."""
+    requests = parse_rate(terms.requests) if terms.requests else None
+    tokens = parse_rate(terms.tokens) if terms.tokens else None
+    return Gate(
+        scope,
+        number,
+        request_units=requests.units if requests else 0,
+        request_window_us=requests.window_us if requests else 0,
+        request_burst=(terms.requests_burst or requests.units) if requests else 0,
+        token_units=tokens.units if tokens else 0,
+        token_window_us=tokens.window_us if tokens else 0,
+        token_burst=(terms.tokens_burst or tokens.units) if tokens else 0,
+        concurrency_max=terms.concurrency or 0,
+    )
 
 
 def reserve(prompt_tokens: int, call: Call, output_cap: int) -> int:
-    """Tokens to reserve: the prompt and, for each choice, the caller's output cap or else `output_cap`."""
+    """Tokens to reserve: the prompt and, for each choice, the caller's output cap, else `output_cap`."""
     cap = (call.output_cap or output_cap) if output_cap else 0
     return prompt_tokens + call.choices * cap
+
+
+class Admit:
+    """Takes and gives back the limits of calls in one worker. `default_*` serve keys and parties without their own."""
+
+    def __init__(self, limits: Limits, default_key: Terms, default_party: Terms, offload: Offload) -> None:
+        self._limits = limits
+        self._default_key = default_key
+        self._default_party = default_party
+        self._offload = offload
+        self._fixed: dict[tuple[int, int], tuple[Caller, tuple[Gate, ...]]] = {}
+        self._owed: deque[tuple[int, int]] = deque()
+
+    async def take(
+        self, now_us: int, caller: Caller, plan: Plan, order: tuple[Target, ...], tokens: int
+    ) -> Verdict:
+        """Take every limit of a call.
+
+        Errors: RateLimited, TokensLimited, ConcurrencyLimited, InvalidRequest for more tokens than a burst,
+        Overloaded, StoreUnavailable.
+        """
+        verdict = Verdict()
+        fixed = self._gates(caller, plan)
+        candidates = plan.gates if len(order) == 1 else tuple([target.gate for target in order])
+        outcome = self._limits.admit(now_us, fixed, candidates, tokens, verdict)
+        if outcome == BUSY:
+            outcome = await self._offload.run(self._patiently, now_us, fixed, candidates, tokens, verdict)
+        if outcome != DONE:
+            raise self._refusal(outcome, verdict)
+        return verdict
+
+    def move(self, now_us: int, verdict: Verdict, target: Target, tokens: int) -> None:
+        """Take the limits of another deployment instead.
+
+        Errors: as `take`; the call then stays where it was.
+        """
+        moved = Verdict()
+        outcome = self._limits.move(now_us, verdict.call, target.gate, tokens, moved)
+        if outcome != DONE:
+            raise self._refusal(outcome, moved)
+        verdict.call = moved.call
+
+    def end(self, now_us: int, verdict: Verdict, record: Record) -> None:
+        """Give back what the call took, its tokens corrected to what it used. A second time has no effect.
+
+        A call that no provider answered is given back its tokens, but not its request.
+        """
+        if verdict.call:
+            used = record.usage.total if record.usage.source != "none" else -1
+            call, verdict.call = verdict.call, 0
+            if self._give_back(now_us, call, used) == BUSY:
+                self._owed.append((call, used))
+
+    def retry(self, now_us: int) -> None:
+        """Give back what could not be given back because the lock was taken. Order: once a tick."""
+        for _ in range(len(self._owed)):
+            call, used = self._owed.popleft()
+            if self._give_back(now_us, call, used) == BUSY:
+                self._owed.append((call, used))
+
+    def _give_back(self, now_us: int, call: int, used: int) -> int:
+        return self._limits.cancel(now_us, call) if used < 0 else self._limits.settle(now_us, call, used)
+
+    def _patiently(
+        self,
+        now_us: int,
+        fixed: tuple[Gate, ...],
+        candidates: tuple[Gate, ...],
+        tokens: int,
+        verdict: Verdict,
+    ) -> int:
+        """Try for as long as LEDGER allows, on a thread that may wait."""
+        outcome = BUSY
+        for _ in range(PATIENCE_US // int(STEP_S * 1_000_000)):
+            sleep(STEP_S)
+            outcome = self._limits.admit(now_us, fixed, candidates, tokens, verdict)
+            if outcome != BUSY:
+                break
+        return outcome
+
+    def _gates(self, caller: Caller, plan: Plan) -> tuple[Gate, ...]:
+        key = (caller.number, plan.number)
+        kept = self._fixed.get(key)
+        if kept is not None and kept[0] is caller:
+            return kept[1]
+        if len(self._fixed) >= FIXED_MAX:
+            self._fixed.clear()
+        own, party = caller.limits, caller.party
+        gates = (
+            gate(KEY, caller.number, own if own != UNLIMITED else self._default_key),
+            gate(PARTY, party.number, party.limits if party.limits != UNLIMITED else self._default_party),
+            plan.gate,
+        )
+        fixed = tuple(one for one in gates if one.limited)
+        self._fixed[key] = (caller, fixed)
+        return fixed
+
+    def _refusal(self, outcome: int, verdict: Verdict) -> GatewayError:
+        if outcome == FULL:
+            return Overloaded("this node keeps track of as many open calls as it can", retry_after_us=500_000)
+        if outcome == BUSY:
+            return StoreUnavailable("the node's limits could not be read in time", retry_after_us=100_000)
+        scope = SCOPES[verdict.refused_scope]
+        if outcome == NEVER:
+            return InvalidRequest(
+                f"the prompt and the output cap are more tokens than the {scope}'s limit ever allows at once",
+                param="max_tokens",
+            )
+        wait_us = verdict.wait_us or UNKNOWN_WAIT_US
+        if verdict.refused_kind == REQUESTS:
+            return RateLimited(f"the {scope}'s limit on requests is reached", retry_after_us=wait_us)
+        if verdict.refused_kind == CONCURRENCY:
+            return ConcurrencyLimited(
+                f"the {scope} has as many open calls as it may have", retry_after_us=wait_us
+            )
+        return TokensLimited(f"the {scope}'s limit on tokens is reached", retry_after_us=wait_us)

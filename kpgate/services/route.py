@@ -49,7 +49,9 @@ class Plan(msgspec.Struct, gc=False, eq=False):
     vocabulary: Counter | None
     grade: str
     output_cap: int
+    owner: str
     matched: bool = False
+    gates: tuple[Gate, ...] = ()
 
     @property
     def peers(self) -> list[Health]:
