@@ -1,8 +1,10 @@
 """What a limit is: rates of requests and of tokens, and concurrency. Deciding them is `_fast.limit`'s."""
 
 import re
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 WINDOW_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 UNITS_MAX = 10**12
@@ -40,11 +42,17 @@ class Limits(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     by default as many as the rate gives in one window.
     """
 
-    requests: str | None = None
-    requests_burst: int | None = None
-    tokens: str | None = None
-    tokens_burst: int | None = None
-    concurrency: int | None = None
+    requests: Annotated[
+        str | None, Meta(description="Rate of requests, as 600/min; the window is s, min, h or d.")
+    ] = None
+    requests_burst: Annotated[
+        int | None, Meta(description="Requests admitted at once; absent, one window's.")
+    ] = None
+    tokens: Annotated[str | None, Meta(description="Rate of tokens, prompt and output, as 90000/min.")] = None
+    tokens_burst: Annotated[
+        int | None, Meta(description="Tokens admitted at once; absent, one window's.")
+    ] = None
+    concurrency: Annotated[int | None, Meta(description="Calls open at once.")] = None
 
     def problems(self) -> list[str]:
         """What is wrong with these limits, a sentence each."""

@@ -21,6 +21,8 @@ class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Tls(Part):
+    """TLS on the gateway's own listener. A client certificate admits or refuses; it does not identify."""
+
     cert: Annotated[str, Meta(description="PEM file with the server's certificate chain.")]
     key: Annotated[str, Meta(description="PEM file with the private key.")]
     client_ca: Annotated[
@@ -30,6 +32,8 @@ class Tls(Part):
 
 
 class Server(Part):
+    """The listener, its workers and the bounds on what comes in."""
+
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one and prints it.")] = 8080
     workers: Annotated[int, Meta(ge=0, le=256, description="Worker processes; 0 is one for each core.")] = 0
@@ -64,6 +68,8 @@ class Server(Part):
 
 
 class Admin(Part):
+    """Where management, metrics and probes are served."""
+
     port: Annotated[
         Port | None,
         Meta(
@@ -74,6 +80,8 @@ class Admin(Part):
 
 
 class Auth(Part):
+    """Who may call."""
+
     enabled: Annotated[
         bool, Meta(description="Ask callers for an API key. Off, everybody is one anonymous caller.")
     ] = True
@@ -83,6 +91,8 @@ class Auth(Part):
 
 
 class Tokens(Part):
+    """Prompt tokens, counted before a call."""
+
     count: Annotated[bool, Meta(description="Count prompt tokens before the call. Token limits need it.")] = (
         True
     )
@@ -92,11 +102,15 @@ class Tokens(Part):
 
 
 class DefaultLimits(Part):
+    """Limits for everybody who has none of their own."""
+
     key: Annotated[Limits, Meta(description="For every key that has no limits of its own.")] = UNLIMITED
     party: Annotated[Limits, Meta(description="For every party that has no limits of its own.")] = UNLIMITED
 
 
 class Timeouts(Part):
+    """How long an attempt at a provider may take. At each of them the next candidate is tried."""
+
     connect_s: Annotated[Seconds, Meta(description="To connect, TLS included.")] = 5.0
     first_byte_s: Annotated[
         Seconds, Meta(description="From the request's last byte to the reply's head.")
@@ -106,6 +120,8 @@ class Timeouts(Part):
 
 
 class Provider(Part):
+    """A provider: an address, the API it speaks and the credential for it."""
+
     name: Annotated[Name, Meta(description="How deployments refer to it; shown in headers and metrics.")]
     dialect: Annotated[
         Literal["openai", "echo"], Meta(description="The API it speaks. `echo` is built in.")
@@ -131,6 +147,8 @@ class Provider(Part):
 
 
 class Deployment(Part):
+    """A model at a provider: one of those who may answer for a model."""
+
     provider: Annotated[Name, Meta(description="A provider's name.")]
     model: Annotated[Name, Meta(description="The model's name there.")]
     weight: Annotated[
@@ -147,6 +165,8 @@ class Deployment(Part):
 
 
 class Model(Part):
+    """A model that callers can ask for, and who answers."""
+
     name: Annotated[Name, Meta(description="What callers ask for; `*` matches any run of characters.")]
     deployments: Annotated[
         tuple[Deployment, ...], Meta(min_length=1, max_length=64, description="Who answers.")
@@ -166,6 +186,8 @@ class Model(Part):
 
 
 class Retries(Part):
+    """Further attempts, before the first byte has gone to the caller and never after."""
+
     max: Annotated[int, Meta(ge=0, le=5, description="Further attempts before the first byte.")] = 1
     budget_percent: Annotated[
         int, Meta(ge=0, le=100, description="Retries as a share of calls in flight.")
@@ -178,6 +200,8 @@ class Retries(Part):
 
 
 class Ejection(Part):
+    """How long a deployment that keeps failing is left out."""
+
     failures: Annotated[
         int, Meta(ge=1, le=1000, description="Failures in a row that eject a deployment.")
     ] = 5
@@ -189,6 +213,8 @@ class Ejection(Part):
 
 
 class Log(Part):
+    """What is written to standard error."""
+
     requests: Annotated[bool, Meta(description="One line a request on standard error.")] = True
     format: Annotated[
         Literal["auto", "json", "text"], Meta(description="`auto` is text at a terminal, JSON elsewhere.")
@@ -199,6 +225,8 @@ class Log(Part):
 
 
 class Settings(Part):
+    """The whole configuration file."""
+
     server: Server = Server()
     admin: Admin = Admin()
     auth: Auth = Auth()

@@ -1,0 +1,305 @@
+"""What must hold between settings, and of the files and variables they name, beyond each one's own type.
+
+Each rule is a function in `RULES`; none stops the others. Files are read here, nothing is connected to.
+"""
+
+import ipaddress
+import re
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from kpgate.app.references import ReferenceFailed, exposure, is_reference, resolve
+from kpgate.app.settings_tree import Path, did_you_mean
+from kpgate.domain.limits import Limits
+from kpgate.domain.settings import (
+    Admin,
+    Auth,
+    Deployment,
+    Ejection,
+    Model,
+    Provider,
+    Retries,
+    Server,
+    Tls,
+    Tokens,
+)
+
+S = TypeVar("S", bound=Struct)
+Say = Callable[[Path, str], None]
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
+_VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
+SECRET_HEADERS = re.compile(
+    r"authorization|proxy-authorization|cookie|.*(api-?key|token|secret|password|credential).*", re.IGNORECASE
+)
+OWN_HEADERS = frozenset(
+    "host content-length content-type transfer-encoding connection keep-alive te trailer upgrade expect "
+    "accept-encoding proxy-connection proxy-authorization".split()
+)
+
+
+class Draft(Struct):
+    """Every table that could be read, by its path, and the names written in all of them, sound or not."""
+
+    parts: dict[Path, Struct]
+    provider_names: dict[Path, str]
+    model_names: dict[Path, str]
+
+    def each(self, kind: type[S]) -> Iterator[tuple[Path, S]]:
+        """The tables of one kind. Order: the file's."""
+        for path, part in self.parts.items():
+            if isinstance(part, kind):
+                yield path, part
+
+
+def check(draft: Draft, environ: Mapping[str, str], report: Say, warn: Say) -> None:
+    """Apply every rule; a problem is reported at the path where it is to be mended."""
+    for rule in RULES:
+        rule(draft, report, warn)
+    for path, provider in draft.each(Provider):
+        _check_secrets(path, provider, environ, report, warn)
+
+
+def _check_names(draft: Draft, report: Say, warn: Say) -> None:
+    for kind, written in (("provider", draft.provider_names), ("model or alias", draft.model_names)):
+        seen: set[str] = set()
+        for path, name in written.items():
+            if name in seen:
+                report(path, f'another {kind} is named "{name}"')
+            seen.add(name)
+    defaults = [path for path, model in draft.each(Model) if model.default]
+    for path in defaults[1:]:
+        report((*path, "default"), "only one model may be the default, and one before it is")
+    providers = set(draft.provider_names.values())
+    for path, deployment in draft.each(Deployment):
+        name = deployment.provider
+        if name not in providers:
+            hint = did_you_mean(name, providers)
+            report((*path, "provider"), f'no provider is named "{name}"{hint}')
+    if not draft.model_names:
+        warn((), "no models are configured: every call is answered with model_not_found")
+
+
+def _check_limits(draft: Draft, report: Say, warn: Say) -> None:
+    tokens = next((part for _, part in draft.each(Tokens)), Tokens())
+    for path, limits in draft.each(Limits):
+        for sentence in limits.problems():
+            name, _, message = sentence.partition(": ")
+            report((*path, name), message)
+        if limits.tokens is not None and not tokens.count:
+            report((*path, "tokens"), "token limits need [tokens] count = true")
+
+
+def _check_server(draft: Draft, report: Say, warn: Say) -> None:
+    ports: dict[int, Path] = {}
+    for kind in (Server, Admin):
+        for path, part in draft.each(kind):
+            if not _is_host(part.host):
+                report((*path, "host"), "expected an IP address or a host name")
+            if part.port and part.port in ports:
+                report((*path, "port"), "is the port of [server] too: take another, or leave it out to share")
+            ports[part.port or 0] = path
+    for path, server in draft.each(Server):
+        for number, network in enumerate(server.trusted_proxies):
+            message = _network_problem(network)
+            if message:
+                report((*path, "trusted_proxies", number), message)
+    for path, auth in draft.each(Auth):
+        host = next((server.host for _, server in draft.each(Server)), "127.0.0.1")
+        if not auth.enabled and not _is_loopback(host):
+            warn((*path, "enabled"), f"anybody who reaches {host} may spend on your providers' accounts")
+
+
+def _check_rules(draft: Draft, report: Say, warn: Say) -> None:
+    for path, retries in draft.each(Retries):
+        if retries.backoff_min_ms > retries.backoff_max_ms:
+            report((*path, "backoff_min_ms"), f"is greater than backoff_max_ms ({retries.backoff_max_ms})")
+    for path, ejection in draft.each(Ejection):
+        if ejection.base_s > ejection.max_s:
+            report((*path, "base_s"), f"is greater than max_s ({ejection.max_s:g})")
+
+
+def _check_tls(draft: Draft, report: Say, warn: Say) -> None:
+    """The server aborts on a file it cannot use, so each is tried here first."""
+    for path, tls in draft.each(Tls):
+        readable = [
+            _readable((*path, name), file, report) for name, file in (("cert", tls.cert), ("key", tls.key))
+        ]
+        if all(readable):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            try:
+                context.load_cert_chain(tls.cert, tls.key, password=_no_password)
+            except ssl.SSLError as error:
+                mismatch = "MISMATCH" in (error.reason or "")
+                reason = "does not belong to the certificate" if mismatch else "is not usable with cert"
+                report((*path, "key"), f"{reason}: both must be PEM, the key unencrypted")
+            except (ValueError, OSError):
+                report((*path, "key"), "is encrypted: give a key without a pass phrase")
+            mode_message = exposure(f"file:{tls.key}")
+            if mode_message:
+                warn((*path, "key"), mode_message)
+        if tls.client_ca is not None:
+            _check_authorities((*path, "client_ca"), tls.client_ca, report)
+
+
+def _check_upstream(draft: Draft, report: Say, warn: Say) -> None:
+    for path, provider in draft.each(Provider):
+        if provider.dialect == "echo":
+            if provider.base_url:
+                warn((*path, "base_url"), "has no meaning for the built-in echo")
+        elif not provider.base_url:
+            report((*path, "base_url"), "missing: where the provider is, as https://api.openai.com/v1")
+        else:
+            message = _url_problem(provider.base_url, ("https", "http"), path_allowed=True)
+            if message:
+                report((*path, "base_url"), message)
+            elif provider.api_key and _is_plain_and_far(provider.base_url):
+                warn((*path, "base_url"), "http to another machine sends the credential in clear: use https")
+            elif not provider.api_key and not _has_credential(provider) and "https" in provider.base_url:
+                warn(path, "has no api_key: calls go out without a credential")
+        if provider.proxy is not None:
+            message = _url_problem(provider.proxy, ("http",), path_allowed=False)
+            if message:
+                report((*path, "proxy"), message)
+        if provider.ca is not None:
+            _check_authorities((*path, "ca"), provider.ca, report)
+
+
+def _check_headers(draft: Draft, report: Say, warn: Say) -> None:
+    tables = [((*path, "headers"), part.headers) for path, part in draft.each(Provider)]
+    tables += [((*path, "match"), part.match) for path, part in draft.each(Deployment)]
+    for path, headers in tables:
+        seen: set[str] = set()
+        for name, value in headers.items():
+            if not _TOKEN.fullmatch(name):
+                report((*path, name), "is not a valid header name")
+            elif name.lower() in seen:
+                report((*path, name), "is there twice: header names do not differ by case")
+            elif not _VALUE.fullmatch(value):
+                report((*path, name), "its value has a character that no header can carry")
+            elif path[-1] == "headers" and name.lower() in OWN_HEADERS:
+                report((*path, name), "is set by kpgate itself")
+            seen.add(name.lower())
+
+
+def _check_secrets(
+    path: Path, provider: Provider, environ: Mapping[str, str], report: Say, warn: Say
+) -> None:
+    written = [] if provider.api_key is None else [((*path, "api_key"), provider.api_key)]
+    for name, value in provider.headers.items():
+        at = (*path, "headers", name)
+        if is_reference(value):
+            written.append((at, value))
+        elif SECRET_HEADERS.fullmatch(name):
+            report(at, "looks like a secret: write it env:NAME or file:PATH, never in clear")
+    for at, reference in written:
+        try:
+            resolve(reference, environ)
+        except ReferenceFailed as error:
+            report(at, str(error))
+        message = exposure(reference)
+        if message:
+            warn(at, message)
+
+
+def _has_credential(provider: Provider) -> bool:
+    return any(SECRET_HEADERS.fullmatch(name) for name in provider.headers)
+
+
+def _url_problem(url: str, schemes: tuple[str, ...], path_allowed: bool) -> str | None:
+    """What is wrong with an address; it is not repeated, for it may hold a password."""
+    expected = f"expected {' or '.join(f'{scheme}://' for scheme in schemes)} and a host"
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return f"{expected}, in printable ASCII without spaces"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return f"{expected}: this is not an address"
+    if parts.scheme not in schemes:
+        return expected
+    if "@" in parts.netloc:
+        return "must not hold a user name or password"
+    if not parts.hostname or not _is_host(parts.hostname) or port == 0:
+        return f"{expected}: this host is not valid"
+    if parts.query or parts.fragment or "?" in url or "#" in url:
+        return "must not have a query or a fragment"
+    if not path_allowed and parts.path not in ("", "/"):
+        return "must not have a path"
+    if path_allowed and any(part in (".", "..") for part in parts.path.split("/")):
+        return "must not have . or .. in its path"
+    return None
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        # All digits and dots, yet no address: a mistyped one.
+        return bool(_HOST.fullmatch(host)) and len(host) <= 253 and not re.fullmatch(r"[0-9.]+", host)
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_plain_and_far(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not _is_loopback(parts.hostname or "")
+
+
+def _network_problem(text: str) -> str | None:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        try:
+            return f"has bits set beyond its prefix: write {ipaddress.ip_network(text, strict=False)}"
+        except ValueError:
+            return "expected an IP network, as 10.0.0.0/8 or 2001:db8::/32"
+    return None
+
+
+def _readable(path: Path, file: str, report: Say) -> bool:
+    try:
+        with FilePath(file).open("rb") as opened:
+            opened.read(1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        report(path, f"the file {file} cannot be read: {reason}")
+        return False
+    return True
+
+
+def _check_authorities(path: Path, file: str, report: Say) -> None:
+    if not _readable(path, file, report):
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(file)
+    except (ssl.SSLError, OSError):
+        report(path, f"the file {file} holds no certificates in PEM")
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted")
+
+
+RULES: tuple[Callable[[Draft, Say, Say], None], ...] = (
+    _check_names,
+    _check_limits,
+    _check_server,
+    _check_rules,
+    _check_tls,
+    _check_upstream,
+    _check_headers,
+)
