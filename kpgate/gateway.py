@@ -113,6 +113,7 @@ class Gateway:
         record = Record(kit.ids.next(), exchange.received_us, endpoint.path, exchange.method)
         life = Life(exchange, endpoint, record)
         self.lives.add(life)
+        kit.meters.inflight.add(1)
         try:
             await self._live(kit, life)
         except GatewayError as error:
@@ -122,6 +123,7 @@ class Gateway:
             self._refuse(life, Internal("kpgate failed; the log has the cause under this request's id"))
         finally:
             self.lives.discard(life)
+            kit.meters.inflight.add(-1)
             self._end(kit, life)
 
     async def _live(self, kit: Equipment, life: Life) -> None:
@@ -295,8 +297,8 @@ class Gateway:
 
     def _headers(self, life: Life) -> list[tuple[bytes, bytes]]:
         record = life.record
-        overhead_us = self.clock() - record.received_us - record.upstream_us
-        return describe(record, life.verdict, overhead_us)
+        record.overhead_us = self.clock() - record.received_us - record.upstream_us
+        return describe(record, life.verdict)
 
     def _refuse(self, life: Life, error: GatewayError) -> None:
         """Tell the client, in its dialect, unless it is the client who left."""

@@ -116,7 +116,8 @@ class Application:
         if record.error is not None:
             status, headers, body = record.error.status, refusal(record.error), encode_error(record.error)
         record.status, record.reply_bytes = status, len(body)
-        exchange.reply(status, describe(record, None, self._clock() - record.received_us) + headers, body)
+        record.overhead_us = self._clock() - record.received_us
+        exchange.reply(status, describe(record, None) + headers, body)
         kit.recorder.close(record, self._clock())
 
     async def _answer(self, kit: Equipment, exchange: Exchange, record: Record, admin: bool) -> Answer:

@@ -48,6 +48,7 @@ class Record(msgspec.Struct):
     prompt_tokens: int = 0
     usage: Usage = NOTHING
     upstream_us: int = 0
+    overhead_us: int = 0
     first_token_us: int = 0
     head_us: int = 0
     request_bytes: int = 0

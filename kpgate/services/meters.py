@@ -1,5 +1,108 @@
-"""The metrics of calls: which cells one record moves. The cells themselves are `_fast.metric`'s."""
+"""The metrics of calls: which cells one record moves. The cells themselves are `_fast.metric`'s.
 
-from kpgate._fast.metric import Counter, Gauge, Histogram, Shard, label
+Every label's value comes from the configuration or from a fixed list: none is a key, an id or a caller's text.
+"""
+
+from kpgate._fast.metric import Counter, Gauge, Histogram, RequestCells, Shard, escape
 from kpgate.domain.call import Record
-from kpgate.domain.metrics import LATENCY_BOUNDS_US, OVERHEAD_BOUNDS_US
+
+LATENCY_BOUNDS_US = tuple(
+    int(seconds * 1_000_000)
+    for seconds in (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
+)
+OVERHEAD_BOUNDS_US = (50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 102_400, 1_000_000)
+PACE_BOUNDS_US = tuple(
+    int(ms * 1_000) for ms in (1, 2.5, 5, 10, 25, 50, 75, 100, 150, 200, 300, 400, 500, 750, 1_000)
+)
+TOKEN_BOUNDS = tuple(4**power for power in range(14))
+
+
+class _Cells:
+    """The cells of one path, model, provider, status and way of replying."""
+
+    __slots__ = ("cached", "input_sizes", "output_sizes", "pace", "reasoning", "request")
+
+    def __init__(self, shard: Shard, key: tuple[str, str, str, int, bool]) -> None:
+        path, model, provider, status, stream = key
+        path, model, provider = escape(path), escape(model), escape(provider)
+        of_model = f'model="{model}"'
+        gen_ai = (
+            f'gen_ai_operation_name="{path}",gen_ai_request_model="{model}",gen_ai_provider_name="{provider}"'
+        )
+        first = (
+            ("kpgate_time_to_first_token_seconds", of_model),
+            ("gen_ai_server_time_to_first_token", gen_ai),
+        )
+        self.request = RequestCells(
+            requests=(
+                shard.counter(
+                    "kpgate_requests_total",
+                    f'path="{path}",{of_model},provider="{provider}",status="{status}"',
+                ),
+            ),
+            total=(
+                shard.histogram("kpgate_request_seconds", f'path="{path}",{of_model}', LATENCY_BOUNDS_US),
+                shard.histogram("gen_ai_server_request_duration", gen_ai, LATENCY_BOUNDS_US),
+            ),
+            overhead=(shard.histogram("kpgate_overhead_seconds", f'path="{path}"', OVERHEAD_BOUNDS_US),),
+            first_byte=tuple(shard.histogram(n, labels, LATENCY_BOUNDS_US) for n, labels in first)
+            if stream
+            else (),
+            prompt_tokens=(shard.counter("kpgate_tokens_total", f'{of_model},kind="input"'),),
+            completion_tokens=(shard.counter("kpgate_tokens_total", f'{of_model},kind="output"'),),
+        )
+        self.cached: Counter = shard.counter("kpgate_tokens_total", f'{of_model},kind="cached"')
+        self.reasoning: Counter = shard.counter("kpgate_tokens_total", f'{of_model},kind="reasoning"')
+        self.input_sizes = self._sizes(shard, gen_ai, "input")
+        self.output_sizes = self._sizes(shard, gen_ai, "output")
+        self.pace: Histogram = shard.histogram("gen_ai_server_time_per_output_token", gen_ai, PACE_BOUNDS_US)
+
+    def _sizes(self, shard: Shard, gen_ai: str, kind: str) -> Histogram:
+        labels = f'{gen_ai},gen_ai_token_type="{kind}"'
+        return shard.histogram("gen_ai_client_token_usage", labels, TOKEN_BOUNDS, 1)
+
+
+class Meters:
+    """The metrics that one worker keeps. A combination of labels is made once and kept: there are so many only."""
+
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
+        self._cells: dict[tuple[str, str, str, int, bool], _Cells] = {}
+        self._attempts: dict[tuple[str, str], Counter] = {}
+        self._refusals: dict[str, Counter] = {}
+        self.inflight: Gauge = shard.gauge("kpgate_inflight")
+
+    def attempt(self, provider: str, outcome: str) -> None:
+        """One attempt ended: `ok`, or an error's code."""
+        counter = self._attempts.get((provider, outcome))
+        if counter is None:
+            labels = f'provider="{escape(provider)}",outcome="{outcome}"'
+            counter = self._shard.counter("kpgate_upstream_attempts_total", labels)
+            self._attempts[provider, outcome] = counter
+        counter.add(1)
+
+    def count(self, record: Record, total_us: int) -> None:
+        """Move every metric that a record moves, once. Units: microseconds from the request's head to its end."""
+        key = (record.path, record.model, record.provider, record.status, record.stream)
+        cells = self._cells.get(key)
+        if cells is None:
+            cells = self._cells[key] = _Cells(self._shard, key)
+        usage = record.usage
+        cells.request.record(total_us, record.overhead_us, record.first_token_us, usage.input, usage.output)
+        if usage.output or usage.input:
+            cells.input_sizes.observe(usage.input)
+            cells.output_sizes.observe(usage.output)
+            if usage.cached:
+                cells.cached.add(usage.cached)
+            if usage.reasoning:
+                cells.reasoning.add(usage.reasoning)
+            if record.first_token_us and usage.output > 1:
+                cells.pace.observe((total_us - record.first_token_us) // (usage.output - 1))
+        if record.error is not None:
+            self._refused(record.error.code)
+
+    def _refused(self, code: str) -> None:
+        counter = self._refusals.get(code)
+        if counter is None:
+            counter = self._refusals[code] = self._shard.counter("kpgate_refusals_total", f'code="{code}"')
+        counter.add(1)

@@ -69,6 +69,6 @@ class Recorder:
 
     def close(self, record: Record, now_us: int) -> None:
         """Write the record. Order: last of all, once."""
-        self._meters.count(record, now_us)
+        self._meters.count(record, now_us - record.received_us)
         if self._write is not None:
             self._write(orjson.dumps(line(record, now_us)))

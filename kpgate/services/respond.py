@@ -11,24 +11,21 @@ JSON = (b"content-type", b"application/json")
 NO_STORE = (b"cache-control", b"no-cache")
 
 
-def describe(record: Record, verdict: Verdict | None, overhead_us: int) -> list[Header]:
-    """The headers on every reply: ids, who answered, time spent in kpgate, what is left of the limits.
-
-    Units: `overhead_us` microseconds.
-    """
+def describe(record: Record, verdict: Verdict | None) -> list[Header]:
+    """The headers on every reply: ids, who answered, time spent in kpgate, what is left of the limits."""
     headers: list[Header] = [(b"x-request-id", record.request_id.encode())]
     if record.model:
         headers.append((b"x-kpgate-model", record.model.encode()))
     if record.provider:
         headers.append((b"x-kpgate-provider", record.provider.encode()))
     headers.append((b"x-kpgate-attempts", b"%d" % record.attempts))
-    headers.append((b"x-kpgate-overhead-us", b"%d" % overhead_us))
+    headers.append((b"x-kpgate-overhead-us", b"%d" % record.overhead_us))
     if verdict is not None:
-        if verdict.requests_limit:
+        if verdict.requests_limit > 0:
             headers.append((b"x-ratelimit-limit-requests", b"%d" % verdict.requests_limit))
             headers.append((b"x-ratelimit-remaining-requests", b"%d" % verdict.requests_remaining))
             headers.append((b"x-ratelimit-reset-requests", spell(verdict.requests_reset_us)))
-        if verdict.tokens_limit:
+        if verdict.tokens_limit > 0:
             headers.append((b"x-ratelimit-limit-tokens", b"%d" % verdict.tokens_limit))
             headers.append((b"x-ratelimit-remaining-tokens", b"%d" % verdict.tokens_remaining))
             headers.append((b"x-ratelimit-reset-tokens", spell(verdict.tokens_reset_us)))
