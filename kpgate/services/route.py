@@ -26,7 +26,6 @@ class Target(msgspec.Struct, gc=False, eq=False):
     number: int
     provider: str
     model: str
-    dialect: str
     gate: Gate
     pool: Any
     heads: dict[str, bytes]

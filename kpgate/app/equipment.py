@@ -1,0 +1,195 @@
+"""From settings to what the gateway works with: routes, targets, limits. What outlives a reload is kept.
+
+It opens no connection and starts nothing; a reload that fails here leaves the old equipment serving.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kpgate._fast.commit import DEPLOYMENT, MODEL
+from kpgate._fast.limit import Limits
+from kpgate._fast.routes import Picker, Router
+from kpgate._fast.wait import Wheel
+from kpgate.app.references import is_reference, resolve
+from kpgate.dialects.openai.endpoints import ENDPOINTS
+from kpgate.domain.call import Record
+from kpgate.domain.encodings import encoding_for_model
+from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts
+from kpgate.domain.upstream import Origin, PoolOptions, parse_origin, parse_proxy
+from kpgate.gateway import Equipment
+from kpgate.services.admit import Admit, gate
+from kpgate.services.auth import Auth
+from kpgate.services.echo import EchoPool
+from kpgate.services.health import Health
+from kpgate.services.meters import Meters
+from kpgate.services.offload import Offload
+from kpgate.services.pool import Pool
+from kpgate.services.receive import Ids, Inflight
+from kpgate.services.record import Recorder
+from kpgate.services.route import Plan, Retrying, Routes, Target
+from kpgate.stores.vocabulary import open_vocabulary
+
+LONG_BYTES = 64 * 1024
+LONGEST_ENCODING = "o200k_base"
+USER_AGENT = b"kpgate"
+
+Numbers = Mapping[tuple[str, str], int]
+
+
+class Ground(msgspec.Struct):
+    """What one worker keeps for its whole life, whatever the configuration becomes."""
+
+    loop: Any
+    wheel: Wheel
+    clock: Callable[[], int]
+    environ: Mapping[str, str]
+    cache: Path
+    limits: Limits
+    meters: Meters
+    offload: Offload
+    ids: Ids
+    auth: Callable[[Settings], Auth]
+    write: Callable[[bytes], None]
+    alarm: Callable[[Exception, Record], None]
+    created_s: int
+    pools: dict[tuple[Any, ...], Pool] = msgspec.field(default_factory=dict)
+    healths: dict[str, Health] = msgspec.field(default_factory=dict)
+    vocabularies: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+def names(settings: Settings) -> list[tuple[str, str]]:
+    """Every model and deployment that needs a number, as (kind, name)."""
+    found = [("model", model.name) for model in settings.models]
+    found += [("deployment", _name(model, one)) for model in settings.models for one in model.deployments]
+    return found
+
+
+def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
+    """Make the equipment for settings that have been found valid.
+
+    Errors: ReferenceFailed for a secret that is not there, VocabularyError, OSError for a file of authorities.
+    """
+    server, limits = settings.server, settings.limits
+    admit = Admit(ground.limits, limits.key, limits.party, ground.offload)
+    return Equipment(
+        ids=ground.ids,
+        inflight=Inflight(server.inflight_max, int(server.queue_wait_s * 1e6), ground.wheel, ground.loop),
+        auth=ground.auth(settings),
+        routes=_routes(settings, ground, numbers),
+        admit=admit,
+        retrying=Retrying(settings.retries, settings.ejection, ground.wheel, ground.loop),
+        offload=ground.offload,
+        wheel=ground.wheel,
+        meters=ground.meters,
+        recorder=Recorder(ground.meters, ground.write if settings.log.requests else None),
+        alarm=ground.alarm,
+        body_bytes_max=server.body_bytes_max,
+        json_depth_max=server.json_depth_max,
+        long_bytes=LONG_BYTES,
+    )
+
+
+def _routes(settings: Settings, ground: Ground, numbers: Numbers) -> Routes:
+    providers = {provider.name: provider for provider in settings.providers}
+    plans = [_plan(settings, model, providers, ground, numbers) for model in settings.models]
+    default = next((index for index, model in enumerate(settings.models) if model.default), -1)
+    router = Router([(model.name, *model.aliases) for model in settings.models], default)
+    return Routes(router, plans, ground.created_s)
+
+
+def _plan(
+    settings: Settings, model: Model, providers: Mapping[str, Provider], ground: Ground, numbers: Numbers
+) -> Plan:
+    targets = tuple(
+        _target(providers[one.provider], one, numbers["deployment", _name(model, one)], ground)
+        for one in model.deployments
+    )
+    encoding, grade = encoding_for_model(model.encoding or model.deployments[0].model)
+    return Plan(
+        number=numbers["model", model.name],
+        name=model.name,
+        gate=gate(MODEL, numbers["model", model.name], model.limits),
+        targets=targets,
+        picker=Picker([one.priority for one in model.deployments], [one.weight for one in model.deployments]),
+        vocabulary=_vocabulary(encoding, ground) if settings.tokens.count else None,
+        grade=grade,
+        output_cap=model.output_tokens_max or settings.tokens.output_default,
+        owner=targets[0].provider,
+        matched=any(target.match for target in targets),
+        gates=tuple(target.gate for target in targets),
+    )
+
+
+def _target(provider: Provider, deployment: Deployment, number: int, ground: Ground) -> Target:
+    timeouts = deployment.timeouts or provider.timeouts
+    name = f"{provider.name}/{deployment.model}"
+    return Target(
+        number=number,
+        provider=provider.name,
+        model=deployment.model,
+        gate=gate(DEPLOYMENT, number, deployment.limits),
+        pool=_pool(provider, timeouts, ground),
+        heads=_heads(provider, ground),
+        health=ground.healths.setdefault(name, Health()),
+        connect_us=_us(timeouts.connect_s),
+        first_byte_us=_us(timeouts.first_byte_s),
+        idle_us=_us(timeouts.idle_s),
+        total_us=_us(timeouts.total_s),
+        match=tuple((key.lower().encode(), value.encode()) for key, value in deployment.match.items()),
+    )
+
+
+def _pool(provider: Provider, timeouts: Timeouts, ground: Ground) -> Any:
+    if provider.dialect == "echo":
+        return EchoPool(_vocabulary(LONGEST_ENCODING, ground))
+    origin = parse_origin(provider.base_url)
+    options = PoolOptions(
+        connections_max=provider.connections_max,
+        waiters_max=provider.connections_max,
+        connect_us=_us(timeouts.connect_s),
+        ca=provider.ca,
+        proxy=parse_proxy(provider.proxy) if provider.proxy else None,
+        passed=(b"openai-",),
+    )
+    key = (provider.name, origin, options)
+    pool = ground.pools.get(key)
+    if pool is None:
+        pool = ground.pools[key] = Pool(origin, options, ground.wheel, ground.loop)
+    return pool
+
+
+def _heads(provider: Provider, ground: Ground) -> dict[str, bytes]:
+    """The fixed part of a request's head, a path each."""
+    echo = provider.dialect == "echo"
+    origin = Origin("http", "echo", 80) if echo else parse_origin(provider.base_url)
+    lines = [b"host: " + origin.host_header]
+    if provider.api_key is not None:
+        lines.append(b"authorization: Bearer " + resolve(provider.api_key, ground.environ).reveal().encode())
+    for name, value in provider.headers.items():
+        shown = resolve(value, ground.environ).reveal() if is_reference(value) else value
+        lines.append(name.lower().encode() + b": " + shown.encode())
+    lines += [b"content-type: application/json", b"accept-encoding: identity", b"user-agent: " + USER_AGENT, b""]
+    rest = b"\r\n".join(lines)
+    base = origin.base_path.encode()
+    return {
+        endpoint.upstream_path: b"POST %b%b HTTP/1.1\r\n%b" % (base, endpoint.upstream_path.encode(), rest)
+        for endpoint in ENDPOINTS
+    }
+
+
+def _vocabulary(encoding: str, ground: Ground) -> Any:
+    kept = ground.vocabularies.get(encoding)
+    if kept is None:
+        kept = ground.vocabularies[encoding] = open_vocabulary(encoding, ground.cache)
+    return kept
+
+
+def _name(model: Model, deployment: Deployment) -> str:
+    return f"{model.name} {deployment.provider}/{deployment.model}"
+
+
+def _us(seconds: float) -> int:
+    return int(seconds * 1_000_000)
