@@ -1,7 +1,7 @@
 """The region's layout and the one-store commit, inline, for those who decide under the lock.
 
-Order: `seat.take()`, read, `plan(...)` each word that changes, `commit`, `seat.give()`. Between take and give:
-no allocation, no system call, no Python.
+Order: `seat.take()`, read, `plan(...)` each word that changes, `commit`, `seat.give()`. Between take and
+give: no allocation, no system call, no Python.
 """
 
 cimport cython

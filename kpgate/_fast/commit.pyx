@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """The one lock of a node and its shared memory: whoever holds the lock decides, and one store commits.
 
 Owns the region, its layout, the lock, the redo list, repair, life locks and the ring of changes. It must not
@@ -73,10 +74,11 @@ cdef void nap(uint64_t salt) noexcept nogil:
 
 @cython.final
 cdef class Region:
-    """The shared memory of a node. Made by the supervisor, opened by its workers by path; no descriptor is inherited.
+    """The shared memory of a node. Made by the supervisor, opened by its workers by path; no descriptor is
+    inherited.
 
-    Shape: a head (lock, redo list, ring of changes), then areas, each a dense array. Memory is sparse: what was
-    never touched takes none.
+    Shape: a head (lock, redo list, ring of changes), then areas, each a dense array. Memory is sparse: what
+    was never touched takes none.
     """
 
     def __cinit__(self):
@@ -408,7 +410,10 @@ cdef class Seat:
             apply(hand, load(&head.redo_count))
 
     def heal(self):
-        """Take the lock and give it back, so that what a dead owner left is finished. False when it was busy."""
+        """Take the lock and give it back, so that what a dead owner left is finished.
+
+        False when it was busy.
+        """
         if not self.take():
             return False
         self.give()
@@ -444,7 +449,10 @@ cdef class Seat:
 
     @property
     def waits(self):
-        """How long this seat waited, where it had to. Shape: 40 counts; the n-th is of 2**n to 2**(n+1) ns."""
+        """How long this seat waited, where it had to.
+
+        Shape: 40 counts; the n-th is of 2**n to 2**(n+1) ns.
+        """
         return [self.wait_counts[i] for i in range(40)]
 
     def __repr__(self):

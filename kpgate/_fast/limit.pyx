@@ -1,15 +1,45 @@
+# cython: auto_pickle=False, autotestdict=False
 """Every limit of a call is decided here, under the node's one lock: all are taken, or none.
 
-Owns buckets of requests and tokens, calls in flight, and the open calls that say what to give back. It must not
-know what a key or a model is (they are scopes and numbers), nor which limits are wise: gates come from the caller.
+Owns buckets of requests and tokens, calls in flight, and the open calls that say what to give back. It must
+not know what a key or a model is (they are scopes and numbers), nor which limits are wise: gates come from
+the caller.
 Source: docs/decisions/0001-one-lock.md.
 """
 
 cimport cython
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
 from kpgate._fast cimport commit as ground
+from kpgate._fast.bucket cimport (
+    HAS_CONCURRENCY,
+    HAS_REQUESTS,
+    HAS_TOKENS,
+    OF_CONCURRENCY,
+    OF_REQUESTS,
+    OF_TOKENS,
+    TOOK_CONCURRENCY,
+    TOOK_TOKENS,
+    UNITS_MAX,
+    WINDOW_US_MAX,
+    Cell,
+    Level,
+    Limit,
+    Rate,
+    Short,
+    Terms,
+    has_room,
+    is_worse,
+    join_shorts,
+    plan_return,
+    plan_take,
+    read_cell,
+    remaining,
+    reset_us,
+    take,
+    taken_of,
+)
 from kpgate._fast.commit cimport (
     AREA_CALL,
     AREA_DEPLOYMENT,
@@ -25,28 +55,12 @@ from kpgate._fast.commit cimport (
     store,
 )
 
-cdef extern from *:
-    """
-    typedef __int128 kp_wide;
-    """
-    # Token x microsecond needs more than 63 bits: 10^12 tokens over a day is 2^77.
-    ctypedef long long wide "kp_wide"
-
 cdef enum:
-    HAS_REQUESTS = 1
-    HAS_TOKENS = 2
-    HAS_CONCURRENCY = 4
-    TOOK_TOKENS = 1
-    TOOK_CONCURRENCY = 2
     FIXED_MAX = 3
     # Where a call keeps its deployment, which may change.
     LAST = 3
     CANDIDATES_MAX = 64
     SLOT_BITS = 24
-
-cdef int64_t UNITS_MAX = 1 << 40
-cdef int64_t WINDOW_US_MAX = 1 << 42
-cdef int64_t WAIT_US_MAX = (<int64_t>1 << 62)
 
 cdef enum:
     IS_DONE = 0
@@ -55,11 +69,6 @@ cdef enum:
     IS_FULL = 3
     IS_BUSY = 4
     IS_STALE = 5
-
-cdef enum:
-    OF_REQUESTS = 0
-    OF_TOKENS = 1
-    OF_CONCURRENCY = 2
 
 DONE = IS_DONE
 REFUSED = IS_REFUSED
@@ -73,25 +82,6 @@ TOKENS = OF_TOKENS
 CONCURRENCY = OF_CONCURRENCY
 
 
-cdef struct Bucket:
-    # The level is a whole number of token x microsecond, so it gains `units` a microsecond and a token is worth
-    # `window_us`: nothing is ever rounded. window_us 0: never used, thus full.
-    uint64_t time_us
-    uint64_t low
-    uint64_t high
-    uint64_t units
-    uint64_t window_us
-    uint64_t burst
-
-
-cdef struct Limit:
-    Bucket tokens
-    uint64_t in_use
-    uint64_t gap0
-    Bucket requests
-    uint64_t gap1[2]
-
-
 cdef struct Call:
     uint64_t state          # generation * 2, + 1 while open
     uint64_t next           # slot + 1 of the next free call
@@ -101,213 +91,6 @@ cdef struct Call:
     uint64_t last_tokens    # reserved at the deployment
     uint64_t gates[4]       # word offset of the limit << 2 | what was taken; 0: none
     uint64_t gap[6]
-
-
-cdef struct Rate:
-    int64_t units
-    int64_t window_us
-    int64_t burst
-
-
-cdef struct Terms:
-    Rate requests
-    Rate tokens
-    int64_t concurrency_max
-    uint64_t number
-    int scope
-    int has
-
-
-cdef struct Level:
-    # A private copy of one bucket, brought up to now.
-    Bucket *at
-    wide level
-    int64_t time_us
-    int64_t units
-    int64_t window_us
-    int64_t burst
-
-
-cdef struct Cell:
-    # A private copy of one limit. Nothing of it is stored before the commit.
-    Limit *at
-    Terms *terms
-    Level requests
-    Level tokens
-    int64_t in_use
-
-
-cdef struct Short:
-    # Why one gate has no room. Units: wait_us -1 never, 0 nobody knows.
-    int64_t wait_us
-    int scope
-    int kind
-    bint crowded
-
-
-cdef inline wide capacity(int64_t burst, int64_t window_us) noexcept nogil:
-    return <wide>burst * <wide>window_us
-
-
-cdef inline void clamp(Level *level) noexcept nogil:
-    cdef wide full = capacity(level.burst, level.window_us)
-    cdef wide floor = -capacity(UNITS_MAX, level.window_us)
-    if level.level > full:
-        level.level = full
-    elif level.level < floor:
-        level.level = floor
-
-
-cdef inline void read_level(Level *level, Bucket *at, int64_t now_us) noexcept nogil:
-    """Copy a bucket and let the time since its last change flow in."""
-    cdef int64_t passed_us
-    level.at = at
-    level.time_us = <int64_t>load(&at.time_us)
-    level.level = (<wide>(<int64_t>load(&at.high)) << 64) + <wide>load(&at.low)
-    level.units = <int64_t>load(&at.units)
-    level.window_us = <int64_t>load(&at.window_us)
-    level.burst = <int64_t>load(&at.burst)
-    passed_us = now_us - level.time_us
-    if passed_us > 0:
-        level.level += <wide>passed_us * <wide>level.units
-        level.time_us = now_us
-    clamp(level)
-
-
-cdef inline void adapt(Level *level, Rate *rate) noexcept nogil:
-    """Carry a level over to changed terms: the same tokens, rounded down, and never more than the new burst."""
-    cdef wide level_old
-    if level.window_us == 0:
-        level.level = capacity(rate.burst, rate.window_us)
-    elif level.window_us != rate.window_us:
-        level_old = level.level * <wide>rate.window_us
-        level.level = level_old / <wide>level.window_us
-        if level_old < 0 and level.level * <wide>level.window_us != level_old:
-            level.level -= 1
-    elif level.units == rate.units and level.burst == rate.burst:
-        return
-    level.units = rate.units
-    level.window_us = rate.window_us
-    level.burst = rate.burst
-    clamp(level)
-
-
-cdef inline int64_t short_of(Level *level, int64_t tokens) noexcept nogil:
-    """Microseconds until so many tokens are there, rounded up; 0 when they are, -1 when they never will be."""
-    cdef wide missing
-    if tokens > level.burst:
-        return -1
-    missing = <wide>tokens * <wide>level.window_us - level.level
-    if missing <= 0:
-        return 0
-    missing = (missing + <wide>level.units - 1) / <wide>level.units
-    return <int64_t>missing if missing < <wide>WAIT_US_MAX else WAIT_US_MAX
-
-
-cdef inline void take(Level *level, int64_t tokens) noexcept nogil:
-    """Take tokens; less than none gives back, and never above capacity."""
-    level.level -= <wide>tokens * <wide>level.window_us
-    clamp(level)
-
-
-cdef inline int64_t remaining(Level *level) noexcept nogil:
-    return <int64_t>(level.level / <wide>level.window_us) if level.level > 0 else 0
-
-
-cdef inline int64_t reset_us(Level *level) noexcept nogil:
-    cdef wide missing = capacity(level.burst, level.window_us) - level.level
-    missing = (missing + <wide>level.units - 1) / <wide>level.units
-    return <int64_t>missing if missing < <wide>WAIT_US_MAX else WAIT_US_MAX
-
-
-cdef inline void plan_level(Hand *hand, Level *level) noexcept nogil:
-    cdef Bucket *at = level.at
-    plan(hand, &at.time_us, <uint64_t>level.time_us)
-    plan(hand, &at.low, <uint64_t>level.level)
-    plan(hand, &at.high, <uint64_t>(level.level >> 64))
-    plan(hand, &at.units, <uint64_t>level.units)
-    plan(hand, &at.window_us, <uint64_t>level.window_us)
-    plan(hand, &at.burst, <uint64_t>level.burst)
-
-
-cdef inline void read_cell(Cell *cell, Limit *at, Terms *terms, int64_t now_us) noexcept nogil:
-    cell.at = at
-    cell.terms = terms
-    cell.in_use = <int64_t>load(&at.in_use)
-    if terms.has & HAS_REQUESTS:
-        read_level(&cell.requests, &at.requests, now_us)
-        adapt(&cell.requests, &terms.requests)
-    if terms.has & HAS_TOKENS:
-        read_level(&cell.tokens, &at.tokens, now_us)
-        adapt(&cell.tokens, &terms.tokens)
-
-
-cdef inline void note_short(Short *worst, int64_t wait_us, int scope, int kind) noexcept nogil:
-    if worst.wait_us == -1 or (wait_us != -1 and wait_us <= worst.wait_us):
-        return
-    worst.wait_us = wait_us
-    worst.scope = scope
-    worst.kind = kind
-
-
-cdef inline bint has_room(Cell *cell, int64_t tokens, Short *worst) noexcept nogil:
-    """Whether one gate lets a call in; if not, the longest wait known is noted."""
-    cdef Terms *terms = cell.terms
-    cdef int64_t wait_us
-    cdef bint room = True
-    if terms.has & HAS_REQUESTS:
-        wait_us = short_of(&cell.requests, 1)
-        if wait_us:
-            room = False
-            note_short(worst, wait_us, terms.scope, OF_REQUESTS)
-    if terms.has & HAS_TOKENS:
-        wait_us = short_of(&cell.tokens, tokens)
-        if wait_us:
-            room = False
-            note_short(worst, wait_us, terms.scope, OF_TOKENS)
-    if terms.has & HAS_CONCURRENCY and cell.in_use >= terms.concurrency_max:
-        room = False
-        # Nobody knows when a call ends: a wait of 0 that gives way to every other.
-        if worst.wait_us == 0 and not worst.crowded:
-            worst.scope = terms.scope
-            worst.kind = OF_CONCURRENCY
-        worst.crowded = True
-    return room
-
-
-cdef inline void plan_take(Hand *hand, Cell *cell, int64_t tokens) noexcept nogil:
-    cdef int has = cell.terms.has
-    if has & HAS_REQUESTS:
-        take(&cell.requests, 1)
-        plan_level(hand, &cell.requests)
-    if has & HAS_TOKENS:
-        take(&cell.tokens, tokens)
-        plan_level(hand, &cell.tokens)
-    if has & HAS_CONCURRENCY:
-        cell.in_use += 1
-        plan(hand, &cell.at.in_use, <uint64_t>cell.in_use)
-
-
-cdef inline uint64_t taken_of(Hand *hand, Cell *cell) noexcept nogil:
-    """What a call entry notes of a gate; 0 when there is nothing to give back."""
-    cdef uint64_t taken = 0
-    if cell.terms.has & HAS_TOKENS:
-        taken |= TOOK_TOKENS
-    if cell.terms.has & HAS_CONCURRENCY:
-        taken |= TOOK_CONCURRENCY
-    return (<uint64_t>(<uint64_t *>cell.at - hand.words) << 2) | taken if taken else 0
-
-
-cdef inline void plan_return(Hand *hand, uint64_t noted, int64_t tokens, int64_t now_us) noexcept nogil:
-    """Give back what a call took at one gate. Units: `tokens` less than none takes more."""
-    cdef Limit *at = <Limit *>(hand.words + (noted >> 2))
-    cdef Level level
-    if noted & TOOK_TOKENS and tokens:
-        read_level(&level, &at.tokens, now_us)
-        take(&level, -tokens)
-        plan_level(hand, &level)
-    if noted & TOOK_CONCURRENCY:
-        plan(hand, &at.in_use, load(&at.in_use) - 1)
 
 
 @cython.final
@@ -380,10 +163,10 @@ cdef class Gate:
 cdef class Verdict:
     """What was decided, filled by each call. One may be kept and used again.
 
-    Shape: `call` is the handle of the open call (0: nothing to give back); `chosen` the index of the candidate
-    (-1: none was asked for). On refusal `refused_scope` and `refused_kind` (REQUESTS, TOKENS, CONCURRENCY) say
-    what is short the longest. Then, of the tightest fixed gate that has such a limit, what headers show:
-    limit (the burst), remaining, and time until full; -1 where there is none.
+    Shape: `call` is the handle of the open call (0: nothing to give back); `chosen` the index of the
+    candidate (-1: none was asked for). On refusal `refused_scope` and `refused_kind` (REQUESTS, TOKENS,
+    CONCURRENCY) say what is short the longest. Then, of the tightest fixed gate that has such a limit, what
+    headers show: limit (the burst), remaining, and time until full; -1 where there is none.
     Units: microseconds. `wait_us`: a client alone on its limits that waits so long is admitted; -1: never;
     0: a call under way must end, and nobody knows when.
     """
@@ -443,32 +226,14 @@ cdef class Verdict:
         return IS_REFUSED
 
 
-cdef inline bint is_worse(Short *one, Short *other) noexcept nogil:
-    """Whether a candidate is a worse one to wait for: never, then nobody knows, then the longer wait."""
-    cdef int rank = 2 if one.wait_us < 0 else (1 if one.crowded else 0)
-    cdef int other_rank = 2 if other.wait_us < 0 else (1 if other.crowded else 0)
-    return rank > other_rank or (rank == other_rank and one.wait_us > other.wait_us)
-
-
-cdef void join_shorts(Short *fixed, bint fixed_short, Short *best, bint none_fits) noexcept nogil:
-    """What is waited for when both the fixed gates and every candidate may be short: the longer of the two."""
-    if not none_fits:
-        return
-    if not fixed_short:
-        fixed[0] = best[0]
-    elif fixed.wait_us != -1 and (best.wait_us == -1 or best.wait_us > fixed.wait_us):
-        fixed.wait_us = best.wait_us
-        fixed.scope = best.scope
-        fixed.kind = best.kind
-
-
 @cython.final
 cdef class Limits:
     """Takes and gives back the limits of calls, for one seat.
 
     `life_us` is how long a call may stay open before `end_expired` ends it. Every decision answers an int:
-    DONE, or REFUSED, NEVER (asks for more than a burst), FULL (no place for another open call), BUSY (the lock was
-    not to be had within the seat's patience: try again off the event loop), STALE (that call has ended).
+    DONE, or REFUSED, NEVER (asks for more than a burst), FULL (no place for another open call), BUSY (the
+    lock was not to be had within the seat's patience: try again off the event loop), STALE (that call has
+    ended).
     Units: `now_us` is CLOCK_MONOTONIC in microseconds, the same for all processes of a machine.
     """
 
@@ -640,7 +405,8 @@ cdef class Limits:
         """Take one request, its tokens and one place from every fixed gate and the first candidate with room.
 
         In one commit, or nothing at all. Without any limit in the way nothing is stored and no lock taken.
-        Errors: ValueError for gates in the wrong place or tokens below 0; IndexError for a number beyond its area.
+        Errors: ValueError for gates in the wrong place or tokens below 0; IndexError for a number beyond its
+        area.
         """
         cdef Cell cells[FIXED_MAX]
         cdef Cell last
@@ -651,7 +417,7 @@ cdef class Limits:
         cdef Short short
         cdef int64_t at_us, handle
         cdef bint fits = True
-        cdef bint opened
+        cdef bint limited
         cdef int chosen = -1
         cdef int count, candidate_count, i
         verdict.clear()
@@ -684,9 +450,8 @@ cdef class Limits:
             join_shorts(&worst, not fits, &best, chosen < 0 and candidate_count > 0)
             verdict.show(cells, count)
             return verdict.refuse(&worst, at_us - now_us)
-        opened = self.take_all(cells, count, &last if chosen >= 0 and limits[chosen] != NULL else NULL, tokens,
-                               at_us, &handle)
-        if not opened:
+        limited = chosen >= 0 and limits[chosen] != NULL
+        if not self.take_all(cells, count, &last if limited else NULL, tokens, at_us, &handle):
             self.seat.give()
             verdict.show(cells, count)
             return IS_FULL
@@ -714,11 +479,12 @@ cdef class Limits:
         verdict.show(cells, count)
         return IS_DONE
 
-    def move(self, int64_t now_us, int64_t handle, Gate to not None, int64_t tokens, Verdict verdict not None):
+    def move(self, int64_t now_us, int64_t handle, Gate to not None, int64_t tokens,
+             Verdict verdict not None):
         """Carry an open call over to another deployment: give back tokens and place there, take them here.
 
-        In one commit. The first deployment keeps its request: it had it. `verdict.call` is the handle from now on.
-        REFUSED, NEVER and FULL leave the call where it was.
+        In one commit. The first deployment keeps its request: it had it. `verdict.call` is the handle from
+        now on. REFUSED, NEVER and FULL leave the call where it was.
         Errors: as `admit`.
         """
         cdef Cell last
@@ -727,6 +493,7 @@ cdef class Limits:
         cdef Call *call = NULL
         cdef Terms *terms = &to.terms
         cdef uint64_t noted = 0
+        cdef uint64_t noted_tokens
         cdef int64_t at_us
         cdef bint same
         cdef Limit *at
@@ -769,7 +536,8 @@ cdef class Limits:
         elif same:
             # What the new terms no longer limit is still given back.
             if noted & TOOK_TOKENS and not terms.has & HAS_TOKENS:
-                plan_return(hand, noted & ~<uint64_t>TOOK_CONCURRENCY, <int64_t>load(&call.last_tokens), at_us)
+                noted_tokens = noted & ~<uint64_t>TOOK_CONCURRENCY
+                plan_return(hand, noted_tokens, <int64_t>load(&call.last_tokens), at_us)
             if noted & TOOK_CONCURRENCY and not terms.has & HAS_CONCURRENCY:
                 plan(hand, &at.in_use, <uint64_t>last.in_use)
         plan_take(hand, &last, tokens)
@@ -787,8 +555,8 @@ cdef class Limits:
     def settle(self, int64_t now_us, int64_t handle, int64_t tokens_actual):
         """End a call: correct its tokens both ways, give its place back, free its entry.
 
-        Units: `tokens_actual` -1 when nobody knows: what was reserved stays spent. More than was reserved puts a
-        bucket into debt; less never lifts it above its burst.
+        Units: `tokens_actual` -1 when nobody knows: what was reserved stays spent. More than was reserved
+        puts a bucket into debt; less never lifts it above its burst.
         Shape: DONE, BUSY, or STALE: then nothing happened, and it is counted.
         """
         cdef Call *call
@@ -828,9 +596,9 @@ cdef class Limits:
     def end_dead(self, int64_t now_us, Life life not None):
         """End the calls that a dead seat left: the right to do so is holding its life lock.
 
-        Rule: as if each had been cancelled: place and reserved tokens go back, the request stays spent. One commit
-        a call, while others decide; killed half-way, the next one finds what is left. With one's own life lock,
-        what its last owner left.
+        Rule: as if each had been cancelled: place and reserved tokens go back, the request stays spent. One
+        commit a call, while others decide; killed half-way, the next one finds what is left. With one's own
+        life lock, what its last owner left.
         Shape: how many were ended; -1 when the lock was busy: call again.
         Errors: ValueError when the life lock was given back.
         """
@@ -903,7 +671,10 @@ cdef class Limits:
 
 
 def areas(keys=1 << 20, parties=1 << 20, models=1 << 16, deployments=1 << 16, calls=1 << 15):
-    """The areas a region needs for limits. Shape: for `Region.create`. Units: `calls` is all open calls of a node."""
+    """The areas a region needs for limits.
+
+    Shape: for `Region.create`. Units: `calls` is all open calls of a node.
+    """
     if not 1 <= calls < 1 << SLOT_BITS:
         raise ValueError(f"calls: from 1 to {(1 << SLOT_BITS) - 1}, not {calls}")
     return {
