@@ -1,0 +1,611 @@
+"""One upstream HTTP/1.1 connection: one write out, a parsed reply in, streaming, back-pressure.
+
+Owns the state of one socket and says whether it may carry another call. The parser's callbacks only take notes;
+what they mean is decided when `feed_data` has returned (a callback must not run a caller's code, and the bytes
+behind a reply have to be seen first). Knows no provider, no time-out and no pool: who has one of these ends a
+wait by `fail`.
+"""
+
+cimport cython
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdlib cimport strtoll
+
+from kpgate._fast.wait cimport Wait
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+cdef extern from "Python.h":
+    enum:
+        PyBUF_READ
+
+cdef extern from "strings.h" nogil:
+    int strncasecmp(const char *a, const char *b, size_t n)
+
+cdef enum:
+    READ_BYTES = 65_536
+    HEAD_BYTES_MAX = 65_536
+    HEADERS_MAX = 200
+    UNREAD_BYTES_MAX = 65_536
+    # Chunk sizes, extensions and trailers: so much in one go, and so much more for each byte of body.
+    FRAMING_BYTES_MAX = 65_536
+    FRAMING_PER_BODY_BYTE = 16
+    # One write up to here; beyond, slices, so that encrypting a large body does not hold up the loop.
+    JOINED_BYTES_MAX = 65_536
+    SLICE_BYTES = 262_144
+    TLS_READ_BUFFER_BYTES = 16_384
+
+cdef enum:
+    NEW = 0
+    IDLE = 1
+    HEAD = 2
+    BODY = 3
+    DONE = 4
+
+cdef enum:
+    NOTHING = 0
+    THE_HEAD = 1
+    A_CHUNK = 2
+    ALL_OF_IT = 3
+
+cdef tuple STATES = ("new", "idle", "head", "body", "done")
+cdef tuple PHASES = ("connect", "send", "head", "body", "body")
+
+# All connections of a worker read into one buffer: a read is parsed, and copied out, before the next one starts.
+cdef bytearray _shared = bytearray(READ_BYTES)
+cdef char *_shared_start = PyByteArray_AS_STRING(_shared)
+
+
+class UpstreamLost(Exception):
+    """An upstream connection could not be made, or ended before its reply was whole.
+
+    Shape: `phase` connect, send, head or body; `reason` a phrase for people, without secrets; `reply_started`
+    whether any byte of a reply had been seen; `timeout` whether time ran out.
+    """
+
+    def __init__(self, phase, reason, reply_started=False, timeout=False):
+        super().__init__(phase, reason, reply_started, timeout)
+        self.phase = phase
+        self.reason = reason
+        self.reply_started = reply_started
+        self.timeout = timeout
+
+    def __str__(self):
+        return f"{self.phase}: {self.reason}"
+
+
+cdef inline bint _is(bytes name, const char *known) noexcept:
+    """Whether a header's name, already known to be as long, is this one."""
+    return strncasecmp(PyBytes_AS_STRING(name), known, <size_t>PyBytes_GET_SIZE(name)) == 0
+
+
+@cython.final
+cdef class Connection:
+    """An upstream connection as a buffered protocol of the loop.
+
+    Order: `send`, `head`, then `whole` or `chunk` until it gives `b""`, then `rest` or `abort`; `fail` at any time.
+    The head's attributes stand from the end of `head` to the next `send`. One waits at a time.
+    Errors: UpstreamLost, or what `fail` was given.
+    """
+
+    cdef readonly object loop
+    cdef public object owner
+    cdef public int64_t born_us
+    cdef public int64_t idle_since_us
+    cdef readonly int64_t served
+    cdef readonly int64_t reads
+
+    cdef readonly int status
+    cdef readonly bytes content_type
+    cdef readonly bytes content_encoding
+    cdef readonly bytes retry_after
+    cdef readonly bytes request_id
+    cdef readonly int64_t content_length
+    cdef readonly bint chunked
+    cdef readonly list passed
+    cdef readonly bint reply_started
+    cdef readonly bint complete
+    cdef readonly bint secure
+
+    cdef tuple _prefixes
+    cdef object _transport
+    cdef object _socket
+    cdef object _parser
+    cdef object _error
+    cdef Wait _wait
+    cdef list _pieces
+    cdef list _unsent
+    cdef str _fault
+    cdef int64_t _unread
+    cdef int64_t _limit
+    cdef int64_t _head_bytes
+    cdef int64_t _header_bytes
+    cdef int64_t _framing_bytes
+    cdef int64_t _body_bytes
+    cdef uint32_t _headers
+    cdef uint8_t _state
+    cdef uint8_t _wanted
+    cdef bint _alive
+    cdef bint _interim
+    cdef bint _until_eof
+    cdef bint _keep_alive
+    cdef bint _surplus
+    cdef bint _paused
+    cdef bint _write_paused
+
+    def __init__(self, loop, tuple prefixes=(), owner=None):
+        self.loop = loop
+        self.owner = owner
+        self._prefixes = prefixes
+        self._wait = Wait(loop)
+        self._pieces = []
+        self.content_length = -1
+        self.passed = []
+
+    # What a caller does
+
+    def send(self, bytes head not None, body=None):
+        """Send a request: its head, and its body as bytes, as a list of them, or none.
+
+        Errors: UpstreamLost when the connection has gone.
+        """
+        cdef list pieces
+        cdef int64_t size = PyBytes_GET_SIZE(head)
+        if not self._alive:
+            raise UpstreamLost("send", "the connection was closed")
+        if self._state != IDLE:
+            raise AssertionError(f"a connection carries one call at a time: {self!r}")
+        self._state = HEAD
+        self.status = 0
+        self.content_type = self.content_encoding = self.retry_after = self.request_id = None
+        self.content_length = -1
+        self.chunked = self.reply_started = self.complete = self._interim = self._until_eof = False
+        self.passed = []
+        self._headers = 0
+        self._head_bytes = self._header_bytes = self._framing_bytes = self.reads = 0
+        if body is None:
+            self._transport.write(head)
+            return
+        if type(body) is bytes:
+            size += PyBytes_GET_SIZE(<bytes>body)
+            if size <= JOINED_BYTES_MAX:
+                self._transport.write(head + <bytes>body)
+                return
+            pieces = [head, body]
+        else:
+            pieces = [head, *body]
+            for piece in body:
+                size += len(piece)
+            if size <= JOINED_BYTES_MAX:
+                self._transport.write(b"".join(pieces))
+                return
+        self._unsent = [memoryview(piece) for piece in pieces]
+        self._unsent.reverse()
+        self._pour()
+
+    def head(self):
+        """Await the reply's head: its status and headers are then here. Interim replies are skipped."""
+        cdef Wait wait = self._arm()
+        if self._error is not None:
+            wait.fail(self._error)
+        elif self._state > HEAD:
+            wait.resolve()
+        else:
+            self._wanted = THE_HEAD
+        return wait
+
+    def chunk(self):
+        """Await what has come of the body since the last time: bytes, and `b""` once it is whole."""
+        cdef Wait wait = self._arm()
+        if self._unread:
+            wait.resolve(self._grab())
+        elif self.complete:
+            wait.resolve(b"")
+        elif self._error is not None:
+            wait.fail(self._error)
+        else:
+            self._wanted = A_CHUNK
+        return wait
+
+    def whole(self, int64_t bytes_max):
+        """Await the whole body.
+
+        Errors: also UpstreamLost when it is larger than `bytes_max`.
+        """
+        cdef Wait wait = self._arm()
+        self._limit = bytes_max
+        if self.content_length > bytes_max or self._unread > bytes_max:
+            self._fail_with("the reply is too large")
+        if self.complete:
+            wait.resolve(self._grab())
+        elif self._error is not None:
+            wait.fail(self._error)
+        else:
+            self._wanted = ALL_OF_IT
+            if self._paused:
+                self._resume()
+        return wait
+
+    def take(self):
+        """What `chunk` would give if that is here already, else None.
+
+        Errors: as `chunk`.
+        """
+        if self._unread:
+            return self._grab()
+        if self.complete:
+            return b""
+        if self._error is not None:
+            raise self._error
+        return None
+
+    def take_whole(self):
+        """The whole body if it is here already, else None. It is at most 128 KiB then."""
+        if self.complete and self._error is None:
+            return self._grab()
+        return None
+
+    def fail(self, error):
+        """End whatever waits on this connection with `error`, and abort."""
+        if self._error is None:
+            self._error = error
+        self.complete = False
+        self._pieces.clear()
+        self._unread = 0
+        self.abort()
+        self._wanted = NOTHING
+        self._wait.fail(self._error)
+
+    def abort(self):
+        """Leave at once: nothing more is read or written."""
+        self._alive = False
+        self._unsent = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the pool does
+
+    @property
+    def clean(self):
+        """Whether it may carry another call: a whole reply, nothing behind it, nothing left to write."""
+        return self._clean()
+
+    cdef bint _clean(self) except -1:
+        return (
+            self._state == DONE
+            and self._alive
+            and self._keep_alive
+            and not self._surplus
+            and not self._paused
+            and self._error is None
+            and self._unsent is None
+            and not self._socket.is_closing()
+            and self._socket.get_write_buffer_size() == 0
+            and (not self.secure or self._transport.get_write_buffer_size() == 0)
+        )
+
+    @property
+    def idle(self):
+        """Whether it is open and carries no call."""
+        return self._alive and self._state == IDLE
+
+    def rest(self):
+        """Make it ready for another call. False: it is not fit for one, and has been aborted."""
+        if self._alive and self._state == IDLE:
+            return True
+        if not self._clean():
+            self.abort()
+            return False
+        self.served += 1
+        self._state = IDLE
+        self._pieces.clear()
+        self._unread = 0
+        self._wait.reset()
+        return True
+
+    def enter_tunnel(self):
+        """After the head of a proxy's reply to CONNECT: what follows is the origin's. Returns the transport.
+
+        Errors: UpstreamLost when the proxy refused, or spoke on.
+        """
+        if self.status // 100 != 2:
+            raise UpstreamLost("connect", f"the proxy answered {self.status}")
+        if self._unread or self._surplus or self._error is not None:
+            raise UpstreamLost("connect", "the proxy sent bytes of its own into the tunnel")
+        self._parser = HttpResponseParser(self)
+        self._state = IDLE
+        self._wait.reset()
+        self.status = 0
+        self.complete = self.reply_started = False
+        return self._transport
+
+    def encrypt(self, transport):
+        """Speak through `transport`, TLS over the socket it was made with, from now on."""
+        self._transport = transport
+        self.secure = True
+        transport.set_read_buffer_limits(TLS_READ_BUFFER_BYTES)
+
+    # What the loop does
+
+    def connection_made(self, transport):
+        """The loop: the socket is connected."""
+        self._transport = self._socket = transport
+        self._parser = HttpResponseParser(self)
+        self._state = IDLE
+        self._alive = True
+
+    def connection_lost(self, exc):
+        """The loop: the socket is closed, by whomever. Parser and transports are let go."""
+        cdef uint8_t state = self._state
+        self._alive = False
+        self._parser = self._transport = self._socket = self._unsent = None
+        if self._error is None and not self.complete:
+            self._error = self._lost(_cause(exc))
+        if state == HEAD or state == BODY:
+            self._wanted = NOTHING
+            self._wait.fail(self._error)
+        owner, self.owner = self.owner, None
+        if owner is not None:
+            owner.lost(self)
+
+    def eof_received(self):
+        """The loop: the other side will send no more. It is how a reply without a length ends well."""
+        if self._state == BODY and self._until_eof and self._error is None:
+            self._state = DONE
+            self.complete = True
+            self._keep_alive = False
+            self._decide()
+        # Never wait for a TLS peer's leave-taking: it may take half a minute.
+        self.abort()
+        return False
+
+    def get_buffer(self, sizehint):
+        """The loop: where to read into."""
+        return _shared
+
+    def buffer_updated(self, Py_ssize_t nbytes):
+        """The loop: so many bytes were read."""
+        cdef int64_t body_bytes = self._body_bytes
+        if self._state == IDLE or self._state == DONE or not self._alive:
+            self._surplus = True
+            self.abort()
+            return
+        self.reads += 1
+        self.reply_started = True
+        try:
+            self._parser.feed_data(PyMemoryView_FromMemory(_shared_start, nbytes, PyBUF_READ))
+        except HttpParserUpgrade:
+            self._note("the provider wants to change protocols")
+        except HttpParserError:
+            # Behind a whole reply it is surplus, and the reply stands.
+            if self._state == DONE:
+                self._surplus = True
+            else:
+                self._note("the reply is not HTTP")
+        if self._state == HEAD:
+            self._head_bytes += nbytes
+            if self._head_bytes > HEAD_BYTES_MAX:
+                self._note("the reply's head is too large")
+        elif self.chunked and self._state == BODY:
+            body_bytes = self._body_bytes - body_bytes
+            self._framing_bytes += nbytes - body_bytes * (FRAMING_PER_BODY_BYTE + 1)
+            if self._framing_bytes < 0:
+                self._framing_bytes = 0
+            elif self._framing_bytes > FRAMING_BYTES_MAX:
+                self._note("the reply's chunk extensions or trailers are too large")
+        self._decide()
+
+    def pause_writing(self):
+        """The loop: the other side does not take what is written."""
+        self._write_paused = True
+
+    def resume_writing(self):
+        """The loop: it takes again."""
+        self._write_paused = False
+        if self._unsent is not None:
+            self._pour()
+
+    # What the parser does: notes only
+
+    def on_message_begin(self):
+        """The parser: the first byte of a message."""
+        if self._state == DONE:
+            self._surplus = True
+
+    def on_header(self, bytes name, bytes value):
+        """The parser: one header, or one trailer."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(name)
+        cdef bytes prefix
+        if self._state != HEAD:
+            return
+        self._headers += 1
+        self._header_bytes += size + PyBytes_GET_SIZE(value)
+        if self._headers > HEADERS_MAX or self._header_bytes > HEAD_BYTES_MAX:
+            self._note("the reply's head is too large")
+            return
+        if size == 12:
+            if _is(name, b"content-type"):
+                self.content_type = value
+            elif _is(name, b"x-request-id"):
+                self.request_id = value
+        elif size == 14:
+            if _is(name, b"content-length"):
+                self.content_length = strtoll(PyBytes_AS_STRING(value), NULL, 10)
+        elif size == 17:
+            if _is(name, b"transfer-encoding"):
+                self._transfer(value)
+        elif size == 11:
+            if _is(name, b"retry-after"):
+                self.retry_after = value
+        elif size == 16:
+            if _is(name, b"content-encoding"):
+                self.content_encoding = value
+        for prefix in self._prefixes:
+            if size >= PyBytes_GET_SIZE(prefix) and (
+                strncasecmp(PyBytes_AS_STRING(name), PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)) == 0
+            ):
+                self.passed.append((name.lower(), value))
+                return
+
+    def on_headers_complete(self):
+        """The parser: the head is whole."""
+        cdef int status
+        if self._state != HEAD:
+            return
+        status = self._parser.get_status_code()
+        if 200 <= status <= 599:
+            self.status = status
+            self._state = BODY
+            self._until_eof = not self.chunked and self.content_length < 0 and status != 204 and status != 304
+        elif 100 <= status < 200 and status != 101:
+            self._interim = True
+            self.content_type = self.content_encoding = self.retry_after = self.request_id = None
+            self.content_length = -1
+            self.chunked = False
+            self.passed.clear()
+        else:
+            self._note(f"the reply's status is {status}")
+
+    def on_body(self, bytes data):
+        """The parser: a piece of body, without its framing."""
+        if self._state == BODY:
+            self._pieces.append(data)
+            self._unread += PyBytes_GET_SIZE(data)
+            self._body_bytes += PyBytes_GET_SIZE(data)
+
+    def on_message_complete(self):
+        """The parser: the reply is whole."""
+        if self._interim:
+            self._interim = False
+        elif self._state == BODY:
+            self._state = DONE
+            # The only place where the parser knows.
+            self._keep_alive = self._parser.should_keep_alive()
+
+    # Inside
+
+    cdef int _transfer(self, bytes value) except -1:
+        if value.strip().lower() == b"chunked":
+            self.chunked = True
+        else:
+            self._note("the reply's transfer-encoding is not known")
+        return 0
+
+    cdef int _note(self, str fault) except -1:
+        if self._fault is None:
+            self._fault = fault
+        return 0
+
+    cdef int _decide(self) except -1:
+        """Act on what the parser noted. The last thing a callback does: whoever waited may run in here."""
+        cdef Wait wait = self._wait
+        cdef uint8_t wanted = self._wanted
+        if self._fault is not None:
+            return self._fail_with(self._fault)
+        if self._state == DONE:
+            self.complete = True
+        if wanted == NOTHING:
+            if self._unread > UNREAD_BYTES_MAX and not self.complete:
+                self._pause()
+        elif wanted == THE_HEAD:
+            if self._state > HEAD:
+                if self._unread > UNREAD_BYTES_MAX and not self.complete:
+                    self._pause()
+                self._wanted = NOTHING
+                wait.resolve()
+        elif wanted == A_CHUNK:
+            if self._unread or self.complete:
+                self._wanted = NOTHING
+                wait.resolve(self._grab())
+        elif self._unread > self._limit:
+            return self._fail_with("the reply is too large")
+        elif self.complete:
+            self._wanted = NOTHING
+            wait.resolve(self._grab())
+        return 0
+
+    cdef Wait _arm(self):
+        """The wait, ready to be awaited."""
+        if self._state <= IDLE and self._error is None:
+            raise AssertionError("nothing was sent")
+        self._wait.reset()
+        self._wanted = NOTHING
+        return self._wait
+
+    cdef bytes _grab(self):
+        cdef list pieces = self._pieces
+        cdef bytes data
+        self._unread = 0
+        if len(pieces) == 1:
+            data = <bytes>pieces.pop()
+        else:
+            data = b"".join(pieces)
+            pieces.clear()
+        if self._paused:
+            self._resume()
+        return data
+
+    cdef int _pause(self) except -1:
+        # On TLS both: the socket, so that its end is not seen before what stands in front of it was taken.
+        if not self._paused and self._alive:
+            self._paused = True
+            self._socket.pause_reading()
+            if self.secure:
+                self._transport.pause_reading()
+        return 0
+
+    cdef int _resume(self) except -1:
+        self._paused = False
+        if self._alive:
+            self._socket.resume_reading()
+            if self.secure:
+                self._transport.resume_reading()
+        return 0
+
+    cdef int _fail_with(self, str reason) except -1:
+        self.fail(self._lost(reason))
+        return 0
+
+    cdef object _lost(self, str reason):
+        cdef str phase = PHASES[self._state]
+        if self._state == HEAD and self._unsent is not None and not self.reply_started:
+            phase = "send"
+        return UpstreamLost(phase, reason, self.reply_started)
+
+    def _pour(self):
+        """Write the next slice of a large request."""
+        cdef list unsent = self._unsent
+        cdef list batch = []
+        cdef Py_ssize_t room = SLICE_BYTES
+        if unsent is None or self._write_paused:
+            return
+        while unsent and room > 0:
+            piece = unsent.pop()
+            if len(piece) > room:
+                unsent.append(piece[room:])
+                piece = piece[:room]
+            room -= len(piece)
+            batch.append(piece)
+        if not unsent:
+            self._unsent = None
+        self._transport.writelines(batch)
+        if self._unsent is not None and not self._write_paused:
+            self.loop.call_soon(self._pour)
+
+    def __repr__(self):
+        return (
+            f"<Connection {STATES[self._state]}{'' if self._alive else ' closed'}{' tls' if self.secure else ''}"
+            f" status={self.status} unread={self._unread} served={self.served}>"
+        )
+
+
+cdef str _cause(object exc):
+    if exc is None:
+        return "the connection was closed"
+    if isinstance(exc, (ConnectionResetError, BrokenPipeError)):
+        return "the connection was reset"
+    if isinstance(exc, TimeoutError):
+        return "the connection timed out"
+    return f"the connection broke: {type(exc).__name__}"
