@@ -157,6 +157,7 @@ class Gateway:
         plan = kit.routes.find(call.model)
         if plan is None:
             raise ModelNotFound(f"model: no model is named {call.model[:200]!r} here", param="model")
+        life.plan = plan
         kit.auth.authorise(caller, plan.name)
         record.model = plan.name
         if plan.vocabulary is not None:
@@ -243,7 +244,7 @@ class Gateway:
             body = await attempt.whole(REPLY_BYTES_MAX)
             check_whole(connection, attempt.target, body)
             return body
-        life.framer = framer = Framer(not life.call.usage_wanted, EVENT_BYTES_MAX)
+        life.framer = framer = Framer(not life.call.usage_wanted, EVENT_BYTES_MAX, collect=True)
         while chunk := await attempt.chunk():
             if ready := framer.feed(chunk):
                 return ready

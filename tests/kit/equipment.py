@@ -1,0 +1,91 @@
+"""A gateway in memory before a real socket: every piece is the real one but the store of keys and the transport."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any
+
+import orjson
+
+from kpgate._fast import limit, metric
+from kpgate._fast.commit import Life, Region, Seat
+from kpgate._fast.limit import Limits
+from kpgate._fast.metric import Shard
+from kpgate._fast.wait import Wheel
+from kpgate.app.equipment import Ground, equip, names
+from kpgate.domain.call import Record
+from kpgate.domain.settings import Settings
+from kpgate.gateway import Gateway
+from kpgate.services.meters import Meters
+from kpgate.services.offload import Offload
+from kpgate.services.receive import Ids
+
+TICK_S = 0.02
+
+
+def clock() -> int:
+    """Microseconds, monotonic."""
+    return monotonic_ns() // 1000
+
+
+class Bench:
+    """A gateway to test, its log lines, its region and its ticking wheel."""
+
+    def __init__(self, settings: Settings, auth: Any, folder: Path) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.lines: list[dict[str, Any]] = []
+        self.alarms: list[Exception] = []
+        self.region = Region.create(limit.areas(64, 64, 64, 64, 256) | metric.areas(1), 4)
+        self.life = Life.claim(folder, 0, 4)
+        self.limits = Limits(self.region, Seat(self.region, self.life), 3_600_000_000)
+        self.wheel = Wheel(now_us=clock())
+        self.offload = Offload(self.loop)
+        self.ground = Ground(
+            loop=self.loop,
+            wheel=self.wheel,
+            clock=clock,
+            environ={"SECRET": "sk-upstream-canary"},
+            cache=folder,
+            limits=self.limits,
+            meters=Meters(Shard(self.region, 0)),
+            offload=self.offload,
+            ids=Ids("req-test-"),
+            auth=lambda settings: auth,
+            write=lambda line: self.lines.append(orjson.loads(line)),
+            alarm=self._alarm,
+            created_s=1_700_000_000,
+        )
+        self.numbers = {name: number for number, name in enumerate(names(settings), 1)}
+        self.gateway = Gateway(equip(settings, self.ground, self.numbers), clock)
+        self._ticking = self.loop.call_later(TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        assert not self.wheel.advance(clock()), "a timer's callback raised"
+        self._ticking = self.loop.call_later(TICK_S, self._tick)
+
+    def _alarm(self, error: Exception, record: Record) -> None:
+        self.alarms.append(error)
+
+    def close(self) -> None:
+        """Stop; every place, limit and connection must have been given back."""
+        self._ticking.cancel()
+        kit = self.gateway.equipment
+        assert kit.inflight.taken == 0
+        assert not self.gateway.lives
+        assert self.limits.open_calls() == 0
+        for pool in self.ground.pools.values():
+            pool.close()
+        self.offload.close()
+        self.life.close()
+
+
+@contextmanager
+def bench(settings: Settings, auth: Any) -> Iterator[Bench]:
+    """A gateway for one test, inside a running loop."""
+    with tempfile.TemporaryDirectory() as folder:
+        one = Bench(settings, auth, Path(folder))
+        yield one
+        one.close()
