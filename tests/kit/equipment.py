@@ -17,6 +17,8 @@ from kpgate._fast.metric import Shard
 from kpgate._fast.wait import Wheel
 from kpgate.app.equipment import Ground, equip, names
 from kpgate.domain.call import Record
+from kpgate.domain.caller import Caller, Party
+from kpgate.domain.errors import InvalidApiKey
 from kpgate.domain.settings import Settings
 from kpgate.gateway import Gateway
 from kpgate.services.meters import Meters
@@ -24,6 +26,7 @@ from kpgate.services.offload import Offload
 from kpgate.services.receive import Ids
 
 TICK_S = 0.02
+CALLER = Caller("test", 1, Party(1, "testers"))
 
 
 def clock() -> int:
@@ -82,10 +85,28 @@ class Bench:
         self.life.close()
 
 
+class OneKey:
+    """A store of keys that knows `sk-test`."""
+
+    def source(self, peer: str, forwarded_for: bytes | None) -> str:
+        return peer
+
+    def identify(self, credential: str | None, peer: str) -> Caller:
+        if credential != "sk-test":
+            raise InvalidApiKey("the API key is unknown")
+        return CALLER
+
+    def authorise(self, caller: Caller, model: str) -> None:
+        assert caller is CALLER
+
+    def allows(self, caller: Caller, model: str) -> bool:
+        return caller is CALLER
+
+
 @contextmanager
-def bench(settings: Settings, auth: Any) -> Iterator[Bench]:
+def bench(settings: Settings) -> Iterator[Bench]:
     """A gateway for one test, inside a running loop."""
     with tempfile.TemporaryDirectory() as folder:
-        one = Bench(settings, auth, Path(folder))
+        one = Bench(settings, OneKey(), Path(folder))
         yield one
         one.close()

@@ -21,7 +21,9 @@ SDK_HEADERS: list[Header] = [
 class FakeExchange:
     """A client in memory. `slow` makes every write wait for `let_through`."""
 
-    def __init__(self, path: bytes, body: bytes = b"", headers: Sequence[Header] = (), method: str = "POST") -> None:
+    def __init__(
+        self, path: bytes, body: bytes = b"", headers: Sequence[Header] = (), method: str = "POST"
+    ) -> None:
         self.method = method
         self.path = path
         self.query = b""
