@@ -1,5 +1,5 @@
 # cython: language_level=3str, auto_pickle=False, autotestdict=False
-"""The routing table of one configuration: what model a name means, and in what order its deployments are tried.
+"""The routing table of one configuration: what model a name means, and in which order its deployments go.
 
 Frozen once made. Knows places in the configuration's lists, not what stands there; the random number, and
 who is eligible or ejected, are passed in.
