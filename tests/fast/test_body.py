@@ -1,4 +1,4 @@
-"""Bodies read in place: the verdict of a strict parser, the places of known members, edits that touch nothing else."""
+"""Bodies read in place: a strict verdict, where known members stand, edits that touch nothing else."""
 
 import json
 import re
@@ -65,7 +65,7 @@ REFUSED = [
     b'{"a":1 "b":2}',
     b'{"a":1,,"b":2}',
     b'{"a":1;"b":2}',
-    b'{1:1}',
+    b"{1:1}",
     b'{"a":[1,]}',
     b'{"a":[,1]}',
     b'{"a":[1 2]}',
@@ -125,9 +125,7 @@ def accepts(body: bytes) -> bool:
     try:
         scan(body, KEYS)
     except BodyError as error:
-        assert 0 <= error.offset <= len(body)
-        assert error.reason
-        return False
+        return not (error.reason and 0 <= error.offset <= len(body))
     return True
 
 
@@ -282,7 +280,7 @@ def test_text_is_decoded_and_half_pairs_are_named() -> None:
 
 @pytest.mark.parametrize("value", [b"1", b"true", b"[]", b"{}"])
 def test_a_string_is_not_something_else(value: bytes) -> None:
-    with pytest.raises(BodyError, match="^model: expected a string$") as caught:
+    with pytest.raises(BodyError, match=r"^model: expected a string$") as caught:
         scan(b'{"model":' + value + b"}", KEYS).string(MODEL)
     assert (caught.value.key, caught.value.offset) == ("model", 9)
 
@@ -294,18 +292,18 @@ def test_booleans_and_integers_are_exact() -> None:
         False,
     ]
     assert scan(b"{}", KEYS).boolean(STREAM) is False
-    for value in (0, 1, -1, 42, 10**18 - 1, -(10**18) + 1):
-        assert scan(b'{"n":%d}' % value, KEYS).integer(N) == value
+    for number in (0, 1, -1, 42, 10**18 - 1, -(10**18) + 1):
+        assert scan(b'{"n":%d}' % number, KEYS).integer(N) == number
     assert scan(b'{"n":-0}', KEYS).integer(N) == 0
     assert scan(b'{"n":null}', KEYS).integer(N) is None
     for value in (b"1.0", b"1e3", b'"1"', b"true", b"[1]", b"{}"):
-        with pytest.raises(BodyError, match="^n: expected an integer$"):
+        with pytest.raises(BodyError, match=r"^n: expected an integer$"):
             scan(b'{"n":' + value + b"}", KEYS).integer(N)
     for value in (b"1000000000000000000", b"-9223372036854775809", b"9" * 5000):
-        with pytest.raises(BodyError, match="^n: is out of range$"):
+        with pytest.raises(BodyError, match=r"^n: is out of range$"):
             scan(b'{"n":' + value + b"}", KEYS).integer(N)
     for value in (b"1", b'"true"', b"[]"):
-        with pytest.raises(BodyError, match="^stream: expected true or false$"):
+        with pytest.raises(BodyError, match=r"^stream: expected true or false$"):
             scan(b'{"stream":' + value + b"}", KEYS).boolean(STREAM)
 
 
@@ -321,12 +319,21 @@ def test_a_large_body_is_read_as_a_small_one_is() -> None:
     body = b'{"model":"a","messages":' + filler + b',"n":3}'
     assert len(body) > 100_000
     assert scan(body, KEYS).integer(N) == 3
-    for broken in (body[:-1], body + b"}", body.replace(b'"n":3', b'"n":3.'), body.replace(b'"n"', b'"model"')):
+    for broken in (
+        body[:-1],
+        body + b"}",
+        body.replace(b'"n":3', b'"n":3.'),
+        body.replace(b'"n"', b'"model"'),
+    ):
         assert not accepts(broken)
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=40),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=40),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
@@ -338,7 +345,10 @@ def bodies(draw: st.DrawFn) -> bytes:
     value = draw(OBJECTS)
     separators = draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", "\t: ")]))
     text = json.dumps(
-        value, ensure_ascii=draw(st.booleans()), separators=separators, indent=draw(st.sampled_from([None, 1]))
+        value,
+        ensure_ascii=draw(st.booleans()),
+        separators=separators,
+        indent=draw(st.sampled_from([None, 1])),
     )
     return text.encode("utf-8", "surrogatepass")
 
@@ -370,93 +380,92 @@ def test_places_and_verdicts_are_the_oracles(body: bytes, depth_max: int) -> Non
     body=bodies(),
     at=st.integers(0, 10**6),
     cut=st.integers(0, 3),
-    put=st.binary(max_size=2) | st.sampled_from([b'"', b",", b":", b"{", b"}", b"[", b"]", b"\\u", b"1", b"e", b"."]),
+    put=st.binary(max_size=2)
+    | st.sampled_from([b'"', b",", b":", b"{", b"}", b"[", b"]", b"\\u", b"1", b"e", b"."]),
 )
 def test_damaged_bodies_have_the_oracles_verdict(body: bytes, at: int, cut: int, put: bytes) -> None:
     at %= len(body) + 1
     compare(body[:at] + put + body[at + cut :], 64)
 
 
-EDITS = st.lists(
-    st.tuples(st.integers(0, len(NAMES) - 1), st.none() | st.sampled_from([b'"new"', b"{}", b"1234567", b"[1, 2]"])),
+EDITS = st.dictionaries(
+    st.integers(0, len(NAMES) - 1),
+    st.none() | st.sampled_from([b'"new"', b"{}", b"1234567", b"[1, 2]"]),
     max_size=5,
-    unique_by=lambda edit: edit[0],
 )
 
 
 @settings(max_examples=500, deadline=None)
 @given(body=bodies(), edits=EDITS)
-def test_edits_change_what_they_name_and_nothing_else(body: bytes, edits: list[tuple[int, bytes | None]]) -> None:
+def test_edits_change_what_they_name_and_nothing_else(body: bytes, edits: dict[int, bytes | None]) -> None:
     found = scan(body, KEYS)
     out = splice(body, found, edits)
     assert json.loads(out) == oracle.splice(body, NAMES, edits)
     again = scan(out, KEYS)
-    edited = dict(edits)
     for i in range(len(NAMES)):
-        assert again.raw(i) == (edited[i] if i in edited else found.raw(i))
+        assert again.raw(i) == (edits[i] if i in edits else found.raw(i))
     assert b"".join(splice_parts(body, found, edits)) == out
-    if not any(found.has(i) or value is not None for i, value in edits):
+    if not any(found.has(i) or value is not None for i, value in edits.items()):
         assert out is body
     # Putting the old values back gives the old bytes, where nothing was added or left out.
-    if all(found.has(i) and value is not None for i, value in edits):
-        assert splice(out, again, [(i, found.raw(i)) for i, _ in edits]) == body
+    if all(found.has(i) and value is not None for i, value in edits.items()):
+        assert splice(out, again, {i: found.raw(i) for i in edits}) == body
 
 
 @pytest.mark.parametrize(
     ("body", "edits", "wanted"),
     [
-        (b'{"model":"a"}', [(0, b'"b"')], b'{"model":"b"}'),
-        (b'{ "model" : "a" , "n":1}', [(0, b'"bc"')], b'{ "model" : "bc" , "n":1}'),
-        (b'{"n":1}', [(3, b"{}")], b'{"stream_options":{},"n":1}'),
-        (b"{}", [(3, b"{}"), (0, b"1")], b'{"stream_options":{},"model":1}'),
-        (b"{ }", [(0, b"1")], b'{"model":1 }'),
-        (b'{"n":1}', [(4, None)], b"{}"),
-        (b'{"n":1}', [(4, None), (0, b"2")], b'{"model":2}'),
-        (b'{"n":1,"z":2}', [(4, None)], b'{"z":2}'),
-        (b'{"z":2, "n":1 }', [(4, None)], b'{"z":2 }'),
-        (b'{"z":2,"n":1,"model":3}', [(0, None), (4, None)], b'{"z":2}'),
-        (b'{"n":1,"z":2,"model":3}', [(0, None), (4, None)], b'{"z":2}'),
-        (b'{"n":1,"stream":2,"model":3}', [(0, None), (1, None), (4, None)], b"{}"),
-        (b'{"n":1,"stream":2,"model":3}', [(0, None), (1, b"4"), (4, None)], b'{"stream":4}'),
-        (b'{"\\u006dodel":"a"}', [(0, b'"b"')], b'{"\\u006dodel":"b"}'),
+        (b'{"model":"a"}', {0: b'"b"'}, b'{"model":"b"}'),
+        (b'{ "model" : "a" , "n":1}', {0: b'"bc"'}, b'{ "model" : "bc" , "n":1}'),
+        (b'{"n":1}', {3: b"{}"}, b'{"stream_options":{},"n":1}'),
+        (b"{}", {3: b"{}", 0: b"1"}, b'{"stream_options":{},"model":1}'),
+        (b"{ }", {0: b"1"}, b'{"model":1 }'),
+        (b'{"n":1}', {4: None}, b"{}"),
+        (b'{"n":1}', {4: None, 0: b"2"}, b'{"model":2}'),
+        (b'{"n":1,"z":2}', {4: None}, b'{"z":2}'),
+        (b'{"z":2, "n":1 }', {4: None}, b'{"z":2 }'),
+        (b'{"z":2,"n":1,"model":3}', {0: None, 4: None}, b'{"z":2}'),
+        (b'{"n":1,"z":2,"model":3}', {0: None, 4: None}, b'{"z":2}'),
+        (b'{"n":1,"stream":2,"model":3}', {0: None, 1: None, 4: None}, b"{}"),
+        (b'{"n":1,"stream":2,"model":3}', {0: None, 1: b"4", 4: None}, b'{"stream":4}'),
+        (b'{"\\u006dodel":"a"}', {0: b'"b"'}, b'{"\\u006dodel":"b"}'),
     ],
 )
-def test_edits_are_spelled_plainly(body: bytes, edits: list[tuple[int, bytes | None]], wanted: bytes) -> None:
+def test_edits_are_spelled_plainly(body: bytes, edits: dict[int, bytes | None], wanted: bytes) -> None:
     assert splice(body, scan(body, KEYS), edits) == wanted
 
 
 def test_large_bodies_are_handed_on_without_a_copy() -> None:
     body = b'{"messages":"' + b"m" * 100_000 + b'","model":"a","tools":"' + b"t" * 100_000 + b'"}'
-    parts = splice_parts(body, scan(body, KEYS), [(MODEL, b'"bb"'), (STREAM_OPTIONS, b"{}")])
-    assert b"".join(parts) == splice(body, scan(body, KEYS), [(MODEL, b'"bb"'), (STREAM_OPTIONS, b"{}")])
+    parts = splice_parts(body, scan(body, KEYS), {MODEL: b'"bb"', STREAM_OPTIONS: b"{}"})
+    assert b"".join(parts) == splice(body, scan(body, KEYS), {MODEL: b'"bb"', STREAM_OPTIONS: b"{}"})
     views = [part for part in parts if isinstance(part, memoryview)]
     assert all(view.obj is body for view in views)
     assert sum(map(len, views)) > 200_000
     assert len(parts) == 4
-    untouched = splice_parts(body, scan(body, KEYS), [(N, None)])
+    untouched = splice_parts(body, scan(body, KEYS), {N: None})
     assert untouched[0] is body
 
 
 def test_edits_that_make_no_sense_are_refused() -> None:
     body = b'{"n":1}'
     found = scan(body, KEYS)
-    wrong: list[tuple[list[tuple[int, Any]], type[Exception]]] = [
-        ([(N, b"1"), (N, b"2")], ValueError),
-        ([(99, b"1")], IndexError),
-        ([(-1, b"1")], IndexError),
-        ([(N, "1")], TypeError),
-        ([(N, bytearray(b"1"))], TypeError),
+    wrong: list[tuple[dict[int, Any], type[Exception]]] = [
+        ({99: b"1"}, IndexError),
+        ({-1: b"1"}, IndexError),
+        ({N: "1"}, TypeError),
+        ({N: bytearray(b"1")}, TypeError),
     ]
     for edits, error in wrong:
         with pytest.raises(error):
             splice(body, found, edits)
     with pytest.raises(ValueError, match="another body"):
-        splice(bytes(bytearray(body)), found, [(N, b"2")])
+        splice(bytes(bytearray(body)), found, {N: b"2"})
 
 
 def test_a_new_name_is_quoted_as_json() -> None:
     keys = Keys(('we"ird\\\n', "größe"))
-    out = splice(b"{}", scan(b"{}", keys), [(0, b"1"), (1, b"2")])
+    out = splice(b"{}", scan(b"{}", keys), {0: b"1", 1: b"2"})
     assert json.loads(out) == {'we"ird\\\n': 1, "größe": 2}
 
 

@@ -16,7 +16,14 @@ EVERYONE = (1 << 64) - 1
 
 def test_exact_names_and_aliases_come_before_patterns() -> None:
     router = Router([["gpt-*"], ["gpt-4o", "best"], ["*"]])
-    assert [router.match(name) for name in ("gpt-4o", "best", "gpt-4", "gpt-", "gpt", "")] == [1, 1, 0, 0, 2, 2]
+    assert [router.match(name) for name in ("gpt-4o", "best", "gpt-4", "gpt-", "gpt", "")] == [
+        1,
+        1,
+        0,
+        0,
+        2,
+        2,
+    ]
 
 
 def test_the_longest_text_before_the_star_wins() -> None:
@@ -37,11 +44,22 @@ def test_the_longest_text_before_the_star_wins() -> None:
 
 
 def test_a_star_matches_any_run_and_parts_never_overlap() -> None:
-    cases = {"a*a": ["aa", "aba"], "*ab*ab*": ["abab", "xabyabz"], "a**b": ["ab", "axb"], "é*\n": ["é\n", "éx\n"]}
+    cases = {
+        "a*a": ["aa", "aba"],
+        "*ab*ab*": ["abab", "xabyabz"],
+        "a**b": ["ab", "axb"],
+        "é*\n": ["é\n", "éx\n"],
+    }
     for pattern, names in cases.items():
         router = Router([[pattern]])
         assert [router.match(name) for name in names] == [0] * len(names)
-    for pattern, name in (("a*a", "a"), ("ab*ba", "aba"), ("*ab*ab*", "aab"), ("*ab*b", "ab"), ("a.c*", "abc")):
+    for pattern, name in (
+        ("a*a", "a"),
+        ("ab*ba", "aba"),
+        ("*ab*ab*", "aab"),
+        ("*ab*b", "ab"),
+        ("a.c*", "abc"),
+    ):
         assert Router([[pattern]]).match(name) == -1
 
 

@@ -1,4 +1,4 @@
-"""Event streams on their way through: the same bytes however they are cut, and notes that no text can forge."""
+"""Event streams on their way through: the same bytes however they are cut, notes that no text can forge."""
 
 import json
 from itertools import pairwise
@@ -26,10 +26,18 @@ def delta(finish_reason: str | None = None, **parts: Any) -> dict[str, Any]:
 
 LAST = event({"id": "c-1", "choices": [], "usage": USAGE})
 DONE = b"data: [DONE]\n\n"
-CHAT = [event(delta(role="assistant", content="")), event(delta(content="Hé")), event(delta("stop")), LAST, DONE]
+CHAT = [
+    event(delta(role="assistant", content="")),
+    event(delta(content="Hé")),
+    event(delta("stop")),
+    LAST,
+    DONE,
+]
 
 
-def run(stream: bytes, cuts: list[int], strip_usage: bool, event_bytes_max: int = EVENT_BYTES_MAX) -> tuple[Any, ...]:
+def run(
+    stream: bytes, cuts: list[int], strip_usage: bool, event_bytes_max: int = EVENT_BYTES_MAX
+) -> tuple[Any, ...]:
     """Feed a stream cut at `cuts`; returns what came out and every note."""
     framer = Framer(strip_usage, event_bytes_max, collect=True)
     out = [framer.feed(stream[a:b]) for a, b in pairwise([0, *cuts, len(stream)])]
@@ -65,7 +73,11 @@ STREAMS = {
     "chat": b"".join(CHAT),
     "crlf": b"".join(CHAT).replace(b"\n", b"\r\n"),
     "cr": b"".join(CHAT).replace(b"\n", b"\r"),
-    "mixed ends": CHAT[0] + b"data: 1\r\n\n" + b"data: 2\n\r\n" + b"data: 3\r\r\n\n" + LAST.replace(b"\n", b"\r\n"),
+    "mixed ends": CHAT[0]
+    + b"data: 1\r\n\n"
+    + b"data: 2\n\r\n"
+    + b"data: 3\r\r\n\n"
+    + LAST.replace(b"\n", b"\r\n"),
     "byte order mark": b"\xef\xbb\xbf" + b"".join(CHAT),
     "comments": b": keep-alive\n\n" + CHAT[0] + b":\n\n: x\n" + CHAT[1] + LAST + DONE,
     "fields": b"event: chunk\nid: 7\nretry: 10\n" + CHAT[1] + b"id\n\n" + b"data\n\ndata:\n\n" + DONE,
@@ -79,7 +91,14 @@ STREAMS = {
     "not events": b"<html>\n\n<body>nothing here</body>",
     "not JSON": b'data: {"usage":{"a":1}\n\ndata: {"usage":{"a":1}}x\n\ndata: nothing\n\n',
     "error": CHAT[0] + event({"error": {"message": "overloaded", "code": 503}}),
-    "long": event(delta(content="x" * 5000)) + LAST + b": " + b"c" * 5000 + b"\n\n" + LAST + b"data: " + b"y" * 5000,
+    "long": event(delta(content="x" * 5000))
+    + LAST
+    + b": "
+    + b"c" * 5000
+    + b"\n\n"
+    + LAST
+    + b"data: "
+    + b"y" * 5000,
     "long crlf": (event(delta(content="x" * 5000)) + LAST).replace(b"\n", b"\r\n"),
 }
 
@@ -115,11 +134,9 @@ def test_only_whole_events_are_forwarded() -> None:
         first = CHAT[0].replace(b"\n", end)
         for at in range(len(first) - len(end)):
             assert framer.feed(first[at : at + 1]) == b""
-        assert framer.tail_bytes == len(first) - len(end)
-        assert not framer.first_event
+        assert (framer.tail_bytes, framer.first_event) == (len(first) - len(end), False)
         assert framer.feed(first[-len(end) :] + b"data") == first
-        assert framer.first_event
-        assert framer.tail_bytes == 4
+        assert (framer.tail_bytes, framer.first_event) == (4, True)
 
 
 def test_a_chunk_of_whole_events_is_not_copied() -> None:
@@ -134,7 +151,7 @@ def test_the_usage_event_alone_is_left_out() -> None:
     assert framer.usage is not None
     assert json.loads(framer.usage) == USAGE
     assert (framer.done, framer.finish_reason, framer.events) == (True, "stop", 5)
-    for kept in (
+    alike: tuple[Any, ...] = (
         {"choices": [], "usage": None},
         {"choices": []},
         {"choices": [], "prompt_filter_results": []},
@@ -145,7 +162,8 @@ def test_the_usage_event_alone_is_left_out() -> None:
         {"choices": [], "usage": 5},
         {"choices": [], "inner": {"usage": USAGE}},
         [{"choices": [], "usage": USAGE}],
-    ):
+    )
+    for kept in alike:
         framer = Framer(True, EVENT_BYTES_MAX)
         assert framer.feed(event(kept)) == event(kept)
     spaced = b'data: { "usage" : {} , "choices" : [ ] }\n\n'
@@ -185,7 +203,10 @@ def test_text_is_collected_from_everything_the_model_writes() -> None:
     framer.collect = True
     framer.feed(event(delta(reasoning_content="why ", content="é\n\U0001f600")))
     assert framer.text_bytes == len("why é\n\U0001f600".encode())
-    calls = [{"index": 0, "id": "x", "function": {"name": "f", "arguments": '{"a":'}}, {"function": {"arguments": "1}"}}]
+    calls = [
+        {"index": 0, "id": "x", "function": {"name": "f", "arguments": '{"a":'}},
+        {"function": {"arguments": "1}"}},
+    ]
     framer.feed(event(delta(tool_calls=calls)))
     framer.feed(event(delta(refusal="no", function_call={"name": "g", "arguments": "{}"})))
     framer.feed(event({"choices": [{"text": " end"}, {"text": None}, 5]}))
@@ -243,17 +264,23 @@ def test_feeding_single_bytes_costs_no_more_than_linear_work() -> None:
 
 
 LINES = st.one_of(
-    st.sampled_from([b": ping", b"event: x", b"id: 1", b"retry: 5", b"data", b"data:", b"data: [DONE]", b"datax: {}", b""]),
+    st.sampled_from(
+        [b": ping", b"event: x", b"id: 1", b"retry: 5", b"data", b"data:", b"data: [DONE]", b"datax: {}", b""]
+    ),
     st.sampled_from([line.split(b"\n")[0] for line in CHAT]),
     st.binary(max_size=12).map(lambda raw: b"data: " + raw.replace(b"\r", b"").replace(b"\n", b"")),
     st.recursive(
         st.none() | st.text(max_size=5) | st.just(USAGE),
-        lambda inner: st.lists(inner, max_size=2)
-        | st.dictionaries(
-            st.sampled_from(["choices", "usage", "error", "delta", "content", "text", "finish_reason", "tool_calls"])
-            | st.sampled_from(["function", "arguments", "name", "x"]),
-            inner,
-            max_size=3,
+        lambda inner: (
+            st.lists(inner, max_size=2)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["choices", "usage", "error", "delta", "content", "text", "finish_reason", "tool_calls"]
+                )
+                | st.sampled_from(["function", "arguments", "name", "x"]),
+                inner,
+                max_size=3,
+            )
         ),
         max_leaves=8,
     ).map(lambda value: b"data: " + json.dumps(value).encode()),
@@ -290,7 +317,9 @@ def test_any_stream_is_read_as_the_oracle_reads_it(
     body=st.one_of(
         LINES.map(lambda line: line[6:]),
         st.binary(max_size=10),
-        st.text(max_size=20).map(lambda text: json.dumps({"x": text, "usage": USAGE}, ensure_ascii=False).encode()),
+        st.text(max_size=20).map(
+            lambda text: json.dumps({"x": text, "usage": USAGE}, ensure_ascii=False).encode()
+        ),
     )
 )
 def test_the_usage_of_a_whole_reply_is_the_oracles(body: bytes) -> None:
@@ -300,7 +329,11 @@ def test_the_usage_of_a_whole_reply_is_the_oracles(body: bytes) -> None:
 
 def test_the_usage_of_a_whole_reply_cannot_be_forged() -> None:
     content = '","usage":{"completion_tokens":0},"x":"'
-    reply = {"choices": [{"message": {"content": content, "usage": {}}}], "usage": USAGE, "z": [{"usage": {}}]}
+    reply = {
+        "choices": [{"message": {"content": content, "usage": {}}}],
+        "usage": USAGE,
+        "z": [{"usage": {}}],
+    }
     found = find_usage(json.dumps(reply).encode())
     assert found is not None
     assert json.loads(found) == USAGE
