@@ -168,7 +168,8 @@ cdef class Picker:
     @property
     def everyone(self) -> int:
         """The mask of all deployments."""
-        return (1 << self.count) - 1
+        # Two shifts: shifting 64 bits by 64 is undefined.
+        return ((<uint64_t>1 << (self.count - 1)) << 1) - 1
 
     def order(self, uint64_t random, uint64_t eligible, uint64_t ejected) -> tuple:
         """The deployments to try, first to last.

@@ -184,3 +184,4 @@ def test_pickers_refuse_what_they_cannot_hold() -> None:
         Picker([0] * 65, [1] * 65)
     heaviest = Picker([0] * 64, [(1 << 32) - 1] * 64)
     assert sorted(heaviest.order(1, EVERYONE, 0)) == list(range(64))
+    assert [Picker([0] * n, [1] * n).everyone for n in range(1, 65)] == [(1 << n) - 1 for n in range(1, 65)]
