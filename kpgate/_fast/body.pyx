@@ -426,20 +426,16 @@ def scan(bytes body not None, Keys keys not None, int depth_max=64) -> Scan:
     return out
 
 
-cdef int plan(Scan scan, edits, Patch* patches, list kept) except -1:
+cdef int plan(Scan scan, dict edits, Patch* patches, list kept) except -1:
     """Turn edits into patches in the body's order; what they borrow from is put into `kept`."""
     cdef Member* member
     cdef Py_ssize_t i, survivors = scan.count
     cdef int count = 1
     cdef int at
-    cdef uint64_t edited = 0
     cdef list added = []
     cdef Patch patch
-    for i, value in edits:
+    for i, value in edits.items():
         member = scan.member(i)
-        if (edited >> i) & 1:
-            raise ValueError("a member is edited twice")
-        edited |= <uint64_t>1 << i
         if value is not None and type(value) is not bytes:
             raise TypeError("an edit's value is bytes or None")
         if member == NULL:
@@ -500,11 +496,11 @@ cdef int close_cuts(const uint8_t* p, Patch* patches, int count) noexcept:
     return used
 
 
-def splice(bytes body not None, Scan scan not None, edits) -> bytes:
+def splice(bytes body not None, Scan scan not None, dict edits not None) -> bytes:
     """The body with known members replaced, added (at the front) or left out; the rest stays byte for byte.
 
-    Shape: `edits` pairs a key's place with its new value as JSON, or with None to leave the member out.
-    Errors: ValueError if the scan is of another body or a member is edited twice; IndexError for no such key.
+    Shape: `edits` gives a key's place its new value as JSON, or None to leave the member out.
+    Errors: ValueError if the scan is of another body, IndexError for no such key.
     """
     cdef Patch patches[KEYS_MAX + 2]
     cdef list kept = []
@@ -537,7 +533,7 @@ def splice(bytes body not None, Scan scan not None, edits) -> bytes:
     return result
 
 
-def splice_parts(bytes body not None, Scan scan not None, edits) -> list:
+def splice_parts(bytes body not None, Scan scan not None, dict edits not None) -> list:
     """What `splice` returns, in pieces for one `writev`: long runs are views of the body, not copies.
 
     Shape: bytes and memoryviews in order; one piece where the body is under 64 KiB.

@@ -2,8 +2,7 @@ from collections.abc import Sequence
 from typing import final
 
 @final
-class Pattern:
-    def __init__(self, *args: object, **kwargs: object) -> None: ...
+class Pattern: ...
 
 @final
 class Router:

@@ -1,5 +1,5 @@
 # cython: language_level=3str, auto_pickle=False, autotestdict=False
-"""The routing table of one configuration: what model a name means, and in what order its deployments are tried.
+"""The routing table of one configuration: what model a name means, and in which order its deployments go.
 
 Frozen once made. Knows places in the configuration's lists, not what stands there; the random number, and
 who is eligible or ejected, are passed in.
@@ -168,7 +168,8 @@ cdef class Picker:
     @property
     def everyone(self) -> int:
         """The mask of all deployments."""
-        return (1 << self.count) - 1
+        # Two shifts: shifting 64 bits by 64 is undefined.
+        return ((<uint64_t>1 << (self.count - 1)) << 1) - 1
 
     def order(self, uint64_t random, uint64_t eligible, uint64_t ejected) -> tuple:
         """The deployments to try, first to last.

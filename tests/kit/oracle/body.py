@@ -1,7 +1,6 @@
 """What `_fast/body` does, in plain Python over the standard library's decoder: slow, and easy to believe."""
 
 import json
-from collections.abc import Sequence
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
@@ -96,10 +95,10 @@ def scan(body: bytes, names: tuple[str, ...], depth_max: int = 64) -> OracleScan
     return out
 
 
-def splice(body: bytes, names: tuple[str, ...], edits: Sequence[tuple[int, bytes | None]]) -> dict[str, Any]:
+def splice(body: bytes, names: tuple[str, ...], edits: dict[int, bytes | None]) -> dict[str, Any]:
     """What an edited body means: the members and their values, in no order."""
     members = json.loads(body)
-    for i, value in edits:
+    for i, value in edits.items():
         if value is None:
             members.pop(names[i], None)
         else:

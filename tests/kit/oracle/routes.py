@@ -13,7 +13,7 @@ class OracleRouter:
         self.default = default
         self.exact: dict[str, int] = {}
         self.memo: dict[str, int] = {}
-        patterns = []
+        patterns: list[tuple[tuple[int, int, int], re.Pattern[str], int]] = []
         for i, names in enumerate(entries):
             for name in names:
                 if "*" in name:

@@ -23,7 +23,7 @@ def payload_of(event: bytes) -> bytes:
     """The data lines of an event, joined."""
     values = []
     for line in LINE_END.split(event):
-        name, colon, value = line.partition(b":")
+        name, _, value = line.partition(b":")
         if name == b"data":
             values.append(value[1:] if value.startswith(b" ") else value)
     return b"\n".join(values)

@@ -1,0 +1,1 @@
+"""Measurements: what kpgate costs, beside what it is measured against."""
