@@ -168,20 +168,16 @@ def count(model: str, cache: Path, file: BinaryIO) -> None:
     from kpgate.app.console import show_count
 
     # house: imports - as above
-    from kpgate.app.count import count_text, encoding_for
+    from kpgate.app.count import count_text
 
-    encoding = encoding_for(model)
-    if encoding is None:
-        raise click.UsageError(
-            f"no encoding is known for {model!r}: give cl100k_base or o200k_base as --model"
-        )
     try:
         raw = _read(file)
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise click.ClickException(f"{file.name} is not UTF-8 text (byte {error.start})") from None
-    total = count_text(text, encoding, cache)
-    show_count(total, {"model": model, "encoding": encoding, "bytes": len(raw)}, sys.stdout.isatty())
+    total, encoding, grade = count_text(text, model, cache)
+    about = {"model": model, "encoding": encoding, "grade": grade, "bytes": len(raw)}
+    show_count(total, about, sys.stdout.isatty())
 
 
 def _read(file: BinaryIO) -> bytes:

@@ -68,7 +68,9 @@ def show_findings(findings: Sequence[Finding], terminal: bool) -> None:
 def show_count(tokens: int, about: dict[str, Any], terminal: bool) -> None:
     """A token count: the number to people, a document to programs."""
     if terminal:
-        Console().print(f"[bold]{tokens:,}[/] tokens ({about['encoding']}, {about['bytes']:,} bytes)")
+        Console().print(
+            f"[bold]{tokens:,}[/] tokens ({about['encoding']}, {about['grade']}, {about['bytes']:,} bytes)"
+        )
     else:
         emit({"tokens": tokens, **about})
 

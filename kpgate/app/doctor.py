@@ -119,6 +119,9 @@ def _installation() -> Iterator[Finding]:
     python = f"{platform.python_implementation()} {platform.python_version()}"
     if "--enable-optimizations" in flags:
         yield well("interpreter", f"{python}, built with profile-guided optimisation")
+    elif sys.base_prefix == "/usr":
+        # Distributions build with profiles by a way that leaves no trace in the configuration.
+        yield well("interpreter", f"{python}, the distribution's own")
     else:
         yield warning(
             "interpreter",
