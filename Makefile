@@ -48,6 +48,9 @@ types: build
 test: build
 	$(PY) -m pytest
 
+docs: build
+	$(PY) -m kpgate.app.reference
+
 check: lint types test
 
 clean:

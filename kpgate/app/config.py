@@ -124,11 +124,11 @@ def load(
 def _names(raw: Mapping[str, Any], section: str) -> dict[Path, str]:
     """Every name and alias that the tables of a list give themselves, in tables that are not sound too."""
     listed = raw.get(section)
-    names: dict[Path, str] = {}
+    names: dict[Path, Any] = {}
     for number, item in enumerate(listed if isinstance(listed, list) else ()):
         if isinstance(item, dict):
             aliases = item.get("aliases")
-            names[(section, number, "name")] = item.get("name", None)
+            names[(section, number, "name")] = item.get("name")
             names |= {
                 (section, number, "aliases", place): alias
                 for place, alias in enumerate(aliases if isinstance(aliases, list) else ())
@@ -149,7 +149,7 @@ def _syntax(name: str, text: str, error: Exception) -> Problem:
         return Problem(name, "", "is nested too deeply")
     message = str(error)
     match = _AT_LINE.search(message)
-    line = match[1] if match and match[1] else text.rstrip("\n").count("\n") + 1
+    line = match[1] if match and match[1] else max(1, len(text.splitlines()))
     return Problem(f"{name}:{line}", "", f"not TOML: {_AT_LINE.sub('', message)}")
 
 

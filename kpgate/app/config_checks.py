@@ -39,8 +39,22 @@ SECRET_HEADERS = re.compile(
     r"authorization|proxy-authorization|cookie|.*(api-?key|token|secret|password|credential).*", re.IGNORECASE
 )
 OWN_HEADERS = frozenset(
-    "host content-length content-type transfer-encoding connection keep-alive te trailer upgrade expect "
-    "accept-encoding proxy-connection proxy-authorization".split()
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
 )
 
 
@@ -98,13 +112,13 @@ def _check_limits(draft: Draft, report: Say, warn: Say) -> None:
 
 def _check_server(draft: Draft, report: Say, warn: Say) -> None:
     ports: dict[int, Path] = {}
-    for kind in (Server, Admin):
-        for path, part in draft.each(kind):
-            if not _is_host(part.host):
-                report((*path, "host"), "expected an IP address or a host name")
-            if part.port and part.port in ports:
-                report((*path, "port"), "is the port of [server] too: take another, or leave it out to share")
-            ports[part.port or 0] = path
+    listeners: list[tuple[Path, Server | Admin]] = [*draft.each(Server), *draft.each(Admin)]
+    for path, part in listeners:
+        if not _is_host(part.host):
+            report((*path, "host"), "expected an IP address or a host name")
+        if part.port and part.port in ports:
+            report((*path, "port"), "is the port of [server] too: take another, or leave it out to share")
+        ports[part.port or 0] = path
     for path, server in draft.each(Server):
         for number, network in enumerate(server.trusted_proxies):
             message = _network_problem(network)
@@ -186,6 +200,10 @@ def _check_headers(draft: Draft, report: Say, warn: Say) -> None:
             elif path[-1] == "headers" and name.lower() in OWN_HEADERS:
                 report((*path, name), "is set by kpgate itself")
             seen.add(name.lower())
+    for path, provider in draft.each(Provider):
+        for name in provider.headers:
+            if provider.api_key is not None and name.lower() == "authorization":
+                report((*path, "headers", name), "is what api_key is sent as: give one of the two")
 
 
 def _check_secrets(

@@ -20,7 +20,7 @@ class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One table of the configuration file. Unknown fields are errors."""
 
 
-class Tls(Part):
+class Tls(Part, frozen=True):
     """TLS on the gateway's own listener. A client certificate admits or refuses; it does not identify."""
 
     cert: Annotated[str, Meta(description="PEM file with the server's certificate chain.")]
@@ -31,7 +31,7 @@ class Tls(Part):
     ] = None
 
 
-class Server(Part):
+class Server(Part, frozen=True):
     """The listener, its workers and the bounds on what comes in."""
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
@@ -67,7 +67,7 @@ class Server(Part):
     drain_s: Annotated[Seconds, Meta(description="Then: how long open calls may take to end.")] = 600.0
 
 
-class Admin(Part):
+class Admin(Part, frozen=True):
     """Where management, metrics and probes are served."""
 
     port: Annotated[
@@ -79,7 +79,7 @@ class Admin(Part):
     host: Annotated[str, Meta(description="Address of the admin listener.")] = "127.0.0.1"
 
 
-class Auth(Part):
+class Auth(Part, frozen=True):
     """Who may call."""
 
     enabled: Annotated[
@@ -90,7 +90,7 @@ class Auth(Part):
     ] = 100_000
 
 
-class Tokens(Part):
+class Tokens(Part, frozen=True):
     """Prompt tokens, counted before a call."""
 
     count: Annotated[bool, Meta(description="Count prompt tokens before the call. Token limits need it.")] = (
@@ -101,14 +101,14 @@ class Tokens(Part):
     ] = 4096
 
 
-class DefaultLimits(Part):
+class DefaultLimits(Part, frozen=True):
     """Limits for everybody who has none of their own."""
 
     key: Annotated[Limits, Meta(description="For every key that has no limits of its own.")] = UNLIMITED
     party: Annotated[Limits, Meta(description="For every party that has no limits of its own.")] = UNLIMITED
 
 
-class Timeouts(Part):
+class Timeouts(Part, frozen=True):
     """How long an attempt at a provider may take. At each of them the next candidate is tried."""
 
     connect_s: Annotated[Seconds, Meta(description="To connect, TLS included.")] = 5.0
@@ -119,7 +119,7 @@ class Timeouts(Part):
     total_s: Annotated[Seconds, Meta(description="For one attempt as a whole.")] = 600.0
 
 
-class Provider(Part):
+class Provider(Part, frozen=True):
     """A provider: an address, the API it speaks and the credential for it."""
 
     name: Annotated[Name, Meta(description="How deployments refer to it; shown in headers and metrics.")]
@@ -146,7 +146,7 @@ class Provider(Part):
     timeouts: Annotated[Timeouts, Meta(description="For all its deployments that set none.")] = Timeouts()
 
 
-class Deployment(Part):
+class Deployment(Part, frozen=True):
     """A model at a provider: one of those who may answer for a model."""
 
     provider: Annotated[Name, Meta(description="A provider's name.")]
@@ -164,7 +164,7 @@ class Deployment(Part):
     timeouts: Annotated[Timeouts | None, Meta(description="Instead of its provider's.")] = None
 
 
-class Model(Part):
+class Model(Part, frozen=True):
     """A model that callers can ask for, and who answers."""
 
     name: Annotated[Name, Meta(description="What callers ask for; `*` matches any run of characters.")]
@@ -185,7 +185,7 @@ class Model(Part):
     limits: Annotated[Limits, Meta(description="Limits of this model over all callers.")] = UNLIMITED
 
 
-class Retries(Part):
+class Retries(Part, frozen=True):
     """Further attempts, before the first byte has gone to the caller and never after."""
 
     max: Annotated[int, Meta(ge=0, le=5, description="Further attempts before the first byte.")] = 1
@@ -199,7 +199,7 @@ class Retries(Part):
     )
 
 
-class Ejection(Part):
+class Ejection(Part, frozen=True):
     """How long a deployment that keeps failing is left out."""
 
     failures: Annotated[
@@ -212,7 +212,7 @@ class Ejection(Part):
     ] = 50
 
 
-class Log(Part):
+class Log(Part, frozen=True):
     """What is written to standard error."""
 
     requests: Annotated[bool, Meta(description="One line a request on standard error.")] = True
@@ -224,7 +224,7 @@ class Log(Part):
     ] = False
 
 
-class Settings(Part):
+class Settings(Part, frozen=True):
     """The whole configuration file."""
 
     server: Server = Server()

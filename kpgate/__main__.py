@@ -1,0 +1,6 @@
+"""`python -m kpgate` is the `kpgate` command."""
+
+from kpgate.app.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,403 @@
+"""The OpenAPI 3.1 document that `/openapi.json` serves, put together from tables.
+
+It describes what kpgate reads of a request and adds to a reply; everything else of a provider's API passes
+through, so those schemas are open.
+"""
+
+from typing import Any
+
+import msgspec
+
+import kpgate
+from kpgate.app.settings_tree import Field, fields
+from kpgate.domain.caller import ROLES
+from kpgate.domain.errors import REGISTRY, GatewayError, Retry
+from kpgate.domain.limits import Limits
+
+Json = dict[str, Any]
+
+# The errors a path can answer, by code; what every governed path shares stands once.
+GOVERNED = (
+    "invalid_request",
+    "invalid_api_key",
+    "model_not_allowed",
+    "source_not_allowed",
+    "model_not_found",
+    "method_not_allowed",
+    "request_timeout",
+    "body_too_large",
+    "unsupported_encoding",
+    "headers_too_large",
+    "rate_limited",
+    "tokens_limited",
+    "concurrency_limited",
+    "internal",
+    "upstream_failed",
+    "overloaded",
+    "draining",
+    "store_unavailable",
+    "upstream_timeout",
+)
+LISTED = ("invalid_api_key", "source_not_allowed", "method_not_allowed", "headers_too_large", "internal")
+MANAGED = (
+    "invalid_request",
+    "invalid_api_key",
+    "role_required",
+    "source_not_allowed",
+    "not_found",
+    "method_not_allowed",
+    "conflict",
+    "body_too_large",
+    "internal",
+    "store_unavailable",
+)
+
+# Name, schema, meaning. On every reply that kpgate makes, then those of calls with limits, then of refusals.
+ALWAYS: tuple[tuple[str, Json, str], ...] = (
+    ("x-request-id", {"type": "string"}, "The request's id: the caller's own if it sent a usable one."),
+    ("x-kpgate-attempts", {"type": "integer"}, "Attempts at providers."),
+    ("x-kpgate-overhead-us", {"type": "integer"}, "Microseconds spent in kpgate, providers left out."),
+)
+ROUTED: tuple[tuple[str, Json, str], ...] = (
+    ("x-kpgate-model", {"type": "string"}, "The configured model that answered."),
+    ("x-kpgate-provider", {"type": "string"}, "The provider that answered."),
+)
+LIMITED: tuple[tuple[str, Json, str], ...] = tuple(
+    (f"x-ratelimit-{word}-{unit}", {"type": kind}, f"{meaning} {unit}.")
+    for unit in ("requests", "tokens")
+    for word, kind, meaning in (
+        ("limit", "integer", "The burst of the tightest limit on"),
+        ("remaining", "integer", "What is left of the tightest limit on"),
+        ("reset", "string", "When it is whole again, as 6m0s: the limit on"),
+    )
+)
+REFUSED: tuple[tuple[str, Json, str], ...] = (
+    ("retry-after", {"type": "integer"}, "Whole seconds to wait, where waiting helps."),
+    ("retry-after-ms", {"type": "integer"}, "The same in milliseconds."),
+    ("x-should-retry", {"type": "string", "enum": ["true", "false"]}, "Whether another try can help."),
+)
+
+# Path, operation, summary, request schema, reply schema, whether it may stream.
+CALLS: tuple[tuple[str, str, str, str, bool], ...] = (
+    ("/v1/chat/completions", "createChatCompletion", "Answer a conversation.", "ChatCompletionRequest", True),
+    ("/v1/completions", "createCompletion", "Continue a text.", "CompletionRequest", True),
+    ("/v1/embeddings", "createEmbedding", "Embed texts as vectors.", "EmbeddingRequest", False),
+)
+PROBES: tuple[tuple[str, str, str, str, bool], ...] = (
+    ("/health/live", "getLive", "Is the process alive?", "application/json", False),
+    ("/health/liveliness", "getLiveliness", "The same as /health/live.", "application/json", False),
+    ("/health/ready", "getReady", "May it be sent traffic?", "application/json", True),
+    ("/health/readiness", "getReadiness", "The same as /health/ready.", "application/json", True),
+    ("/metrics", "getMetrics", "Metrics of all workers, for Prometheus.", "text/plain", False),
+    ("/openapi.json", "getOpenapi", "This document.", "application/json", False),
+)
+# Method, path, operation, summary, request schema or None, status, reply schema.
+MANAGEMENT: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
+    ("get", "/admin/v1/keys", "listKeys", "List keys. No secret is shown.", None, 200, "KeyList"),
+    (
+        "post",
+        "/admin/v1/keys",
+        "createKey",
+        "Create a key; its secret is shown once.",
+        "NewKey",
+        201,
+        "CreatedKey",
+    ),
+    ("get", "/admin/v1/keys/{id}", "getKey", "One key.", None, 200, "Key"),
+    (
+        "delete",
+        "/admin/v1/keys/{id}",
+        "revokeKey",
+        "Revoke a key, at once and on every worker.",
+        None,
+        200,
+        "Key",
+    ),
+    (
+        "post",
+        "/admin/v1/keys/{id}/rotate",
+        "rotateKey",
+        "Give a key a new secret; the old one is taken for a time of grace.",
+        "Rotation",
+        200,
+        "CreatedKey",
+    ),
+    (
+        "post",
+        "/admin/v1/reload",
+        "reload",
+        "Read the configuration anew: whole, or not at all.",
+        None,
+        200,
+        "Reload",
+    ),
+)
+
+
+def encoded() -> bytes:
+    """The document as it is served."""
+    return msgspec.json.encode(document())
+
+
+def document() -> Json:
+    """The OpenAPI 3.1 document."""
+    paths: dict[str, Json] = {}
+    for path, operation, summary, schema, streams in CALLS:
+        paths[path] = {"post": _call(operation, summary, schema, streams)}
+    paths["/v1/models"] = {"get": _models("listModels", "List the models this key may use.", "ModelList", ())}
+    paths["/v1/models/{id}"] = {
+        "parameters": [_id_parameter("A model's name.")],
+        "get": _models("getModel", "One model.", "Model", ("model_not_found",)),
+    }
+    for path, operation, summary, kind, may_refuse in PROBES:
+        paths[path] = {"get": _probe(operation, summary, kind, may_refuse)}
+    for method, path, operation, summary, request, status, reply in MANAGEMENT:
+        entry = paths.setdefault(path, {})
+        if "{id}" in path:
+            entry["parameters"] = [_id_parameter("A key's id, as sk-kp-ID-... has it.")]
+        entry[method] = _management(operation, summary, request, status, reply)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "kpgate",
+            "version": kpgate.__version__,
+            "description": "An AI gateway: one address for every model provider, governed at speed.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "tags": [{"name": name} for name in ("calls", "models", "probes", "management")],
+        "security": [{"bearer": []}, {"apiKey": []}, {"googleKey": []}],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(),
+            "headers": {name: _header(schema, meaning) for name, schema, meaning in _all_headers()},
+            "responses": {str(status): _refusal(status) for status in sorted(_by_status(tuple(REGISTRY)))},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "googleKey": {"type": "apiKey", "in": "header", "name": "x-goog-api-key"},
+            },
+        },
+    }
+
+
+def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:
+    content: Json = {"application/json": {"schema": _schema("Passed")}}
+    if streams:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    success = {
+        "description": "The provider's reply, byte for byte.",
+        "headers": _headers(ALWAYS + ROUTED + LIMITED),
+        "content": content,
+    }
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "tags": ["calls"],
+        "requestBody": _body(schema),
+        "responses": {"200": success, **_errors(GOVERNED)},
+    }
+
+
+def _models(operation: str, summary: str, schema: str, more: tuple[str, ...]) -> Json:
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "tags": ["models"],
+        "responses": {"200": _success(schema), **_errors(LISTED + more)},
+    }
+
+
+def _probe(operation: str, summary: str, kind: str, may_refuse: bool) -> Json:
+    schema = {"type": "string"} if kind == "text/plain" else {"type": "object"}
+    responses: Json = {"200": {"description": "Yes.", "content": {kind: {"schema": schema}}}}
+    if may_refuse:
+        responses["503"] = {
+            "description": "Not now: it drains, or its store does not answer.",
+            "headers": _headers(REFUSED[:1]),
+            "content": {kind: {"schema": schema}},
+        }
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "tags": ["probes"],
+        "security": [],
+        "responses": responses,
+    }
+
+
+def _management(operation: str, summary: str, request: str | None, status: int, reply: str) -> Json:
+    described: Json = {
+        "operationId": operation,
+        "summary": summary,
+        "description": "Asks for a key with the role `admin`. On the admin listener if `[admin] port` is set.",
+        "tags": ["management"],
+    }
+    if request is not None:
+        described["requestBody"] = _body(request)
+    described["responses"] = {str(status): _success(reply), **_errors(MANAGED)}
+    return described
+
+
+def _success(schema: str) -> Json:
+    return {
+        "description": "Done.",
+        "headers": _headers(ALWAYS),
+        "content": {"application/json": {"schema": _schema(schema)}},
+    }
+
+
+def _body(schema: str) -> Json:
+    return {"required": True, "content": {"application/json": {"schema": _schema(schema)}}}
+
+
+def _by_status(codes: tuple[str, ...]) -> dict[int, list[type[GatewayError]]]:
+    """Errors by status. 499 is left out: nobody is there to read it."""
+    found: dict[int, list[type[GatewayError]]] = {}
+    for code in codes:
+        error = REGISTRY[code]
+        if code != "client_gone":
+            found.setdefault(error.status, []).append(error)
+    return found
+
+
+def _errors(codes: tuple[str, ...]) -> Json:
+    """The error replies of a path: whole statuses, each described once under components."""
+    return {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(_by_status(codes))}
+
+
+def _refusal(status: int) -> Json:
+    errors = _by_status(tuple(REGISTRY))[status]
+    headers = REFUSED if any(error.retry is Retry.LATER for error in errors) else REFUSED[2:]
+    return {
+        "description": " ".join(f"`{error.code}`: {error.meaning}" for error in errors),
+        "headers": _headers(ALWAYS + headers),
+        "content": {"application/json": {"schema": _schema("Error")}},
+    }
+
+
+def _all_headers() -> tuple[tuple[str, Json, str], ...]:
+    return ALWAYS + ROUTED + LIMITED + REFUSED
+
+
+def _headers(rows: tuple[tuple[str, Json, str], ...]) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name, _, _ in rows}
+
+
+def _header(schema: Json, meaning: str) -> Json:
+    return {"description": meaning, "schema": schema}
+
+
+def _schema(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _id_parameter(meaning: str) -> Json:
+    return {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": meaning,
+        "schema": {"type": "string"},
+    }
+
+
+def _schemas() -> Json:
+    texts = {"type": "array", "items": {"type": "string"}}
+    time = {"type": ["integer", "null"], "description": "Microseconds since the epoch."}
+    rules = {
+        "party": {"type": "string"},
+        "label": {"type": "string"},
+        "role": {"type": "string", "enum": list(ROLES)},
+        "models": {**texts, "description": "Names or wildcards; empty for all."},
+        "networks": {**texts, "description": "CIDR blocks; empty for any."},
+        "limits": _schema("Limits"),
+        "expires_us": time,
+    }
+    key = {"id": {"type": "string"}, **rules, "created_us": time, "revoked_us": time}
+    secret = {"type": "string", "description": "The key itself: shown here and never again."}
+    return {
+        "ChatCompletionRequest": _open(
+            {"model": {"type": "string"}, "messages": {"type": "array"}, **_generating()},
+            ("model", "messages"),
+        ),
+        "CompletionRequest": _open(
+            {"model": {"type": "string"}, "prompt": {"type": ["string", "array"]}, **_generating()},
+            ("model",),
+        ),
+        "EmbeddingRequest": _open(
+            {"model": {"type": "string"}, "input": {"type": ["string", "array"]}}, ("model", "input")
+        ),
+        "Passed": _open({}, ()),
+        "Model": _open(
+            {
+                "id": {"type": "string"},
+                "object": {"const": "model"},
+                "created": {"type": "integer"},
+                "owned_by": {"type": "string"},
+            },
+            ("id", "object"),
+        ),
+        "ModelList": _open(
+            {"object": {"const": "list"}, "data": {"type": "array", "items": _schema("Model")}},
+            ("object", "data"),
+        ),
+        "Error": _error_schema(),
+        "Limits": {"type": "object", "properties": _limits(), "additionalProperties": False},
+        "Key": _open(key, ("id",)),
+        "KeyList": _open({"data": {"type": "array", "items": _schema("Key")}}, ("data",)),
+        "NewKey": {
+            "type": "object",
+            "properties": rules,
+            "required": ["party"],
+            "additionalProperties": False,
+        },
+        "CreatedKey": _open({**key, "key": secret}, ("id", "key")),
+        "Rotation": {
+            "type": "object",
+            "properties": {
+                "grace_us": {"type": "integer", "description": "How long the old secret is taken."}
+            },
+            "additionalProperties": False,
+        },
+        "Reload": _open({"reloaded": {"type": "boolean"}, "problems": texts}, ("reloaded",)),
+    }
+
+
+def _generating() -> Json:
+    return {
+        "stream": {"type": ["boolean", "null"]},
+        "stream_options": {"type": ["object", "null"]},
+        "max_tokens": {"type": ["integer", "null"]},
+        "max_completion_tokens": {"type": ["integer", "null"]},
+        "n": {"type": ["integer", "null"]},
+    }
+
+
+def _open(properties: Json, required: tuple[str, ...]) -> Json:
+    """An object that may hold more than is named."""
+    schema: Json = {"type": "object", "properties": properties, "additionalProperties": True}
+    return {**schema, "required": list(required)} if required else schema
+
+
+def _limits() -> Json:
+    return {field.name: _limit(field) for field in fields(Limits).values()}
+
+
+def _limit(field: Field) -> Json:
+    kind = "string" if field.text else "integer"
+    return {"type": [kind, "null"], "description": field.description}
+
+
+def _error_schema() -> Json:
+    codes = sorted(code for code in REGISTRY if code != "client_gone")
+    properties = {
+        "message": {"type": "string"},
+        "type": {"type": "string"},
+        "param": {"type": ["string", "null"]},
+        "code": {"type": "string", "enum": codes},
+    }
+    return {
+        "type": "object",
+        "properties": {"error": {"type": "object", "properties": properties, "required": list(properties)}},
+        "required": ["error"],
+    }
