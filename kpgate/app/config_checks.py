@@ -35,6 +35,7 @@ Say = Callable[[Path, str], None]
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 _VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
+WITH_PASSWORD = "must not hold a user name or password"
 SECRET_HEADERS = re.compile(
     r"authorization|proxy-authorization|cookie|.*(api-?key|token|secret|password|credential).*", re.IGNORECASE
 )
@@ -177,8 +178,10 @@ def _check_upstream(draft: Draft, report: Say, warn: Say) -> None:
                 warn((*path, "base_url"), "http to another machine sends the credential in clear: use https")
             elif not provider.api_key and not _has_credential(provider) and "https" in provider.base_url:
                 warn(path, "has no api_key: calls go out without a credential")
-        if provider.proxy is not None:
+        if provider.proxy is not None and not is_reference(provider.proxy):
             message = _url_problem(provider.proxy, ("http",), path_allowed=False)
+            if message == WITH_PASSWORD:
+                message += ": write the whole address as env:NAME or file:PATH"
             if message:
                 report((*path, "proxy"), message)
         if provider.ca is not None:
@@ -216,9 +219,14 @@ def _check_secrets(
             written.append((at, value))
         elif SECRET_HEADERS.fullmatch(name):
             report(at, "looks like a secret: write it env:NAME or file:PATH, never in clear")
+    if provider.proxy is not None and is_reference(provider.proxy):
+        written.append(((*path, "proxy"), provider.proxy))
     for at, reference in written:
         try:
-            resolve(reference, environ)
+            value = resolve(reference, environ).reveal()
+            message = _url_problem(value, ("http",), path_allowed=False) if at[-1] == "proxy" else None
+            if message and message != WITH_PASSWORD:
+                report(at, message)
         except ReferenceFailed as error:
             report(at, str(error))
         message = exposure(reference)
@@ -243,7 +251,7 @@ def _url_problem(url: str, schemes: tuple[str, ...], path_allowed: bool) -> str 
     if parts.scheme not in schemes:
         return expected
     if "@" in parts.netloc:
-        return "must not hold a user name or password"
+        return WITH_PASSWORD
     if not parts.hostname or not _is_host(parts.hostname) or port == 0:
         return f"{expected}: this host is not valid"
     if parts.query or parts.fragment or "?" in url or "#" in url:

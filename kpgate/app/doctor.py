@@ -1,6 +1,6 @@
 """Is this machine fit to run a gateway? One function an examination; each finding says what to do.
 
-It changes nothing but a probe file it removes again, sends no credential, and shows no secret.
+It changes nothing but a probe file it removes again, sends no credential but a proxy's, and shows no secret.
 """
 
 import ctypes
@@ -17,18 +17,19 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from enum import StrEnum
 from importlib import import_module, metadata
 from pathlib import Path
 from time import monotonic
-from urllib.parse import urlsplit
 
 import msgspec
 
 import kpgate
 from kpgate.app.config import Loaded, load
+from kpgate.app.references import is_reference, resolve
 from kpgate.domain.settings import Provider, Settings
+from kpgate.domain.upstream import Origin, Proxy, parse_origin, parse_proxy
 
 FREE_BYTES_MIN = 256 << 20
 DESCRIPTORS_MIN = 4096
@@ -87,7 +88,7 @@ def examine(config: Path | None, data: Path, environ: Mapping[str, str]) -> list
     if loaded.settings is not None:
         held = any(finding.name == "gateway" and "running" in finding.found for finding in findings)
         findings += ports(loaded.settings, held)
-        findings += upstreams(loaded.settings)
+        findings += upstreams(loaded.settings, environ)
     return findings
 
 
@@ -298,25 +299,25 @@ def ports(settings: Settings, served: bool) -> Iterator[Finding]:
             yield well(f"{name} port", f"{host}:{port} is free")
 
 
-def upstreams(settings: Settings) -> list[Finding]:
+def upstreams(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     """Whether each provider can be reached. Order: the configuration's. Nothing is sent but TLS and CONNECT."""
     asked = [provider for provider in settings.providers if provider.dialect != "echo"]
     if not asked:
         return []
     with ThreadPoolExecutor(max_workers=min(16, len(asked))) as pool:
-        return list(pool.map(upstream, asked))
+        return list(pool.map(lambda provider: upstream(provider, environ), asked))
 
 
-def upstream(provider: Provider) -> Finding:
+def upstream(provider: Provider, environ: Mapping[str, str]) -> Finding:
     """Whether one provider answers a TCP and a TLS handshake within its connect time-out."""
-    url = urlsplit(provider.base_url)
-    host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+    origin = parse_origin(provider.base_url)
+    host, port = origin.host, origin.port
     name, via = f"provider {provider.name}", f" via {provider.proxy}" if provider.proxy else ""
     began = monotonic()
     deadline = began + provider.timeouts.connect_s
     try:
-        with _connect(provider, host, port, deadline) as connection:
-            if url.scheme == "https":
+        with _connect(origin, _proxy(provider, environ), deadline) as connection:
+            if origin.secure:
                 context = ssl.create_default_context(cafile=provider.ca)
                 connection.settimeout(max(0.001, deadline - monotonic()))
                 with context.wrap_socket(connection, server_hostname=host) as secured:
@@ -337,16 +338,26 @@ def upstream(provider: Provider) -> Finding:
     return well(name, f"{host}:{port}{via}: {how} in {(monotonic() - began) * 1000:.0f} ms")
 
 
-def _connect(provider: Provider, host: str, port: int, deadline: float) -> socket.socket:
-    """A connection to the provider, through its proxy if it has one."""
+def _proxy(provider: Provider, environ: Mapping[str, str]) -> Proxy | None:
     if provider.proxy is None:
-        return socket.create_connection((host, port), timeout=max(0.001, deadline - monotonic()))
-    proxy = urlsplit(provider.proxy)
-    address = (proxy.hostname or "", proxy.port or 80)
+        return None
+    if is_reference(provider.proxy):
+        return parse_proxy(resolve(provider.proxy, environ).reveal())
+    return parse_proxy(provider.proxy)
+
+
+def _connect(origin: Origin, proxy: Proxy | None, deadline: float) -> socket.socket:
+    """A connection to a provider, through its proxy if it has one."""
+    address = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
     connection = socket.create_connection(address, timeout=max(0.001, deadline - monotonic()))
-    try:
-        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        connection.sendall(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
+    if proxy is None:
+        return connection
+    with ExitStack() as undo:
+        undo.callback(connection.close)
+        ask = f"CONNECT {origin.authority} HTTP/1.1\r\nHost: {origin.authority}\r\n".encode()
+        if proxy.authorization is not None:
+            ask += b"Proxy-Authorization: " + proxy.authorization + b"\r\n"
+        connection.sendall(ask + b"\r\n")
         reply = b""
         while b"\r\n\r\n" not in reply:
             connection.settimeout(max(0.001, deadline - monotonic()))
@@ -358,7 +369,5 @@ def _connect(provider: Provider, host: str, port: int, deadline: float) -> socke
         if not status.startswith(b"2"):
             shown = status.decode("ascii", "replace").strip()
             raise OSError(0, f"the proxy answered {shown if shown.isdecimal() else 'garbage'}")
-    except BaseException:
-        connection.close()
-        raise
+        undo.pop_all()
     return connection

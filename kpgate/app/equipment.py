@@ -171,7 +171,12 @@ def _heads(provider: Provider, ground: Ground) -> dict[str, bytes]:
     for name, value in provider.headers.items():
         shown = resolve(value, ground.environ).reveal() if is_reference(value) else value
         lines.append(name.lower().encode() + b": " + shown.encode())
-    lines += [b"content-type: application/json", b"accept-encoding: identity", b"user-agent: " + USER_AGENT, b""]
+    lines += [
+        b"content-type: application/json",
+        b"accept-encoding: identity",
+        b"user-agent: " + USER_AGENT,
+        b"",
+    ]
     rest = b"\r\n".join(lines)
     base = origin.base_path.encode()
     return {

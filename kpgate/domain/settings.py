@@ -136,9 +136,12 @@ class Provider(Part, frozen=True):
             description="Headers sent with every call, as OpenAI-Organization. env: and file: work here too."
         ),
     ] = msgspec.field(default_factory=dict)
-    proxy: Annotated[str | None, Meta(description="HTTP CONNECT proxy for egress, as http://proxy:3128.")] = (
-        None
-    )
+    proxy: Annotated[
+        str | None,
+        Meta(
+            description="HTTP CONNECT proxy for egress, as http://proxy:3128; env: or file: if it has a password."
+        ),
+    ] = None
     ca: Annotated[
         str | None, Meta(description="PEM file of authorities to trust instead of the system's.")
     ] = None

@@ -265,6 +265,12 @@ def test_a_proxy_that_is_not_one_is_refused(proxy: str) -> None:
     assert any("providers[0].proxy" in problem for problem in problems(text))
 
 
+def test_a_proxy_with_a_password_is_given_by_reference() -> None:
+    text = GOOD.replace("[[models]]", 'proxy = "env:PROXY"\n[[models]]')
+    assert problems(text, PROXY=f"http://u:{CANARY}@p:3128") == []
+    assert any("providers[0].proxy: expected http://" in problem for problem in problems(text, PROXY=CANARY))
+
+
 @pytest.mark.parametrize(
     ("text", "place"),
     [

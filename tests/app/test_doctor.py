@@ -114,20 +114,20 @@ def test_ports_are_free_or_not(listener: socket.socket) -> None:
 
 def test_a_provider_that_answers_is_well(listener: socket.socket) -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    assert upstream(provider(url)).status is Status.WELL
+    assert upstream(provider(url), {}).status is Status.WELL
 
 
 def test_providers_are_reported_in_order_and_echo_is_left_out(listener: socket.socket) -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     names = [Provider(name=name, base_url=url) for name in ("a", "b")]
     settings = Settings(providers=(names[0], Provider(name="e", dialect="echo"), names[1]))
-    assert [finding.name for finding in upstreams(settings)] == ["provider a", "provider b"]
+    assert [finding.name for finding in upstreams(settings, {})] == ["provider a", "provider b"]
 
 
 def test_a_provider_that_refuses_is_a_problem() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
-    assert upstream(provider(f"http://127.0.0.1:{port}")).status is Status.PROBLEM
+    assert upstream(provider(f"http://127.0.0.1:{port}"), {}).status is Status.PROBLEM
 
 
 def test_tls_is_verified_and_a_silent_peer_times_out(listener: socket.socket, tmp_path: Path) -> None:
@@ -147,10 +147,10 @@ def test_tls_is_verified_and_a_silent_peer_times_out(listener: socket.socket, tm
     for ca, status in ((str(tmp_path / "ca.pem"), Status.WELL), (None, Status.PROBLEM)):
         thread = threading.Thread(target=answer)
         thread.start()
-        assert upstream(provider(url, ca=ca)).status is status
+        assert upstream(provider(url, ca=ca), {}).status is status
         thread.join()
     quick = Provider(name="p", base_url=url, timeouts=Timeouts(connect_s=0.05))
-    assert "no connection in 0.05 s" in upstream(quick).found
+    assert "no connection in 0.05 s" in upstream(quick, {}).found
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,11 @@ def test_a_provider_is_reached_through_its_proxy(
 
     thread = threading.Thread(target=answer)
     thread.start()
-    proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finding = upstream(provider("http://provider.test:81/v1", proxy=proxy))
+    proxy = f"http://u:{CANARY}@127.0.0.1:{listener.getsockname()[1]}"
+    finding = upstream(provider("http://provider.test:81/v1", proxy="env:PROXY"), {"PROXY": proxy})
     thread.join()
     assert asked[0].startswith(b"CONNECT provider.test:81 HTTP/1.1\r\n")
+    assert b"\r\nProxy-Authorization: Basic " in asked[0]
+    assert CANARY not in str(finding)
     assert finding.status is status
     assert said in finding.found
