@@ -121,6 +121,9 @@ cdef class Keys:
     cdef const uint8_t* texts[KEYS_MAX]
     cdef Py_ssize_t sizes[KEYS_MAX]
 
+    def __cinit__(self, *args):
+        memset(self.head, 0xFF, sizeof(self.head))
+
     def __init__(self, tuple names not None):
         cdef list encoded = []
         cdef int i, bucket
@@ -138,7 +141,6 @@ cdef class Keys:
         self.encoded = tuple(encoded)
         self.quoted = tuple(quote(text) for text in encoded)
         self.count = <int>len(encoded)
-        memset(self.head, 0xFF, sizeof(self.head))
         for i in range(self.count):
             text = self.encoded[i]
             self.texts[i] = <const uint8_t*>PyBytes_AS_STRING(text)

@@ -62,6 +62,8 @@ cdef struct Buffer:
 cdef int append(Buffer* buffer, const uint8_t* p, Py_ssize_t size) except -1:
     cdef Py_ssize_t room
     cdef uint8_t* grown
+    if size == 0:
+        return 0
     if buffer.size + size > buffer.room:
         room = buffer.size + size + (buffer.size >> 1) + 256
         grown = <uint8_t*>PyMem_Realloc(buffer.data, room)
