@@ -308,6 +308,9 @@ class Gateway:
         if isinstance(error, ClientGone):
             record.status = error.status
             life.exchange.abort()
+        elif record.head_us and life.framer is not None and not life.framer.at_boundary:
+            # An error event within another event would be read as part of it.
+            life.exchange.abort()
         else:
             refuse(life.exchange, record, life.endpoint, self._headers(life))
 

@@ -151,7 +151,7 @@ def _pool(provider: Provider, timeouts: Timeouts, ground: Ground) -> Any:
         waiters_max=provider.connections_max,
         connect_us=_us(timeouts.connect_s),
         ca=provider.ca,
-        proxy=parse_proxy(provider.proxy) if provider.proxy else None,
+        proxy=parse_proxy(_shown(provider.proxy, ground)) if provider.proxy else None,
         passed=(b"openai-",),
     )
     key = (provider.name, origin, options)
@@ -169,8 +169,7 @@ def _heads(provider: Provider, ground: Ground) -> dict[str, bytes]:
     if provider.api_key is not None:
         lines.append(b"authorization: Bearer " + resolve(provider.api_key, ground.environ).reveal().encode())
     for name, value in provider.headers.items():
-        shown = resolve(value, ground.environ).reveal() if is_reference(value) else value
-        lines.append(name.lower().encode() + b": " + shown.encode())
+        lines.append(name.lower().encode() + b": " + _shown(value, ground).encode())
     lines += [
         b"content-type: application/json",
         b"accept-encoding: identity",
@@ -183,6 +182,10 @@ def _heads(provider: Provider, ground: Ground) -> dict[str, bytes]:
         endpoint.upstream_path: b"POST %b%b HTTP/1.1\r\n%b" % (base, endpoint.upstream_path.encode(), rest)
         for endpoint in ENDPOINTS
     }
+
+
+def _shown(value: str, ground: Ground) -> str:
+    return resolve(value, ground.environ).reveal() if is_reference(value) else value
 
 
 def _vocabulary(encoding: str, ground: Ground) -> Any:

@@ -31,6 +31,7 @@ SIDEWAYS = {
     ("services.upstream", "services.exchange"),
     ("services.route", "services.health"),
     ("services.admit", "services.route"),
+    ("services.admit", "services.offload"),
     ("services.respond", "services.exchange"),
     ("services.record", "services.meters"),
 }

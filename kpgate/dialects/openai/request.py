@@ -139,11 +139,11 @@ def decode_embedding(body: bytes, depth_max: int) -> Call:
 
 def forward(body: bytes, call: Call, upstream_model: str) -> bytes:
     """The body to send upstream: the caller's bytes, with the model's name there and usage asked for on streams."""
-    edits: list[tuple[int, bytes | None]] = []
+    edits: dict[int, bytes | None] = {}
     if upstream_model != call.model:
-        edits.append((MODEL, msgspec.json.encode(upstream_model)))
+        edits[MODEL] = msgspec.json.encode(upstream_model)
     if call.stream and not call.usage_wanted:
-        edits.append((STREAM_OPTIONS, _with_usage(call.scan)))
+        edits[STREAM_OPTIONS] = _with_usage(call.scan)
     return splice(body, call.scan, edits) if edits else body
 
 
