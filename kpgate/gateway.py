@@ -17,6 +17,7 @@ from kpgate.domain.call import Call, Record
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import ClientGone, GatewayError, Internal, ModelNotFound
 from kpgate.domain.phase import Phase
+from kpgate.domain.usage import Usage
 from kpgate.services.admit import Admit, reserve
 from kpgate.services.auth import Auth
 from kpgate.services.exchange import Exchange
@@ -307,6 +308,9 @@ class Gateway:
         record.error = error.at(record.phase)
         if isinstance(error, ClientGone):
             record.status = error.status
+            if record.attempts:
+                # The provider was asked, and works on: the prompt was used.
+                record.usage = Usage(record.prompt_tokens, source="counted")
             life.exchange.abort()
         elif record.head_us and life.framer is not None and not life.framer.at_boundary:
             # An error event within another event would be read as part of it.
