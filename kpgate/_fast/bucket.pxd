@@ -185,7 +185,8 @@ cdef inline void plan_level(Hand *hand, Level *level) noexcept nogil:
     plan(hand, &at.burst, <uint64_t>level.burst)
 
 
-cdef inline void read_cell(Cell *cell, Limit *at, Terms *terms, int64_t now_us) noexcept nogil:
+cdef inline void read_cell(Cell *cell, Limit *at, Terms *terms, int64_t now_us, int64_t back) noexcept nogil:
+    """Copy a limit as of now, under the terms of now. Units: `back` tokens were taken under the old terms."""
     cell.at = at
     cell.terms = terms
     cell.in_use = <int64_t>load(&at.in_use)
@@ -194,6 +195,8 @@ cdef inline void read_cell(Cell *cell, Limit *at, Terms *terms, int64_t now_us) 
         adapt(&cell.requests, &terms.requests)
     if terms.has & HAS_TOKENS:
         read_level(&cell.tokens, &at.tokens, now_us)
+        if back:
+            take(&cell.tokens, -back)
         adapt(&cell.tokens, &terms.tokens)
 
 

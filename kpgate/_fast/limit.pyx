@@ -37,7 +37,6 @@ from kpgate._fast.bucket cimport (
     read_cell,
     remaining,
     reset_us,
-    take,
     taken_of,
 )
 from kpgate._fast.commit cimport (
@@ -432,12 +431,12 @@ cdef class Limits:
             return IS_BUSY
         at_us = self.now(now_us)
         for i in range(count):
-            read_cell(cells + i, cells[i].at, cells[i].terms, at_us)
+            read_cell(cells + i, cells[i].at, cells[i].terms, at_us, 0)
             if not has_room(cells + i, tokens, &worst):
                 fits = False
         for i in range(candidate_count):
             if limits[i] != NULL:
-                read_cell(&last, limits[i], terms[i], at_us)
+                read_cell(&last, limits[i], terms[i], at_us, 0)
                 short = Short(0, -1, -1, False)
                 if not has_room(&last, tokens, &short):
                     if i == 0 or is_worse(&best, &short):
@@ -474,7 +473,7 @@ cdef class Limits:
             return IS_BUSY
         at_us = self.now(now_us)
         for i in range(count):
-            read_cell(cells + i, cells[i].at, cells[i].terms, at_us)
+            read_cell(cells + i, cells[i].at, cells[i].terms, at_us, 0)
         self.seat.give()
         verdict.show(cells, count)
         return IS_DONE
@@ -494,6 +493,7 @@ cdef class Limits:
         cdef Terms *terms = &to.terms
         cdef uint64_t noted = 0
         cdef uint64_t noted_tokens
+        cdef int64_t back = 0
         cdef int64_t at_us
         cdef bint same
         cdef Limit *at
@@ -513,12 +513,12 @@ cdef class Limits:
                 return self.refuse_stale(at_us)
             noted = load(&call.gates[LAST])
         same = noted != 0 and <Limit *>(hand.words + (noted >> 2)) == at
+        if same and noted & TOOK_TOKENS and terms.has & HAS_TOKENS:
+            back = <int64_t>load(&call.last_tokens)
         if at != NULL:
-            read_cell(&last, at, terms, at_us)
+            read_cell(&last, at, terms, at_us, back)
         else:
             last.terms = terms
-        if same and noted & TOOK_TOKENS and terms.has & HAS_TOKENS:
-            take(&last.tokens, -<int64_t>load(&call.last_tokens))
         if same and noted & TOOK_CONCURRENCY:
             last.in_use -= 1
         if not has_room(&last, tokens, &short):
