@@ -1,7 +1,6 @@
 from asyncio import AbstractEventLoop
-from collections.abc import Sequence
-from typing import Any, Generic, Protocol, TypeVar, final
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from typing import Any, Protocol, TypeVar, final
 
 _T_co = TypeVar("_T_co", covariant=True)
 

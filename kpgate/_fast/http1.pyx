@@ -1,9 +1,9 @@
+# cython: auto_pickle=False, autotestdict=False
 """One upstream HTTP/1.1 connection: one write out, a parsed reply in, streaming, back-pressure.
 
-Owns the state of one socket and says whether it may carry another call. The parser's callbacks only take notes;
-what they mean is decided when `feed_data` has returned (a callback must not run a caller's code, and the bytes
-behind a reply have to be seen first). Knows no provider, no time-out and no pool: who has one of these ends a
-wait by `fail`.
+Owns the state of one socket and says whether it may carry another call. The parser's callbacks only take
+notes; what they mean is decided when `feed_data` has returned: a callback must not run a caller's code, and
+bytes behind a reply have to be seen first. Knows no provider and no time-out: a wait is ended by `fail`.
 """
 
 cimport cython
@@ -53,7 +53,7 @@ cdef enum:
 cdef tuple STATES = ("new", "idle", "head", "body", "done")
 cdef tuple PHASES = ("connect", "send", "head", "body", "body")
 
-# All connections of a worker read into one buffer: a read is parsed, and copied out, before the next one starts.
+# All connections of a worker read into one buffer: a read is parsed and copied out before the next begins.
 cdef bytearray _shared = bytearray(READ_BYTES)
 cdef char *_shared_start = PyByteArray_AS_STRING(_shared)
 
@@ -85,7 +85,7 @@ cdef inline bint _is(bytes name, const char *known) noexcept:
 cdef class Connection:
     """An upstream connection as a buffered protocol of the loop.
 
-    Order: `send`, `head`, then `whole` or `chunk` until it gives `b""`, then `rest` or `abort`; `fail` at any time.
+    Order: `send`, `head`, then `whole`, or `chunk` until it gives `b""`, then `rest` or `abort`; `fail` always.
     The head's attributes stand from the end of `head` to the next `send`. One waits at a time.
     Errors: UpstreamLost, or what `fail` was given.
     """
@@ -595,10 +595,9 @@ cdef class Connection:
             self.loop.call_soon(self._pour)
 
     def __repr__(self):
-        return (
-            f"<Connection {STATES[self._state]}{'' if self._alive else ' closed'}{' tls' if self.secure else ''}"
-            f" status={self.status} unread={self._unread} served={self.served}>"
-        )
+        flags = ("" if self._alive else " closed") + (" tls" if self.secure else "")
+        figures = f"status={self.status} unread={self._unread} served={self.served}"
+        return f"<Connection {STATES[self._state]}{flags} {figures}>"
 
 
 cdef str _cause(object exc):

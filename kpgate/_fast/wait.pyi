@@ -3,6 +3,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextvars import Context
 from typing import Any, Protocol, Self, final
 
+from typing_extensions import disjoint_base
+
 class _Steps(Protocol):
     def step(self) -> object: ...
 
@@ -28,6 +30,7 @@ class Wait:
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
 
+@disjoint_base
 class Timer:
     deadline_us: int
     def __init__(self, callback: Callable[[], object] | None = None) -> None: ...

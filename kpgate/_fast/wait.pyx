@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Own awaitables and the timer wheel: what a call waits on, and what ends a wait that lasts too long.
 
 Owns the state of a wait and the order of timers. Knows no protocol and no clock: time is passed in.
@@ -33,8 +34,8 @@ cdef Timer _ring():
 cdef class Wait:
     """Something to await that whoever knows ends, and that can be armed again.
 
-    A Task takes it for a Future; asyncio's `wait`, `gather` and `wait_for` do not. A driver of our own may put
-    itself in `waiter` instead: its `step()` is then called straight from `resolve` or `fail`.
+    A Task takes it for a Future; asyncio's `wait`, `gather` and `wait_for` do not. A driver of our own may
+    put itself in `waiter` instead: its `step()` is then called straight from `resolve` or `fail`.
     Order: create or `reset`, await, `resolve` or `fail`. One that has ended does not suspend who awaits it.
     """
 

@@ -9,7 +9,10 @@ PORTS = {"http": 80, "https": 443}
 
 
 class Origin(Struct, frozen=True):
-    """A provider's address. Shape: `host` bare (an IPv6 one without brackets), `base_path` without a last slash."""
+    """A provider's address.
+
+    Shape: `host` bare (an IPv6 one without brackets), `base_path` without a last slash.
+    """
 
     scheme: str
     host: str
@@ -34,7 +37,10 @@ class Origin(Struct, frozen=True):
 
 
 class Proxy(Struct, frozen=True, repr_omit_defaults=True):
-    """An HTTP CONNECT proxy for egress. Shape: `authorization` the whole header value, kept out of the repr."""
+    """An HTTP CONNECT proxy for egress.
+
+    Shape: `authorization` is the whole header value, kept out of the repr.
+    """
 
     host: str
     port: int
@@ -47,7 +53,7 @@ class Proxy(Struct, frozen=True, repr_omit_defaults=True):
 class PoolOptions(Struct, frozen=True, kw_only=True):
     """How a worker keeps connections to one provider.
 
-    Units: microseconds. `idle_max` None is 64 on TLS, where each holds tens of KiB, and no cap of its own otherwise.
+    Units: microseconds. `idle_max` None is 64 on TLS, where each holds tens of KiB, and no cap otherwise.
     """
 
     connections_max: int = 1024

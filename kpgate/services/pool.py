@@ -1,12 +1,13 @@
 """The connections of one worker to one provider: bounded, reused last-in-first-out, never when unclean.
 
-Owns connecting (addresses raced, egress proxy, TLS, one deadline over all of it), the queue for a connection, and
-their rest and retirement. Knows no request; what went wrong is an UpstreamLost or a PoolFull, nothing else.
+Owns connecting (addresses raced, egress proxy, TLS, one deadline over all of it), the queue for a connection,
+and their rest and retirement. Knows no request; what went wrong is an UpstreamLost or a PoolFull.
 """
 
 import ssl
-from asyncio import AbstractEventLoop, Task, Transport
+from asyncio import AbstractEventLoop, BaseProtocol, Task, Transport
 from socket import SOCK_STREAM, AddressFamily, gaierror
+from typing import cast
 
 from msgspec import Struct
 
@@ -15,7 +16,7 @@ from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.upstream import Origin, PoolOptions
 
 TLS_IDLE_MAX = 64
-# RFC 8305, section 5: the recommended delay before the next address is tried as well. A wheel's tick rounds it up.
+# RFC 8305, section 5: how long before the next address is tried as well. A wheel's tick rounds it up.
 STAGGER_US = 250_000
 
 Address = tuple[AddressFamily, str, int]
@@ -218,7 +219,10 @@ class Pool:
         return await self._race(addresses)
 
     async def _race(self, addresses: list[Address]) -> Connection:
-        """Connect by the first address, after a moment or a failure also by the next; the first to answer wins."""
+        """Connect by the first address, after a moment or a failure also by the next; the first one up wins.
+
+        Errors: UpstreamLost, the last address's.
+        """
         turn = Wait(self._loop)
         stagger = Timer(turn.resolve)
         running: set[Task[Connection]] = set()
@@ -255,18 +259,18 @@ class Pool:
         """
         family, host, port = address
         connection = Connection(self._loop, self.options.passed)
+        # uvloop wants `get_buffer` and no inheritance (0.23: asyncio's own base turns buffering off).
+        protocol = cast(BaseProtocol, connection)
         connected = False
         try:
-            transport, _ = await self._loop.create_connection(lambda: connection, host, port, family=family)
+            transport, _ = await self._loop.create_connection(lambda: protocol, host, port, family=family)
             if self.options.proxy is not None:
                 transport = await self._tunnel(connection)
             if self._tls is not None:
-                # Not by `create_connection(ssl=...)`: the socket's own transport is needed to pause it. Neither asks
-                # for a protocol that inherits asyncio's (uvloop 0.23 looks for `get_buffer` alone).
+                # Not by `create_connection(ssl=...)`: the socket's own transport is needed to pause it.
                 name = self.origin.host
-                connection.encrypt(
-                    await self._loop.start_tls(transport, connection, self._tls, server_hostname=name)
-                )
+                secured = await self._loop.start_tls(transport, protocol, self._tls, server_hostname=name)
+                connection.encrypt(secured)
             connected = True
         except OSError as error:
             raise UpstreamLost("connect", _reason(error)) from error
@@ -287,7 +291,7 @@ class Pool:
             await connection.head()
         except UpstreamLost as error:
             raise UpstreamLost("connect", f"the proxy: {error.reason}") from error
-        return connection.enter_tunnel()
+        return cast(Transport, connection.enter_tunnel())
 
     def __repr__(self) -> str:
         counts = self.counts

@@ -1,7 +1,7 @@
 """A provider for tests, on a raw socket: valid OpenAI answers by default, any fault by script.
 
-Owns what it received and how its clients left. `async with Provider() as provider: provider.reply(status=429)`;
-each scripted step answers one request, in order, then the default answers again.
+Owns what it received and how its clients left. `async with Provider() as p: p.reply(status=429)`; each scripted
+step answers one request, in order, then the default answers again.
 """
 
 import asyncio
@@ -35,7 +35,9 @@ class Received:
 class Talk:
     """One request's conversation, for a step of a script."""
 
-    def __init__(self, provider: "Provider", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, provider: "Provider", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.provider = provider
         self.reader = reader
         self.writer = writer
@@ -102,8 +104,11 @@ def answer(
     cut_at: int | None = None,
     early: bool = False,
 ) -> Step:
-    """A whole reply and the ways it can lie: `length` for the true one, `surplus` bytes behind it, `interim` ones
-    before it, one byte at a time, closed after `cut_at` bytes of the whole, or `early`, before the body was read."""
+    """A whole reply and the ways it can lie.
+
+    Shape: `length` is said instead of the true one; `surplus` bytes follow it, `interim` ones go before it;
+    `bytewise` sends one at a time; `cut_at` closes after so many; `early` does not wait for the request's body.
+    """
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = {"content-type": "application/json", **(headers or {})}
     if chunked:
@@ -191,7 +196,9 @@ def giant(bytes_total: int = 200_000) -> Step:
     return raw(b"HTTP/1.1 200 OK\r\nx-giant: " + b"g" * bytes_total, stall=True)
 
 
-def completion(text: str = "Hello there.", prompt_tokens: int = 9, completion_tokens: int = 3) -> dict[str, object]:
+def completion(
+    text: str = "Hello there.", prompt_tokens: int = 9, completion_tokens: int = 3
+) -> dict[str, object]:
     """A chat completion as OpenAI sends it."""
     usage = {
         "prompt_tokens": prompt_tokens,
@@ -211,11 +218,15 @@ def events(text: str = "Hello there.", *, usage: bool = False) -> list[bytes]:
     shape = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-test"}
     payloads: list[dict[str, object]] = []
     for piece in text.split(" "):
-        payloads.append({**shape, "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
+        payloads.append(
+            {**shape, "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]}
+        )
     payloads.append({**shape, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     if usage:
         payloads.append({**shape, "choices": [], "usage": completion(text)["usage"]})
-    return [b"data: " + json.dumps(payload).encode() + b"\n\n" for payload in payloads] + [b"data: [DONE]\n\n"]
+    return [b"data: " + json.dumps(payload).encode() + b"\n\n" for payload in payloads] + [
+        b"data: [DONE]\n\n"
+    ]
 
 
 async def behave(talk: Talk) -> None:
@@ -235,7 +246,7 @@ async def behave(talk: Talk) -> None:
 
 
 class Provider:
-    """A provider listening on loopback. `requests` is what it received, `accepted` how many connections it took."""
+    """A provider on loopback. `requests` is what it received, `accepted` how many connections it took."""
 
     def __init__(self, tls: ssl.SSLContext | None = None, name: str = "127.0.0.1") -> None:
         self.name = name
