@@ -90,7 +90,6 @@ class AsgiExchange(Timer):
         "_receiving",
         "_rest",
         "_room",
-        "_scope",
         "_send",
         "_waiting",
         "_watched",
@@ -100,6 +99,8 @@ class AsgiExchange(Timer):
         "headers",
         "method",
         "path",
+        "peer",
+        "query",
         "received_us",
         "unsent",
     )
@@ -109,9 +110,11 @@ class AsgiExchange(Timer):
         self.received_us = monotonic_ns() // 1000
         self.method: str = scope["method"]
         self.path: bytes = scope["raw_path"]
+        self.query: bytes = scope["query_string"]
         self.headers: Sequence[Header] = scope["headers"]
+        client = scope["client"]
+        self.peer: str = client[0] if client else ""
         self.gone = self.cut = self.unsent = False
-        self._scope = scope
         self._receive = receive
         self._send = send
         self._wheel = transport.wheel
@@ -122,18 +125,6 @@ class AsgiExchange(Timer):
         self._receiving: Any = None
         self._room: Wait | None = None
         self._rest: memoryview | None = None
-
-    @property
-    def query(self) -> bytes:
-        """The raw query, without its question mark."""
-        query: bytes = self._scope["query_string"]
-        return query
-
-    @property
-    def peer(self) -> str:
-        """The address of whoever connected."""
-        client = self._scope["client"]
-        return client[0] if client else ""
 
     # Receiving
 

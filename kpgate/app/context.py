@@ -50,7 +50,7 @@ class Served(Protocol):
         """Calls under way."""
 
     async def serve(self, exchange: Exchange, *, admin: bool = False) -> None:
-        """Serve one request."""
+        """Serve one request; `admin` if it came over the admin listener."""
 
     def prepare(self, settings: Settings) -> Any:
         """Make everything that new settings need. Errors: any, and the old ones go on serving."""

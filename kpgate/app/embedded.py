@@ -8,11 +8,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
-from granian.net import SocketHolder
+from granian.log import LogLevels
+from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server import embed
 
 from kpgate.app.asgi import CUT, Transport
@@ -26,7 +27,7 @@ STREAMS_MAX = 200
 EXPERIMENTAL = "Embedded server is experimental!"
 
 
-class Embedded(embed.Server):  # type: ignore[misc]
+class Embedded(embed.Server):
     """One listener's server. `listener` is a descriptor that becomes the server's own, to close when it stops."""
 
     def __init__(self, transport: Transport, listener: int, server: Server, *, tls: bool) -> None:
@@ -42,10 +43,8 @@ class Embedded(embed.Server):  # type: ignore[misc]
             http1_settings=HTTP1Settings(
                 header_read_timeout=int(server.head_or_idle_s * 1000), max_buffer_size=HEAD_BYTES_MAX
             ),
-            http2_settings=HTTP2Settings(
-                max_concurrent_streams=STREAMS_MAX, max_headers_size=HEAD_BYTES_MAX
-            ),
-            log_level="warning",
+            http2_settings=HTTP2Settings(max_concurrent_streams=STREAMS_MAX, max_headers_size=HEAD_BYTES_MAX),
+            log_level=LogLevels.warning,
             log_dictconfig=_LOGGING,
             ssl_cert=Path(certificates.cert) if certificates else None,
             ssl_key=Path(certificates.key) if certificates else None,
@@ -56,7 +55,8 @@ class Embedded(embed.Server):  # type: ignore[misc]
         self._listener = listener
 
     def _init_shared_socket(self) -> None:
-        self._shd = SocketHolder(self._listener, False, self.backlog)
+        # Granian's stub of the holder is older than the holder.
+        self._shd: Any = SocketHolder(self._listener, False, self.backlog)  # type: ignore[call-arg]
 
     async def run(self, serving: Callable[[], None]) -> None:
         """Serve until `stop`; `serving` is called once connections are accepted. Open ones end first."""
@@ -66,7 +66,11 @@ class Embedded(embed.Server):  # type: ignore[misc]
             asyncio.get_running_loop().call_soon(serving)
             await embed.Server._spawn_asgi_worker(*arguments)
 
-        await self.serve(spawn_target=spawn)
+        await self.serve(spawn_target=cast(Callable[..., None], spawn))
+
+    def leave(self) -> None:
+        """Accept no more connections and end once the open ones have."""
+        self.stop()  # type: ignore[no-untyped-call]
 
 
 class GranianLines(logging.Handler):

@@ -33,7 +33,9 @@ def open_listeners(host: str, port: int, count: int) -> list[socket.socket]:
             opened.close()
         where = spell_address(host, port)
         if error.errno == errno.EADDRINUSE:
-            raise PortRefused(f"{where} is in use: something else, perhaps another kpgate, listens") from error
+            raise PortRefused(
+                f"{where} is in use: something else, perhaps another kpgate, listens"
+            ) from error
         raise PortRefused(f"cannot listen on {where}: {error.strerror or error}") from error
     return sockets
 

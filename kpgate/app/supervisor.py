@@ -38,7 +38,13 @@ class Supervisor:
     """
 
     def __init__(
-        self, workers: Sequence[Slot], clerk: Slot | None, order: Order, settings: Settings, load: Load, say: Say
+        self,
+        workers: Sequence[Slot],
+        clerk: Slot | None,
+        order: Order,
+        settings: Settings,
+        load: Load,
+        say: Say,
     ) -> None:
         self.workers = list(workers)
         self.clerk = clerk

@@ -23,7 +23,7 @@ import uvloop
 
 from kpgate._fast.commit import Life
 from kpgate._fast.wait import Wheel
-from kpgate.app.asgi import Bounds, Transport
+from kpgate.app.asgi import Bounds, Serve, Transport
 from kpgate.app.channel import Channel, Message, Order
 from kpgate.app.context import Builder, Context, Served
 from kpgate.app.embedded import Embedded, log_to
@@ -107,10 +107,11 @@ class Worker:
         return await build(context)
 
     def _make_servers(self) -> list[Embedded]:
-        serve = self.application.serve
+        serve: Serve = self.application.serve
+        administer: Serve = partial(self.application.serve, admin=True)
         for number, listener in enumerate(self.order.listeners):
             transport = Transport(
-                serve=partial(serve, admin=True) if number else serve,
+                serve=administer if number else serve,
                 wheel=self.wheel,
                 loop=self.loop,
                 bounds=self.bounds,
@@ -206,7 +207,8 @@ class Worker:
     async def _ask_reload(self) -> tuple[str, ...]:
         """Ask the supervisor to reload all workers. Returns the problems; none when all have the new settings."""
         self._questions += 1
-        asked = self._asked[self._questions] = self.loop.create_future()
+        asked: asyncio.Future[tuple[str, ...]] = self.loop.create_future()
+        self._asked[self._questions] = asked
         self._say(Message(do="reload", turn=self._questions))
         return await asked
 
@@ -224,7 +226,7 @@ class Worker:
 
     async def _stop(self, within_us: int, running: "list[asyncio.Task[None]]") -> None:
         for server in self._servers:
-            server.stop()
+            server.leave()
         await self.application.drain(clock() + within_us)
         # Every call has ended; connections whose reader stands still are left to the system.
         await asyncio.wait(running, timeout=LEAVE_S)

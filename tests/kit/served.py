@@ -79,7 +79,7 @@ class Scripted:
         """A whole reply that is never ready: it ends when the client leaves or the drain ends it."""
         await exchange.read_body(self.body_bytes_max)
         wait = Wait(self.context.loop)
-        exchange.watch(lambda: wait.fail(ClientGone("left")))
+        exchange.watch(lambda: _fail(wait))
         self.seen.append("began long")
         await self._hold(wait)
 
@@ -87,7 +87,7 @@ class Scripted:
         """A stream of 20 pieces, 100 ms apart."""
         left: list[Wait] = []
         exchange.open(200, [EVENTS])
-        exchange.watch(lambda: left[0].fail(ClientGone("left")) if left else None)
+        exchange.watch(lambda: _fail(left[0]) if left else None)
         for number in range(20):
             if not exchange.write(b"data: %d\n\n" % number):
                 await exchange.room()
@@ -136,6 +136,10 @@ class Scripted:
 
     def tick(self, now_us: int) -> None:
         self.context.wheel.advance(now_us)
+
+
+def _fail(wait: Wait) -> None:
+    wait.fail(ClientGone("left"))
 
 
 async def build(context: Context) -> Scripted:
