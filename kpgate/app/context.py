@@ -1,0 +1,68 @@
+"""What a worker's application is given, and what is expected of it: the seam between worker and application."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from kpgate._fast.commit import Life
+from kpgate._fast.wait import Wheel
+from kpgate.app.logs import LogWriter
+from kpgate.app.node import Node
+from kpgate.domain.settings import Settings
+from kpgate.services.exchange import Exchange
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's surroundings.
+
+    Shape: `seat` is this process's place in the region, of `seats`; `region` the path to open it by; `reload`
+    asks the supervisor to reload the configuration in all workers and answers the problems, none when it is done.
+    Units: `clock` gives microseconds, monotonic.
+    """
+
+    settings: Settings
+    environ: Mapping[str, str]
+    config: Path | None
+    node: Node
+    region: str
+    seat: int
+    seats: int
+    life: Life
+    demo: bool
+    loop: asyncio.AbstractEventLoop
+    wheel: Wheel
+    clock: Callable[[], int]
+    log: LogWriter
+    reload: Callable[[], Awaitable[tuple[str, ...]]]
+
+
+class Served(Protocol):
+    """One worker's application."""
+
+    draining: bool
+    """Set when the drain begins: readiness then says 503, everything else goes on."""
+
+    @property
+    def inflight(self) -> int:
+        """Calls under way."""
+
+    async def serve(self, exchange: Exchange, *, admin: bool = False) -> None:
+        """Serve one request; `admin` if it came over the admin listener."""
+
+    def prepare(self, settings: Settings) -> Any:
+        """Make everything that new settings need. Errors: any, and the old ones go on serving."""
+
+    def swap(self, prepared: Any) -> None:
+        """Serve by what `prepare` made. Cannot fail."""
+
+    async def drain(self, deadline_us: int) -> None:
+        """Return when no call is under way; those that still are at the deadline are ended with an error."""
+
+    def tick(self, now_us: int) -> None:
+        """Let time pass; called every 100 ms."""
+
+
+Builder = Callable[[Context], Awaitable[Served]]

@@ -1,0 +1,96 @@
+"""Granian, embedded in a worker: its settings from ours, on a listener that was handed down.
+
+It knows sockets, TLS and what Granian can bound; it knows neither gateway nor supervisor.
+Source: granian.server.embed 2.8 (November 2026); limits measured in docs/decisions.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings, HTTP2Settings
+from granian.log import LogLevels
+from granian.net import SocketHolder  # type: ignore[attr-defined]
+from granian.server import embed
+
+from kpgate.app.asgi import CUT, Transport
+from kpgate.app.descriptors import connections_max
+from kpgate.app.listeners import BACKLOG
+from kpgate.app.logs import LogWriter
+from kpgate.domain.settings import Server
+
+HEAD_BYTES_MAX = 65_536
+STREAMS_MAX = 200
+EXPERIMENTAL = "Embedded server is experimental!"
+
+
+class Embedded(embed.Server):
+    """One listener's server. `listener` is a descriptor that becomes the server's own, to close when it stops."""
+
+    def __init__(self, transport: Transport, listener: int, server: Server, *, tls: bool) -> None:
+        certificates = server.tls if tls else None
+        super().__init__(
+            target=transport,
+            interface=Interfaces.ASGINL,
+            # HTTP/1.1 alone bounds silent connections; `auto` never closes one that sends nothing.
+            http=HTTPModes.auto if server.http2 else HTTPModes.http1,
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=connections_max(),
+            http1_settings=HTTP1Settings(
+                header_read_timeout=int(server.head_or_idle_s * 1000), max_buffer_size=HEAD_BYTES_MAX
+            ),
+            http2_settings=HTTP2Settings(max_concurrent_streams=STREAMS_MAX, max_headers_size=HEAD_BYTES_MAX),
+            log_level=LogLevels.warning,
+            log_dictconfig=_LOGGING,
+            ssl_cert=Path(certificates.cert) if certificates else None,
+            ssl_key=Path(certificates.key) if certificates else None,
+            ssl_protocol_min=SSLProtocols.tls12,
+            ssl_ca=Path(certificates.client_ca) if certificates and certificates.client_ca else None,
+            ssl_client_verify=bool(certificates and certificates.client_ca),
+        )
+        self._listener = listener
+
+    def _init_shared_socket(self) -> None:
+        # Granian's stub of the holder is older than the holder.
+        self._shd: Any = SocketHolder(self._listener, False, self.backlog)  # type: ignore[call-arg]
+
+    async def run(self, serving: Callable[[], None]) -> None:
+        """Serve until `stop`; `serving` is called once connections are accepted. Open ones end first."""
+
+        async def spawn(*arguments: Any) -> None:
+            # Its first step runs as far as waiting for the stop: what is called soon comes right after it.
+            asyncio.get_running_loop().call_soon(serving)
+            await embed.Server._spawn_asgi_worker(*arguments)
+
+        await self.serve(spawn_target=cast(Callable[..., None], spawn))
+
+    def leave(self) -> None:
+        """Accept no more connections and end once the open ones have."""
+        self.stop()  # type: ignore[no-untyped-call]
+
+
+class GranianLines(logging.Handler):
+    """Granian's warnings and errors, as lines of the worker's log."""
+
+    def __init__(self, log: LogWriter) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
+        # A stream that was cut on purpose is no error, and its record has been written.
+        if said != EXPERIMENTAL and CUT not in said:
+            self._log.event("server", level=record.levelname.lower(), message=said[:2000])
+
+
+def log_to(log: LogWriter) -> None:
+    """Send what Granian has to say to the worker's log. Order: after the servers were made."""
+    logger = logging.getLogger("_granian")
+    logger.handlers = [GranianLines(log)]
+
+
+_LOGGING: dict[str, Any] = {"version": 1, "disable_existing_loggers": False, "loggers": {}}

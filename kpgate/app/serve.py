@@ -1,0 +1,158 @@
+"""`kpgate serve`: from the command line to a running supervisor, and what people are told on the way.
+
+It decides nothing about requests. What goes wrong before anything is served ends here, in words.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from kpgate._fast import limit, metric
+from kpgate._fast.commit import Region
+from kpgate.app.channel import Order
+from kpgate.app.config import Loaded, load
+from kpgate.app.descriptors import raise_descriptor_limit
+from kpgate.app.listeners import PortRefused, open_listeners, spell_address
+from kpgate.app.node import Node, NodeRefused
+from kpgate.app.options import ServeOptions
+from kpgate.app.slot import Slot
+from kpgate.app.supervisor import Supervisor
+from kpgate.domain.settings import Settings
+
+WORKER = "kpgate.app.worker"
+CLERK = "kpgate.app.clerk"
+CLERK_SEAT = 0
+
+Greet = Callable[[Node, str], None]
+"""Called once all workers serve, with the node and the gateway's URL."""
+
+
+def run(
+    options: ServeOptions,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    builder: str = "",
+    clerk: str = CLERK,
+    greet: Greet | None = None,
+) -> int:
+    """Run the gateway in the foreground until it is told to end. Returns the exit status.
+
+    Shape: `builder` names another application, `module:function`; `clerk` a module to run as the clerk, empty
+    for none.
+    """
+    say = speak_to_people if sys.stderr.isatty() else speak_to_programs
+    loaded = load(options.config, environ, options.overrides())
+    for warning in loaded.warnings:
+        say("warning", problem=str(warning))
+    if loaded.settings is None:
+        say("configuration_refused", problems=[str(problem) for problem in loaded.problems])
+        return 1
+    if options.transport != "granian":
+        say("refused", problem=f"transport {options.transport} is not built in")
+        return 1
+    node = Node(options.data)
+    try:
+        node.create()
+        held = [node.take_gateway()]
+        raise_descriptor_limit()
+        ground = _Ground(loaded.settings)
+        held.append(node.take_members())
+    except (NodeRefused, PortRefused) as error:
+        say("refused", problem=str(error))
+        return 1
+    region = make_region(len(ground.workers) + 1)
+    node.share(held[-1])
+
+    def announce() -> None:
+        say("listening", **ground.addresses, workers=len(ground.workers), data=str(node.data))
+        if greet is not None:
+            greet(node, ground.addresses["url"])
+
+    def reread() -> tuple[Settings | None, tuple[str, ...]]:
+        again = load(options.config, environ, options.overrides())
+        return again.settings, tuple(str(problem) for problem in again.problems)
+
+    order = first_order(options, loaded, node, region, builder)
+    slot = Slot("clerk", clerk, CLERK_SEAT) if clerk else None
+    supervisor = Supervisor(ground.workers, slot, order, loaded.settings, reread, say)
+    supervisor.on_ready = announce
+    status = supervisor.run(terminal=sys.stdin.isatty())
+    say("ended", status=status)
+    for lock in reversed(held):
+        lock.close()
+    return status
+
+
+class _Ground:
+    """The listeners and the worker slots on them.
+
+    Errors: PortRefused.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        server, admin = settings.server, settings.admin
+        count = server.workers or len(os.sched_getaffinity(0))
+        listeners = [[one] for one in open_listeners(server.host, server.port, count)]
+        scheme = "https" if server.tls else "http"
+        port = listeners[0][0].getsockname()[1]
+        self.addresses = {"url": f"{scheme}://{spell_address(server.host, port)}"}
+        if admin.port is not None:
+            for pair, opened in zip(listeners, open_listeners(admin.host, admin.port, count), strict=True):
+                pair.append(opened)
+            port = listeners[0][1].getsockname()[1]
+            self.addresses["admin_url"] = f"http://{spell_address(admin.host, port)}"
+        self.workers = [
+            Slot(f"worker-{number}", WORKER, CLERK_SEAT + number, pair)
+            for number, pair in enumerate(listeners, 1)
+        ]
+
+
+def make_region(seats: int) -> Region:
+    """The shared memory that all processes of the node decide in. It lives as long as this process."""
+    return Region.create({**limit.areas(), **metric.areas(seats)}, seats)
+
+
+def first_order(options: ServeOptions, loaded: Loaded, node: Node, region: Region, builder: str) -> Order:
+    """What every child is started with; seat and listeners are each one's own."""
+    return Order(
+        seat=-1,
+        seats=region.seats,
+        data=str(node.data),
+        region=region.path,
+        settings=msgspec.Raw(msgspec.json.encode(loaded.settings)),
+        config=loaded.file,
+        overrides=options.overrides(),
+        demo=options.demo,
+        builder=builder,
+    )
+
+
+def speak_to_programs(event: str, **fields: Any) -> None:
+    """One JSON line on standard error."""
+    _write(msgspec.json.encode({"event": event, **fields}) + b"\n")
+
+
+def speak_to_people(event: str, **fields: Any) -> None:
+    """One or more lines on standard error, for somebody who looks."""
+    problems = fields.pop("problems", None)
+    if event == "listening":
+        text = f"kpgate serves on {fields['url']} with {fields['workers']} workers"
+        if "admin_url" in fields:
+            text += f", management on {fields['admin_url']}"
+    elif set(fields) == {"problem"}:
+        text = f"kpgate: {fields['problem']}"
+    else:
+        said = ", ".join(f"{name} {value}" for name, value in fields.items())
+        text = f"kpgate: {event.replace('_', ' ')}" + (f" ({said})" if said else "")
+    lines = [text, *(f"  {problem}" for problem in problems or ())]
+    _write("\n".join(lines).encode() + b"\n")
+
+
+def _write(line: bytes) -> None:
+    try:
+        os.write(2, line)
+    except OSError:
+        return

@@ -1,0 +1,274 @@
+"""A worker process: it is told what to serve, serves, and ends its calls when it is told to stop.
+
+Started by the supervisor as `python -m kpgate.app.worker <descriptor of the channel>`. It ignores the terminal's
+signals: the supervisor decides. When the channel closes the supervisor is dead, and the worker ends soon.
+"""
+
+import asyncio
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from functools import partial
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any
+
+import msgspec
+import uvloop
+
+from kpgate._fast.commit import Life
+from kpgate._fast.wait import Wheel
+from kpgate.app.asgi import Bounds, Serve, Transport
+from kpgate.app.channel import Channel, Message, Order
+from kpgate.app.context import Builder, Context, Served
+from kpgate.app.embedded import Embedded, log_to
+from kpgate.app.logs import LogWriter
+from kpgate.app.node import Node
+from kpgate.domain.settings import Settings
+
+TICK_S = 0.1
+ORPHAN_US = 5_000_000
+LEAVE_S = 3.0
+BUILDER = "kpgate.app.build:build"
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def clock() -> int:
+    """Microseconds, monotonic."""
+    return monotonic_ns() // 1000
+
+
+class Worker:
+    """One worker's life: build, serve, reload, drain, stop."""
+
+    def __init__(self, channel: Channel, order: Order, life: Life) -> None:
+        self.channel = channel
+        self.order = order
+        self.life = life
+        self.settings = msgspec.json.decode(order.settings, type=Settings)
+        self.wheel = Wheel(now_us=clock())
+        self.log = LogWriter()
+        self.bounds = Bounds()
+        self.loop = asyncio.get_running_loop()
+        self.stopping: asyncio.Future[int] = self.loop.create_future()
+        self._servers: list[Embedded] = []
+        self._prepared: dict[int, tuple[Settings, Any]] = {}
+        self._asked: dict[int, asyncio.Future[tuple[str, ...]]] = {}
+        self._questions = 0
+        self._serving = 0
+        self._application: Served | None = None
+
+    @property
+    def application(self) -> Served:
+        assert self._application is not None, "built before it is served"
+        return self._application
+
+    async def run(self, rest: list[Message]) -> None:
+        """Serve until told to stop. `rest` was said before there was anybody to hear it."""
+        self._application = await self._build()
+        self._bound(self.settings)
+        gc.collect()
+        gc.freeze()
+        self._tick()
+        running = [self.loop.create_task(server.run(self._is_serving)) for server in self._make_servers()]
+        self.loop.add_reader(self.channel.fileno(), self._hear)
+        for message in rest:
+            self._obey(message)
+        for ended in running:
+            ended.add_done_callback(self._server_ended)
+        within_us = await self.stopping
+        await self._stop(within_us, running)
+
+    async def _build(self) -> Served:
+        order = self.order
+        context = Context(
+            settings=self.settings,
+            environ=os.environ,
+            config=Path(order.config) if order.config else None,
+            node=Node(Path(order.data)),
+            region=order.region,
+            seat=order.seat,
+            seats=order.seats,
+            life=self.life,
+            demo=order.demo,
+            loop=self.loop,
+            wheel=self.wheel,
+            clock=clock,
+            log=self.log,
+            reload=self._ask_reload,
+        )
+        module, _, name = (order.builder or BUILDER).partition(":")
+        build: Builder = getattr(importlib.import_module(module), name)
+        return await build(context)
+
+    def _make_servers(self) -> list[Embedded]:
+        serve: Serve = self.application.serve
+        administer: Serve = partial(self.application.serve, admin=True)
+        for number, listener in enumerate(self.order.listeners):
+            transport = Transport(
+                serve=administer if number else serve,
+                wheel=self.wheel,
+                loop=self.loop,
+                bounds=self.bounds,
+                alarm=self._alarm,
+            )
+            self._servers.append(Embedded(transport, listener, self.settings.server, tls=number == 0))
+        log_to(self.log)
+        return self._servers
+
+    def _is_serving(self) -> None:
+        self._serving += 1
+        if self._serving == len(self._servers):
+            self._say(Message(did="ready"))
+
+    def _server_ended(self, task: "asyncio.Task[None]") -> None:
+        """A server that ends by itself is no server: leave, and be started again."""
+        if not self.stopping.done():
+            self.stopping.set_result(0)
+
+    def _bound(self, settings: Settings) -> None:
+        self.settings = settings
+        self.bounds.body_idle_us = int(settings.server.body_idle_s * 1e6)
+        self.bounds.write_stall_us = int(settings.server.write_stall_s * 1e6)
+
+    def _tick(self) -> None:
+        self.loop.call_later(TICK_S, self._tick)
+        try:
+            self.application.tick(clock())
+        except Exception as error:  # noqa: BLE001 - one tick of a background loop
+            self._alarm(error)
+        self.log.kick()
+
+    def _alarm(self, error: Exception) -> None:
+        """Log what broke and where; not its words, which may hold a caller's."""
+        frames = traceback.extract_tb(error.__traceback__)[-5:]
+        self.log.event(
+            "failure",
+            error=type(error).__name__,
+            where=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+        )
+
+    # The channel
+
+    def _say(self, message: Message) -> None:
+        self.channel.send(message)
+        if self.channel.full:
+            self.loop.add_writer(self.channel.fileno(), self._say_on)
+
+    def _say_on(self) -> None:
+        self.channel.flush()
+        if not self.channel.full:
+            self.loop.remove_writer(self.channel.fileno())
+
+    def _hear(self) -> None:
+        messages = self.channel.receive()
+        if messages is None:
+            self.loop.remove_reader(self.channel.fileno())
+            self.application.draining = True
+            self._end(ORPHAN_US)
+            return
+        for message in messages:
+            if message.do:
+                self._obey(message)
+
+    def _obey(self, message: Message) -> None:
+        match message.do:
+            case "prepare":
+                self._say(Message(did="prepare", turn=message.turn, problems=self._prepare(message)))
+            case "swap":
+                settings, prepared = self._prepared.pop(message.turn)
+                self.application.swap(prepared)
+                self._bound(settings)
+                self._say(Message(did="swap", turn=message.turn))
+            case "forget":
+                self._prepared.pop(message.turn, None)
+            case "reloaded":
+                if (asked := self._asked.pop(message.turn, None)) is not None and not asked.done():
+                    asked.set_result(message.problems)
+            case "drain":
+                self.application.draining = True
+            case "stop":
+                self.application.draining = True
+                self._end(message.within_us)
+
+    def _prepare(self, message: Message) -> tuple[str, ...]:
+        try:
+            settings = msgspec.json.decode(message.settings, type=Settings)
+            self._prepared[message.turn] = (settings, self.application.prepare(settings))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the old settings go on serving
+            return (f"{type(error).__name__}: {error}",)
+        return ()
+
+    async def _ask_reload(self) -> tuple[str, ...]:
+        """Ask the supervisor to reload all workers. Returns the problems; none when all have the new settings."""
+        self._questions += 1
+        asked: asyncio.Future[tuple[str, ...]] = self.loop.create_future()
+        self._asked[self._questions] = asked
+        self._say(Message(do="reload", turn=self._questions))
+        return await asked
+
+    # The end
+
+    def _end(self, within_us: int) -> None:
+        if self.stopping.done():
+            self._hurry(within_us)
+        else:
+            self.stopping.set_result(within_us)
+
+    def _hurry(self, within_us: int) -> None:
+        """Told to stop again, sooner: a second drain with an earlier deadline overtakes the first."""
+        self._hurrying = self.loop.create_task(self.application.drain(clock() + within_us))
+
+    async def _stop(self, within_us: int, running: "list[asyncio.Task[None]]") -> None:
+        for server in self._servers:
+            server.leave()
+        await self.application.drain(clock() + within_us)
+        # Every call has ended; connections whose reader stands still are left to the system.
+        await asyncio.wait(running, timeout=LEAVE_S)
+        self.log.close()
+
+
+def main() -> None:
+    """The process, from its start to its end."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    order, rest = _first_order(channel)
+    try:
+        members = Node(Path(order.data)).join()
+        life = Life.obtain(Node(Path(order.data)).run, order.seat)
+        if life is None:
+            raise BlockingIOError(f"seat {order.seat} is still taken")
+        uvloop.run(_live(channel, order, life, rest))
+    except Exception as error:  # noqa: BLE001 - the edge of the process: whatever it is, the supervisor is told
+        traceback.print_exc()
+        channel.send(Message(did="failed", problems=(f"{type(error).__name__}: {error}",)))
+        os._exit(1)
+    members.close()
+    # Threads of the server may still wait for clients that stand still.
+    os._exit(0)
+
+
+async def _live(channel: Channel, order: Order, life: Life, rest: list[Message]) -> None:
+    await Worker(channel, order, life).run(rest)
+
+
+def _first_order(channel: Channel) -> tuple[Order, list[Message]]:
+    """The order, and what was said right after it. A supervisor that dies before it has said one ends this."""
+    while True:
+        select.select([channel], [], [])
+        messages = channel.receive()
+        if messages is None:
+            os._exit(0)
+        if messages and messages[0].order is not None:
+            return messages[0].order, messages[1:]
+
+
+if __name__ == "__main__":
+    main()
