@@ -6,7 +6,7 @@ without anybody keeping it.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -92,13 +92,10 @@ class SetParty(_Operation, frozen=True, kw_only=True, tag="party.set"):
 
 
 class EnsureNumbers(_Operation, frozen=True, kw_only=True, tag="numbers.ensure"):
-    """The numbers of names of one kind, given to them for ever at first sight.
+    """The numbers of names of one kind, given to them for ever at first sight."""
 
-    Shape: `kind` is an area's number in the region.
-    """
-
-    kind: Annotated[int, Meta(ge=2, le=15)]
-    names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=500)], ...], Meta(max_length=65_536)]
+    kind: Literal["model", "deployment"]
+    names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=1000)], ...], Meta(max_length=500)]
 
 
 class Ping(_Operation, frozen=True, kw_only=True, tag="ping"):
@@ -142,6 +139,17 @@ def decode(line: bytes) -> Operation:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(_plain(str(error))) from None
     return found
+
+
+def read_strictly(body: bytes, kind: type[Any]) -> Any:
+    """Read a JSON body of management as a struct.
+
+    Errors: InvalidRequest, naming the field and what it expects; it repeats no value.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(_plain(str(error))) from None
 
 
 def build(kind: type[Any], fields: Mapping[str, Any]) -> Any:

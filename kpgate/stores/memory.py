@@ -20,7 +20,7 @@ class MemoryKeys:
         self._parties: dict[str, Party] = {}
         self._keys: dict[int, StoredKey] = {}
         self._secrets: dict[bytes, tuple[int, int]] = {}
-        self._numbers: dict[tuple[int, str], int] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
         self._changes: list[Change] = []
         self._receipts: dict[str, Receipt] = {}
         self._position = 0
@@ -111,10 +111,7 @@ class MemoryKeys:
     def changes(self, after: int) -> Sequence[Change]:
         return [change for change in self._changes if change.position > after]
 
-    def is_touched(self) -> bool:
-        return False
-
-    def number(self, kind: int, names: Sequence[str]) -> dict[str, int]:
+    def number(self, kind: str, names: Sequence[str]) -> dict[str, int]:
         for name in names:
             if (kind, name) not in self._numbers:
                 taken = [number for (other, _), number in self._numbers.items() if other == kind]

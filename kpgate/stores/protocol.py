@@ -101,10 +101,7 @@ class Chronicle(Protocol):
     def changes(self, after: int) -> Sequence[Change]:
         """Changes after a position, oldest first; of long ago the newest CHANGES_MAX are known."""
 
-    def is_touched(self) -> bool:
-        """Whether somebody else wrote to the store since this was last asked."""
-
-    def number(self, kind: int, names: Sequence[str]) -> dict[str, int]:
+    def number(self, kind: str, names: Sequence[str]) -> dict[str, int]:
         """The numbers of names of one kind, from 1, each given once and never to another name."""
 
 

@@ -132,7 +132,6 @@ class SqliteStore:
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
                 self._connection.execute(f"PRAGMA {pragma}").fetchall()
         self._migrate()
-        self._version = self._data_version()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -219,11 +218,7 @@ class SqliteStore:
         """
         return [Change(*row) for row in self._rows(statement, (after, CHANGES_MAX))]
 
-    def is_touched(self) -> bool:
-        before, self._version = self._version, self._data_version()
-        return self._version != before
-
-    def number(self, kind: int, names: Sequence[str]) -> dict[str, int]:
+    def number(self, kind: str, names: Sequence[str]) -> dict[str, int]:
         statement = """
             INSERT INTO numbers (kind, name, number)
             VALUES (?1, ?2, (SELECT coalesce(max(number), 0) + 1 FROM numbers WHERE kind = ?1))
@@ -244,9 +239,6 @@ class SqliteStore:
     def _rows(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         with _translated():
             return self._connection.execute(statement, values).fetchall()
-
-    def _data_version(self) -> int:
-        return int(self._rows("PRAGMA data_version", ())[0][0])
 
     def _migrate(self) -> None:
         """Bring the file to this version's shape, one numbered step after the other, each once."""

@@ -33,7 +33,7 @@ CREATE TABLE secrets (
 CREATE INDEX secrets_of_key ON secrets (key);
 
 CREATE TABLE numbers (
-    kind   INTEGER NOT NULL,
+    kind   TEXT NOT NULL,
     number INTEGER NOT NULL,
     name   TEXT NOT NULL,
     PRIMARY KEY (kind, number),
