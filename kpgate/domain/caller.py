@@ -33,3 +33,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     networks: tuple[str, ...] = ()
     limits: Limits = UNLIMITED
     expires_us: int = 0
+
+
+ANONYMOUS = Caller("anonymous", 0, Party(0, "anonymous"))
+"""Everybody, where keys are not asked for. Number 0 is given to no key and no party."""

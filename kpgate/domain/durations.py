@@ -1,4 +1,10 @@
-"""How durations are written for callers: `6m0s` in rate-limit headers, whole seconds in `retry-after`."""
+"""How durations are written for callers, `6m0s` in rate-limit headers and whole seconds in `retry-after`; and read."""
+
+import re
+from datetime import datetime
+
+_UNITS_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+_DURATION = re.compile(r"([0-9]{1,7})(s|min|h|d)")
 
 
 def spell(duration_us: int) -> bytes:
@@ -29,3 +35,37 @@ def whole_seconds(duration_us: int) -> int:
 def whole_ms(duration_us: int) -> int:
     """The same in whole milliseconds, rounded up, at least 1."""
     return max(1, (duration_us + 999) // 1000)
+
+
+def read_duration(text: str) -> int:
+    """Read a duration such as `90s`, `15min`, `24h` or `30d`. Units: microseconds.
+
+    Errors: ValueError, naming the form that is expected.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            f"{text[:64]!r} is not a duration: write a whole number, then s, min, h or d, as 24h"
+        )
+    return int(match[1]) * _UNITS_US[match[2]]
+
+
+def read_end(text: str, now_us: int) -> int:
+    """Read when something ends: a duration from now, or an RFC 3339 instant with its time zone.
+
+    Units: microseconds since the epoch.
+    Errors: ValueError, naming the forms that are expected.
+    """
+    try:
+        return now_us + read_duration(text)
+    except ValueError:
+        pass
+    try:
+        instant = datetime.fromisoformat(text)
+        if instant.tzinfo is None:
+            raise ValueError("no time zone")
+        return round(instant.timestamp() * 1_000_000)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text[:64]!r} is not a time: write a duration as 30d, or an instant as 2030-01-31T12:00:00Z"
+        ) from None

@@ -1,0 +1,193 @@
+"""The clerk: the one writer of the store while a gateway runs, and the one who ends the calls of the dead.
+
+It serves `DATA/ctl.sock`, one operation at a time: a change is in the store, then in the region's ring, then
+answered. It serves no HTTP and no call; a worker goes on without it, but nothing can be changed. Killed at any
+moment it leaves nothing undone that the next one does not do.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import click
+import msgspec
+
+from kpgate._fast.commit import Life, Region, Seat
+from kpgate._fast.limit import Limits
+from kpgate.app.control import LINE_BYTES_MAX, Said, refusal, wall_us
+from kpgate.app.directory import Directory
+from kpgate.domain.errors import GatewayError, Internal, InvalidRequest
+from kpgate.domain.management import decode
+from kpgate.services.management import Management
+from kpgate.stores.sqlite import SqliteStore
+
+TICK_S = 0.1
+TICKS_A_BEAT = 10
+CONNECTIONS_MAX = 64
+IDLE_S = 30.0
+PUBLISH_PATIENCE_S = 2.0
+LEAVING_S = 15.0
+WORKER_LIFE_US = 60_000_000
+
+
+class Clerk:
+    """A node's clerk at work."""
+
+    def __init__(self, directory: Directory, region: Region, life: Life) -> None:
+        self._directory = directory
+        self._folder = directory.run
+        self._seat = Seat(region, life)
+        self._limits = Limits(region, self._seat, WORKER_LIFE_US)
+        self._store = SqliteStore(directory.store)
+        self._management = Management(self._store, directory.pepper(), self._publish, wall_us)
+        self._connections = 0
+        self._parent = os.getppid()
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Work until told to stop, or until the gateway that it belongs to is gone."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        # A terminal's Ctrl-C reaches the whole group; the supervisor says when its clerk is to stop.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._limits.end_dead(_now_us(), self._seat.life)
+        self._management.catch_up()
+        self._directory.socket.unlink(missing_ok=True)
+        mask = os.umask(0o177)
+        try:
+            with self._directory.socket_path() as path:
+                server = await asyncio.start_unix_server(self._serve, path, limit=LINE_BYTES_MAX)
+        finally:
+            os.umask(mask)
+        try:
+            await self._tick()
+        finally:
+            server.close()
+            self._directory.socket.unlink(missing_ok=True)
+            self._store.close()
+
+    async def _tick(self) -> None:
+        ticks = 0
+        while not self._stop.is_set():
+            try:
+                self._reap()
+                if ticks % TICKS_A_BEAT == 0:
+                    self._beat()
+            except Exception as error:  # noqa: BLE001 - the edge around one tick
+                _report(error)
+            if os.getppid() != self._parent:
+                await self._leave()
+                return
+            ticks += 1
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._stop.wait()
+            except TimeoutError:
+                pass
+
+    def _reap(self) -> None:
+        """End the calls of seats whose life lock can be had, and those that nobody ended in time."""
+        now_us = _now_us()
+        for index in self._limits.seats_with_calls():
+            if index == self._seat.index:
+                continue
+            life = Life.obtain(self._folder, index)
+            if life is not None:
+                try:
+                    self._limits.end_dead(now_us, life)
+                finally:
+                    life.close()
+        self._limits.end_expired(now_us)
+
+    def _beat(self) -> None:
+        """Say that the clerk works, and publish what was written by others or could not be published before."""
+        self._directory.heartbeat.touch()
+        self._management.catch_up()
+
+    async def _leave(self) -> None:
+        """The supervisor is gone: stay for as long as workers still settle calls, then go."""
+        deadline = time.monotonic() + LEAVING_S
+        while self._limits.open_calls() and time.monotonic() < deadline:
+            self._reap()
+            await asyncio.sleep(TICK_S)
+
+    def _publish(self, kind: int, number: int) -> bool:
+        """Tell every worker. The lock is held for microseconds; its dead owner is found out in a millisecond."""
+        deadline = time.monotonic() + PUBLISH_PATIENCE_S
+        while not self._seat.publish(kind, number):
+            if time.monotonic() >= deadline:
+                return False
+        return True
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection: lines in, lines out, until it ends, idles or makes no sense."""
+        self._connections += 1
+        try:
+            while self._connections <= CONNECTIONS_MAX:
+                async with asyncio.timeout(IDLE_S):
+                    line = await reader.readline()
+                if not line.endswith(b"\n"):
+                    break
+                async with asyncio.timeout(IDLE_S):
+                    writer.write(self._answer(line))
+                    await writer.drain()
+        except ValueError:
+            writer.write(refusal(InvalidRequest(f"a request is a line of at most {LINE_BYTES_MAX} bytes")))
+        except (OSError, TimeoutError):
+            pass
+        finally:
+            self._connections -= 1
+            writer.close()
+
+    def _answer(self, line: bytes) -> bytes:
+        try:
+            answer = self._management.answer(decode(line))
+            return msgspec.json.encode(Said(ok=answer)) + b"\n"
+        except GatewayError as error:
+            return refusal(error)
+        except Exception as error:  # noqa: BLE001 - the edge around one request
+            _report(error)
+            return refusal(Internal("the clerk failed; its log says where"))
+
+
+def _now_us() -> int:
+    """The clock that limits are decided by. Units: microseconds, monotonic."""
+    return time.monotonic_ns() // 1000
+
+
+def _report(error: Exception) -> None:
+    """Where it failed, and as what; not with which values, for among them may be a key."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    said = {"clerk": type(error).__name__, "file": Path(place.filename).name, "line": place.lineno}
+    sys.stderr.write(msgspec.json.encode(said).decode() + "\n")
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The data directory.")
+@click.option("--region", "region_path", required=True, help="Where the node's shared memory is.")
+@click.option("--seat", type=int, default=None, help="The clerk's seat; by default the last.")
+def main(data: Path, region_path: str, seat: int | None) -> None:
+    """Run the clerk of a node. The supervisor starts it; people do not."""
+    directory = Directory(data)
+    if directory.join(alone=False) is None:
+        raise click.ClickException("the data directory is being prepared by another process")
+    region = Region.open(region_path)
+    life = Life.obtain(directory.run, region.seats - 1 if seat is None else seat)
+    if life is None:
+        raise click.ClickException("another clerk works here")
+    try:
+        asyncio.run(_work(directory, region, life))
+    except GatewayError as error:
+        raise click.ClickException(error.message) from None
+
+
+async def _work(directory: Directory, region: Region, life: Life) -> None:
+    await Clerk(directory, region, life).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""The operations of management: what may be asked of keys, parties and numbers, and what is answered.
+
+One shape for the command line, the admin API and the clerk's socket. Each change carries an id: asked twice, it
+is done once. The random of a new key comes from whoever asks, so that repeating a change gives the same key
+without anybody keeping it.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from kpgate.domain.caller import CALL
+from kpgate.domain.errors import InvalidRequest
+from kpgate.domain.limits import UNLIMITED, Limits
+from kpgate.domain.secret import Secret
+
+RequestId = Annotated[str, Meta(min_length=8, max_length=64, pattern="^[A-Za-z0-9._-]+$")]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+KeyId = Annotated[str, Meta(min_length=1, max_length=32)]
+Names = Annotated[tuple[Name, ...], Meta(max_length=256)]
+Instant = Annotated[int, Meta(ge=0, le=253_402_300_800_000_000)]
+PAGE_MAX = 1000
+
+
+class _Operation(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op", omit_defaults=True
+):
+    """What all operations have in common: the id of the request."""
+
+    id: RequestId
+
+
+class _NewKey(_Operation, frozen=True, kw_only=True):
+    """What is said of a key when it is made. Shape: `random` is RANDOM_BYTES in hexadecimal."""
+
+    party: Name
+    random: Secret
+    label: Annotated[str, Meta(max_length=200)] = ""
+    role: str = CALL
+    models: Names = ()
+    networks: Names = ()
+    limits: Limits = UNLIMITED
+    expires_us: Instant = 0
+
+
+class CreateKey(_NewKey, frozen=True, kw_only=True, tag="keys.create"):
+    """Make a key."""
+
+
+class ImportKey(_NewKey, frozen=True, kw_only=True, tag="keys.import"):
+    """Take over a key that kpgate did not make."""
+
+    literal: Secret
+
+
+class ListKeys(_Operation, frozen=True, kw_only=True, tag="keys.list"):
+    """Keys in the order in which they were made, from after a number on, revoked ones if asked for."""
+
+    after: Annotated[int, Meta(ge=0)] = 0
+    count: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = 100
+    party: str = ""
+    revoked: bool = False
+
+
+class GetKey(_Operation, frozen=True, kw_only=True, tag="keys.get"):
+    """One key."""
+
+    key: KeyId
+
+
+class RotateKey(_Operation, frozen=True, kw_only=True, tag="keys.rotate"):
+    """Give a key a new secret; the old one serves on for the grace period."""
+
+    key: KeyId
+    random: Secret
+    grace_us: Annotated[int, Meta(ge=0, le=366 * 86_400_000_000)] = 0
+
+
+class RevokeKey(_Operation, frozen=True, kw_only=True, tag="keys.revoke"):
+    """End a key. Once this is answered it opens nothing on any worker."""
+
+    key: KeyId
+
+
+class SetParty(_Operation, frozen=True, kw_only=True, tag="party.set"):
+    """Set a party's limits, making the party if need be."""
+
+    party: Name
+    limits: Limits = UNLIMITED
+
+
+class EnsureNumbers(_Operation, frozen=True, kw_only=True, tag="numbers.ensure"):
+    """The numbers of names of one kind, given to them for ever at first sight."""
+
+    kind: Literal["model", "deployment"]
+    names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=1000)], ...], Meta(max_length=500)]
+
+
+class Ping(_Operation, frozen=True, kw_only=True, tag="ping"):
+    """Nothing but an answer."""
+
+
+Operation = (
+    CreateKey | ImportKey | ListKeys | GetKey | RotateKey | RevokeKey | SetParty | EnsureNumbers | Ping
+)
+Answer = dict[str, Any]
+
+
+def _conceal(kind: type, value: Any) -> Any:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise TypeError("expected a string")
+
+
+def _reveal(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise TypeError(f"{type(value).__name__} is not sent")
+
+
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Operation, dec_hook=_conceal)
+_encoder = msgspec.json.Encoder(enc_hook=_reveal)
+
+
+def encode(operation: Operation) -> bytes:
+    """An operation as it goes over the clerk's socket: one line of JSON, secrets and all."""
+    return _encoder.encode(operation)
+
+
+def decode(line: bytes) -> Operation:
+    """Read an operation.
+
+    Errors: InvalidRequest, which repeats no value.
+    """
+    try:
+        found: Operation = _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(_plain(str(error))) from None
+    return found
+
+
+def read_strictly(body: bytes, kind: type[Any]) -> Any:
+    """Read a JSON body of management as a struct.
+
+    Errors: InvalidRequest, naming the field and what it expects; it repeats no value.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(_plain(str(error))) from None
+
+
+def build(kind: type[Any], fields: Mapping[str, Any]) -> Any:
+    """Make an operation from loose fields, as strictly as if they had been sent.
+
+    Errors: InvalidRequest, which repeats no value.
+    """
+    try:
+        return msgspec.convert(fields, kind, dec_hook=_conceal)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(_plain(str(error))) from None
+
+
+def _plain(message: str) -> str:
+    """What msgspec says, its path as a caller would write it."""
+    said, _, where = message.partition(" - at `$.")
+    if where:
+        return f"{where.rstrip('`')}: {said[:1].lower()}{said[1:]}"
+    return said.partition(" - at `$`")[0]

@@ -1,0 +1,272 @@
+"""AUTH: who is calling, from where, and which models they may use. A warm request asks no store.
+
+A worker keeps the hash of every key of the node in a compact set, so that a flood of unknown keys costs memory
+look-ups only, and the keys in use in a bounded cache. What changes is dropped by the region's ring of changes,
+before the next request is looked at. No credential is kept, shown or logged here: only keyed hashes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from kpgate.domain.access import Address, Network, client_address, matches, read_address, read_network, within
+from kpgate.domain.caller import ANONYMOUS, Caller
+from kpgate.domain.errors import InvalidApiKey, ModelNotAllowed, SourceNotAllowed, StoreUnavailable
+from kpgate.domain.fingerprints import Fingerprints
+from kpgate.domain.keys import LITERAL_MAX, Found, digest, is_ours, is_whole
+from kpgate.stores.protocol import KEY, PARTY, KeyReader
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+MEMO_MAX = 10_000
+PAUSE_US = 100_000
+"""After a store failed, for how long it is not asked again."""
+
+
+class Changes(Protocol):
+    """The ring in which changes of keys are published: the region."""
+
+    @property
+    def generation(self) -> int:
+        """The number of the newest change."""
+
+    def changes(self, since: int) -> tuple[int, list[tuple[int, int]] | None]:
+        """What changed after `since`, as (kind, number), and the generation reached; None for "all of it"."""
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What a configuration says about callers. `trusted` are the operator's own proxies."""
+
+    enabled: bool = True
+    trusted: tuple[Network, ...] = ()
+
+
+class Entry:
+    """A key in the cache: its caller, or what is said to whoever uses a dead one.
+
+    Units: `until_us` microseconds since the epoch, 0 for never.
+    """
+
+    __slots__ = ("caller", "gone", "networks", "until_us")
+
+    def __init__(
+        self, caller: Caller, until_us: int = 0, networks: tuple[Network, ...] = (), gone: str = ""
+    ) -> None:
+        self.caller = caller
+        self.until_us = until_us
+        self.networks = networks
+        self.gone = gone
+
+
+def _entry(found: Found | None) -> Entry:
+    if found is None:
+        return Entry(ANONYMOUS, gone="the API key is not known here")
+    caller = found.key.caller
+    until_us = min(filter(None, (caller.expires_us, found.until_us)), default=0)
+    gone = "the API key was revoked" if found.key.revoked_us else ""
+    return Entry(caller, until_us, tuple([read_network(text) for text in caller.networks]), gone)
+
+
+class Keyring:
+    """The keys of the node as one worker knows them. It outlives configurations.
+
+    Units: `wall_us` gives microseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        reader: KeyReader,
+        changes: Changes,
+        pepper: bytes,
+        wall_us: Callable[[], int],
+        cache_keys: int = 100_000,
+    ) -> None:
+        self.wall_us = wall_us
+        self._reader = reader
+        self._changes = changes
+        self._pepper = pepper
+        self._cache_keys = cache_keys
+        self._cache: OrderedDict[bytes, Entry] = OrderedDict()
+        self._digests: dict[int, tuple[bytes, ...]] = {}
+        self._known: Fingerprints | None = None
+        self._unread: set[int] = set()
+        self._generation = -1
+        self._retry_us = 0
+
+    def load(self) -> None:
+        """Read the hashes of all keys. Without it the first request does.
+
+        Errors: StoreUnavailable; the next request tries again.
+        """
+        self._catch_up()
+        self._learn()
+
+    def find(self, credential: bytes) -> Entry:
+        """The entry of a credential. Order: every change answered before this call is seen.
+
+        Errors: InvalidApiKey for one that is unknown, StoreUnavailable when that cannot be told.
+        """
+        if self._changes.generation != self._generation:
+            self._catch_up()
+        hashed = digest(self._pepper, credential)
+        entry = self._cache.get(hashed)
+        if entry is None:
+            return self._read(credential, hashed)
+        self._cache.move_to_end(hashed)
+        return entry
+
+    def _read(self, credential: bytes, hashed: bytes) -> Entry:
+        if is_ours(credential) and not is_whole(credential):
+            raise InvalidApiKey("the API key is mistyped or cut short: its checksum does not fit")
+        known = self._learn()
+        if hashed not in known or len(credential) > 4 * LITERAL_MAX:
+            raise InvalidApiKey("the API key is not known here")
+        found = self._ask(self._reader.find, hashed)
+        entry = _entry(found)
+        caller = entry.caller
+        if len(self._cache) >= self._cache_keys:
+            self._forget(*self._cache.popitem(last=False))
+        self._cache[hashed] = entry
+        self._digests[caller.number] = (*self._digests.get(caller.number, ()), hashed)
+        return entry
+
+    def _catch_up(self) -> None:
+        """Drop what has changed. The generation is loaded before any row that is cached under it is read."""
+        reached, changed = self._changes.changes(self._generation) if self._generation >= 0 else (-1, None)
+        if changed is None:
+            reached = self._changes.generation
+            self._cache.clear()
+            self._digests.clear()
+            self._unread.clear()
+            self._known = None
+        else:
+            for kind, number in changed:
+                if kind == KEY:
+                    self._unread.add(number)
+                    for hashed in self._digests.pop(number, ()):
+                        del self._cache[hashed]
+                elif kind == PARTY:
+                    self._drop_party(number)
+        self._generation = reached
+
+    def _drop_party(self, number: int) -> None:
+        """Rare enough for a walk through the cache: only new limits of a party come here."""
+        stale = [item for item in self._cache.items() if item[1].caller.party.number == number]
+        for hashed, entry in stale:
+            del self._cache[hashed]
+            self._forget(hashed, entry)
+
+    def _forget(self, hashed: bytes, entry: Entry) -> None:
+        number = entry.caller.number
+        left = tuple([other for other in self._digests[number] if other != hashed])
+        if left:
+            self._digests[number] = left
+        else:
+            del self._digests[number]
+
+    def _learn(self) -> Fingerprints:
+        """Every hash that is known, those of changed keys read first."""
+        if self._known is None:
+            self._known = Fingerprints(self._ask(lambda _: self._reader.all_digests(), b""))
+            self._unread.clear()
+        while self._unread:
+            number = next(iter(self._unread))
+            for hashed in self._ask(self._reader.digests, number):
+                self._known.add(hashed)
+                if entry := self._cache.pop(hashed, None):
+                    self._forget(hashed, entry)
+            self._unread.discard(number)
+        return self._known
+
+    def _ask(self, question: Callable[[Q], A], about: Q) -> A:
+        now_us = self.wall_us()
+        # A clock that was set back must not make the pause longer.
+        if 0 < self._retry_us - now_us <= PAUSE_US:
+            raise StoreUnavailable("the store of keys does not answer", retry_after_us=PAUSE_US)
+        try:
+            return question(about)
+        except StoreUnavailable:
+            self._retry_us = self.wall_us() + PAUSE_US
+            raise
+
+
+class Auth:
+    """Says who is calling and what they may. One a configuration, over the worker's keyring."""
+
+    def __init__(self, terms: Terms, keyring: Keyring) -> None:
+        self._enabled = terms.enabled
+        self._trusted = terms.trusted
+        self._keyring = keyring
+        self._sources: dict[tuple[str, bytes], str] = {}
+        self._addresses: dict[str, Address | None] = {}
+        self._allowed: dict[tuple[str, ...], dict[str, bool]] = {}
+
+    def source(self, peer: str, forwarded_for: bytes | None) -> str:
+        """The client's address: the peer's, or what its proxy says where that is trusted."""
+        if forwarded_for is None or not self._trusted:
+            return peer
+        known = self._sources.get((peer, forwarded_for))
+        if known is None:
+            if len(self._sources) >= MEMO_MAX:
+                self._sources.clear()
+            known = client_address(peer, forwarded_for.decode("latin-1"), self._trusted)
+            self._sources[peer, forwarded_for] = known
+        return known
+
+    def identify(self, credential: str | None, source: str) -> Caller:
+        """The caller that a credential from a source stands for.
+
+        Shape: `credential` is the header's bytes as latin-1; `source` is an address from `source`.
+        Errors: InvalidApiKey when it is missing, unknown, revoked or expired; SourceNotAllowed; StoreUnavailable.
+        """
+        if not self._enabled:
+            return ANONYMOUS
+        if not credential:
+            raise InvalidApiKey("no API key was sent")
+        try:
+            entry = self._keyring.find(credential.encode("latin-1"))
+        except UnicodeEncodeError:
+            raise InvalidApiKey("the API key is not known here") from None
+        if entry.gone:
+            raise InvalidApiKey(entry.gone)
+        if entry.until_us and entry.until_us <= self._keyring.wall_us():
+            raise InvalidApiKey("the API key has expired")
+        if entry.networks and not within(self._address(source), entry.networks):
+            raise SourceNotAllowed(f"this key may not be used from {source[:64]!r}")
+        return entry.caller
+
+    def authorise(self, caller: Caller, model: str) -> None:
+        """Let a caller use a model.
+
+        Errors: ModelNotAllowed.
+        """
+        if caller.models and not self.allows(caller, model):
+            raise ModelNotAllowed(f"this key may not use the model {model[:200]!r}", param="model")
+
+    def allows(self, caller: Caller, model: str) -> bool:
+        """Whether a caller may use a model: any if the key names none, else by name or wildcard."""
+        patterns = caller.models
+        if not patterns:
+            return True
+        memo = self._allowed.get(patterns)
+        if memo is None:
+            if len(self._allowed) >= MEMO_MAX // 10:
+                self._allowed.clear()
+            memo = self._allowed[patterns] = {}
+        allowed = memo.get(model)
+        if allowed is None:
+            if len(memo) >= MEMO_MAX // 10:
+                memo.clear()
+            allowed = memo[model] = any(matches(pattern, model) for pattern in patterns)
+        return allowed
+
+    def _address(self, source: str) -> Address | None:
+        known = self._addresses.get(source)
+        if known is None:
+            if len(self._addresses) >= MEMO_MAX:
+                self._addresses.clear()
+            known = self._addresses[source] = read_address(source)
+        return known

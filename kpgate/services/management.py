@@ -1,0 +1,232 @@
+"""Management of keys and parties: every operation, over any store, one at a time.
+
+A change is committed, then published, then answered; nothing is answered while something committed is not
+published. The same request id with the same content is answered the same, and done once. An answer that is kept
+holds no secret: the secret is spelled from the request.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from kpgate.domain.access import read_network
+from kpgate.domain.caller import ROLES, Caller, Party
+from kpgate.domain.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
+from kpgate.domain.keys import RANDOM_BYTES, StoredKey, digest, literal_problem, mint_id, spell
+from kpgate.domain.limits import Limits
+from kpgate.domain.management import (
+    Answer,
+    CreateKey,
+    EnsureNumbers,
+    GetKey,
+    ImportKey,
+    ListKeys,
+    Operation,
+    Ping,
+    RevokeKey,
+    RotateKey,
+    SetParty,
+    encode,
+)
+from kpgate.domain.secret import Secret
+from kpgate.stores.protocol import Page, Receipt, Store
+
+REPUBLISHED = 64
+"""How many of the newest changes are published again at the start: more than one operation makes."""
+
+Change = CreateKey | ImportKey | RotateKey | RevokeKey | SetParty | EnsureNumbers
+
+
+class Management:
+    """Answers operations. `publish(kind, number)` tells every worker, False when it could not yet.
+
+    Units: `wall_us` gives microseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        pepper: bytes,
+        publish: Callable[[int, int], bool],
+        wall_us: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._pepper = pepper
+        self._publish = publish
+        self._wall_us = wall_us
+        known = store.changes(0)
+        self._published = known[-REPUBLISHED].position - 1 if len(known) >= REPUBLISHED else 0
+
+    def answer(self, operation: Operation) -> Answer:
+        """Carry an operation out.
+
+        Errors: InvalidRequest, NotFound, Conflict; StoreUnavailable when it was not kept, or is kept and not yet
+        in force: asking again with the same id then has no further effect.
+        """
+        if not self.catch_up():
+            raise StoreUnavailable("an earlier change is not yet in force", retry_after_us=100_000)
+        match operation:
+            case Ping():
+                return {"ok": True}
+            case GetKey():
+                return show(self._get(operation.key))
+            case ListKeys():
+                return self._list(operation)
+        return self._once(operation)
+
+    def catch_up(self) -> bool:
+        """Publish what is committed and not yet published. False: some of it could not be, try again."""
+        for change in self._store.changes(self._published):
+            if not self._publish(change.kind, change.number):
+                return False
+            self._published = change.position
+        return True
+
+    def _once(self, operation: Change) -> Answer:
+        content = digest(self._pepper, encode(operation))
+        with self._store.transaction():
+            before = self._store.receipt(operation.id)
+            if before is None:
+                answer = self._change(operation)
+                self._store.keep(operation.id, Receipt(content, msgspec.json.encode(answer)))
+            elif before.content == content:
+                answer = msgspec.json.decode(before.answer)
+            else:
+                raise Conflict("this request id was used for something else")
+        if not self.catch_up():
+            raise StoreUnavailable("the change is kept and not yet in force", retry_after_us=100_000)
+        if isinstance(operation, CreateKey | RotateKey):
+            answer["key"] = spell(answer["id"], _random(operation.random))
+        return answer
+
+    def _change(self, operation: Change) -> Answer:
+        match operation:
+            case RotateKey():
+                return self._rotate(operation)
+            case RevokeKey():
+                key = self._get(operation.key)
+                self._store.revoke(key.caller.number, self._wall_us())
+                return show(self._get(operation.key))
+            case SetParty():
+                _check_limits(operation.limits)
+                return show_party(self._store.set_party(_name("party", operation.party), operation.limits))
+            case EnsureNumbers():
+                return {"numbers": self._store.number(operation.kind, operation.names)}
+        return self._create(operation)
+
+    def _create(self, operation: CreateKey | ImportKey) -> Answer:
+        if operation.role not in ROLES:
+            raise InvalidRequest(f"role: expected one of {', '.join(ROLES)}", param="role")
+        now_us = self._wall_us()
+        if operation.expires_us and operation.expires_us <= now_us:
+            raise InvalidRequest("expires_at: lies in the past", param="expires_at")
+        _check_limits(operation.limits)
+        random = _random(operation.random)
+        caller = Caller(
+            key_id=mint_id(random),
+            number=0,
+            party=Party(0, _name("party", operation.party)),
+            role=operation.role,
+            label=_name("label", operation.label) if operation.label else "",
+            models=tuple([_name("models", model) for model in operation.models]),
+            networks=tuple([_network(network) for network in operation.networks]),
+            limits=operation.limits,
+            expires_us=operation.expires_us,
+        )
+        if isinstance(operation, ImportKey):
+            text = operation.literal.reveal()
+            if problem := literal_problem(text):
+                raise InvalidRequest(problem)
+        else:
+            text = spell(caller.key_id, random)
+        return show(self._store.create(StoredKey(caller, now_us), digest(self._pepper, text.encode())))
+
+    def _rotate(self, operation: RotateKey) -> Answer:
+        key = self._get(operation.key)
+        now_us = self._wall_us()
+        if key.revoked_us or 0 < key.caller.expires_us <= now_us:
+            raise Conflict("this key was revoked or has expired: make a new one")
+        text = spell(key.caller.key_id, _random(operation.random))
+        until_us = now_us + operation.grace_us
+        self._store.rotate(key.caller.number, digest(self._pepper, text.encode()), until_us)
+        return {**show(key), "old_secret_until": instant(until_us)}
+
+    def _list(self, operation: ListKeys) -> Answer:
+        page = Page(operation.after, operation.count, operation.party, operation.revoked)
+        found: Sequence[StoredKey] = self._store.select(page)
+        more = found[-1].caller.number if len(found) == operation.count else None
+        return {"keys": [show(key) for key in found], "after": more}
+
+    def _get(self, key_id: str) -> StoredKey:
+        key = self._store.get(key_id)
+        if key is None:
+            raise NotFound(f"no key has the id {key_id[:32]!r}")
+        return key
+
+
+def show(key: StoredKey) -> Answer:
+    """A key as management answers it: nothing in it is secret. Units: instants are RFC 3339 in UTC."""
+    caller = key.caller
+    return {
+        "id": caller.key_id,
+        "number": caller.number,
+        "party": caller.party.name,
+        "label": caller.label,
+        "role": caller.role,
+        "models": list(caller.models),
+        "networks": list(caller.networks),
+        "limits": _terms(caller.limits),
+        "created_at": instant(key.created_us),
+        "expires_at": instant(caller.expires_us),
+        "revoked_at": instant(key.revoked_us),
+    }
+
+
+def show_party(party: Party) -> Answer:
+    """A party as management answers it."""
+    return {"name": party.name, "number": party.number, "limits": _terms(party.limits)}
+
+
+def instant(at_us: int) -> str | None:
+    """An instant in RFC 3339, None for never. Units: microseconds since the epoch."""
+    if not at_us:
+        return None
+    seconds, rest_us = divmod(at_us, 1_000_000)
+    whole = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    return f"{whole.isoformat()}.{rest_us // 1000:03}Z"
+
+
+def _terms(limits: Limits) -> dict[str, Any]:
+    said = msgspec.structs.asdict(limits)
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _random(given: Secret) -> bytes:
+    try:
+        random = bytes.fromhex(given.reveal())
+    except ValueError:
+        random = b""
+    if len(random) != RANDOM_BYTES:
+        raise InvalidRequest(f"random: expected {RANDOM_BYTES} bytes in hexadecimal")
+    return random
+
+
+def _name(field: str, text: str) -> str:
+    if not text.isprintable() or text != text.strip() or not text:
+        raise InvalidRequest(f"{field}: expected printable characters, no space at either end", param=field)
+    return text
+
+
+def _network(text: str) -> str:
+    try:
+        read_network(text)
+    except ValueError as error:
+        raise InvalidRequest(f"networks: {error}", param="networks") from None
+    return text
+
+
+def _check_limits(limits: Limits) -> None:
+    if problems := limits.problems():
+        raise InvalidRequest("; ".join(f"limits.{problem}" for problem in problems), param="limits")

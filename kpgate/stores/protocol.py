@@ -1,0 +1,113 @@
+"""What a store of keys promises, whichever it is; `tests/stores/test_key_store.py` holds each of them to it.
+
+A store knows hashes, never secrets. Every change of a key or party leaves a row among the changes, in the same
+transaction. A failing store raises StoreUnavailable, the cause kept.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import msgspec
+
+from kpgate.domain.caller import Party
+from kpgate.domain.keys import Found, StoredKey
+from kpgate.domain.limits import Limits
+
+KEY, PARTY = 0, 1
+"""Kinds of changes, as the region numbers its areas."""
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """Something that readers must read anew. Order: `position` only rises."""
+
+    position: int
+    kind: int
+    number: int
+
+
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """A request that was carried out: a hash of what it asked, and what was answered."""
+
+    content: bytes
+    answer: bytes
+
+
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """Which keys are wanted: from after a number on, so many, of one party (or all), revoked ones or not."""
+
+    after: int = 0
+    count: int = 100
+    party: str = ""
+    revoked: bool = False
+
+
+class KeyReader(Protocol):
+    """What AUTH asks, from connections that cannot write."""
+
+    def find(self, digest: bytes) -> Found | None:
+        """The key that has a secret of this hash, revoked and expired ones too."""
+
+    def digests(self, number: int) -> list[bytes]:
+        """The hashes of all secrets that one key ever had; none once it is revoked."""
+
+    def all_digests(self) -> list[bytes]:
+        """The hashes of all secrets of all keys that are not revoked."""
+
+    def close(self) -> None:
+        """Let go of the store."""
+
+
+class KeyStore(Protocol):
+    """The keys and parties. Order: changes stand inside a transaction."""
+
+    def get(self, key_id: str) -> StoredKey | None:
+        """One key, or None."""
+
+    def select(self, page: Page) -> Sequence[StoredKey]:
+        """Keys in the order of their numbers."""
+
+    def create(self, key: StoredKey, digest: bytes) -> StoredKey:
+        """Keep a new key; it is given its number, and its party, by name, is made at first use.
+
+        Errors: Conflict when the id or the hash is known already.
+        """
+
+    def rotate(self, number: int, digest: bytes, until_us: int) -> None:
+        """Give a key one more secret; the others end at `until_us`, or sooner if they did before.
+
+        Errors: Conflict when the hash is known already.
+        """
+
+    def revoke(self, number: int, now_us: int) -> None:
+        """End a key, once."""
+
+    def set_party(self, name: str, limits: Limits) -> Party:
+        """Set a party's limits, making the party if need be."""
+
+
+class Chronicle(Protocol):
+    """What was changed and answered, and the numbers that names were given."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All that is done inside is kept, for good, or none of it."""
+
+    def receipt(self, request_id: str) -> Receipt | None:
+        """What an earlier request of this id asked and was answered."""
+
+    def keep(self, request_id: str, receipt: Receipt) -> None:
+        """Remember a request that was carried out. The oldest are forgotten, RECEIPTS_MAX are kept."""
+
+    def changes(self, after: int) -> Sequence[Change]:
+        """Changes after a position, oldest first; of long ago the newest CHANGES_MAX are known."""
+
+    def number(self, kind: str, names: Sequence[str]) -> dict[str, int]:
+        """The numbers of names of one kind, from 1, each given once and never to another name."""
+
+
+class Store(KeyStore, Chronicle, Protocol):
+    """The whole of what management needs."""
+
+
+RECEIPTS_MAX = 10_000
+CHANGES_MAX = 10_000

@@ -1,0 +1,257 @@
+"""The embedded store: keys and parties in SQLite, one writer and any number of readers.
+
+Readers open connections that cannot write. Every value is a bound parameter. What SQLite reports becomes
+StoreUnavailable here, the cause kept.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from os import PathLike, fspath
+from typing import Any
+
+import apsw
+import msgspec
+
+from kpgate.domain.caller import Caller, Party
+from kpgate.domain.errors import Conflict, StoreUnavailable
+from kpgate.domain.keys import Found, StoredKey
+from kpgate.domain.limits import UNLIMITED, Limits
+from kpgate.stores.protocol import CHANGES_MAX, RECEIPTS_MAX, Change, Page, Receipt
+
+READ_WAIT_MS = 20
+WRITE_WAIT_MS = 5_000
+RETRY_US = 250_000
+
+_FIELDS = """
+    keys.number, keys.id, keys.role, keys.label, keys.models, keys.networks, keys.limits,
+    keys.created_us, keys.expires_us, keys.revoked_us, parties.number, parties.name, parties.limits
+"""
+_KEYS = f"SELECT {_FIELDS} FROM keys JOIN parties ON parties.number = keys.party"
+_FIND = f"""
+    SELECT {_FIELDS}, secrets.until_us FROM secrets
+    JOIN keys ON keys.number = secrets.key JOIN parties ON parties.number = keys.party
+    WHERE secrets.digest = ?
+"""
+
+_names = msgspec.json.Decoder(tuple[str, ...])
+_limits = msgspec.json.Decoder(Limits)
+_encode = msgspec.json.Encoder()
+
+
+def _text(value: object) -> str:
+    return _encode.encode(value).decode()
+
+
+def _terms(limits: Limits) -> str:
+    said = msgspec.structs.asdict(limits)
+    return _text({name: value for name, value in said.items() if value is not None})
+
+
+def _read_terms(text: str) -> Limits:
+    return UNLIMITED if text == "{}" else _limits.decode(text)
+
+
+def _key(row: Sequence[Any]) -> StoredKey:
+    caller = Caller(
+        key_id=row[1],
+        number=row[0],
+        party=Party(row[10], row[11], _read_terms(row[12])),
+        role=row[2],
+        label=row[3],
+        models=_names.decode(row[4]),
+        networks=_names.decode(row[5]),
+        limits=_read_terms(row[6]),
+        expires_us=row[8],
+    )
+    return StoredKey(caller, row[7], row[9])
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except apsw.ConstraintError as error:
+        raise Conflict("this key exists already") from error
+    except (apsw.Error, msgspec.DecodeError, OSError) as error:
+        raise StoreUnavailable("the store of keys does not answer", retry_after_us=RETRY_US) from error
+
+
+class SqliteReader:
+    """What workers read keys through. It opens at first use, and again after a failure."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self._path = fspath(path)
+        self._connection: apsw.Connection | None = None
+
+    def find(self, digest: bytes) -> Found | None:
+        rows = self._rows(_FIND, (digest,))
+        return Found(_key(rows[0]), rows[0][13]) if rows else None
+
+    def digests(self, number: int) -> list[bytes]:
+        statement = """
+            SELECT digest FROM secrets JOIN keys ON keys.number = secrets.key
+            WHERE secrets.key = ? AND keys.revoked_us = 0
+        """
+        return [digest for (digest,) in self._rows(statement, (number,))]
+
+    def all_digests(self) -> list[bytes]:
+        statement = """
+            SELECT digest FROM secrets JOIN keys ON keys.number = secrets.key WHERE keys.revoked_us = 0
+        """
+        return [digest for (digest,) in self._rows(statement, ())]
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _rows(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        with _translated():
+            try:
+                if self._connection is None:
+                    self._connection = apsw.Connection(self._path, flags=apsw.SQLITE_OPEN_READONLY)
+                    self._connection.set_busy_timeout(READ_WAIT_MS)
+                # Read to the end, so that no snapshot stays open and the next statement sees what is newest.
+                return self._connection.execute(statement, values).fetchall()
+            except apsw.Error:
+                self.close()
+                raise
+
+
+class SqliteStore:
+    """The writer. Order: one a data directory, which its owner sees to by a lock.
+
+    Errors: StoreUnavailable when the file cannot be opened, or was made by a later version.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        with _translated():
+            self._connection = apsw.Connection(fspath(path))
+            self._connection.set_busy_timeout(WRITE_WAIT_MS)
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                self._connection.execute(f"PRAGMA {pragma}").fetchall()
+        self._migrate()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def get(self, key_id: str) -> StoredKey | None:
+        rows = self._rows(f"{_KEYS} WHERE keys.id = ?", (key_id,))
+        return _key(rows[0]) if rows else None
+
+    def select(self, page: Page) -> Sequence[StoredKey]:
+        statement = f"""
+            {_KEYS} WHERE keys.number > ? AND (? = '' OR parties.name = ?) AND (? OR keys.revoked_us = 0)
+            ORDER BY keys.number LIMIT ?
+        """
+        values = (page.after, page.party, page.party, page.revoked, page.count)
+        with _translated():
+            return [_key(row) for row in self._rows(statement, values)]
+
+    def create(self, key: StoredKey, digest: bytes) -> StoredKey:
+        caller = key.caller
+        party = self._party(caller.party.name)
+        values = (
+            caller.key_id,
+            party.number,
+            caller.role,
+            caller.label,
+            _text(caller.models),
+            _text(caller.networks),
+            _terms(caller.limits),
+            key.created_us,
+            caller.expires_us,
+        )
+        statement = """
+            INSERT INTO keys (id, party, role, label, models, networks, limits, created_us, expires_us)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number
+        """
+        number = self._rows(statement, values)[0][0]
+        self._rows("INSERT INTO secrets (digest, key) VALUES (?, ?)", (digest, number))
+        caller = msgspec.structs.replace(caller, number=number, party=party)
+        return msgspec.structs.replace(key, caller=caller)
+
+    def rotate(self, number: int, digest: bytes, until_us: int) -> None:
+        statement = "UPDATE secrets SET until_us = ? WHERE key = ? AND (until_us = 0 OR until_us > ?)"
+        self._rows(statement, (until_us, number, until_us))
+        self._rows("INSERT INTO secrets (digest, key) VALUES (?, ?)", (digest, number))
+
+    def revoke(self, number: int, now_us: int) -> None:
+        self._rows("UPDATE keys SET revoked_us = ? WHERE number = ? AND revoked_us = 0", (now_us, number))
+
+    def set_party(self, name: str, limits: Limits) -> Party:
+        party = self._party(name)
+        if limits != party.limits:
+            self._rows("UPDATE parties SET limits = ? WHERE number = ?", (_terms(limits), party.number))
+        return msgspec.structs.replace(party, limits=limits)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._rows("BEGIN IMMEDIATE", ())
+        try:
+            yield
+            self._rows("COMMIT", ())
+        finally:
+            # Not after a commit, nor where a full disk has rolled back already.
+            if self._connection.in_transaction:
+                self._rows("ROLLBACK", ())
+
+    def receipt(self, request_id: str) -> Receipt | None:
+        rows = self._rows("SELECT content, answer FROM receipts WHERE id = ?", (request_id,))
+        return Receipt(*rows[0]) if rows else None
+
+    def keep(self, request_id: str, receipt: Receipt) -> None:
+        statement = "INSERT INTO receipts (id, content, answer) VALUES (?, ?, ?) RETURNING position"
+        position = self._rows(statement, (request_id, receipt.content, receipt.answer))[0][0]
+        self._rows("DELETE FROM receipts WHERE position <= ?", (position - RECEIPTS_MAX,))
+        self._rows(
+            "DELETE FROM changes WHERE position <= (SELECT max(position) FROM changes) - ?", (CHANGES_MAX,)
+        )
+
+    def changes(self, after: int) -> Sequence[Change]:
+        statement = """
+            SELECT position, kind, number FROM (
+                SELECT * FROM changes WHERE position > ? ORDER BY position DESC LIMIT ?
+            ) ORDER BY position
+        """
+        return [Change(*row) for row in self._rows(statement, (after, CHANGES_MAX))]
+
+    def number(self, kind: str, names: Sequence[str]) -> dict[str, int]:
+        statement = """
+            INSERT INTO numbers (kind, name, number)
+            VALUES (?1, ?2, (SELECT coalesce(max(number), 0) + 1 FROM numbers WHERE kind = ?1))
+            ON CONFLICT (kind, name) DO NOTHING
+        """
+        found = {}
+        for name in names:
+            self._rows(statement, (kind, name))
+            rows = self._rows("SELECT number FROM numbers WHERE kind = ? AND name = ?", (kind, name))
+            found[name] = rows[0][0]
+        return found
+
+    def _party(self, name: str) -> Party:
+        self._rows("INSERT INTO parties (name) VALUES (?) ON CONFLICT (name) DO NOTHING", (name,))
+        row = self._rows("SELECT number, name, limits FROM parties WHERE name = ?", (name,))[0]
+        return Party(row[0], row[1], _read_terms(row[2]))
+
+    def _rows(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        with _translated():
+            return self._connection.execute(statement, values).fetchall()
+
+    def _migrate(self) -> None:
+        """Bring the file to this version's shape, one numbered step after the other, each once."""
+        steps = sorted(
+            (step for step in files("kpgate.stores.migrations").iterdir() if step.name.endswith(".sql")),
+            key=lambda step: step.name,
+        )
+        made = self._rows("PRAGMA user_version", ())[0][0]
+        if made > len(steps):
+            raise StoreUnavailable(f"the store was made by a later version of kpgate (its step {made})")
+        for number, step in enumerate(steps, 1):
+            if number > made:
+                with self.transaction():
+                    self._rows(step.read_text("utf-8"), ())
+                    # A pragma takes no parameters; the number is ours.
+                    self._rows(f"PRAGMA user_version = {number}", ())
