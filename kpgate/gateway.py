@@ -254,7 +254,7 @@ class Gateway:
     def _whole(self, kit: Equipment, life: Life, body: bytes) -> None:
         """Settle and send a reply that is here as a whole."""
         record, attempt = life.record, life.attempt
-        assert attempt is not None and attempt.connection is not None, "a reply is here"
+        assert attempt is not None and attempt.connection is not None and life.verdict is not None
         connection = attempt.connection
         record.phase = Phase.SETTLE
         record.status = connection.status

@@ -1,11 +1,13 @@
 """What a worker serves: calls go to the gateway, everything else (models, probes, metrics, management) is here."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
-from kpgate._fast.wait import Wheel
+from kpgate.app.equipment import Ground
+from kpgate.app.gauges import Gauges
 from kpgate.dialects.openai.reply import encode_error, encode_model, encode_models
 from kpgate.domain.call import Record
 from kpgate.domain.caller import ADMIN, Caller
@@ -20,6 +22,7 @@ from kpgate.domain.errors import (
     RoleRequired,
 )
 from kpgate.domain.phase import Phase
+from kpgate.domain.settings import Settings
 from kpgate.gateway import Equipment, Gateway
 from kpgate.services.exchange import Exchange, Header
 from kpgate.services.receive import read_head
@@ -27,6 +30,8 @@ from kpgate.services.respond import JSON, describe, refusal
 
 MANAGEMENT_BYTES_MAX = 65_536
 DRAIN_GRACE_US = 2_000_000
+DRAIN_STEP_S = 0.02
+TICKS_A_REFRESH = 10
 METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 Answer = tuple[int, list[Header], bytes]
@@ -39,19 +44,27 @@ class Front(msgspec.Struct, frozen=True):
     metrics: Callable[[], bytes]
     openapi: Callable[[], bytes]
     manage: Callable[[str, str, bytes, Caller], Awaitable[tuple[int, bytes]]]
-    healthy: Callable[[], bool]
     shared_admin: bool
 
 
 class Application:
-    """One worker's application, whatever transport carries it. `admin` exchanges come from the admin listener."""
+    """One worker's application, whatever transport carries it."""
 
-    def __init__(self, gateway: Gateway, front: Front, wheel: Wheel, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        front: Front,
+        ground: Ground,
+        prepare: Callable[[Settings], Equipment],
+        gauges: Gauges,
+    ) -> None:
         self.gateway = gateway
         self.front = front
         self.draining = False
-        self._wheel = wheel
-        self._clock = clock
+        self.prepare = prepare
+        self._ground = ground
+        self._gauges = gauges
+        self._ticks = 0
         self._fixed: dict[bytes, Callable[[], Answer]] = {
             b"/health/live": self._live,
             b"/health/liveliness": self._live,
@@ -67,7 +80,7 @@ class Application:
         return len(self.gateway.lives)
 
     async def serve(self, exchange: Exchange, *, admin: bool = False) -> None:
-        """Serve one request."""
+        """Serve one request; `admin` if it came over the admin listener."""
         endpoint = self.front.endpoints.get(exchange.path)
         if endpoint is not None and exchange.method == "POST" and not admin:
             await self.gateway.serve(exchange, endpoint)
@@ -79,17 +92,41 @@ class Application:
         await self._manage(exchange, admin)
 
     def tick(self, now_us: int) -> None:
-        """Let time pass: fires the timers that are due."""
-        self._wheel.advance(now_us)
+        """Let time pass: timers that are due, limits that could not be given back, gauges.
 
-    def swap(self, equipment: Equipment) -> None:
+        Errors: the first of what the timers' callbacks raised, after all of them ran.
+        """
+        errors = self._ground.wheel.advance(now_us)
+        self.gateway.equipment.admit.retry(now_us)
+        self._ticks += 1
+        if self._ticks % TICKS_A_REFRESH == 0:
+            self._gauges.refresh()
+            self._retire()
+        if errors:
+            raise errors[0]
+
+    def swap(self, prepared: Equipment) -> None:
         """Serve by a new configuration from the next request on."""
-        self.gateway.equipment = equipment
+        self.gateway.equipment = prepared
 
-    def end_open_calls(self) -> None:
-        """The drain's deadline: every open call ends with an error in its own shape."""
+    async def drain(self, deadline_us: int) -> None:
+        """Return when no call is under way; those still open at the deadline end with an error in their own shape."""
+        while self.inflight and self._ground.clock() < deadline_us:
+            await asyncio.sleep(DRAIN_STEP_S)
         for life in list(self.gateway.lives):
             life.fail(Draining("this gateway is shutting down", retry_after_us=1_000_000))
+        grace_until_us = self._ground.clock() + DRAIN_GRACE_US
+        while self.inflight and self._ground.clock() < grace_until_us:
+            await asyncio.sleep(DRAIN_STEP_S)
+
+    def _retire(self) -> None:
+        """Close the pools that no configuration names any more, once their last call has ended."""
+        plans = self.gateway.equipment.routes.plans
+        used = {id(target.pool) for plan in plans for target in plan.targets}
+        for key, pool in list(self._ground.pools.items()):
+            if id(pool) not in used and pool.counts.open == pool.counts.idle:
+                del self._ground.pools[key]
+                pool.close()
 
     def _live(self) -> Answer:
         return 200, [JSON], b'{"status":"live"}'
@@ -97,8 +134,6 @@ class Application:
     def _ready(self) -> Answer:
         if self.draining:
             return 503, [JSON, (b"retry-after", b"1")], b'{"status":"draining"}'
-        if not self.front.healthy():
-            return 503, [JSON, (b"retry-after", b"1")], b'{"status":"store_unavailable"}'
         return 200, [JSON], b'{"status":"ready"}'
 
     async def _manage(self, exchange: Exchange, admin: bool) -> None:
@@ -116,9 +151,9 @@ class Application:
         if record.error is not None:
             status, headers, body = record.error.status, refusal(record.error), encode_error(record.error)
         record.status, record.reply_bytes = status, len(body)
-        record.overhead_us = self._clock() - record.received_us
+        record.overhead_us = self._ground.clock() - record.received_us
         exchange.reply(status, describe(record, None) + headers, body)
-        kit.recorder.close(record, self._clock())
+        kit.recorder.close(record, self._ground.clock())
 
     async def _answer(self, kit: Equipment, exchange: Exchange, record: Record, admin: bool) -> Answer:
         path = exchange.path.decode("latin-1")
@@ -141,6 +176,8 @@ class Application:
         if caller.role != ADMIN:
             raise RoleRequired("this path asks for an admin key")
         record.phase = Phase.DECODE
+        if exchange.query:
+            path += "?" + exchange.query.decode("latin-1")
         body = await exchange.read_body(MANAGEMENT_BYTES_MAX)
         record.request_bytes = len(body)
         status, said = await self.front.manage(exchange.method, path, body, caller)

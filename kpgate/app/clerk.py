@@ -42,8 +42,10 @@ class Clerk:
         self._folder = directory.run
         self._seat = Seat(region, life)
         self._limits = Limits(region, self._seat, WORKER_LIFE_US)
+        # The pepper first: where keys exist without one, it must not be made.
+        pepper = directory.pepper()
         self._store = SqliteStore(directory.store)
-        self._management = Management(self._store, directory.pepper(), self._publish, wall_us)
+        self._management = Management(self._store, pepper, self._publish, wall_us)
         self._connections = 0
         self._parent = os.getppid()
         self._stop = asyncio.Event()
@@ -69,6 +71,10 @@ class Clerk:
             server.close()
             self._directory.socket.unlink(missing_ok=True)
             self._store.close()
+
+    def stop(self) -> None:
+        """Have it end after what it is doing."""
+        self._stop.set()
 
     async def _tick(self) -> None:
         ticks = 0

@@ -13,7 +13,9 @@ import msgspec
 from kpgate._fast import limit, metric
 from kpgate._fast.commit import Region
 from kpgate.app.channel import Order
-from kpgate.app.config import Loaded, load
+from kpgate.app.config import load
+from kpgate.app.demo import greet as welcome
+from kpgate.app.demo import with_echo
 from kpgate.app.descriptors import raise_descriptor_limit
 from kpgate.app.listeners import PortRefused, open_listeners, spell_address
 from kpgate.app.node import Node, NodeRefused
@@ -23,7 +25,7 @@ from kpgate.app.supervisor import Supervisor
 from kpgate.domain.settings import Settings
 
 WORKER = "kpgate.app.worker"
-CLERK = "kpgate.app.clerk"
+CLERK = "kpgate.app.clerk_child"
 CLERK_SEAT = 0
 
 Greet = Callable[[Node, str], None]
@@ -53,12 +55,16 @@ def run(
     if options.transport != "granian":
         say("refused", problem=f"transport {options.transport} is not built in")
         return 1
+    settings = loaded.settings
+    if options.demo:
+        settings = with_echo(settings)
+        greet = greet or welcome
     node = Node(options.data)
     try:
         node.create()
         held = [node.take_gateway()]
         raise_descriptor_limit()
-        ground = _Ground(loaded.settings)
+        ground = _Ground(settings)
         held.append(node.take_members())
     except (NodeRefused, PortRefused) as error:
         say("refused", problem=str(error))
@@ -73,11 +79,14 @@ def run(
 
     def reread() -> tuple[Settings | None, tuple[str, ...]]:
         again = load(options.config, environ, options.overrides())
-        return again.settings, tuple(str(problem) for problem in again.problems)
+        fresh = again.settings
+        if fresh is not None and options.demo:
+            fresh = with_echo(fresh)
+        return fresh, tuple(str(problem) for problem in again.problems)
 
-    order = first_order(options, loaded, node, region, builder)
+    order = first_order(options, loaded.file, settings, node, region, builder)
     slot = Slot("clerk", clerk, CLERK_SEAT) if clerk else None
-    supervisor = Supervisor(ground.workers, slot, order, loaded.settings, reread, say)
+    supervisor = Supervisor(ground.workers, slot, order, settings, reread, say)
     supervisor.on_ready = announce
     status = supervisor.run(terminal=sys.stdin.isatty())
     say("ended", status=status)
@@ -115,15 +124,17 @@ def make_region(seats: int) -> Region:
     return Region.create({**limit.areas(), **metric.areas(seats)}, seats)
 
 
-def first_order(options: ServeOptions, loaded: Loaded, node: Node, region: Region, builder: str) -> Order:
+def first_order(
+    options: ServeOptions, file: str | None, settings: Settings, node: Node, region: Region, builder: str
+) -> Order:
     """What every child is started with; seat and listeners are each one's own."""
     return Order(
         seat=-1,
         seats=region.seats,
         data=str(node.data),
         region=region.path,
-        settings=msgspec.Raw(msgspec.json.encode(loaded.settings)),
-        config=loaded.file,
+        settings=msgspec.Raw(msgspec.json.encode(settings)),
+        config=file,
         overrides=options.overrides(),
         demo=options.demo,
         builder=builder,

@@ -239,7 +239,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))
-    order, rest = _first_order(channel)
+    order, rest = first_order(channel)
     try:
         members = Node(Path(order.data)).join()
         life = Life.obtain(Node(Path(order.data)).run, order.seat)
@@ -259,7 +259,7 @@ async def _live(channel: Channel, order: Order, life: Life, rest: list[Message])
     await Worker(channel, order, life).run(rest)
 
 
-def _first_order(channel: Channel) -> tuple[Order, list[Message]]:
+def first_order(channel: Channel) -> tuple[Order, list[Message]]:
     """The order, and what was said right after it. A supervisor that dies before it has said one ends this."""
     while True:
         select.select([channel], [], [])

@@ -43,7 +43,8 @@ class Offload:
         while (job := self._queue.get()) is not None:
             wait, function, arguments = job
             try:
-                outcome, settle = function(*arguments), wait.resolve
+                outcome = function(*arguments)
             except Exception as error:  # noqa: BLE001 - carried to the one who waits
-                outcome, settle = error, wait.fail
-            self._loop.call_soon_threadsafe(settle, outcome)
+                self._loop.call_soon_threadsafe(wait.fail, error)
+            else:
+                self._loop.call_soon_threadsafe(wait.resolve, outcome)

@@ -46,8 +46,8 @@ class Head:
     def credential(self) -> str | None:
         """The caller's key, from whichever header carries it."""
         if self.authorization is not None:
-            scheme, _, key = self.authorization.partition(b" ")
-            return key.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
+            scheme, _, bearer = self.authorization.partition(b" ")
+            return bearer.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
         key = self.x_api_key or self.google_key
         return key.decode("latin-1") if key is not None else None
 

@@ -117,7 +117,7 @@ def candidates(
     if len(targets) == 1 and not plan.matched:
         return targets
     eligible = ejected = 0
-    sent = set(headers) if plan.matched else frozenset()
+    sent: set[tuple[bytes, bytes]] = set(headers) if plan.matched else set()
     for index, target in enumerate(targets):
         if not target.match or sent.issuperset(target.match):
             eligible |= 1 << index

@@ -52,10 +52,11 @@ class Attempt:
         fresh = False
         while True:
             try:
-                connection = None if fresh else target.pool.take()
+                connection: Connection | None = None if fresh else target.pool.take()
                 if connection is None:
                     fresh = True
                     connection = await target.pool.open(self._clock() + target.connect_us)
+                    assert connection is not None, "a pool gives or fails"
                 self.connection = connection
                 if self._ended is not None:
                     raise self._ended

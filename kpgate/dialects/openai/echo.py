@@ -48,17 +48,15 @@ def answer(path: str, body: bytes, vocabulary: Vocabulary) -> tuple[bytes, list[
         text = _last_text(chat)
         prompt_tokens = count_chat(chat, vocabulary, chat.model)
         cap = chat.max_completion_tokens or chat.max_tokens
-        shape = _ChatShape(chat.model)
-        return _complete(shape, chat, text, prompt_tokens, cap, vocabulary)
+        return _complete(_ChatShape(chat.model), chat, text, prompt_tokens, cap, vocabulary)
     completion = msgspec.json.decode(body, type=CompletionRequest)
     text = (
         completion.prompt
         if isinstance(completion.prompt, str)
         else "".join(map(str, completion.prompt or ()))
     )
-    shape = _TextShape(completion.model)
     prompt_tokens = count_text(completion.prompt or "", vocabulary)
-    return _complete(shape, completion, text, prompt_tokens, completion.max_tokens or 16, vocabulary)
+    return _complete(_TextShape(completion.model), completion, text, prompt_tokens, completion.max_tokens or 16, vocabulary)
 
 
 class _Shape:

@@ -1,0 +1,110 @@
+"""Assembly: the one file that knows every class a worker is made of."""
+
+import asyncio
+import secrets
+import time
+import traceback
+from functools import partial
+from typing import Any
+
+from kpgate._fast import metric
+from kpgate._fast.commit import Region, Seat
+from kpgate._fast.limit import Limits
+from kpgate._fast.metric import Shard
+from kpgate.app.admin import Admin
+from kpgate.app.application import Application, Front
+from kpgate.app.context import Context
+from kpgate.app.control import AsyncControl, Control, wall_us
+from kpgate.app.directory import Directory
+from kpgate.app.equipment import Ground, Numbers, equip, names
+from kpgate.app.gauges import Gauges
+from kpgate.app.openapi import encoded
+from kpgate.dialects.openai.endpoints import ENDPOINTS
+from kpgate.domain.access import read_network
+from kpgate.domain.call import Record
+from kpgate.domain.errors import InvalidRequest
+from kpgate.domain.metrics import METRICS
+from kpgate.domain.settings import Settings
+from kpgate.gateway import Equipment, Gateway
+from kpgate.services.auth import Auth, Keyring, Terms
+from kpgate.services.meters import Meters
+from kpgate.services.offload import Offload
+from kpgate.services.receive import Ids
+from kpgate.stores.sqlite import SqliteReader
+
+RELOAD_PATIENCE_S = 2.0
+CALL_LIFE_US = 4 * 3_600_000_000
+"""No call is open for longer, whatever its time-outs: the clerk ends one that its worker forgot."""
+
+
+async def build(context: Context) -> Application:
+    """A worker's application, ready to serve.
+
+    Errors: StoreUnavailable when the clerk or the store of keys does not answer; what `equip` raises.
+    """
+    directory = Directory(context.node.data)
+    region = Region.open(context.region)
+    limits = Limits(region, Seat(region, context.life), CALL_LIFE_US)
+    numbers = await asyncio.to_thread(_numbers, Control(directory), context.settings)
+    keyring = Keyring(
+        SqliteReader(directory.store), region, directory.pepper(), wall_us, context.settings.auth.cache_keys
+    )
+    keyring.load()
+    shard = Shard(region, context.seat)
+    ground = _ground(context, limits, Meters(shard), keyring)
+    gateway = Gateway(equip(context.settings, ground, numbers), context.clock)
+    front = Front(
+        endpoints={endpoint.path.encode(): endpoint for endpoint in ENDPOINTS},
+        metrics=lambda: metric.render(region, {one.name: one.meaning for one in METRICS}),
+        openapi=encoded,
+        manage=Admin(AsyncControl(directory), partial(_reload, context)).handle,
+        shared_admin=context.settings.admin.port is None,
+    )
+
+    def prepare(settings: Settings) -> Equipment:
+        return equip(settings, ground, _numbers(Control(directory, RELOAD_PATIENCE_S), settings))
+
+    return Application(gateway, front, ground, prepare, Gauges(shard, ground, context.log))
+
+
+def _ground(context: Context, limits: Limits, meters: Meters, keyring: Keyring) -> Ground:
+    def auth(settings: Settings) -> Auth:
+        trusted = tuple(read_network(text) for text in settings.server.trusted_proxies)
+        return Auth(Terms(settings.auth.enabled, trusted), keyring)
+
+    def alarm(error: Exception, record: Record) -> None:
+        """What broke and where; not its words, which may hold a caller's."""
+        frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-6:]]
+        context.log.event("failure", id=record.request_id, error=type(error).__name__, where=frames)
+
+    return Ground(
+        loop=context.loop,
+        wheel=context.wheel,
+        clock=context.clock,
+        environ=context.environ,
+        cache=context.node.data / "cache",
+        limits=limits,
+        meters=meters,
+        offload=Offload(context.loop),
+        ids=Ids(f"req-{secrets.token_hex(6)}-"),
+        auth=auth,
+        write=context.log.write,
+        alarm=alarm,
+        created_s=int(time.time()),
+    )
+
+
+def _numbers(control: Control, settings: Settings) -> Numbers:
+    found: dict[tuple[str, str], int] = {}
+    wanted = names(settings)
+    for kind in ("model", "deployment"):
+        named = control.numbers(kind, [name for of, name in wanted if of == kind])
+        found |= {(kind, name): number for name, number in named.items()}
+    return found
+
+
+async def _reload(context: Context) -> dict[str, Any]:
+    problems = await context.reload()
+    if problems:
+        raise InvalidRequest("the configuration was refused, the old one serves on: " + "; ".join(problems))
+    return {"reloaded": True}
