@@ -253,7 +253,8 @@ cdef class Life:
         Errors: OSError other than the lock being held.
         """
         cdef Life life = Life.__new__(Life)
-        life.folder = os.fsencode(folder)
+        # Absolute: a waiter must find it wherever its process stands.
+        life.folder = os.path.abspath(os.fsencode(folder))
         life.index = index
         life.descriptor = os.open(life.folder + b"/%d.life" % index, os.O_RDWR | os.O_CREAT, 0o600)
         if flock(life.descriptor, LOCK_EX | LOCK_NB) != 0:
