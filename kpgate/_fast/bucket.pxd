@@ -114,7 +114,7 @@ cdef inline void read_level(Level *level, Bucket *at, int64_t now_us) noexcept n
     cdef int64_t passed_us
     level.at = at
     level.time_us = <int64_t>load(&at.time_us)
-    level.level = (<wide>(<int64_t>load(&at.high)) << 64) + <wide>load(&at.low)
+    level.level = <wide>(<int64_t>load(&at.high)) * (<wide>1 << 64) + <wide>load(&at.low)
     level.units = <int64_t>load(&at.units)
     level.window_us = <int64_t>load(&at.window_us)
     level.burst = <int64_t>load(&at.burst)

@@ -247,17 +247,24 @@ cdef class Life:
             c_close(self.descriptor)
 
     @staticmethod
-    def obtain(folder, index):
+    def obtain(folder, index, uint64_t patience_us=0):
         """Take the life lock of one seat: None when its owner lives.
 
+        Order: who is to live there has some patience, for a waiter or a reaper may be holding the lock to see
+        whether the last owner is dead.
         Errors: OSError other than the lock being held.
         """
         cdef Life life = Life.__new__(Life)
-        life.folder = os.fsencode(folder)
+        cdef uint64_t start_ns = monotonic_ns()
+        # Absolute: a waiter must find it wherever its process stands.
+        life.folder = os.path.abspath(os.fsencode(folder))
         life.index = index
         life.descriptor = os.open(life.folder + b"/%d.life" % index, os.O_RDWR | os.O_CREAT, 0o600)
-        if flock(life.descriptor, LOCK_EX | LOCK_NB) != 0:
-            return None
+        while flock(life.descriptor, LOCK_EX | LOCK_NB) != 0:
+            if monotonic_ns() - start_ns >= patience_us * 1_000:
+                return None
+            with nogil:
+                nap(start_ns)
         # For people, and for who ends a stuck owner; never a proof of anything.
         os.ftruncate(life.descriptor, 0)
         os.pwrite(life.descriptor, b"%d\n" % os.getpid(), 0)

@@ -629,7 +629,7 @@ cdef class Limits:
         return total
 
     def end_expired(self, int64_t now_us):
-        """End calls open for longer than `life_us`, whoever's they are, as if cancelled.
+        """End calls open for longer than their opener's `life_us`, whoever's they are, as if cancelled.
 
         Shape: how many were ended; -1 when the lock was busy: call again.
         """

@@ -271,7 +271,7 @@ cdef class Shard:
                 # Not kept under its own labels: whoever sends ever new ones must not fill memory.
             place = self.found[key]
         series = self.view.series + <uint64_t>place
-        if series.kind != kind or (kind == OF_HISTOGRAM and series.bounds != len(bounds)):
+        if series.kind != <uint32_t>kind or (kind == OF_HISTOGRAM and series.bounds != len(bounds)):
             raise ValueError(f"{name} is another kind of metric already")
         for i in range(series.bounds):
             if <int64_t>self.view.cells[series.cell_at + i] != <int64_t>bounds[i]:

@@ -151,7 +151,7 @@ class Pair:
                 assert self.limits.in_use(scope, number) == self.plain.in_use.get((scope, number), 0)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(play=st.lists(st.tuples(steps_us, moves), max_size=25))
 def test_every_answer_is_the_plain_rules_answer(play: list[Any], tmp_path_factory: Any) -> None:
     node = Node(tmp_path_factory.mktemp("node"), calls=4)

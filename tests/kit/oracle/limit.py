@@ -10,6 +10,8 @@ from fractions import Fraction
 DONE, REFUSED, NEVER, FULL, STALE = 0, 1, 2, 3, 5
 REQUESTS, TOKENS, CONCURRENCY = 0, 1, 2
 DEBT_TOKENS_MAX = 1 << 40
+# 146,000 years are for ever.
+WAIT_US_MAX = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class Bucket:
         """None: never."""
         if tokens > self.rate.burst:
             return None
-        return max(0, math.ceil((tokens - self.tokens) * self.rate.window_us / self.rate.units))
+        wait_us = math.ceil((tokens - self.tokens) * self.rate.window_us / self.rate.units)
+        return min(max(0, wait_us), WAIT_US_MAX)
 
 
 @dataclass
@@ -196,7 +199,7 @@ class Limits:
                     left = max(0, math.floor(bucket.tokens))
                     reset = (rate.burst - bucket.tokens) * rate.window_us / rate.units
                     if best[0] < 0 or left < best[1]:
-                        best = (rate.burst, left, math.ceil(reset))
+                        best = (rate.burst, left, min(math.ceil(reset), WAIT_US_MAX))
             if kind == REQUESTS:
                 answer.requests = best
             else:
@@ -215,13 +218,15 @@ class Limits:
             self._look(terms, tokens, short)
         chosen, shorts = -1, []
         for i, terms in enumerate(candidates):
-            found = Short()
+            found, untried = Short(), self._copy()
             if terms.limited:
                 self._look(terms, tokens, found)
             if not found.any:
                 chosen = i
                 break
             shorts.append(found)
+            # Who was only asked has not been brought under new terms.
+            self.buckets, self.in_use, _ = untried
         if short.any or (candidates and chosen < 0):
             answer = self._refuse(short, min(shorts, key=lambda s: s.rank) if chosen < 0 and shorts else None)
             if answer.wait_us > 0:
