@@ -85,7 +85,7 @@ cdef inline bint _is(bytes name, const char *known) noexcept:
 cdef class Connection:
     """An upstream connection as a buffered protocol of the loop.
 
-    Order: `send`, `head`, then `whole`, or `chunk` until it gives `b""`, then `rest` or `abort`; `fail` always.
+    Order: `send`, `head`, then `whole`, or `chunk` until `b""`, then `rest` or `abort`; `fail` at any time.
     The head's attributes stand from the end of `head` to the next `send`. One waits at a time.
     Errors: UpstreamLost, or what `fail` was given.
     """
@@ -376,13 +376,9 @@ cdef class Connection:
         self.reply_started = True
         try:
             self._parser.feed_data(PyMemoryView_FromMemory(_shared_start, nbytes, PyBUF_READ))
-        except HttpParserUpgrade:
-            self._note("the provider wants to change protocols")
-        except HttpParserError:
-            # Behind a whole reply it is surplus, and the reply stands.
-            if self._state == DONE:
-                self._surplus = True
-            else:
+        except (HttpParserError, HttpParserUpgrade):
+            # Behind a whole reply it is about surplus, noted where it began, and the reply stands.
+            if self._state != DONE:
                 self._note("the reply is not HTTP")
         if self._state == HEAD:
             self._head_bytes += nbytes

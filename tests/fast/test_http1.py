@@ -182,6 +182,10 @@ def test_a_large_reply_of_tiny_chunks_is_a_reply():
     assert body.result() == b"x" * 50_000
 
 
+SWITCH = b"HTTP/1.1 101 S\r\nconnection: upgrade\r\nupgrade: ws\r\n\r\n"
+SURPLUS = [b"H", b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx", b"\0", b"x" * 70_000, SWITCH]
+
+
 def test_a_request_is_one_write():
     wire = Wire()
     wire.connection.send(REQUEST, b"{}")
@@ -257,9 +261,7 @@ def test_headers_do_not_outlive_their_reply():
 
 
 @pytest.mark.parametrize("step", [1, 65_536])
-@pytest.mark.parametrize(
-    "surplus", [b"H", b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx", b"\0", b"x" * 70_000]
-)
+@pytest.mark.parametrize("surplus", SURPLUS)
 @pytest.mark.parametrize("reply", [FIXED, CHUNKED])
 def test_surplus_bytes_leave_the_reply_and_spend_the_connection(reply: bytes, surplus: bytes, step: int):
     wire = asked()
@@ -458,23 +460,27 @@ def test_a_connection_carries_one_call_at_a_time():
 
 
 def test_a_closed_connection_is_let_go_without_the_collector():
-    class Marked:
-        def lost(self, connection: Connection) -> None:
-            pass
-
     gc.disable()
     try:
-        owner = Marked()
-        gone = weakref.ref(owner)
-        connection = Connection(StillLoop(), (), owner)
-        wire = Wire()
-        connection.connection_made(wire)
-        del owner
-        assert gone() is not None
+        loop = StillLoop()
+        gone = weakref.ref(loop)
+        connection = Connection(loop)
+        connection.connection_made(Wire())
+        connection.send(REQUEST)
         connection.connection_lost(None)
+        # The connection holds its loop: it is gone when the loop is.
+        del loop, connection
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_the_end_of_what_is_read_closes_at_once():
+    for sent in (b"", HEAD, FIXED):
+        wire = asked()
+        wire.feed(sent)
+        wire.connection.eof_received()
+        assert wire.closed
 
 
 def test_its_repr_shows_state_and_no_bytes():

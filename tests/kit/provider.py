@@ -63,6 +63,11 @@ class Talk:
         """Close well once the step is over."""
         self.closing = True
 
+    def drop(self) -> None:
+        """Close the socket behind what was sent, without TLS's leave-taking, as many servers do."""
+        self.closing = True
+        self.writer.transport.abort()
+
     def reset(self) -> None:
         """Send RST: the client sees a reset."""
         self.closing = True
