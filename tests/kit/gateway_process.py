@@ -49,6 +49,7 @@ class GatewayProcess:
         self.port = 0
         self.admin_port = 0
         self.said: list[dict[str, Any]] = []
+        self._passed: list[dict[str, Any]] = []
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
 
     def configure(self, settings: str) -> None:
@@ -101,11 +102,16 @@ class GatewayProcess:
         self._lines.put(None)
 
     def event(self, name: str) -> dict[str, Any]:
-        """The next event of that name, waited for."""
+        """The next event of that name, waited for; others stay for those who ask for them."""
+        for passed in self._passed:
+            if passed["event"] == name:
+                self._passed.remove(passed)
+                return passed
         deadline = monotonic() + PATIENCE_S
         while (said := self._lines.get(timeout=max(0.01, deadline - monotonic()))) is not None:
             if said["event"] == name:
                 return said
+            self._passed.append(said)
         raise AssertionError(f"it ended without {name!r}: {self.said}")
 
     def signal(self, number: int) -> None:
