@@ -59,7 +59,10 @@ class Served(Protocol):
         """Serve by what `prepare` made. Cannot fail."""
 
     async def drain(self, deadline_us: int) -> None:
-        """Return when no call is under way; those that still are at the deadline are ended with an error."""
+        """Return when no call is under way; those that still are at the deadline are ended with an error.
+
+        Order: may be called again meanwhile, with an earlier deadline.
+        """
 
     def tick(self, now_us: int) -> None:
         """Let time pass; called every 100 ms."""

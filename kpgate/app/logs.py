@@ -2,6 +2,7 @@
 
 import os
 import threading
+import traceback
 from typing import Any
 
 import orjson
@@ -74,3 +75,9 @@ class LogWriter:
                         data = data[os.write(self._descriptor, data) :]
                 except OSError:
                     self.dropped += len(lines) - 1
+
+
+def where(error: BaseException) -> list[str]:
+    """Where an error arose, innermost last: places only, as its words may hold a caller's."""
+    frames = traceback.extract_tb(error.__traceback__)[-5:]
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]

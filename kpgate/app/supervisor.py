@@ -8,12 +8,13 @@ import selectors
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import msgspec
 
 from kpgate.app.channel import Channel, Message, Order
+from kpgate.app.logs import where
 from kpgate.app.slot import Slot
 from kpgate.app.turn import Asker, Turn
 from kpgate.domain.settings import Settings
@@ -22,6 +23,7 @@ BEAT_S = 5.0
 STOP_GRACE_S = 10.0
 CLERK_STOP_S = 10.0
 PREPARE_S = 30.0
+FAILURE_PAUSE_S = 0.1
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 Say = Callable[..., None]
@@ -88,12 +90,12 @@ class Supervisor:
         self._selector.register(woken, selectors.EVENT_READ, self._signalled)
         try:
             while True:
-                self._due(monotonic())
-                if self._over():
-                    return 1 if self._failed else 0
-                for key, events in self._selector.select(self._patience(monotonic())):
-                    key.data(key.fileobj, events)
-                self._reap(monotonic())
+                try:
+                    if self._go_on():
+                        return 1 if self._failed else 0
+                except Exception as error:  # noqa: BLE001 - one turn of the loop that must not end the service
+                    self._say("failure", error=type(error).__name__, where=where(error))
+                    sleep(FAILURE_PAUSE_S)
         finally:
             signal.set_wakeup_fd(before)
             for slot in self.children:
@@ -102,6 +104,16 @@ class Supervisor:
             wake.close()
             woken.close()
             self._selector.close()
+
+    def _go_on(self) -> bool:
+        """One turn of the loop: do what is due, then wait. Returns whether everybody has ended."""
+        self._due(monotonic())
+        if self._over():
+            return True
+        for key, events in self._selector.select(self._patience(monotonic())):
+            key.data(key.fileobj, events)
+        self._reap(monotonic())
+        return False
 
     # Signals
 

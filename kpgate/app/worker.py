@@ -27,13 +27,14 @@ from kpgate.app.asgi import Bounds, Serve, Transport
 from kpgate.app.channel import Channel, Message, Order
 from kpgate.app.context import Builder, Context, Served
 from kpgate.app.embedded import Embedded, log_to
-from kpgate.app.logs import LogWriter
+from kpgate.app.logs import LogWriter, where
 from kpgate.app.node import Node
 from kpgate.domain.settings import Settings
 
 TICK_S = 0.1
 ORPHAN_US = 5_000_000
-LEAVE_S = 3.0
+LEAVE_US = 3_000_000
+NEVER_US = 1 << 62
 BUILDER = "kpgate.app.build:build"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -55,12 +56,13 @@ class Worker:
         self.log = LogWriter()
         self.bounds = Bounds()
         self.loop = asyncio.get_running_loop()
-        self.stopping: asyncio.Future[int] = self.loop.create_future()
+        self.stopping: asyncio.Future[None] = self.loop.create_future()
         self._servers: list[Embedded] = []
         self._prepared: dict[int, tuple[Settings, Any]] = {}
         self._asked: dict[int, asyncio.Future[tuple[str, ...]]] = {}
         self._questions = 0
         self._serving = 0
+        self._deadline_us = NEVER_US
         self._application: Served | None = None
 
     @property
@@ -81,8 +83,8 @@ class Worker:
             self._obey(message)
         for ended in running:
             ended.add_done_callback(self._server_ended)
-        within_us = await self.stopping
-        await self._stop(within_us, running)
+        await self.stopping
+        await self._stop(running)
 
     async def _build(self) -> Served:
         order = self.order
@@ -129,7 +131,7 @@ class Worker:
     def _server_ended(self, task: "asyncio.Task[None]") -> None:
         """A server that ends by itself is no server: leave, and be started again."""
         if not self.stopping.done():
-            self.stopping.set_result(0)
+            self._end(0)
 
     def _bound(self, settings: Settings) -> None:
         self.settings = settings
@@ -146,12 +148,7 @@ class Worker:
 
     def _alarm(self, error: Exception) -> None:
         """Log what broke and where; not its words, which may hold a caller's."""
-        frames = traceback.extract_tb(error.__traceback__)[-5:]
-        self.log.event(
-            "failure",
-            error=type(error).__name__,
-            where=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
-        )
+        self.log.event("failure", error=type(error).__name__, where=where(error))
 
     # The channel
 
@@ -215,21 +212,20 @@ class Worker:
     # The end
 
     def _end(self, within_us: int) -> None:
-        if self.stopping.done():
-            self._hurry(within_us)
+        """Stop: open calls may end within the time. Told again, sooner: the earlier deadline overtakes."""
+        self._deadline_us = min(self._deadline_us, clock() + within_us)
+        if not self.stopping.done():
+            self.stopping.set_result(None)
         else:
-            self.stopping.set_result(within_us)
+            self._hurrying = self.loop.create_task(self.application.drain(self._deadline_us))
 
-    def _hurry(self, within_us: int) -> None:
-        """Told to stop again, sooner: a second drain with an earlier deadline overtakes the first."""
-        self._hurrying = self.loop.create_task(self.application.drain(clock() + within_us))
-
-    async def _stop(self, within_us: int, running: "list[asyncio.Task[None]]") -> None:
+    async def _stop(self, running: "list[asyncio.Task[None]]") -> None:
         for server in self._servers:
             server.leave()
-        await self.application.drain(clock() + within_us)
-        # Every call has ended; connections whose reader stands still are left to the system.
-        await asyncio.wait(running, timeout=LEAVE_S)
+        await self.application.drain(self._deadline_us)
+        # Every call has ended; what was said last may still be on its way to a slow reader.
+        while clock() < self._deadline_us + LEAVE_US and not all(task.done() for task in running):
+            await asyncio.wait(running, timeout=TICK_S)
         self.log.close()
 
 

@@ -84,11 +84,11 @@ class Scripted:
         await self._hold(wait)
 
     async def on_stream(self, exchange: Exchange) -> None:
-        """A stream of 20 pieces, 100 ms apart."""
+        """A stream of ten pieces, some two seconds long."""
         left: list[Wait] = []
         exchange.open(200, [EVENTS])
         exchange.watch(lambda: _fail(left[0]) if left else None)
-        for number in range(20):
+        for number in range(10):
             if not exchange.write(b"data: %d\n\n" % number):
                 await exchange.room()
             wait = Wait(self.context.loop)

@@ -1,0 +1,402 @@
+"""The ASGI exchange, with scripted `receive` and `send`: what it asks of the server, and when."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import monotonic_ns
+from typing import Any
+
+import pytest
+
+from kpgate._fast.wait import Wheel
+from kpgate.app.asgi import AsgiExchange, Bounds, Cut, Transport
+from kpgate.domain.errors import BodyTooLarge, ClientGone, InvalidRequest, RequestTimeout
+
+Story = Callable[[AsgiExchange], Awaitable[None]]
+TEXT = (b"content-type", b"text/plain")
+
+
+class Client:
+    """The server's side: `come` answers a receive, `take` lets a waiting send go on."""
+
+    def __init__(self, *headers: tuple[bytes, bytes], slow: bool = False) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.wheel = Wheel(now_us=monotonic_ns() // 1000)
+        self.alarms: list[Exception] = []
+        self.sent: list[dict[str, Any]] = []
+        self.asked: list[asyncio.Future[dict[str, Any]]] = []
+        self.coming: list[dict[str, Any]] = []
+        self.taking: list[asyncio.Future[None]] = []
+        self.slow = slow
+        self.scope = {
+            "type": "http",
+            "method": "POST",
+            "raw_path": b"/v1/x%2e",
+            "query_string": b"a=1",
+            "headers": [(b"host", b"here"), *headers],
+            "client": ("10.0.0.9", 4711),
+        }
+
+    def receive(self) -> "asyncio.Future[dict[str, Any]]":
+        self.asked.append(self.loop.create_future())
+        if self.coming:
+            self.asked[-1].set_result(self.coming.pop(0))
+        return self.asked[-1]
+
+    def send(self, message: dict[str, Any]) -> Any:
+        self.sent.append(message)
+        if self.slow and message["type"] == "http.response.body":
+            self.taking.append(self.loop.create_future())
+            return self.taking[-1]
+        return None
+
+    def come(self, body: bytes = b"", more: bool = True) -> None:
+        message = {"type": "http.request", "body": body, "more_body": more}
+        self.asked[-1].set_result(message) if self.waiting else self.coming.append(message)
+
+    def leave(self) -> None:
+        message = {"type": "http.disconnect"}
+        self.asked[-1].set_result(message) if self.waiting else self.coming.append(message)
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self.asked) and not self.asked[-1].done()
+
+    def pass_time(self, seconds: float) -> None:
+        self.wheel.advance(self.wheel.now_us + int(seconds * 1e6))
+
+    def serve(self, story: Story) -> "asyncio.Task[None]":
+        transport = Transport(story, self.wheel, self.loop, Bounds(), self.alarms.append)
+        return self.loop.create_task(transport(self.scope, self.receive, self.send))  # type: ignore[arg-type]
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(message["body"] for message in self.sent[1:])
+
+
+async def turn(times: int = 5) -> None:
+    for _ in range(times):
+        await asyncio.sleep(0)
+
+
+async def echo(exchange: AsgiExchange) -> None:
+    exchange.reply(200, [TEXT], await exchange.read_body(100))
+
+
+def length(size: int) -> tuple[bytes, bytes]:
+    return b"content-length", b"%d" % size
+
+
+def test_receive_is_asked_no_further_than_the_announced_length() -> None:
+    async def main() -> None:
+        client = Client(length(5))
+        client.come(b"hello", more=True)
+        await client.serve(echo)
+        assert len(client.asked) == 1
+        assert client.body == b"hello"
+        assert length(5) in client.sent[0]["headers"]
+        assert client.wheel.live == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_in_pieces_is_put_together(announced: bool) -> None:
+    async def main() -> None:
+        client = Client(*([length(5)] if announced else []))
+        for piece in (b"he", b"l", b"lo"):
+            client.come(piece)
+        client.come(b"", more=False)
+        await client.serve(echo)
+        assert client.body == b"hello"
+        assert len(client.asked) == (3 if announced else 4)
+
+    asyncio.run(main())
+
+
+def test_what_is_too_large_is_refused_unread() -> None:
+    async def story(exchange: AsgiExchange) -> None:
+        with pytest.raises(BodyTooLarge):
+            await exchange.read_body(100)
+        exchange.reply(413, [], b"")
+
+    async def main() -> None:
+        client = Client(length(101))
+        await client.serve(story)
+        assert client.asked == [] and client.status == 413
+
+    asyncio.run(main())
+
+
+def test_a_body_without_length_is_counted_while_it_comes() -> None:
+    async def story(exchange: AsgiExchange) -> None:
+        with pytest.raises(BodyTooLarge):
+            await exchange.read_body(100)
+        exchange.reply(413, [], b"")
+
+    async def main() -> None:
+        client = Client()
+        for _ in range(9):
+            client.come(b"x" * 30)
+        await client.serve(story)
+        assert len(client.asked) == 4
+
+    asyncio.run(main())
+
+
+def test_a_body_that_stops_arriving_times_out() -> None:
+    async def story(exchange: AsgiExchange) -> None:
+        with pytest.raises(RequestTimeout):
+            await exchange.read_body(100)
+        exchange.reply(408, [], b"")
+
+    async def main() -> None:
+        client = Client(length(10))
+        task = client.serve(story)
+        for _ in range(3):
+            await turn()
+            client.come(b"x")
+            await turn()
+            client.pass_time(29)
+        await turn()
+        assert not task.done(), "each byte begins the time anew"
+        client.pass_time(2)
+        await task
+        assert client.status == 408 and client.wheel.live == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("announced", "error"), [(True, ClientGone), (False, InvalidRequest)])
+def test_an_early_end_is_told_from_bad_chunks(announced: bool, error: type[Exception]) -> None:
+    async def story(exchange: AsgiExchange) -> None:
+        with pytest.raises(error):
+            await exchange.read_body(100)
+        exchange.abort()
+
+    async def main() -> None:
+        client = Client(*([length(10)] if announced else []))
+        client.come(b"hello")
+        client.leave()
+        await client.serve(story)
+        assert client.status == 400, "the server must never be left to answer by itself"
+
+    asyncio.run(main())
+
+
+def test_leaving_is_watched_only_once_a_call_is_old() -> None:
+    left: list[int] = []
+    ends: list[asyncio.Future[None]] = []
+
+    async def story(exchange: AsgiExchange) -> None:
+        await exchange.read_body(100)
+        exchange.watch(lambda: left.append(1))
+        await ends[0]
+
+    async def main() -> None:
+        ends.append(asyncio.get_running_loop().create_future())
+        client = Client(length(2))
+        client.come(b"ab")
+        task = client.serve(story)
+        await turn()
+        assert len(client.asked) == 1
+        client.pass_time(0.25)
+        assert len(client.asked) == 2
+        client.come(b"", more=False)
+        await turn()
+        assert len(client.asked) == 3 and not left
+        client.leave()
+        await turn()
+        assert left == [1]
+        ends[0].set_result(None)
+        await task
+        assert client.status == 500, "a story that sends nothing is answered all the same"
+
+    asyncio.run(main())
+
+
+def test_a_slow_body_does_not_put_off_the_watch() -> None:
+    left: list[int] = []
+    ends: list[asyncio.Future[None]] = []
+
+    async def story(exchange: AsgiExchange) -> None:
+        await exchange.read_body(100)
+        exchange.watch(lambda: left.append(1))
+        await ends[0]
+
+    async def main() -> None:
+        ends.append(asyncio.get_running_loop().create_future())
+        client = Client(length(2))
+        task = client.serve(story)
+        await turn()
+        client.pass_time(3)
+        client.come(b"ab")
+        await turn()
+        client.pass_time(0.3)
+        client.leave()
+        await turn()
+        assert left == [1]
+        ends[0].set_result(None)
+        await task
+
+    asyncio.run(main())
+
+
+def test_a_stream_is_watched_at_once() -> None:
+    left: list[int] = []
+    clients: list[Client] = []
+
+    async def story(exchange: AsgiExchange) -> None:
+        exchange.watch(lambda: left.append(1))
+        exchange.open(200, [TEXT])
+        clients[0].leave()
+        await turn()
+        assert left == [1] and exchange.gone
+        assert exchange.write(b"x") is False
+        with pytest.raises(ClientGone):
+            await exchange.room()
+        exchange.abort()
+
+    async def main() -> None:
+        clients.append(Client())
+        with pytest.raises(Cut):
+            await clients[0].serve(story)
+        assert len(clients[0].sent) == 1
+
+    asyncio.run(main())
+
+
+def test_a_large_piece_is_sent_in_small_ones() -> None:
+    async def story(exchange: AsgiExchange) -> None:
+        exchange.open(200, [TEXT])
+        assert exchange.write(bytes(20_000)) is True
+        exchange.finish()
+
+    async def main() -> None:
+        client = Client()
+        await client.serve(story)
+        assert [len(message["body"]) for message in client.sent[1:]] == [8192, 8192, 3616, 0]
+        assert [message["more_body"] for message in client.sent[1:]] == [True, True, True, False]
+
+    asyncio.run(main())
+
+
+def test_a_slow_reader_is_waited_for_piece_by_piece() -> None:
+    async def story(exchange: AsgiExchange) -> None:
+        exchange.open(200, [TEXT])
+        assert exchange.write(bytes(20_000)) is False
+        await exchange.room()
+        assert exchange.write(b"tail") is False
+        exchange.write(b" and end")
+        exchange.finish()
+
+    async def main() -> None:
+        client = Client(slow=True)
+        task = client.serve(story)
+        for count in range(1, 7):
+            await turn()
+            assert len(client.taking) == count and not task.done()
+            client.taking[-1].set_result(None)
+        await task
+        assert client.body == bytes(20_000) + b"tail and end"
+        assert client.sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}
+        assert client.wheel.live == 0
+
+    asyncio.run(main())
+
+
+def test_a_reader_that_stands_still_is_cut() -> None:
+    left: list[int] = []
+
+    async def story(exchange: AsgiExchange) -> None:
+        exchange.watch(lambda: left.append(1))
+        exchange.open(200, [TEXT])
+        exchange.write(bytes(20_000))
+        try:
+            await exchange.room()
+        except ClientGone:
+            exchange.abort()
+
+    async def main() -> None:
+        client = Client(slow=True)
+        task = client.serve(story)
+        await turn()
+        client.pass_time(50)
+        client.taking[-1].set_result(None)
+        await turn()
+        client.pass_time(50)
+        await turn()
+        assert not task.done(), "what it takes begins the time anew"
+        client.pass_time(11)
+        with pytest.raises(Cut):
+            await task
+        assert left == [1] and client.wheel.live == 0
+
+    asyncio.run(main())
+
+
+def test_a_finished_stream_nobody_takes_is_cut_too() -> None:
+    async def story(exchange: AsgiExchange) -> None:
+        exchange.open(200, [TEXT])
+        exchange.write(b"x")
+        exchange.finish()
+
+    async def main() -> None:
+        client = Client(slow=True)
+        task = client.serve(story)
+        await turn()
+        client.pass_time(61)
+        with pytest.raises(Cut):
+            await task
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("status", [0, 42, 99, 101, 199, 600, 1000])
+def test_a_status_that_would_kill_the_server_never_reaches_it(status: int) -> None:
+    async def story(exchange: AsgiExchange) -> None:
+        exchange.reply(status, [], b"")
+
+    async def main() -> None:
+        client = Client()
+        await client.serve(story)
+        assert client.status == 500 and isinstance(client.alarms[0], ValueError)
+
+    asyncio.run(main())
+
+
+def test_what_escapes_the_application_is_a_500_before_the_head_and_a_cut_after() -> None:
+    async def early(exchange: AsgiExchange) -> None:
+        raise RuntimeError("sk-secret")
+
+    async def late(exchange: AsgiExchange) -> None:
+        exchange.open(200, [TEXT])
+        raise RuntimeError("sk-secret")
+
+    async def main() -> None:
+        client = Client()
+        await client.serve(early)
+        assert client.status == 500 and b"secret" not in client.body
+        client = Client()
+        with pytest.raises(Cut):
+            await client.serve(late)
+
+    asyncio.run(main())
+
+
+def test_a_reply_does_not_change_the_caller_s_list() -> None:
+    headers = [TEXT]
+
+    async def story(exchange: AsgiExchange) -> None:
+        assert (exchange.path, exchange.query, exchange.peer) == (b"/v1/x%2e", b"a=1", "10.0.0.9")
+        exchange.reply(200, headers, b"ok")
+
+    async def main() -> None:
+        client = Client()
+        await client.serve(story)
+        assert headers == [TEXT]
+
+    asyncio.run(main())
