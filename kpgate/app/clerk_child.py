@@ -18,13 +18,14 @@ from kpgate.app.directory import Directory
 from kpgate.app.worker import first_order
 
 BEAT_S = 1.0
+LIFE_PATIENCE_US = 1_000_000
 
 
 async def live(channel: Channel, order: Order) -> None:
     """Be the clerk until told to stop, or until the supervisor is gone."""
     directory = Directory(Path(order.data))
     members = directory.join(alone=False)
-    life = Life.obtain(directory.run, order.seat)
+    life = Life.obtain(directory.run, order.seat, LIFE_PATIENCE_US)
     if members is None or life is None:
         raise BlockingIOError("another clerk works on this data directory")
     clerk = Clerk(directory, Region.open(order.region), life)

@@ -238,7 +238,7 @@ def main() -> None:
     order, rest = first_order(channel)
     try:
         members = Node(Path(order.data)).join()
-        life = Life.obtain(Node(Path(order.data)).run, order.seat)
+        life = Life.obtain(Node(Path(order.data)).run, order.seat, LIFE_PATIENCE_US)
         if life is None:
             raise BlockingIOError(f"seat {order.seat} is still taken")
         uvloop.run(_live(channel, order, life, rest))

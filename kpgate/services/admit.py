@@ -7,12 +7,13 @@ from collections import deque
 from time import sleep
 
 from kpgate._fast.commit import DEPLOYMENT, KEY, MODEL, PARTY
-from kpgate._fast.limit import BUSY, CONCURRENCY, DONE, FULL, NEVER, REQUESTS, Gate, Limits, Verdict
+from kpgate._fast.limit import BUSY, CONCURRENCY, DONE, FULL, NEVER, REQUESTS, STALE, Gate, Limits, Verdict
 from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import Caller
 from kpgate.domain.errors import (
     ConcurrencyLimited,
     GatewayError,
+    Internal,
     InvalidRequest,
     Overloaded,
     RateLimited,
@@ -152,6 +153,8 @@ class Admit:
     def _refusal(self, outcome: int, verdict: Verdict) -> GatewayError:
         if outcome == FULL:
             return Overloaded("this node keeps track of as many open calls as it can", retry_after_us=500_000)
+        if outcome == STALE:
+            return Internal("the call was open for longer than any call may be")
         if outcome == BUSY:
             return StoreUnavailable("the node's limits could not be read in time", retry_after_us=100_000)
         scope = SCOPES[verdict.refused_scope]

@@ -6,7 +6,7 @@ Owns the three time-outs of an attempt. Never sends anything to the client.
 from collections.abc import Callable
 
 from kpgate._fast.http1 import Connection, UpstreamLost
-from kpgate._fast.wait import Timer, Wheel
+from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.errors import GatewayError, RateLimited, UpstreamFailed, UpstreamTimeout
 from kpgate.services.pool import PoolFull
 from kpgate.services.route import Target
@@ -25,7 +25,8 @@ class Attempt:
     __slots__ = (
         "_clock",
         "_ended",
-        "_late_at_us",
+        "_opening",
+        "_reads",
         "_timer",
         "_total_at_us",
         "_wheel",
@@ -39,6 +40,8 @@ class Attempt:
         self._wheel = wheel
         self._clock = clock
         self._ended: GatewayError | None = None
+        self._opening: Wait | None = None
+        self._reads = -1
         self._timer = Timer(self._late)
         self._total_at_us = clock() + target.total_us
 
@@ -55,11 +58,11 @@ class Attempt:
                 connection: Connection | None = None if fresh else target.pool.take()
                 if connection is None:
                     fresh = True
-                    connection = await target.pool.open(self._clock() + target.connect_us)
+                    self._opening = target.pool.open(self._clock() + target.connect_us)
+                    connection = await self._opening
+                    self._opening = None
                     assert connection is not None, "a pool gives or fails"
                 self.connection = connection
-                if self._ended is not None:
-                    raise self._ended
                 self._arm(self._clock() + target.first_byte_us)
                 connection.send(head, body)
                 await connection.head()
@@ -80,9 +83,10 @@ class Attempt:
         """
         connection = self.connection
         assert connection is not None, "a reply has begun"
-        body = connection.take_whole()
+        body: bytes | None = connection.take_whole()
         if body is not None:
             return body
+        self._reads = connection.reads
         self._arm(self._clock() + self.target.idle_us)
         try:
             return await connection.whole(bytes_max)
@@ -107,6 +111,8 @@ class Attempt:
         self._ended = error
         if self.connection is not None:
             self.connection.fail(error)
+        elif self._opening is not None:
+            self._opening.fail(error)
 
     def close(self) -> None:
         """Give the connection back if it is fit for another call, else abort it."""
@@ -119,10 +125,15 @@ class Attempt:
         self.close()
 
     def _arm(self, late_at_us: int) -> None:
-        self._late_at_us = min(late_at_us, self._total_at_us)
-        self._wheel.add(self._timer, self._late_at_us)
+        self._wheel.add(self._timer, min(late_at_us, self._total_at_us))
 
     def _late(self) -> None:
+        """A time-out has come, unless a body that is read as a whole has moved meanwhile."""
+        connection, now_us = self.connection, self._clock()
+        if connection is not None and 0 <= self._reads < connection.reads and now_us < self._total_at_us:
+            self._reads = connection.reads
+            self._arm(now_us + self.target.idle_us)
+            return
         self.fail(UpstreamTimeout(f"provider {self.target.provider} did not answer within its time-out"))
 
     def _failed(self, reason: str) -> UpstreamFailed:
