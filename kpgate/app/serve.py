@@ -4,6 +4,7 @@ It decides nothing about requests. What goes wrong before anything is served end
 """
 
 import os
+import select
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,6 +28,7 @@ from kpgate.domain.settings import Settings
 WORKER = "kpgate.app.worker"
 CLERK = "kpgate.app.clerk_child"
 CLERK_SEAT = 0
+WRITE_PATIENCE_S = 0.1
 
 Greet = Callable[[Node, str], None]
 """Called once all workers serve, with the node and the gateway's URL."""
@@ -163,7 +165,10 @@ def speak_to_people(event: str, **fields: Any) -> None:
 
 
 def _write(line: bytes) -> None:
+    """Write what fits: a full pipe must not stop the one who keeps the workers alive."""
     try:
-        os.write(2, line)
-    except OSError:
+        while line and select.select([], [2], [], WRITE_PATIENCE_S)[1]:
+            # A pipe that is writable takes this much without waiting.
+            line = line[os.write(2, line[: select.PIPE_BUF]) :]
+    except (OSError, ValueError):
         return
