@@ -1,7 +1,7 @@
 """Granian, embedded in a worker: its settings from ours, on a listener that was handed down.
 
 It knows sockets, TLS and what Granian can bound; it knows neither gateway nor supervisor.
-Source: granian.server.embed 2.8 (November 2026); limits measured in docs/decisions.
+Source: granian.server.embed 2.8 (November 2026); docs/decisions/0003-own-supervisor.md.
 """
 
 import asyncio

@@ -4,6 +4,7 @@ It decides nothing about requests. What goes wrong before anything is served end
 """
 
 import os
+import select
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ import msgspec
 from kpgate._fast import limit, metric
 from kpgate._fast.commit import Region
 from kpgate.app.channel import Order
-from kpgate.app.config import load
+from kpgate.app.config import Loaded, load
 from kpgate.app.demo import greet as welcome
 from kpgate.app.demo import with_echo
 from kpgate.app.descriptors import raise_descriptor_limit
@@ -27,6 +28,7 @@ from kpgate.domain.settings import Settings
 WORKER = "kpgate.app.worker"
 CLERK = "kpgate.app.clerk_child"
 CLERK_SEAT = 0
+WRITE_PATIENCE_S = 0.1
 
 Greet = Callable[[Node, str], None]
 """Called once all workers serve, with the node and the gateway's URL."""
@@ -46,18 +48,16 @@ def run(
     for none.
     """
     say = speak_to_people if sys.stderr.isatty() else speak_to_programs
-    loaded = load(options.config, environ, options.overrides())
+    loaded, settings = _read(options, environ)
     for warning in loaded.warnings:
         say("warning", problem=str(warning))
-    if loaded.settings is None:
+    if settings is None:
         say("configuration_refused", problems=[str(problem) for problem in loaded.problems])
         return 1
     if options.transport != "granian":
         say("refused", problem=f"transport {options.transport} is not built in")
         return 1
-    settings = loaded.settings
     if options.demo:
-        settings = with_echo(settings)
         greet = greet or welcome
     node = Node(options.data)
     try:
@@ -78,10 +78,7 @@ def run(
             greet(node, ground.addresses["url"])
 
     def reread() -> tuple[Settings | None, tuple[str, ...]]:
-        again = load(options.config, environ, options.overrides())
-        fresh = again.settings
-        if fresh is not None and options.demo:
-            fresh = with_echo(fresh)
+        again, fresh = _read(options, environ)
         return fresh, tuple(str(problem) for problem in again.problems)
 
     order = first_order(options, loaded.file, settings, node, region, builder)
@@ -93,6 +90,14 @@ def run(
     for lock in reversed(held):
         lock.close()
     return status
+
+
+def _read(options: ServeOptions, environ: Mapping[str, str]) -> tuple[Loaded, Settings | None]:
+    """The configuration as it was found, and the settings to serve by, if it has no problems."""
+    loaded = load(options.config, environ, options.overrides())
+    if loaded.settings is None or not options.demo:
+        return loaded, loaded.settings
+    return loaded, with_echo(loaded.settings)
 
 
 class _Ground:
@@ -163,7 +168,10 @@ def speak_to_people(event: str, **fields: Any) -> None:
 
 
 def _write(line: bytes) -> None:
+    """Write what fits: a full pipe must not stop the one who keeps the workers alive."""
     try:
-        os.write(2, line)
-    except OSError:
+        while line and select.select([], [2], [], WRITE_PATIENCE_S)[1]:
+            # A pipe that is writable takes this much without waiting.
+            line = line[os.write(2, line[: select.PIPE_BUF]) :]
+    except (OSError, ValueError):
         return

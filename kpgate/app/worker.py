@@ -12,7 +12,6 @@ import select
 import signal
 import socket
 import sys
-import traceback
 from functools import partial
 from pathlib import Path
 from time import monotonic_ns
@@ -243,8 +242,8 @@ def main() -> None:
             raise BlockingIOError(f"seat {order.seat} is still taken")
         uvloop.run(_live(channel, order, life, rest))
     except Exception as error:  # noqa: BLE001 - the edge of the process: whatever it is, the supervisor is told
-        traceback.print_exc()
-        channel.send(Message(did="failed", problems=(f"{type(error).__name__}: {error}",)))
+        place = "".join(where(error)[-1:])
+        channel.send(Message(did="failed", problems=(f"{type(error).__name__}: {error} (at {place})",)))
         os._exit(1)
     members.close()
     # Threads of the server may still wait for clients that stand still.

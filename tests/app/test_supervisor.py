@@ -238,12 +238,67 @@ def test_pauses_between_starts_double_up_to_five_seconds_and_begin_anew_after_te
     assert pauses == [0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 0, 0.1]
 
 
-def test_a_failure_in_the_supervisor_is_said_and_survived() -> None:
+class StuckProcess:
+    """A process that hears nothing and only dies when it is killed."""
+
+    killed = False
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def poll(self) -> int | None:
+        return -9 if self.killed else None
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+def supervised(clerk: Slot | None, *workers: Slot) -> tuple[Supervisor, list[str]]:
+    """A supervisor that does not run, and what it says."""
     said: list[str] = []
     order = Order(seat=1, seats=2, data="", region="", settings=msgspec.Raw(b"{}"))
-    supervisor = Supervisor(
-        [], None, order, Settings(), lambda: (None, ()), lambda event, **_: said.append(event)
-    )
+    return Supervisor(
+        workers, clerk, order, Settings(), lambda: (None, ()), lambda event, **_: said.append(event)
+    ), said
+
+
+def test_a_clerk_that_stops_beating_is_killed_and_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subprocess.Popen", StuckProcess)
+    clerk = Slot("clerk", "no.module", 0)
+    supervisor, said = supervised(clerk)
+    supervisor._due(100.0)
+    stuck = clerk.process
+    supervisor._due(104.9)
+    assert isinstance(stuck, StuckProcess) and not stuck.killed
+    supervisor._due(105.1)
+    assert stuck.killed
+    supervisor._reap(105.2)
+    supervisor._due(105.3)
+    assert clerk.process is not stuck and clerk.process is not None
+    assert said == ["clerk_silent", "lost"]
+    assert clerk.channel is not None
+    clerk.channel.close()
+    supervisor._selector.close()
+
+
+def test_a_worker_that_does_not_stop_is_killed_after_the_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subprocess.Popen", StuckProcess)
+    worker = Slot("worker-1", "no.module", 1)
+    supervisor, _ = supervised(None, worker)
+    supervisor._due(100.0)
+    supervisor._stop(101.0, 30.0)
+    supervisor._due(140.9)
+    stuck = worker.process
+    assert isinstance(stuck, StuckProcess) and not stuck.killed
+    supervisor._due(141.1)
+    assert stuck.killed
+    supervisor._reap(141.2)
+    assert supervisor._over()
+    supervisor._selector.close()
+
+
+def test_a_failure_in_the_supervisor_is_said_and_survived() -> None:
+    supervisor, said = supervised(None)
     broken = iter([ValueError("once")])
 
     def over() -> bool:
