@@ -31,6 +31,7 @@ from kpgate.app.node import Node
 from kpgate.domain.settings import Settings
 
 TICK_S = 0.1
+LIFE_PATIENCE_US = 1_000_000
 ORPHAN_US = 5_000_000
 LEAVE_US = 3_000_000
 NEVER_US = 1 << 62
