@@ -1,5 +1,7 @@
 """A real clerk for tests: a process on a small node of its own."""
 
+import asyncio
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from pathlib import Path
 
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.limit import Limits, areas
+from kpgate.app.clerk import Clerk
 from kpgate.app.control import Control, new_id
 from kpgate.app.directory import Directory
 from kpgate.domain.management import Answer, Ping, build
@@ -28,9 +31,9 @@ class Gateway:
 
     def start(self) -> None:
         """Start the clerk and wait until it answers."""
-        command = [sys.executable, "-W", "error", "-m", "kpgate.app.clerk"]
-        command += ["--data", str(self.directory.root), "--region", self.region.path]
-        self.clerk = subprocess.Popen([*command, "--seat", str(CLERK_SEAT)], cwd=ROOT, stderr=subprocess.PIPE)
+        command = [sys.executable, "-W", "error", "-m", "tests.kit.real_clerk"]
+        command += [str(self.directory.root), self.region.path]
+        self.clerk = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
         self.ask(Ping)
 
     def kill(self) -> None:
@@ -66,3 +69,22 @@ def gateway(root: Path) -> Iterator[Gateway]:
     finally:
         if made.clerk is not None and made.clerk.poll() is None:
             made.kill()
+
+
+async def _live(directory: Directory, region: Region, life: Life) -> None:
+    clerk = Clerk(directory, region, life)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, clerk.stop)
+    await clerk.run()
+
+
+def main() -> None:
+    """The clerk's process, without a supervisor."""
+    directory = Directory(Path(sys.argv[1]))
+    assert directory.join(alone=False) is not None, "somebody holds the directory alone"
+    life = Life.obtain(directory.run, CLERK_SEAT)
+    assert life is not None, "another clerk works here"
+    asyncio.run(_live(directory, Region.open(sys.argv[2]), life))
+
+
+if __name__ == "__main__":
+    main()
