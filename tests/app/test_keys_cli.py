@@ -11,8 +11,8 @@ from kpgate.app.directory import Directory
 from kpgate.app.keys_cli import keys
 from kpgate.services.auth import Auth, Keyring, Terms
 from kpgate.stores.sqlite import SqliteReader
-from tests.kit.real_clerk import gateway
 from tests.kit.keyrings import Ring
+from tests.kit.real_clerk import gateway
 
 
 def run(data: Path, *words: str, typed: str | None = None) -> Result:
