@@ -7,13 +7,11 @@ moment it leaves nothing undone that the next one does not do.
 
 import asyncio
 import os
-import signal
 import sys
 import time
 import traceback
 from pathlib import Path
 
-import click
 import msgspec
 
 from kpgate._fast.commit import Life, Region, Seat
@@ -52,10 +50,6 @@ class Clerk:
 
     async def run(self) -> None:
         """Work until told to stop, or until the gateway that it belongs to is gone."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
-        # A terminal's Ctrl-C reaches the whole group; the supervisor says when its clerk is to stop.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._limits.end_dead(_now_us(), self._seat.life)
         self._management.catch_up()
         self._directory.socket.unlink(missing_ok=True)
@@ -170,30 +164,3 @@ def _report(error: Exception) -> None:
     place = traceback.extract_tb(error.__traceback__)[-1]
     said = {"clerk": type(error).__name__, "file": Path(place.filename).name, "line": place.lineno}
     sys.stderr.write(msgspec.json.encode(said).decode() + "\n")
-
-
-@click.command()
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="The data directory.")
-@click.option("--region", "region_path", required=True, help="Where the node's shared memory is.")
-@click.option("--seat", type=int, default=None, help="The clerk's seat; by default the last.")
-def main(data: Path, region_path: str, seat: int | None) -> None:
-    """Run the clerk of a node. The supervisor starts it; people do not."""
-    directory = Directory(data)
-    if directory.join(alone=False) is None:
-        raise click.ClickException("the data directory is being prepared by another process")
-    region = Region.open(region_path)
-    life = Life.obtain(directory.run, region.seats - 1 if seat is None else seat)
-    if life is None:
-        raise click.ClickException("another clerk works here")
-    try:
-        asyncio.run(_work(directory, region, life))
-    except GatewayError as error:
-        raise click.ClickException(error.message) from None
-
-
-async def _work(directory: Directory, region: Region, life: Life) -> None:
-    await Clerk(directory, region, life).run()
-
-
-if __name__ == "__main__":
-    main()

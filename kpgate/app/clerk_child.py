@@ -51,7 +51,8 @@ async def live(channel: Channel, order: Order) -> None:
 
 def main() -> None:
     """The process, from its start to its end."""
-    for number in (signal.SIGINT, signal.SIGHUP):
+    # A terminal or a service manager signals the whole group; when a clerk is to stop, its supervisor says.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     channel = Channel(socket.socket(fileno=int(sys.argv[1])))

@@ -27,7 +27,8 @@ class Directory:
     def prepare(self) -> None:
         """Make what is missing. Errors: StoreUnavailable when that is not possible."""
         try:
-            self.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.run.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StoreUnavailable(f"the data directory cannot be used: {error.strerror}") from error
 

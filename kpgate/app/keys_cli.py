@@ -39,7 +39,7 @@ class Desk:
 
     def __init__(self, directory: Directory, plain: bool) -> None:
         self._directory = directory
-        self.plain = plain or not sys.stdout.isatty()
+        self.plain = plain or not _is_terminal()
 
     def ask(self, kind: type[Any], **fields: Any) -> Answer:
         """Have an operation carried out. Errors: click's, with what to do."""
@@ -62,6 +62,10 @@ class Desk:
         Console().print(table)
         if "key" in answer:
             click.echo(f"\n{answer['key']}\n\nThis is the only time the key is shown.")
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 def _cell(value: Any) -> str:
@@ -136,7 +140,7 @@ def keys(context: click.Context, data: Path, plain: bool) -> None:
 @click.option("--import-stdin", "literal", is_flag=True, help="Take over a key that is read from stdin.")
 @_limit_options
 @click.pass_obj
-def create(desk: Desk, literal: bool, **options: Any) -> None:
+def create(desk: Desk, /, literal: bool, **options: Any) -> None:
     """Make a key, and show its secret once."""
     fields = {name: options[name] for name in ("party", "label", "role", "models", "networks", "expires_us")}
     fields |= {"limits": _limits(options), "random": new_random()}
@@ -198,6 +202,6 @@ def revoke(desk: Desk, key_id: str) -> None:
 @click.argument("name")
 @_limit_options
 @click.pass_obj
-def party(desk: Desk, name: str, **options: Any) -> None:
+def party(desk: Desk, /, name: str, **options: Any) -> None:
     """Set a party's limits; what is not said is not limited."""
     desk.show(desk.ask(SetParty, party=name, limits=_limits(options)), "Party")

@@ -109,8 +109,8 @@ Answer = dict[str, Any]
 
 
 def _conceal(kind: type, value: Any) -> Any:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
+    if kind is Secret and isinstance(value, str | Secret):
+        return Secret(value) if isinstance(value, str) else value
     raise TypeError("expected a string")
 
 

@@ -15,7 +15,7 @@ from kpgate.domain.access import Address, Network, client_address, matches, read
 from kpgate.domain.caller import ANONYMOUS, Caller
 from kpgate.domain.errors import InvalidApiKey, ModelNotAllowed, SourceNotAllowed, StoreUnavailable
 from kpgate.domain.fingerprints import Fingerprints
-from kpgate.domain.keys import LITERAL_MAX, Found, digest, is_ours, is_whole
+from kpgate.domain.keys import Found, digest, is_ours, is_whole
 from kpgate.stores.protocol import KEY, PARTY, KeyReader
 
 Q = TypeVar("Q")
@@ -122,7 +122,7 @@ class Keyring:
         if is_ours(credential) and not is_whole(credential):
             raise InvalidApiKey("the API key is mistyped or cut short: its checksum does not fit")
         known = self._learn()
-        if hashed not in known or len(credential) > 4 * LITERAL_MAX:
+        if hashed not in known:
             raise InvalidApiKey("the API key is not known here")
         found = self._ask(self._reader.find, hashed)
         entry = _entry(found)

@@ -121,7 +121,7 @@ class Management:
             raise InvalidRequest(f"role: expected one of {', '.join(ROLES)}", param="role")
         now_us = self._wall_us()
         if operation.expires_us and operation.expires_us <= now_us:
-            raise InvalidRequest("expires_at: lies in the past", param="expires_at")
+            raise InvalidRequest("expires: lies in the past", param="expires")
         _check_limits(operation.limits)
         random = _random(operation.random)
         caller = Caller(

@@ -232,9 +232,11 @@ class SqliteStore:
         return found
 
     def _party(self, name: str) -> Party:
-        self._rows("INSERT INTO parties (name) VALUES (?) ON CONFLICT (name) DO NOTHING", (name,))
-        row = self._rows("SELECT number, name, limits FROM parties WHERE name = ?", (name,))[0]
-        return Party(row[0], row[1], _read_terms(row[2]))
+        """A party by name, made if need be. Asked for first: a refused insert would use up a number."""
+        rows = self._rows("SELECT number, name, limits FROM parties WHERE name = ?", (name,))
+        if not rows:
+            rows = self._rows("INSERT INTO parties (name) VALUES (?) RETURNING number, name, limits", (name,))
+        return Party(rows[0][0], rows[0][1], _read_terms(rows[0][2]))
 
     def _rows(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         with _translated():

@@ -1,0 +1,268 @@
+"""AUTH over a store in memory: what passes, what does not, and how little is asked of the store."""
+
+import logging
+
+import pytest
+
+from kpgate.domain.access import read_network
+from kpgate.domain.caller import ANONYMOUS
+from kpgate.domain.errors import (
+    GatewayError,
+    InvalidApiKey,
+    ModelNotAllowed,
+    SourceNotAllowed,
+    StoreUnavailable,
+)
+from kpgate.domain.keys import spell
+from kpgate.domain.management import ImportKey, RevokeKey, RotateKey, SetParty
+from kpgate.services.auth import Terms
+from tests.kit.keyrings import Keys
+
+DAY_US = 86_400_000_000
+
+
+def test_a_key_stands_for_its_caller() -> None:
+    keys = Keys()
+    made = keys.create(label="ci", role="admin", limits={"requests": "60/min"})
+    caller = keys.auth().identify(made["key"], "127.0.0.1")
+    assert (caller.key_id, caller.party.name, caller.role, caller.label) == (
+        made["id"],
+        "acme",
+        "admin",
+        "ci",
+    )
+    assert caller.limits.requests == "60/min" and made["key"] not in repr(caller)
+
+
+@pytest.mark.parametrize(
+    "credential", [None, "", "x", "sk-kp-", "sk-kp-aaaaaaaaaa-" + "0" * 49, "k" * 9000, "\u20ac"]
+)
+def test_what_is_no_key_is_refused_without_asking_the_store(credential: str | None) -> None:
+    keys = Keys()
+    auth = keys.auth()
+    with pytest.raises(InvalidApiKey):
+        auth.identify("warms the keyring up", "")
+    asked = keys.reader.asked
+    with pytest.raises(InvalidApiKey):
+        auth.identify(credential, "")
+    assert keys.reader.asked == asked
+
+
+def test_a_flood_of_unknown_keys_asks_the_store_nothing_and_starves_nobody() -> None:
+    keys = Keys()
+    auth = keys.auth(cache_keys=10)
+    made = [keys.create() for _ in range(20)]
+    auth.identify(made[0]["key"], "")
+    asked = keys.reader.asked
+    for number in range(5000):
+        whole = spell("aaaaaaaaaa", number.to_bytes(40, "big"))
+        for stranger in (whole, f"stranger-{number}"):
+            with pytest.raises(InvalidApiKey):
+                auth.identify(stranger, "")
+    assert keys.reader.asked == asked
+    assert auth.identify(made[0]["key"], "").key_id == made[0]["id"] and keys.reader.asked == asked
+    assert auth.identify(made[1]["key"], "").key_id == made[1]["id"] and keys.reader.asked == asked + 1
+
+
+def test_a_warm_key_asks_the_store_nothing_and_outlives_it() -> None:
+    keys = Keys()
+    auth = keys.auth()
+    made = keys.create()
+    auth.identify(made["key"], "")
+    keys.reader.broken = True
+    asked = keys.reader.asked
+    assert auth.identify(made["key"], "").key_id == made["id"] and keys.reader.asked == asked
+
+
+def test_a_store_that_fails_is_503_never_401_and_is_left_alone_for_a_while() -> None:
+    keys = Keys()
+    auth = keys.auth()
+    cold, warm = keys.create(), keys.create()
+    auth.identify(warm["key"], "")
+    keys.reader.broken = True
+    for _ in range(100):
+        with pytest.raises(StoreUnavailable):
+            auth.identify(cold["key"], "")
+    assert keys.reader.asked == 3
+    keys.reader.broken = False
+    keys.now_us += 200_000
+    assert auth.identify(cold["key"], "").key_id == cold["id"]
+
+
+def test_a_key_whose_change_could_not_be_read_is_never_told_that_it_is_unknown() -> None:
+    keys = Keys()
+    auth = keys.auth()
+    with pytest.raises(InvalidApiKey):
+        auth.identify("warms the keyring up", "")
+    made = keys.create()
+    keys.reader.broken = True
+    with pytest.raises(StoreUnavailable):
+        auth.identify(made["key"], "")
+    keys.reader.broken = False
+    keys.now_us -= 3_600_000_000
+    assert auth.identify(made["key"], "").key_id == made["id"]
+
+
+def test_a_key_made_later_is_known_at_once_and_a_revoked_one_no_more() -> None:
+    keys = Keys()
+    one, two = keys.auth(), keys.auth()
+    made = keys.create()
+    for auth in (one, two):
+        auth.identify(made["key"], "")
+    keys.do(RevokeKey, key=made["id"])
+    for auth in (one, two, keys.auth()):
+        with pytest.raises(InvalidApiKey):
+            auth.identify(made["key"], "")
+    asked = keys.reader.asked
+    with pytest.raises(InvalidApiKey, match="revoked"):
+        one.identify(made["key"], "")
+    assert keys.reader.asked == asked, "that it is revoked is remembered"
+
+
+def test_only_what_changed_is_read_again() -> None:
+    keys = Keys()
+    auth = keys.auth()
+    made = [keys.create() for _ in range(5)]
+    for one in made:
+        auth.identify(one["key"], "")
+    keys.do(RevokeKey, key=made[0]["id"])
+    asked = keys.reader.asked
+    for one in made[1:]:
+        auth.identify(one["key"], "")
+    assert keys.reader.asked == asked
+
+
+def test_a_worker_that_fell_far_behind_reads_everything_anew() -> None:
+    keys = Keys()
+    keys.ring.depth = 4
+    auth = keys.auth()
+    made = [keys.create() for _ in range(3)]
+    for one in made:
+        auth.identify(one["key"], "")
+    keys.do(RevokeKey, key=made[0]["id"])
+    for _ in range(5):
+        keys.create()
+    with pytest.raises(InvalidApiKey):
+        auth.identify(made[0]["key"], "")
+    assert auth.identify(made[1]["key"], "").key_id == made[1]["id"]
+
+
+def test_a_party_with_new_limits_has_them_at_once() -> None:
+    keys = Keys()
+    auth = keys.auth()
+    made, other = keys.create(), keys.create("other")
+    auth.identify(made["key"], "")
+    kept = auth.identify(other["key"], "")
+    keys.do(SetParty, party="acme", limits={"concurrency": 7})
+    assert auth.identify(made["key"], "").party.limits.concurrency == 7
+    assert auth.identify(other["key"], "") is kept
+
+
+def test_both_secrets_serve_through_the_grace_period_and_then_the_new_one() -> None:
+    keys = Keys()
+    auth = keys.auth()
+    made = keys.create()
+    auth.identify(made["key"], "")
+    rotated = keys.do(RotateKey, key=made["id"], random=keys.random(), grace_us=DAY_US)
+    assert rotated["id"] == made["id"] and rotated["key"] != made["key"]
+    assert auth.identify(made["key"], "") == auth.identify(rotated["key"], "")
+    keys.now_us += DAY_US
+    with pytest.raises(InvalidApiKey, match="expired"):
+        auth.identify(made["key"], "")
+    assert auth.identify(rotated["key"], "").key_id == made["id"]
+    again = keys.do(RotateKey, key=made["id"], random=keys.random())
+    with pytest.raises(InvalidApiKey):
+        auth.identify(rotated["key"], "")
+    keys.do(RevokeKey, key=made["id"])
+    with pytest.raises(InvalidApiKey):
+        auth.identify(again["key"], "")
+
+
+def test_a_key_expires_by_the_clock_though_it_is_warm() -> None:
+    keys = Keys()
+    auth = keys.auth()
+    made = keys.create(expires_us=keys.now_us + DAY_US)
+    keys.now_us += DAY_US - 1
+    auth.identify(made["key"], "")
+    keys.now_us += 1
+    with pytest.raises(InvalidApiKey, match="expired"):
+        auth.identify(made["key"], "")
+
+
+@pytest.mark.parametrize(
+    "literal", ["my-old-key", "Basic: with spaces & signs!", "schl\u00fcssel-\u4e2d\u6587"]
+)
+def test_an_imported_key_serves_as_it_is_spelled(literal: str) -> None:
+    keys = Keys()
+    made = keys.do(ImportKey, party="acme", literal=literal, random=keys.random())
+    assert "key" not in made and literal not in str(made)
+    sent = literal.encode().decode("latin-1")
+    assert keys.auth().identify(sent, "").key_id == made["id"]
+    with pytest.raises(InvalidApiKey):
+        keys.auth().identify(sent + "x", "")
+
+
+def test_the_cache_is_bounded_and_the_longest_unused_key_leaves_it() -> None:
+    keys = Keys()
+    auth = keys.auth(cache_keys=3)
+    made = [keys.create()["key"] for _ in range(4)]
+    for key in (made[0], made[1], made[2], made[0], made[3]):
+        auth.identify(key, "")
+    asked = keys.reader.asked
+    for key in (made[0], made[2], made[3]):
+        auth.identify(key, "")
+    assert keys.reader.asked == asked
+    auth.identify(made[1], "")
+    assert keys.reader.asked == asked + 1
+
+
+def test_a_key_bound_to_networks_serves_from_them_alone() -> None:
+    keys = Keys()
+    auth = keys.auth(Terms(trusted=(read_network("127.0.0.0/8"),)))
+    key = keys.create(networks=["10.0.0.0/8", "2001:db8::/32"])["key"]
+    for address in ("10.1.2.3", "2001:db8::5", "::ffff:10.1.2.3"):
+        auth.identify(key, address)
+    for address in ("11.0.0.1", "", "nonsense"):
+        with pytest.raises(SourceNotAllowed):
+            auth.identify(key, address)
+    assert auth.source("127.0.0.1", b"10.9.9.9") == "10.9.9.9" == auth.source("127.0.0.1", b"10.9.9.9")
+    assert (
+        auth.source("192.0.2.1", b"10.9.9.9") == "192.0.2.1" and auth.source("127.0.0.1", None) == "127.0.0.1"
+    )
+
+
+def test_a_key_may_use_the_models_it_names() -> None:
+    keys = Keys()
+    auth = keys.auth()
+    some = auth.identify(keys.create(models=["gpt-*", "echo"])["key"], "")
+    everything = auth.identify(keys.create()["key"], "")
+    for model, allowed in (("gpt-4o", True), ("echo", True), ("claude", False)):
+        assert auth.allows(some, model) is allowed is auth.allows(some, model)
+        assert auth.allows(everything, model)
+    auth.authorise(some, "echo")
+    with pytest.raises(ModelNotAllowed):
+        auth.authorise(some, "claude")
+
+
+def test_without_keys_everybody_is_anonymous() -> None:
+    auth = Keys().auth(Terms(enabled=False))
+    assert auth.identify(None, "") is ANONYMOUS is auth.identify("anything", "")
+
+
+def test_no_secret_is_seen_in_errors_reprs_or_logs(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    keys = Keys()
+    auth = keys.auth()
+    made = keys.create(networks=["10.0.0.0/8"], expires_us=keys.now_us + DAY_US)
+    secret = made["key"].rpartition("-")[2]
+    seen = []
+    for credential in (made["key"], made["key"] + "x", "sk-kp-" + secret, secret):
+        try:
+            auth.identify(credential, "192.0.2.1")
+        except GatewayError as error:
+            seen.append(f"{error!r} {error} {vars(error)}")
+    keys.do(RevokeKey, key=made["id"])
+    with pytest.raises(InvalidApiKey) as caught:
+        auth.identify(made["key"], "10.0.0.1")
+    seen += [repr(caught.value), repr(auth), repr(vars(auth)), repr(auth._keyring._cache), caplog.text]
+    assert len(seen) == 9 and not any(secret in text for text in seen)
