@@ -5,10 +5,14 @@ Cython's annotated HTML beside each source.
 """
 
 import os
+import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+
+sys.path.insert(0, str(Path("kpgate/_fast")))
+import unicode_tables  # noqa: E402
 
 DEBUG = bool(os.environ.get("DEBUG"))
 SANITIZE = bool(os.environ.get("SANITIZE"))
@@ -18,6 +22,8 @@ checked = DEBUG or SANITIZE
 compile_args = ["-O1", "-g"] if checked else ["-O3", "-fno-plt"]
 compile_args += ["-fno-strict-aliasing", "-Wno-unreachable-code-fallthrough"]
 sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"] if SANITIZE else []
+
+unicode_tables.write(Path("kpgate/_fast/_unicode.h"))
 
 extensions = [
     Extension(

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 import orjson
 
-from kpgate.dialects.openai.count import count_chat, count_text
+from kpgate.dialects.openai.count import count_request, count_text
 from kpgate.dialects.openai.request import ChatRequest, CompletionRequest, EmbeddingRequest
 
 CREATED_S = 1_700_000_000
@@ -46,7 +46,7 @@ def answer(path: str, body: bytes, vocabulary: Vocabulary) -> tuple[bytes, list[
     if path == "/chat/completions":
         chat = msgspec.json.decode(body, type=_Chat)
         text = _last_text(chat)
-        prompt_tokens = count_chat(chat, vocabulary, chat.model)
+        prompt_tokens = count_request(chat, vocabulary, chat.model)
         cap = chat.max_completion_tokens or chat.max_tokens
         return _complete(_ChatShape(chat.model), chat, text, prompt_tokens, cap, vocabulary)
     completion = msgspec.json.decode(body, type=CompletionRequest)
@@ -56,7 +56,9 @@ def answer(path: str, body: bytes, vocabulary: Vocabulary) -> tuple[bytes, list[
         else "".join(map(str, completion.prompt or ()))
     )
     prompt_tokens = count_text(completion.prompt or "", vocabulary)
-    return _complete(_TextShape(completion.model), completion, text, prompt_tokens, completion.max_tokens or 16, vocabulary)
+    return _complete(
+        _TextShape(completion.model), completion, text, prompt_tokens, completion.max_tokens or 16, vocabulary
+    )
 
 
 class _Shape:

@@ -1,0 +1,709 @@
+"""Exact token counts for cl100k_base and o200k_base, without regular expressions or an object a token.
+
+It owns the table of a vocabulary (a file, mapped read-only, shared by all workers), the cutting of text into
+pieces, and the merging of a piece's bytes. It knows no message, no model and no price.
+"""
+
+cimport cython
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy, memset
+
+import mmap
+import os
+import zlib
+
+cdef extern from "_unicode.h":
+    const uint16_t kp_unicode_index[]
+    const uint8_t kp_unicode_class[]
+
+cdef enum:
+    UPPER = 1
+    LOWER = 2
+    OTHER_LETTER = 4
+    MARK = 8
+    NUMBER = 16
+    SPACE = 32
+    BREAK = 64
+    LETTER = 7
+    # What may stand in the first and in the second half of a word of o200k_base.
+    HEAD = 13
+    TAIL = 14
+
+cdef enum:
+    VERSION = 1
+    SHORT_BYTES = 48
+    RELEASE_BYTES = 4096
+    TOKEN_BYTES_MAX = 255
+    RANKS_MAX = 1 << 24
+
+cdef uint32_t NO_RANK = 0xFFFFFFFF
+MAGIC = b"kpgate-tokens\0\0\0"
+PATTERNS = ("cl100k_base", "o200k_base")
+
+
+cdef struct Head:
+    char magic[16]
+    uint32_t version
+    uint32_t pattern
+    uint32_t count
+    uint32_t slots
+    uint32_t blob_bytes
+    uint32_t checksum
+    uint64_t spare[3]
+
+
+cdef struct Entry:
+    # The token's bytes where they are at most 8, else where they stand in the blob.
+    uint64_t data
+    # One more than the rank; 0 is an empty slot.
+    uint32_t rank
+    # The length in the low byte, bits of the hash above.
+    uint32_t meta
+
+
+cdef struct Table:
+    uint32_t pattern
+    uint32_t count
+    uint64_t mask
+    const uint32_t *singles
+    const uint32_t *pairs
+    const Entry *entries
+    const uint32_t *offsets
+    const uint8_t *blob
+
+
+cdef struct Sink:
+    # Where token ids go, or NULL for counting only.
+    uint32_t *ids
+    int64_t count
+    bint failed
+
+
+cdef inline uint64_t load_short(const uint8_t *at, size_t size) noexcept nogil:
+    """Up to 8 bytes as a number, without reading beyond them."""
+    cdef uint64_t value = 0
+    cdef uint32_t low, high
+    cdef uint16_t a, b
+    if size == 8:
+        memcpy(&value, at, 8)
+        return value
+    if size >= 4:
+        memcpy(&low, at, 4)
+        memcpy(&high, at + size - 4, 4)
+        return <uint64_t>low | (<uint64_t>high << ((size - 4) * 8))
+    if size >= 2:
+        memcpy(&a, at, 2)
+        memcpy(&b, at + size - 2, 2)
+        return <uint64_t>a | (<uint64_t>b << ((size - 2) * 8))
+    return at[0] if size else 0
+
+
+cdef inline uint64_t mix(uint64_t value) noexcept nogil:
+    value ^= value >> 32
+    value *= <uint64_t>0xD6E8FEB86659FD93
+    value ^= value >> 29
+    return value
+
+
+cdef inline uint64_t hash_of(const uint8_t *at, size_t size, uint64_t *inline_data) noexcept nogil:
+    """A hash of a token's bytes; `inline_data` gets them where they are at most 8."""
+    cdef uint64_t value, word
+    cdef size_t i
+    if size <= 8:
+        inline_data[0] = load_short(at, size)
+        return mix(inline_data[0] + size * <uint64_t>0x9E3779B97F4A7C15)
+    memcpy(&word, at, 8)
+    value = mix(word + size * <uint64_t>0x9E3779B97F4A7C15)
+    for i in range(8, size - 8, 8):
+        memcpy(&word, at + i, 8)
+        value = mix(value ^ word)
+    memcpy(&word, at + size - 8, 8)
+    return mix(value * 31 + word)
+
+
+cdef inline uint32_t rank_of(const Table *table, const uint8_t *at, size_t size) noexcept nogil:
+    """The rank of a token, NO_RANK for bytes that are none."""
+    cdef uint64_t data = 0
+    cdef uint64_t hashed, slot
+    cdef const Entry *entry
+    cdef uint32_t meta
+    if size > TOKEN_BYTES_MAX:
+        return NO_RANK
+    if size == 2:
+        return table.pairs[(<uint32_t>at[0] << 8) | at[1]]
+    hashed = hash_of(at, size, &data)
+    meta = <uint32_t>size | (<uint32_t>(hashed >> 40) << 8)
+    slot = hashed & table.mask
+    while True:
+        entry = table.entries + slot
+        if entry.rank == 0:
+            return NO_RANK
+        if entry.meta == meta:
+            if size <= 8:
+                if entry.data == data:
+                    return entry.rank - 1
+            elif memcmp(table.blob + entry.data, at, size) == 0:
+                return entry.rank - 1
+        slot = (slot + 1) & table.mask
+
+
+# Merging
+
+
+cdef inline void give(Sink *sink, uint32_t rank) noexcept nogil:
+    if sink.ids != NULL:
+        sink.ids[sink.count] = rank
+    sink.count += 1
+
+
+cdef void merge_short(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
+    """Merge the pair of least rank, the leftmost of equals, until there is none."""
+    cdef uint8_t starts[SHORT_BYTES + 2]
+    cdef uint32_t ranks[SHORT_BYTES + 2]
+    cdef uint32_t parts = size
+    cdef uint32_t i, best, least
+    for i in range(size):
+        starts[i] = <uint8_t>i
+        ranks[i] = table.pairs[(<uint32_t>at[i] << 8) | at[i + 1]] if i + 1 < size else NO_RANK
+    starts[size] = <uint8_t>size
+    while parts > 1:
+        least = NO_RANK
+        best = 0
+        for i in range(parts - 1):
+            if ranks[i] < least:
+                least = ranks[i]
+                best = i
+        if least == NO_RANK:
+            break
+        # The part at `best` takes in its neighbour.
+        for i in range(best + 1, parts):
+            starts[i] = starts[i + 1]
+            ranks[i] = ranks[i + 1]
+        parts -= 1
+        ranks[best] = NO_RANK
+        if best + 1 < parts:
+            ranks[best] = rank_of(table, at + starts[best], starts[best + 2] - starts[best])
+        if best > 0:
+            ranks[best - 1] = rank_of(table, at + starts[best - 1], starts[best + 1] - starts[best - 1])
+    if sink.ids == NULL:
+        sink.count += parts
+        return
+    for i in range(parts):
+        give(sink, one_rank(table, at + starts[i], starts[i + 1] - starts[i]))
+
+
+cdef inline uint32_t one_rank(const Table *table, const uint8_t *at, size_t size) noexcept nogil:
+    return table.singles[at[0]] if size == 1 else rank_of(table, at, size)
+
+
+cdef inline void sift_up(uint64_t *heap, int64_t at) noexcept nogil:
+    cdef uint64_t item = heap[at]
+    cdef int64_t parent
+    while at > 0:
+        parent = (at - 1) >> 1
+        if heap[parent] <= item:
+            break
+        heap[at] = heap[parent]
+        at = parent
+    heap[at] = item
+
+
+cdef inline void sift_down(uint64_t *heap, int64_t size) noexcept nogil:
+    cdef uint64_t item = heap[0]
+    cdef int64_t at = 0
+    cdef int64_t child
+    while True:
+        child = 2 * at + 1
+        if child >= size:
+            break
+        if child + 1 < size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= item:
+            break
+        heap[at] = heap[child]
+        at = child
+    heap[at] = item
+
+
+cdef void merge_long(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
+    """The same by a heap of pairs and a linked list of parts: n log n, whatever the bytes are.
+
+    Memory: 36 bytes a byte of the piece, for as long as it is merged.
+    """
+    cdef uint64_t *heap = <uint64_t *>malloc(<size_t>size * 36)
+    if heap == NULL:
+        sink.failed = True
+        return
+    # Each merge makes at most two pairs: with the first ones that is at most 3 a byte.
+    cdef uint32_t *ahead = <uint32_t *>(heap + <size_t>size * 3)
+    cdef uint32_t *behind = ahead + size
+    cdef uint32_t *ranks = behind + size
+    cdef int64_t held = 0
+    cdef uint32_t i, start, after, before, rank
+    cdef uint64_t item
+    for i in range(size):
+        ahead[i] = i + 1
+        behind[i] = i - 1
+        ranks[i] = table.pairs[(<uint32_t>at[i] << 8) | at[i + 1]] if i + 1 < size else NO_RANK
+        if ranks[i] != NO_RANK:
+            heap[held] = (<uint64_t>ranks[i] << 32) | i
+            sift_up(heap, held)
+            held += 1
+    while held:
+        item = heap[0]
+        held -= 1
+        heap[0] = heap[held]
+        sift_down(heap, held)
+        start = <uint32_t>item
+        # A pair that has changed since it was put on the heap stands there again with its new rank.
+        if ranks[start] != <uint32_t>(item >> 32):
+            continue
+        after = ahead[start]
+        ranks[after] = NO_RANK
+        ahead[start] = ahead[after]
+        if ahead[start] < size:
+            behind[ahead[start]] = start
+        rank = NO_RANK
+        if ahead[start] < size:
+            rank = rank_of(table, at + start, ahead[ahead[start]] - start)
+        ranks[start] = rank
+        if rank != NO_RANK:
+            heap[held] = (<uint64_t>rank << 32) | start
+            sift_up(heap, held)
+            held += 1
+        if start > 0:
+            before = behind[start]
+            rank = rank_of(table, at + before, ahead[start] - before)
+            ranks[before] = rank
+            if rank != NO_RANK:
+                heap[held] = (<uint64_t>rank << 32) | before
+                sift_up(heap, held)
+                held += 1
+    start = 0
+    while start < size:
+        if sink.ids == NULL:
+            sink.count += 1
+        else:
+            give(sink, one_rank(table, at + start, ahead[start] - start))
+        start = ahead[start]
+    free(heap)
+
+
+cdef inline void merge(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
+    cdef uint32_t rank = one_rank(table, at, size)
+    if rank != NO_RANK:
+        give(sink, rank)
+    elif size <= SHORT_BYTES:
+        merge_short(table, at, size, sink)
+    else:
+        merge_long(table, at, size, sink)
+
+
+# Cutting
+
+
+cdef inline uint8_t class_at(const uint8_t *at, const uint8_t *end, uint32_t *size) noexcept nogil:
+    """The class of the character at a place, and its bytes; 0 and no bytes at the end. The text is UTF-8."""
+    cdef uint32_t point
+    cdef uint8_t lead
+    if at >= end:
+        size[0] = 0
+        return 0
+    lead = at[0]
+    if lead < 0x80:
+        size[0] = 1
+        return kp_unicode_class[kp_unicode_index[0] * 128 + lead]
+    if lead < 0xE0:
+        size[0] = 2
+        point = (<uint32_t>(lead & 0x1F) << 6) | (at[1] & 0x3F)
+    elif lead < 0xF0:
+        size[0] = 3
+        point = (<uint32_t>(lead & 0x0F) << 12) | (<uint32_t>(at[1] & 0x3F) << 6) | (at[2] & 0x3F)
+    else:
+        size[0] = 4
+        point = (
+            (<uint32_t>(lead & 0x07) << 18) | (<uint32_t>(at[1] & 0x3F) << 12)
+            | (<uint32_t>(at[2] & 0x3F) << 6) | (at[3] & 0x3F)
+        )
+    return kp_unicode_class[<uint32_t>kp_unicode_index[point >> 7] * 128 + (point & 127)]
+
+
+cdef inline const uint8_t *run(const uint8_t *at, const uint8_t *end, uint8_t wanted) noexcept nogil:
+    """The end of the run of characters of the wanted classes."""
+    cdef uint32_t size
+    while class_at(at, end, &size) & wanted:
+        at += size
+    return at
+
+
+cdef inline const uint8_t *run_other(const uint8_t *at, const uint8_t *end) noexcept nogil:
+    """The end of the run of characters that are neither letter, number nor space."""
+    cdef uint32_t size
+    while not class_at(at, end, &size) & (LETTER | NUMBER | SPACE) and size:
+        at += size
+    return at
+
+
+cdef inline uint32_t contraction(const uint8_t *at, const uint8_t *end) noexcept nogil:
+    """The bytes of 's, 't, 're, 've, 'm, 'll or 'd in any case; 0 for none. U+017F folds to s."""
+    cdef int64_t left = end - at
+    cdef uint8_t a, b
+    if left < 2 or at[0] != c"'":
+        return 0
+    a = at[1] | 0x20
+    if a == c"s" or a == c"t" or a == c"m" or a == c"d":
+        return 2 if at[1] < 0x80 else 0
+    if left < 3:
+        return 0
+    if at[1] == 0xC5 and at[2] == 0xBF:
+        return 3
+    b = at[2] | 0x20
+    if at[1] >= 0x80 or at[2] >= 0x80:
+        return 0
+    if (a == c"l" and b == c"l") or ((a == c"v" or a == c"r") and b == c"e"):
+        return 3
+    return 0
+
+
+cdef const uint8_t *space(const uint8_t *at, const uint8_t *end, bint to_the_end) noexcept nogil:
+    """The piece at white space: up to its last line break, else all but the last of it before something else.
+
+    `to_the_end`: at the end of the text all of it, line breaks or not.
+    """
+    cdef const uint8_t *after = at
+    cdef const uint8_t *last_break = NULL
+    cdef const uint8_t *last = at
+    cdef uint32_t size
+    cdef uint8_t kind
+    while True:
+        kind = class_at(after, end, &size)
+        if not kind & SPACE:
+            break
+        last = after
+        after += size
+        if kind & BREAK:
+            last_break = after
+    if to_the_end and after == end:
+        return after
+    if last_break != NULL:
+        return last_break
+    if after == end or last == at:
+        return after
+    return last
+
+
+cdef const uint8_t *cut_cl100k(const uint8_t *at, const uint8_t *end) noexcept nogil:
+    """The end of the piece that begins here, by the pattern of cl100k_base."""
+    cdef uint32_t size, next_size
+    cdef uint8_t kind = class_at(at, end, &size)
+    cdef uint8_t following
+    cdef uint32_t short
+    cdef const uint8_t *after
+    if kind & LETTER:
+        return run(at + size, end, LETTER)
+    if kind & NUMBER:
+        after = at + size
+        for _ in range(2):
+            if not class_at(after, end, &next_size) & NUMBER:
+                break
+            after += next_size
+        return after
+    if at[0] == c"'":
+        short = contraction(at, end)
+        if short:
+            return at + short
+    following = class_at(at + size, end, &next_size)
+    if following & LETTER and not kind & BREAK:
+        return run(at + size + next_size, end, LETTER)
+    if not kind & SPACE:
+        after = run_other(at + size, end)
+        return run(after, end, BREAK)
+    if at[0] == c" " and next_size and not following & (LETTER | NUMBER | SPACE):
+        after = run_other(at + 1 + next_size, end)
+        return run(after, end, BREAK)
+    return space(at, end, True)
+
+
+cdef inline const uint8_t *word(const uint8_t *at, const uint8_t *end, bint strict) noexcept nogil:
+    """The end of HEAD* TAIL+ (strict) or HEAD+ TAIL* from here, by backtracking as a regular expression does.
+
+    NULL for no match. What is both head and tail is given back to the tail only if it must be.
+    """
+    cdef const uint8_t *after = at
+    cdef const uint8_t *shared = NULL
+    cdef uint32_t size
+    cdef uint8_t kind
+    while True:
+        kind = class_at(after, end, &size)
+        if not kind & HEAD:
+            break
+        after += size
+        if kind & TAIL:
+            shared = after
+    if kind & TAIL:
+        return run(after + size, end, TAIL)
+    if strict:
+        return shared
+    return after if after != at else NULL
+
+
+cdef const uint8_t *cut_o200k(const uint8_t *at, const uint8_t *end) noexcept nogil:
+    """The end of the piece that begins here, by the pattern of o200k_base."""
+    cdef uint32_t size, next_size
+    cdef uint8_t kind = class_at(at, end, &size)
+    cdef uint8_t following
+    cdef bint prefix = not kind & (LETTER | NUMBER | BREAK)
+    cdef const uint8_t *after = NULL
+    if kind & NUMBER:
+        after = at + size
+        for _ in range(2):
+            if not class_at(after, end, &next_size) & NUMBER:
+                break
+            after += next_size
+        return after
+    for strict in range(1, -1, -1):
+        if prefix:
+            after = word(at + size, end, strict)
+        if after == NULL and kind & (LETTER | MARK):
+            after = word(at, end, strict)
+        if after != NULL:
+            return after + contraction(after, end)
+    if not kind & SPACE:
+        after = run_other(at + size, end)
+    elif at[0] == c" ":
+        following = class_at(at + 1, end, &next_size)
+        if next_size and not following & (LETTER | NUMBER | SPACE):
+            after = run_other(at + 1 + next_size, end)
+    if after == NULL:
+        return space(at, end, False)
+    while after < end and (after[0] == c"\n" or after[0] == c"\r" or after[0] == c"/"):
+        after += 1
+    return after
+
+
+cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *sink) noexcept nogil:
+    """Cut and merge a whole text."""
+    cdef const uint8_t *after
+    while at < end and not sink.failed:
+        after = cut_cl100k(at, end) if table.pattern == 0 else cut_o200k(at, end)
+        if after - at > 0x7FFFFFFF:
+            sink.failed = True
+            return
+        merge(table, at, <uint32_t>(after - at), sink)
+        at = after
+
+
+# The table
+
+
+@cython.final
+cdef class Vocabulary:
+    """A vocabulary, mapped from its table's file. Counting is thread-safe and releases the interpreter."""
+
+    cdef object mapped
+    cdef const uint8_t[::1] view
+    cdef Table table
+    cdef readonly str pattern
+
+    @staticmethod
+    def open(path):
+        """Map the table in a file.
+
+        Errors: OSError; ValueError when the file is no table of this version or is damaged.
+        """
+        cdef Vocabulary self = Vocabulary.__new__(Vocabulary)
+        cdef const Head *head
+        cdef uint64_t size, at
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size < sizeof(Head):
+                raise ValueError("not a table of tokens")
+            self.mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+        self.view = self.mapped
+        head = <const Head *>&self.view[0]
+        if bytes(head.magic[:16]) != MAGIC or head.version != VERSION or head.pattern > 1:
+            raise ValueError("not a table of tokens of this version")
+        at = sizeof(Head)
+        if size != at + table_bytes(head.count, head.slots, head.blob_bytes) or head.slots & (head.slots - 1):
+            raise ValueError("the table of tokens has the wrong size")
+        if zlib.crc32(memoryview(self.mapped)[at:]) != head.checksum:
+            raise ValueError("the table of tokens is damaged")
+        lay_out(&self.table, &self.view[0], head)
+        self.pattern = PATTERNS[head.pattern]
+        return self
+
+    def __len__(self):
+        return self.table.count
+
+    def count(self, str text not None):
+        """How many tokens a text has. Lone surrogates count as U+FFFD, as the reference does."""
+        cdef Py_ssize_t size = 0
+        cdef const char *data
+        try:
+            data = PyUnicode_AsUTF8AndSize(text, &size)
+        except UnicodeEncodeError:
+            text = repair(text)
+            data = PyUnicode_AsUTF8AndSize(text, &size)
+        return self.count_at(<const uint8_t *>data, size)
+
+    def count_bytes(self, const uint8_t[::1] text not None):
+        """The same for UTF-8 bytes. Errors: UnicodeDecodeError for bytes that are no UTF-8."""
+        str(text, "utf-8")
+        return self.count_at(&text[0], text.shape[0]) if text.shape[0] else 0
+
+    cdef int64_t count_at(self, const uint8_t *data, Py_ssize_t size) except -1:
+        cdef Sink sink = Sink(NULL, 0, False)
+        if size > RELEASE_BYTES:
+            with nogil:
+                walk(&self.table, data, data + size, &sink)
+        else:
+            walk(&self.table, data, data + size, &sink)
+        if sink.failed:
+            raise MemoryError("a piece of the text is too long to be merged")
+        return sink.count
+
+    def encode(self, str text not None):
+        """The tokens of a text, as ids."""
+        cdef bytes data = repair(text).encode()
+        cdef Py_ssize_t size = len(data)
+        cdef const uint8_t *at = data
+        cdef Sink sink = Sink(NULL, 0, False)
+        cdef int64_t i
+        if size == 0:
+            return []
+        sink.ids = <uint32_t *>malloc(size * sizeof(uint32_t))
+        if sink.ids == NULL:
+            raise MemoryError("no room for the tokens")
+        try:
+            walk(&self.table, at, at + size, &sink)
+            if sink.failed:
+                raise MemoryError("a piece of the text is too long to be merged")
+            return [sink.ids[i] for i in range(sink.count)]
+        finally:
+            free(sink.ids)
+
+    def pieces(self, str text not None):
+        """The bytes of each token of a text, in order."""
+        cdef uint32_t rank
+        return [
+            <bytes>self.table.blob[self.table.offsets[rank]:self.table.offsets[rank + 1]]
+            for rank in self.encode(text)
+        ]
+
+    def __repr__(self):
+        return f"<Vocabulary {self.pattern} {self.table.count}>"
+
+
+cdef str repair(str text):
+    """A text without lone surrogates. Source: tiktoken 0.14, Encoding.encode_ordinary."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+cdef uint64_t table_bytes(uint64_t count, uint64_t slots, uint64_t blob_bytes) noexcept:
+    return (256 + 65536) * 4 + slots * sizeof(Entry) + (count + 2 & ~<uint64_t>1) * 4 + blob_bytes
+
+
+cdef void lay_out(Table *table, const uint8_t *start, const Head *head) noexcept:
+    cdef const uint8_t *at = start + sizeof(Head)
+    table.pattern = head.pattern
+    table.count = head.count
+    table.mask = head.slots - 1
+    table.singles = <const uint32_t *>at
+    at += 256 * 4
+    table.pairs = <const uint32_t *>at
+    at += 65536 * 4
+    table.entries = <const Entry *>at
+    at += <uint64_t>head.slots * sizeof(Entry)
+    table.offsets = <const uint32_t *>at
+    at += (<uint64_t>head.count + 2 & ~<uint64_t>1) * 4
+    table.blob = at
+
+
+def build_table(bytes ranks not None, path, str pattern not None):
+    """Write the table of a vocabulary, whole or not at all.
+
+    Shape: `ranks` are lines of a token in base64 and its rank, from 0 up; `pattern` is cl100k_base or o200k_base.
+    Errors: ValueError for lines that are none; OSError.
+    """
+    tokens = parse(ranks)
+    cdef uint64_t slots = 1
+    while slots < <uint64_t>len(tokens) * 2:
+        slots *= 2
+    blob = b"".join(tokens)
+    cdef uint64_t size = sizeof(Head) + table_bytes(len(tokens), slots, len(blob))
+    cdef bytearray image = bytearray(size)
+    cdef uint8_t[::1] view = image
+    cdef Head *head = <Head *>&view[0]
+    cdef Table table
+    memcpy(head.magic, <const char *>MAGIC, 16)
+    head.version = VERSION
+    head.pattern = PATTERNS.index(pattern)
+    head.count = <uint32_t>len(tokens)
+    head.slots = <uint32_t>slots
+    head.blob_bytes = <uint32_t>len(blob)
+    lay_out(&table, &view[0], head)
+    fill(&table, tokens, blob)
+    head.checksum = zlib.crc32(memoryview(image)[sizeof(Head):])
+    fresh = f"{path}.{os.getpid()}"
+    try:
+        with open(fresh, "wb") as file:
+            file.write(image)
+        os.replace(fresh, path)
+    finally:
+        if os.path.exists(fresh):
+            os.unlink(fresh)
+
+
+cdef list parse(bytes ranks):
+    from_base64 = __import__("binascii").a2b_base64
+    tokens = []
+    for number, line in enumerate(ranks.splitlines()):
+        token, _, rank = line.partition(b" ")
+        token = from_base64(token)
+        if int(rank) != number or not 0 < len(token) <= TOKEN_BYTES_MAX or number >= RANKS_MAX:
+            raise ValueError(f"line {number + 1} is no token and its rank")
+        tokens.append(token)
+    return tokens
+
+
+cdef int fill(Table *table, list tokens, bytes blob) except -1:
+    """Put every token into the table that `table` lays out."""
+    cdef uint32_t *singles = <uint32_t *>table.singles
+    cdef uint32_t *pairs = <uint32_t *>table.pairs
+    cdef uint32_t *offsets = <uint32_t *>table.offsets
+    cdef Entry *entries = <Entry *>table.entries
+    cdef uint32_t offset = 0
+    cdef uint32_t rank, size
+    cdef uint64_t data, hashed, slot
+    cdef const uint8_t *at = blob
+    memset(singles, 0xFF, 256 * 4)
+    memset(pairs, 0xFF, 65536 * 4)
+    memcpy(<void *>table.blob, at, len(blob))
+    for rank in range(<uint32_t>len(tokens)):
+        size = <uint32_t>len(tokens[rank])
+        offsets[rank] = offset
+        at = table.blob + offset
+        if size == 1:
+            singles[at[0]] = rank
+        if size == 2:
+            pairs[(<uint32_t>at[0] << 8) | at[1]] = rank
+        data = 0
+        hashed = hash_of(at, size, &data)
+        slot = hashed & table.mask
+        while entries[slot].rank:
+            slot = (slot + 1) & table.mask
+        if size > 8:
+            data = offset
+        entries[slot] = Entry(data, rank + 1, size | (<uint32_t>(hashed >> 40) << 8))
+        offset += size
+    offsets[len(tokens)] = offset
+    for rank in range(256):
+        if singles[rank] == NO_RANK:
+            raise ValueError(f"the byte {rank} is no token")
+    return 0

