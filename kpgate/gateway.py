@@ -159,7 +159,8 @@ class Gateway:
         if plan is None:
             raise ModelNotFound(f"model: no model is named {call.model[:200]!r} here", param="model")
         life.plan = plan
-        kit.auth.authorise(caller, plan.name)
+        # A wildcard's plan says nothing of what was asked for; any other plan does, whatever its alias was.
+        kit.auth.authorise(caller, call.model if plan.wild else plan.name)
         record.model = plan.name
         if plan.vocabulary is not None:
             if long:

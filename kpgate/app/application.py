@@ -189,11 +189,11 @@ class Application:
         routes = kit.routes
         if not name:
             allowed = [
-                plan for plan in routes.plans if "*" not in plan.name and kit.auth.allows(caller, plan.name)
+                plan for plan in routes.plans if not plan.wild and kit.auth.allows(caller, plan.name)
             ]
             return 200, [JSON], encode_models(self._model(kit, plan.name, plan.owner) for plan in allowed)
         plan = routes.find(name)
-        if plan is None or not kit.auth.allows(caller, plan.name):
+        if plan is None or not kit.auth.allows(caller, name if plan.wild else plan.name):
             raise ModelNotFound(f"no model is named {name[:200]!r} here", param="model")
         return 200, [JSON], msgspec.json.encode(self._model(kit, name, plan.owner))
 

@@ -53,6 +53,11 @@ class Plan(msgspec.Struct, gc=False, eq=False):
     gates: tuple[Gate, ...] = ()
 
     @property
+    def wild(self) -> bool:
+        """Whether its name is a pattern."""
+        return "*" in self.name
+
+    @property
     def peers(self) -> list[Health]:
         """How its deployments are doing."""
         return [target.health for target in self.targets]

@@ -56,9 +56,8 @@ def answer(path: str, body: bytes, vocabulary: Vocabulary) -> tuple[bytes, list[
         else "".join(map(str, completion.prompt or ()))
     )
     prompt_tokens = count_text(completion.prompt or "", vocabulary)
-    return _complete(
-        _TextShape(completion.model), completion, text, prompt_tokens, completion.max_tokens or 16, vocabulary
-    )
+    cap = completion.max_tokens or 16
+    return _complete(_TextShape(completion.model), completion, text, prompt_tokens, cap, vocabulary)
 
 
 class _Shape:
