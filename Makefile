@@ -40,10 +40,13 @@ fmt: setup
 lint: setup
 	$(BIN)/ruff format --check kpgate bench tests setup.py
 	$(BIN)/ruff check kpgate bench tests setup.py
-	$(BIN)/cython-lint kpgate/_fast/*.pyx
+	$(BIN)/cython-lint kpgate/_fast/*.pyx kpgate/_fast/*.pxd
 
 types: build
 	$(BIN)/mypy
+
+stubs: build
+	$(PY) -m mypy.stubtest $(patsubst kpgate/_fast/%.pyx,kpgate._fast.%,$(wildcard kpgate/_fast/*.pyx))
 
 test: build
 	$(PY) -m pytest
@@ -51,7 +54,7 @@ test: build
 docs: build
 	$(PY) -m kpgate.app.reference
 
-check: lint types test
+check: lint types stubs test
 
 clean:
 	rm -rf build kpgate/_fast/*.c kpgate/_fast/*.so

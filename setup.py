@@ -12,7 +12,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 sys.path.insert(0, str(Path("kpgate/_fast")))
-import unicode_tables  # noqa: E402
+import unicode_tables
 
 DEBUG = bool(os.environ.get("DEBUG"))
 SANITIZE = bool(os.environ.get("SANITIZE"))

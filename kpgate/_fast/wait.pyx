@@ -10,6 +10,22 @@ from libc.stdint cimport int64_t, uint8_t
 
 from asyncio import CancelledError, InvalidStateError
 
+cdef extern from "time.h" nogil:
+    ctypedef int clockid_t
+    cdef struct timespec:
+        int64_t tv_sec
+        int64_t tv_nsec
+    enum: CLOCK_MONOTONIC
+    int clock_gettime(clockid_t clock, timespec *at)
+
+
+def clock():
+    """The time that every deadline is in, the same for all processes of a machine. Units: microseconds."""
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec * 1_000_000 + now.tv_nsec // 1000
+
+
 cdef enum:
     PENDING = 0
     RESOLVED = 1

@@ -188,9 +188,7 @@ class Application:
             raise MethodNotAllowed(f"{method} is not served on this path")
         routes = kit.routes
         if not name:
-            allowed = [
-                plan for plan in routes.plans if not plan.wild and kit.auth.allows(caller, plan.name)
-            ]
+            allowed = [plan for plan in routes.plans if not plan.wild and kit.auth.allows(caller, plan.name)]
             return 200, [JSON], encode_models(self._model(kit, plan.name, plan.owner) for plan in allowed)
         plan = routes.find(name)
         if plan is None or not kit.auth.allows(caller, name if plan.wild else plan.name):

@@ -7,12 +7,11 @@ its own. Source: ASGI 3.0, HTTP spec 2.3 (checked November 2026); Granian 2.8 (m
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from time import monotonic_ns
 from typing import Any
 
 import msgspec
 
-from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate._fast.wait import Timer, Wait, Wheel, clock
 from kpgate.domain.errors import BodyTooLarge, ClientGone, InvalidRequest, RequestTimeout
 from kpgate.services.exchange import Header
 
@@ -107,7 +106,7 @@ class AsgiExchange(Timer):
 
     def __init__(self, transport: Transport, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
-        self.received_us = monotonic_ns() // 1000
+        self.received_us = clock()
         self.method: str = scope["method"]
         self.path: bytes = scope["raw_path"]
         self.query: bytes = scope["query_string"]

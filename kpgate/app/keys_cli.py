@@ -37,9 +37,9 @@ _COLUMNS = ("id", "party", "label", "role", "models", "networks", "limits", "exp
 class Desk:
     """Where the commands' questions go, and how their answers are shown."""
 
-    def __init__(self, directory: Directory, plain: bool) -> None:
+    def __init__(self, directory: Directory) -> None:
         self._directory = directory
-        self.plain = plain or not _is_terminal()
+        self.plain = not _is_terminal()
 
     def ask(self, kind: type[Any], **fields: Any) -> Answer:
         """Have an operation carried out. Errors: click's, with what to do."""
@@ -112,20 +112,47 @@ def _limits(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in names if options[name] is not None}
 
 
-@click.group("keys")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("data"),
-    envvar="KPGATE_DATA",
-    show_default=True,
-    help="The data directory.",
-)
-@click.option("--json", "plain", is_flag=True, help="JSON, also at a terminal.")
-@click.pass_context
-def keys(context: click.Context, data: Path, plain: bool) -> None:
+def _at(context: click.Context, option: click.Parameter, data: Path) -> None:
+    context.obj = Desk(Directory(data))
+
+
+def _plainly(context: click.Context, option: click.Parameter, plain: bool) -> None:
+    context.obj.plain = plain or not _is_terminal()
+
+
+class _Command(click.Command):
+    """A command on a data directory: where it is and how to answer are asked of each in the same way."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.params += [
+            click.Option(
+                ["--data"],
+                type=click.Path(path_type=Path, file_okay=False),
+                default=Path("data"),
+                envvar="KPGATE_DATA",
+                show_default=True,
+                is_eager=True,
+                expose_value=False,
+                callback=_at,
+                help="The data directory.",
+            ),
+            click.Option(
+                ["--json", "plain"],
+                is_flag=True,
+                expose_value=False,
+                callback=_plainly,
+                help="JSON, also at a terminal.",
+            ),
+        ]
+
+
+@click.group("keys", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def keys() -> None:
     """API keys and parties. Works beside a running gateway and without one."""
-    context.obj = Desk(Directory(data), plain)
+
+
+keys.command_class = _Command
 
 
 @keys.command()

@@ -202,7 +202,7 @@ def cli_page() -> str:
         "At a terminal commands print for people, in a pipe one JSON document. Exit codes: 0 well, 1 a problem was",
         "found, 2 wrong usage.",
     ]
-    _command(lines, cli, click.Context(cli, info_name="kpgate"))
+    _command(lines, cli, click.Context(cli, info_name="kpgate", **cli.context_settings))
     return "\n".join(lines) + "\n"
 
 

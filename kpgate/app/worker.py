@@ -14,14 +14,13 @@ import socket
 import sys
 from functools import partial
 from pathlib import Path
-from time import monotonic_ns
 from typing import Any
 
 import msgspec
 import uvloop
 
 from kpgate._fast.commit import Life
-from kpgate._fast.wait import Wheel
+from kpgate._fast.wait import Wheel, clock
 from kpgate.app.asgi import Bounds, Serve, Transport
 from kpgate.app.channel import Channel, Message, Order
 from kpgate.app.context import Builder, Context, Served
@@ -37,11 +36,6 @@ LEAVE_US = 3_000_000
 NEVER_US = 1 << 62
 BUILDER = "kpgate.app.build:build"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def clock() -> int:
-    """Microseconds, monotonic."""
-    return monotonic_ns() // 1000
 
 
 class Worker:

@@ -16,31 +16,17 @@ _ID_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 class Head:
     """The headers kpgate reads, by name; what else came stays in the exchange."""
 
-    __slots__ = (
-        "authorization",
-        "beta",
-        "content_encoding",
-        "forwarded_for",
-        "google_key",
-        "host",
-        "idempotency_key",
-        "request_id",
-        "traceparent",
-        "tracestate",
-        "x_api_key",
-    )
-
-    host: bytes | None
-    authorization: bytes | None
-    x_api_key: bytes | None
-    google_key: bytes | None
-    request_id: bytes | None
-    traceparent: bytes | None
-    tracestate: bytes | None
-    content_encoding: bytes | None
-    forwarded_for: bytes | None
-    idempotency_key: bytes | None
-    beta: bytes | None
+    host: bytes | None = None
+    authorization: bytes | None = None
+    x_api_key: bytes | None = None
+    google_key: bytes | None = None
+    request_id: bytes | None = None
+    traceparent: bytes | None = None
+    tracestate: bytes | None = None
+    content_encoding: bytes | None = None
+    forwarded_for: bytes | None = None
+    idempotency_key: bytes | None = None
+    beta: bytes | None = None
 
     @property
     def credential(self) -> str | None:
@@ -54,6 +40,9 @@ class Head:
     def onward(self, request_id: str, body_bytes: int) -> bytes:
         """The variable end of an upstream request's head: length, trace, and what callers may pass on."""
         lines = b"content-length: %d\r\nx-request-id: %b\r\n" % (body_bytes, request_id.encode())
+        if len(self.__dict__) <= 2:
+            # Most callers send a host and a key.
+            return lines + b"\r\n"
         if self.traceparent is not None:
             parent = continue_trace(self.traceparent, getrandbits(64) | 1)
             if parent is not None:
@@ -65,11 +54,6 @@ class Head:
         if self.beta is not None:
             lines += b"openai-beta: %b\r\n" % self.beta
         return lines + b"\r\n"
-
-    def __init__(self) -> None:
-        self.host = self.authorization = self.x_api_key = self.google_key = self.request_id = None
-        self.traceparent = self.tracestate = self.content_encoding = self.forwarded_for = None
-        self.idempotency_key = self.beta = None
 
 
 _NAMES = {
@@ -96,16 +80,16 @@ def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
     if len(headers) > HEADERS_MAX:
         raise HeadersTooLarge(f"{len(headers)} headers were sent; at most {HEADERS_MAX} are read")
     head = Head()
+    found = head.__dict__
     size = 0
     for name, value in headers:
         size += len(name) + len(value)
-        slot = _NAMES.get(name)
-        if slot is not None:
-            before = getattr(head, slot)
-            if before is None:
-                setattr(head, slot, value)
+        if name in _NAMES:
+            slot = _NAMES[name]
+            if slot not in found:
+                found[slot] = value
             elif slot in _LISTS:
-                setattr(head, slot, before + b", " + value)
+                found[slot] += b", " + value
             else:
                 raise InvalidRequest(f"header {name.decode('latin-1')}: was sent more than once")
     if size > HEAD_BYTES_MAX:

@@ -8,18 +8,20 @@ from kpgate.domain.errors import GatewayError, Retry
 from kpgate.services.exchange import Exchange, Header
 
 JSON = (b"content-type", b"application/json")
-NO_STORE = (b"cache-control", b"no-cache")
+_TALLIES = tuple(b"%d" % count for count in range(16))
 
 
 def describe(record: Record, verdict: Verdict | None) -> list[Header]:
     """The headers on every reply: ids, who answered, time spent in kpgate, what is left of the limits."""
-    headers: list[Header] = [(b"x-request-id", record.request_id.encode())]
+    headers: list[Header] = [
+        (b"x-request-id", record.request_id.encode()),
+        (b"x-kpgate-attempts", _TALLIES[record.attempts]),
+        (b"x-kpgate-overhead-us", b"%d" % record.overhead_us),
+    ]
     if record.model:
         headers.append((b"x-kpgate-model", record.model.encode()))
     if record.provider:
         headers.append((b"x-kpgate-provider", record.provider.encode()))
-    headers.append((b"x-kpgate-attempts", b"%d" % record.attempts))
-    headers.append((b"x-kpgate-overhead-us", b"%d" % record.overhead_us))
     if verdict is not None:
         if verdict.requests_limit > 0:
             headers.append((b"x-ratelimit-limit-requests", b"%d" % verdict.requests_limit))

@@ -16,7 +16,7 @@ from tests.kit.real_clerk import gateway
 
 
 def run(data: Path, *words: str, typed: str | None = None) -> Result:
-    return CliRunner().invoke(keys, ["--data", str(data), *words], input=typed)
+    return CliRunner().invoke(keys, [*words, "--data", str(data)], input=typed)
 
 
 def said(data: Path, *words: str, typed: str | None = None) -> Any:
@@ -95,4 +95,4 @@ def test_tables_stand_at_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     made = run(tmp_path, "create", "--party", "acme", "--requests", "5/s")
     assert "sk-kp-" in made.output and "only time" in made.output and "5/s" in made.output
     assert "acme" in run(tmp_path, "list").output and "sk-kp-" not in run(tmp_path, "list").output
-    assert json.loads(run(tmp_path, "--json", "list").output)
+    assert json.loads(run(tmp_path, "list", "--json").output)

@@ -24,7 +24,13 @@ def refusal(body: bytes) -> InvalidRequest:
 
 def test_a_chat_says_its_model_and_defaults() -> None:
     call = chat()
-    assert (call.model, call.stream, call.usage_wanted, call.output_cap, call.choices) == ("m", False, False, 0, 1)
+    assert (call.model, call.stream, call.usage_wanted, call.output_cap, call.choices) == (
+        "m",
+        False,
+        False,
+        0,
+        1,
+    )
 
 
 def test_the_newer_name_of_the_output_cap_wins() -> None:
@@ -102,7 +108,9 @@ def test_only_the_model_s_name_changes() -> None:
     ],
 )
 def test_a_stream_is_always_asked_for_its_usage(options: Any, sent: Any) -> None:
-    body = json.dumps(HELLO | {"stream": True} | ({} if options is None else {"stream_options": options})).encode()
+    body = json.dumps(
+        HELLO | {"stream": True} | ({} if options is None else {"stream_options": options})
+    ).encode()
     forwarded = json.loads(forward(body, decode_chat(body, 64), "m"))
     assert forwarded == HELLO | {"stream": True, "stream_options": sent}
 

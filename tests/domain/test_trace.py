@@ -8,7 +8,10 @@ TRACE = b"0af7651916cd43dd8448eb211c80319c"
 
 
 def test_a_trace_keeps_its_id_and_flags_and_gets_a_new_span() -> None:
-    assert continue_trace(b"00-" + TRACE + b"-b7ad6b7169203331-01", 255) == b"00-" + TRACE + b"-00000000000000ff-01"
+    assert (
+        continue_trace(b"00-" + TRACE + b"-b7ad6b7169203331-01", 255)
+        == b"00-" + TRACE + b"-00000000000000ff-01"
+    )
 
 
 @pytest.mark.parametrize(

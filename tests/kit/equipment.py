@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic_ns
 from typing import Any
 
 import orjson
@@ -14,7 +13,7 @@ from kpgate._fast import limit, metric
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.limit import Limits
 from kpgate._fast.metric import Shard
-from kpgate._fast.wait import Wheel
+from kpgate._fast.wait import Wheel, clock
 from kpgate.app.equipment import Ground, equip, names
 from kpgate.domain.call import Record
 from kpgate.domain.caller import Caller, Party
@@ -27,11 +26,6 @@ from kpgate.services.receive import Ids
 
 TICK_S = 0.02
 CALLER = Caller("test", 1, Party(1, "testers"))
-
-
-def clock() -> int:
-    """Microseconds, monotonic."""
-    return monotonic_ns() // 1000
 
 
 class Bench:
