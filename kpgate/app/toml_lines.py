@@ -140,8 +140,11 @@ class _Reader:
         elif first == "{":
             self.read_inline_table(path)
         else:
+            start = self.position
             while self.text[self.position] not in _SCALAR_END:
                 self.position += 1
+            if self.position == start:
+                raise ValueError("a value was expected")
 
     def read_list(self, path: Path) -> None:
         self.position += 1

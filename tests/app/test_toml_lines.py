@@ -5,7 +5,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kpgate.app.toml_lines import Path, index, nearest
@@ -110,6 +110,8 @@ def test_small_texts(text: str) -> None:
     assert paths_of(value) <= set(index(text))
 
 
+@example("a = [}")
+@example("a = {]")
 @given(st.text(alphabet="ab.=[]{}\"'\\#,\n 1", max_size=60))
 def test_any_text_is_survived_and_accepted_texts_are_complete(text: str) -> None:
     lines = index(text)
