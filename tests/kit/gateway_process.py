@@ -104,12 +104,12 @@ class GatewayProcess:
     def event(self, name: str) -> dict[str, Any]:
         """The next event of that name, waited for; others stay for those who ask for them."""
         for passed in self._passed:
-            if passed["event"] == name:
+            if passed.get("event") == name:
                 self._passed.remove(passed)
                 return passed
         deadline = monotonic() + PATIENCE_S
         while (said := self._lines.get(timeout=max(0.01, deadline - monotonic()))) is not None:
-            if said["event"] == name:
+            if said.get("event") == name:
                 return said
             self._passed.append(said)
         raise AssertionError(f"it ended without {name!r}: {self.said}")
