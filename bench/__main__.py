@@ -1,0 +1,64 @@
+"""`python -m bench`: one command a benchmark; each leaves a file in bench/results.
+
+Owns options only.
+"""
+
+import os
+from pathlib import Path
+
+import click
+
+from bench import governed, report
+from bench.results import Result
+
+ROUNDS = click.option("--rounds", default=9, show_default=True, help="Rounds of the targets in turn.")
+SECONDS = click.option("--seconds", default=2.0, show_default=True, help="Each target's time in a round.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """Measure kpgate beside nginx and beside anything else that has a URL."""
+
+
+def _keep(result: Result) -> None:
+    path = result.save()
+    for goal in result.goals:
+        click.echo(
+            f"{'ok  ' if goal.reached else 'MISS'} {goal.what}: {report.shown(goal.value)} {goal.unit}"
+            f" ({goal.sense} {report.shown(goal.bound)})"
+        )
+    for one in result.tables:
+        rows = [list(row) for row in one.rows]
+        click.echo(f"\n{one.title}\n{report.table(list(one.columns), rows)}", nl=False)
+    click.echo(f"\nwritten: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+@cli.command("governed")
+@ROUNDS
+@SECONDS
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="NAME=URL",
+    help="Another gateway to measure; its key is read from KPGATE_BENCH_PEER_KEY.",
+)
+@click.option("--provider-port", default=0, help="The fake provider's port, for peers to be pointed at.")
+def governed_command(rounds: int, seconds: float, peers: tuple[str, ...], provider_port: int) -> None:
+    """Throughput with all of governance on, beside nginx and with it off."""
+    key = os.environ.get("KPGATE_BENCH_PEER_KEY", "")
+    try:
+        others = [governed.peer(text, key) for text in peers]
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--peer") from None
+    _keep(governed.measure(rounds, seconds, others, provider_port))
+
+
+@cli.command("report")
+def report_command() -> None:
+    """Render bench/README.md from bench/results."""
+    click.echo(f"written: {report.write()}")
+
+
+if __name__ == "__main__":
+    cli()
