@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bench import governed, report
+from bench import governed, overhead, report
 from bench.results import Result
 
 ROUNDS = click.option("--rounds", default=9, show_default=True, help="Rounds of the targets in turn.")
@@ -52,6 +52,14 @@ def governed_command(rounds: int, seconds: float, peers: tuple[str, ...], provid
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--peer") from None
     _keep(governed.measure(rounds, seconds, others, provider_port))
+
+
+@cli.command("overhead")
+@ROUNDS
+@SECONDS
+def overhead_command(rounds: int, seconds: float) -> None:
+    """What a call waits longer, at 500 calls a second."""
+    _keep(overhead.measure(rounds, seconds))
 
 
 @cli.command("report")

@@ -46,7 +46,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """What a run came to. Units: calls a second; milliseconds."""
+    """What a run came to. Units: calls a second; milliseconds; CPU seconds of the target, 0 where it is unknown."""
 
     calls_per_s: float
     p50_ms: float
@@ -55,6 +55,13 @@ class Run:
     calls: int
     non_2xx: int = 0
     socket_errors: int = 0
+    cpu_s: float = 0.0
+    busy: float = 0.0
+
+    @property
+    def calls_per_cpu_s(self) -> float:
+        """Calls for each second of CPU that the target used."""
+        return self.calls / self.cpu_s if self.cpu_s else 0.0
 
 
 def chat(model: str = "gpt-4o-mini") -> bytes:

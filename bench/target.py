@@ -33,11 +33,10 @@ PATH = "/v1/chat/completions"
 NGINX = """
 daemon off;
 worker_processes {workers};
-worker_rlimit_nofile 65536;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log error;
 {user}
-events {{ worker_connections 16384; }}
+events {{ worker_connections 8192; }}
 http {{
     access_log {folder}/access.log;
     client_body_temp_path {folder}/body;
