@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bench import governed, overhead, report
+from bench import governed, overhead, report, stream
 from bench.results import Result
 
 ROUNDS = click.option("--rounds", default=9, show_default=True, help="Rounds of the targets in turn.")
@@ -60,6 +60,14 @@ def governed_command(rounds: int, seconds: float, peers: tuple[str, ...], provid
 def overhead_command(rounds: int, seconds: float) -> None:
     """What a call waits longer, at 500 calls a second."""
     _keep(overhead.measure(rounds, seconds))
+
+
+@cli.command("stream")
+@click.option("--rounds", default=3, show_default=True, help="Rounds of the targets in turn.")
+@click.option("--seconds", default=5.0, show_default=True, help="How long the open streams are watched.")
+def stream_command(rounds: int, seconds: float) -> None:
+    """CPU a chunk and the first byte, at 1,000 open streams."""
+    _keep(stream.measure(rounds, seconds))
 
 
 @cli.command("report")

@@ -12,6 +12,7 @@ import uvloop
 
 from bench.client import Call, Pool, request, share
 from bench.load import chat
+from bench.processes import settle
 from bench.results import Cell, Goal, Result, Table
 from bench.target import Lab, Shape, Target
 
@@ -45,6 +46,7 @@ async def paced(target: Target, seconds: float) -> list[float]:
 def measure(rounds: int, seconds: float) -> Result:
     """Every figure of this module."""
     found: list[dict[str, tuple[float, float]]] = []
+    settle()
     with Lab() as lab:
         provider = lab.provider()
         governed, off = lab.gateway(provider), lab.gateway(provider, Shape(governed=False))

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 TICKS = os.sysconf("SC_CLK_TCK")
+CORES = tuple(sorted(os.sched_getaffinity(0)))
 PATIENCE_S = 30.0
 STOP_S = 10.0
 
@@ -22,19 +23,21 @@ class FailedToStart(Exception):
     """A process under test did not come up."""
 
 
-def cores() -> tuple[int, ...]:
-    """The cores this process may use."""
-    return tuple(sorted(os.sched_getaffinity(0)))
+def settle() -> None:
+    """Hold this process to the load's core: for benchmarks whose client is this process."""
+    core = load_core()
+    if core is not None:
+        os.sched_setaffinity(0, {core})
 
 
 def load_core() -> int | None:
     """Where load and provider run; None where there is one core only, and nothing is pinned."""
-    return cores()[0] if len(cores()) > 1 else None
+    return CORES[0] if len(CORES) > 1 else None
 
 
 def target_core() -> int | None:
     """Where what is measured runs; None where there is one core only."""
-    return cores()[1] if len(cores()) > 1 else None
+    return CORES[1] if len(CORES) > 1 else None
 
 
 def pinned(command: list[str], core: int | None) -> list[str]:

@@ -96,7 +96,7 @@ def machine() -> dict[str, Any]:
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     makers = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("vendor_id")]
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count(),
         "kernel": f"{platform.system()} {kernel}",
         "cpu": f"{platform.machine()}, {makers[0] if makers else 'maker unknown'}",
     }

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -91,6 +92,11 @@ class Target:
     def url(self) -> str:
         """Where chat calls go."""
         return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}{self.path}"
+
+    def context(self) -> ssl.SSLContext | None:
+        """What a client of it verifies it by; None without TLS."""
+        authority = self.folder / "ca.pem"
+        return ssl.create_default_context(cafile=authority) if self.tls and authority.exists() else None
 
     def pids(self) -> list[int]:
         """It and its children."""
