@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bench import governed, overhead, report, stream
+from bench import governed, memory, overhead, report, start, stream
 from bench.results import Result
 
 ROUNDS = click.option("--rounds", default=9, show_default=True, help="Rounds of the targets in turn.")
@@ -68,6 +68,19 @@ def overhead_command(rounds: int, seconds: float) -> None:
 def stream_command(rounds: int, seconds: float) -> None:
     """CPU a chunk and the first byte, at 1,000 open streams."""
     _keep(stream.measure(rounds, seconds))
+
+
+@cli.command("memory")
+def memory_command() -> None:
+    """What streams, stalled readers and an idle worker weigh."""
+    _keep(memory.measure())
+
+
+@cli.command("start")
+@click.option("--rounds", default=5, show_default=True, help="Pairs of a first and a second start.")
+def start_command(rounds: int) -> None:
+    """From the command to the first answer."""
+    _keep(start.measure(rounds))
 
 
 @cli.command("report")

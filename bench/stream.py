@@ -19,12 +19,15 @@ from bench.target import Lab, Shape, Target
 
 STREAMS = 1000
 RATE = 20
+FEW = 200
 RAMP_S = 4.0
 METHOD = (
     f"{STREAMS} streams of {RATE} chunks a second, opened over {RAMP_S:.0f} s, then held; one gateway worker on one "
     "core, client and provider on another. nginx with proxy_buffering off. CPU a chunk is the CPU of all the "
     "target's processes over the chunks that reached the client in the window.",
-    "First byte added is the median of the streams' first bytes less the direct one.",
+    "First byte added is the median of the streams' first bytes less the direct one. On two cores client and provider "
+    f"of {STREAMS} streams want more than the one core they have, and the first bytes of those wait for them; so it "
+    f"is also taken at {FEW} streams, and that is the figure compared with its bound.",
 )
 
 
@@ -82,7 +85,7 @@ async def hold(target: Target, model: str, seconds: float, streams: int = STREAM
     return Held(used / seen * 1e6, share(first, 0.5), share(first, 0.99), seen / lasted)
 
 
-def compare(tls: bool, rounds: int, seconds: float) -> dict[str, list[Held]]:
+def compare(tls: bool, rounds: int, seconds: float, streams: int) -> dict[str, list[Held]]:
     """Direct, nginx and kpgate in turn, before a provider with or without TLS."""
     model = model_for(seconds)
     found: dict[str, list[Held]] = {}
@@ -95,7 +98,7 @@ def compare(tls: bool, rounds: int, seconds: float) -> dict[str, list[Held]]:
         ]
         for _ in range(rounds):
             for target in targets:
-                found.setdefault(target.name, []).append(uvloop.run(hold(target, model, seconds)))
+                found.setdefault(target.name, []).append(uvloop.run(hold(target, model, seconds, streams)))
     return found
 
 
@@ -105,21 +108,26 @@ def measure(rounds: int, seconds: float) -> Result:
     goals, tables, raw = [], [], {}
     for tls in (False, True):
         beside = "the provider behind TLS" if tls else "plain"
-        found = compare(tls, rounds, seconds)
+        found = compare(tls, rounds, seconds, STREAMS)
+        few = compare(tls, rounds, 1, FEW)
         raw[beside] = {name: [vars(one) for one in held] for name, held in found.items()}
         pairs = list(zip(found["governed"], found["nginx unbuffered"], strict=True))
         ratio = median(ours.cpu_us / theirs.cpu_us for ours, theirs in pairs)
         goals.append(Goal(f"CPU a chunk over nginx's, {beside}", ratio, "at most", 2.0, aim=1.6))
-        added = _added(found, "governed")
+        added = _added(few, "governed")
         goals.append(Goal(f"first byte added, {beside}", added, "at most", 1.0, "ms"))
-        rows: list[list[Cell]] = []
-        for name, held in found.items():
-            figures = [median(one.cpu_us for one in held), median(one.chunks_per_s for one in held)]
-            first = [median(one.first_p50_ms for one in held), median(one.first_p99_ms for one in held)]
-            rows.append([name, *figures, *first, _added(found, name)])
-        columns = ["target", "CPU us a chunk", "chunks/s", "first byte p50 ms", "p99 ms", "added p50 ms"]
-        tables.append(Table(f"{STREAMS} streams, {beside}, {rounds} rounds", columns, rows))
+        tables += [_table(f"{STREAMS} streams, {beside}", found), _table(f"{FEW} streams, {beside}", few)]
     return Result("stream", "Streamed chunks", METHOD, goals=goals, tables=tables, raw=raw)
+
+
+def _table(title: str, found: dict[str, list[Held]]) -> Table:
+    rows: list[list[Cell]] = []
+    for name, held in found.items():
+        figures = [median(one.cpu_us for one in held), median(one.chunks_per_s for one in held)]
+        first = [median(one.first_p50_ms for one in held), median(one.first_p99_ms for one in held)]
+        rows.append([name, *figures, *first, _added(found, name)])
+    columns = ["target", "CPU us a chunk", "chunks/s", "first byte p50 ms", "p99 ms", "added p50 ms"]
+    return Table(title, columns, rows)
 
 
 def _added(found: dict[str, list[Held]], name: str) -> float:
