@@ -19,13 +19,13 @@ from bench.target import Lab, Shape, Target
 STREAMS = 2000
 STALLED = 1000
 SLOW = "stream-1000-1"
-BIG = "stream-32-10-32768"
+BIG = "stream-256-100-32768"
 KB = 1024
 WARM = 50
 METHOD = (
     f"Resident memory of all of the gateway's processes before and with {STREAMS} open streams of one chunk a second, "
     f"by the number of streams; {WARM} streams were opened and closed before.",
-    f"{STALLED} stalled readers: clients with a small receive buffer that read nothing of a stream of 1 MB; the "
+    f"{STALLED} stalled readers: clients with a small receive buffer that read nothing of a stream of 8 MB; the "
     "reading is taken once the gateway's memory has stopped growing.",
     "An idle worker: the heaviest of the gateway's processes by proportional share (PSS), before any call.",
 )
