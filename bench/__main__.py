@@ -4,11 +4,12 @@ Owns options only.
 """
 
 import os
+import sys
 from pathlib import Path
 
 import click
 
-from bench import governed, memory, overhead, report, start, stream
+from bench import governed, memory, overhead, people, report, scale, start, stream
 from bench.results import Result
 
 ROUNDS = click.option("--rounds", default=9, show_default=True, help="Rounds of the targets in turn.")
@@ -81,6 +82,23 @@ def memory_command() -> None:
 def start_command(rounds: int) -> None:
     """From the command to the first answer."""
     _keep(start.measure(rounds))
+
+
+@cli.command("scale")
+@click.option("--rounds", default=5, show_default=True, help="Rounds of the targets in turn.")
+@SECONDS
+def scale_command(rounds: int, seconds: float) -> None:
+    """Two workers, huge prompts, many models."""
+    _keep(scale.measure(rounds, seconds))
+
+
+@cli.command("locust")
+@click.option("--users", default=50, show_default=True, help="Users at once.")
+@click.option("--seconds", default=15, show_default=True, help="How long, without the web page.")
+@click.option("--web", is_flag=True, help="Locust's web page instead, until Ctrl-C.")
+def locust_command(users: int, seconds: int, web: bool) -> None:
+    """Real users' shapes by Locust; leaves bench/reports/locust.html."""
+    sys.exit(people.play(users, seconds, web))
 
 
 @cli.command("report")

@@ -40,7 +40,12 @@ def target_core() -> int | None:
     return CORES[1] if len(CORES) > 1 else None
 
 
-def pinned(command: list[str], core: int | None) -> list[str]:
+def every_core() -> str:
+    """All cores, also for children of a process that is held to one."""
+    return ",".join(map(str, CORES))
+
+
+def pinned(command: list[str], core: int | str | None) -> list[str]:
     """That command, held to a core where there is a choice."""
     if core is None or shutil.which("taskset") is None:
         return command
@@ -56,7 +61,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    command: list[str], core: int | None = None, said: Path | None = None
+    command: list[str], core: int | str | None = None, said: Path | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
     """A process for the time of a `with`, in a group of its own that is gone afterwards.
 

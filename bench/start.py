@@ -13,7 +13,7 @@ from time import perf_counter, sleep
 from bench.client import request
 from bench.load import Failed, chat
 from bench.processes import PATIENCE_S, free_port, running, target_core
-from bench.results import Cell, Goal, Result, Table
+from bench.results import Goal, Result, Table
 from bench.target import Lab, Shape, Target, make_key, serve_command, settings
 
 METHOD = (

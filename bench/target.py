@@ -20,6 +20,7 @@ from typing import Self
 from bench.processes import (
     FailedToStart,
     answers,
+    every_core,
     family,
     free_port,
     load_core,
@@ -173,7 +174,7 @@ class Lab:
         (folder / "kpgate.toml").write_text(settings(provider, shape))
         key = make_key(folder) if shape.governed else ""
         port = free_port()
-        core = target_core() if shape.pinned else None
+        core = target_core() if shape.pinned else every_core()
         command = serve_command(folder, port, shape.workers)
         child = self._stack.enter_context(running(command, core, folder / "log"))
         try:
