@@ -51,6 +51,10 @@ stubs: build
 test: build
 	$(PY) -m pytest
 
+bench: build
+	$(PY) -m bench governed
+	$(PY) -m bench report
+
 docs: build
 	$(PY) -m kpgate.app.reference
 

@@ -1,0 +1,111 @@
+"""`python -m bench`: one command a benchmark; each leaves a file in bench/results.
+
+Owns options only.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from bench import governed, memory, overhead, people, report, scale, start, stream
+from bench.results import Result
+
+ROUNDS = click.option("--rounds", default=9, show_default=True, help="Rounds of the targets in turn.")
+SECONDS = click.option("--seconds", default=2.0, show_default=True, help="Each target's time in a round.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """Measure kpgate beside nginx and beside anything else that has a URL."""
+
+
+def _keep(result: Result) -> None:
+    path = result.save()
+    for goal in result.goals:
+        click.echo(
+            f"{'ok  ' if goal.reached else 'MISS'} {goal.what}: {report.shown(goal.value)} {goal.unit}"
+            f" ({goal.sense} {report.shown(goal.bound)})"
+        )
+    for one in result.tables:
+        rows = [list(row) for row in one.rows]
+        click.echo(f"\n{one.title}\n{report.table(list(one.columns), rows)}", nl=False)
+    click.echo(f"\nwritten: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+@cli.command("governed")
+@ROUNDS
+@SECONDS
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="NAME=URL",
+    help="Another gateway to measure; its key is read from KPGATE_BENCH_PEER_KEY.",
+)
+@click.option("--provider-port", default=0, help="The fake provider's port, for peers to be pointed at.")
+def governed_command(rounds: int, seconds: float, peers: tuple[str, ...], provider_port: int) -> None:
+    """Throughput with all of governance on, beside nginx and with it off."""
+    key = os.environ.get("KPGATE_BENCH_PEER_KEY", "")
+    try:
+        others = [governed.peer(text, key) for text in peers]
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--peer") from None
+    _keep(governed.measure(rounds, seconds, others, provider_port))
+
+
+@cli.command("overhead")
+@ROUNDS
+@SECONDS
+def overhead_command(rounds: int, seconds: float) -> None:
+    """What a call waits longer, at 500 calls a second."""
+    _keep(overhead.measure(rounds, seconds))
+
+
+@cli.command("stream")
+@click.option("--rounds", default=3, show_default=True, help="Rounds of the targets in turn.")
+@click.option("--seconds", default=5.0, show_default=True, help="How long the open streams are watched.")
+def stream_command(rounds: int, seconds: float) -> None:
+    """CPU a chunk and the first byte, at 1,000 open streams."""
+    _keep(stream.measure(rounds, seconds))
+
+
+@cli.command("memory")
+def memory_command() -> None:
+    """What streams, stalled readers and an idle worker weigh."""
+    _keep(memory.measure())
+
+
+@cli.command("start")
+@click.option("--rounds", default=5, show_default=True, help="Pairs of a first and a second start.")
+def start_command(rounds: int) -> None:
+    """From the command to the first answer."""
+    _keep(start.measure(rounds))
+
+
+@cli.command("scale")
+@click.option("--rounds", default=5, show_default=True, help="Rounds of the targets in turn.")
+@SECONDS
+def scale_command(rounds: int, seconds: float) -> None:
+    """Two workers, huge prompts, many models."""
+    _keep(scale.measure(rounds, seconds))
+
+
+@cli.command("locust")
+@click.option("--users", default=50, show_default=True, help="Users at once.")
+@click.option("--seconds", default=15, show_default=True, help="How long, without the web page.")
+@click.option("--web", is_flag=True, help="Locust's web page instead, until Ctrl-C.")
+def locust_command(users: int, seconds: int, web: bool) -> None:
+    """Real users' shapes by Locust; leaves bench/reports/locust.html."""
+    sys.exit(people.play(users, seconds, web))
+
+
+@cli.command("report")
+def report_command() -> None:
+    """Render bench/README.md from bench/results."""
+    click.echo(f"written: {report.write()}")
+
+
+if __name__ == "__main__":
+    cli()

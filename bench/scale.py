@@ -1,0 +1,130 @@
+"""What a second worker brings, what a huge prompt does to the others, and what many keys and models cost a call.
+
+Owns the three comparisons. CPU is that of all the gateway's processes.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from time import monotonic
+
+import uvloop
+
+from bench.client import share
+from bench.huge import HUGE_BYTES
+from bench.load import Failed, Run, load
+from bench.overhead import paced
+from bench.processes import cpu_s, load_core, running, settle, until
+from bench.results import Cell, Goal, Result, Table
+from bench.target import Lab, Shape, Target
+
+MODELS = 1000
+METHOD = (
+    "Two workers against one, both free to use every core: chat calls of 0.5 KB by wrk, calls for each second of the "
+    "gateway's CPU, in turn.",
+    f"A prompt of {HUGE_BYTES // 1_000_000} MB on one connection, sent again as soon as it is answered, while 500 "
+    "small calls a second are made; their p99 with and without it. The same straight to the provider and through nginx "
+    "shows what the load's own core adds.",
+    f"{MODELS} models beside one: CPU a call of the same calls, in turn.",
+)
+
+
+def watched(target: Target, seconds: float) -> Run:
+    """Load a target. Shape: with its CPU."""
+    before, began = cpu_s(target.pids()), monotonic()
+    run = load(target.url, target.key, seconds)
+    used = cpu_s(target.pids()) - before
+    return replace(run, cpu_s=used, busy=used / (monotonic() - began))
+
+
+def in_turn(targets: Sequence[Target], rounds: int, seconds: float) -> list[list[Run]]:
+    """Runs of each target."""
+    found: list[list[Run]] = [[] for _ in targets]
+    for target in targets:
+        load(target.url, target.key, 1)
+    for _ in range(rounds):
+        for runs, target in zip(found, targets, strict=True):
+            runs.append(watched(target, seconds))
+    return found
+
+
+def ratio(over: list[Run], under: list[Run]) -> float:
+    """Median of the rounds' ratios of calls for each second of CPU."""
+    return median(one.calls_per_cpu_s / other.calls_per_cpu_s for one, other in zip(over, under, strict=True))
+
+
+def beside_huge(target: Target, seconds: float, said: Path) -> tuple[list[float], int]:
+    """Small calls while huge prompts come back to back. Shape: milliseconds a call; huge calls answered.
+
+    Errors: Failed if a huge call was refused.
+    """
+    command = [sys.executable, "-m", "bench.huge", str(target.port), target.key or "none"]
+    with running(command, load_core(), said) as child:
+        until(lambda: said.stat().st_size > 0, child, "the sender of huge prompts")
+        before = said.stat().st_size
+        times = uvloop.run(paced(target, seconds))
+        answered = said.stat().st_size - before
+        if child.poll() is not None:
+            raise Failed(f"{target.name}: a huge prompt failed: {said.read_text()[-200:]}")
+    return times, answered
+
+
+def huge_prompts(target: Target, rounds: int, seconds: float, said: Path) -> list[float]:
+    """The p99 of small calls alone and beside huge ones, and huge calls a second. Units: milliseconds."""
+    alone, beside, huge = [], [], 0
+    for _ in range(rounds):
+        alone.append(share(uvloop.run(paced(target, seconds)), 0.99))
+        times, count = beside_huge(target, seconds, said)
+        beside.append(share(times, 0.99))
+        huge += count
+    return [median(alone), median(beside), huge / rounds / seconds]
+
+
+def measure(rounds: int, seconds: float) -> Result:
+    """Every figure of this module."""
+    settle()
+    many = tuple(f"model-{number}" for number in range(MODELS - 1))
+    with Lab() as lab:
+        provider = lab.provider()
+        pair = [lab.gateway(provider, Shape(workers=count, pinned=False)) for count in (1, 2)]
+        one, two = in_turn(pair, rounds, seconds)
+    with Lab() as lab:
+        provider = lab.provider()
+        few, lots = in_turn(
+            [lab.gateway(provider), lab.gateway(provider, Shape(models=many))], rounds, seconds
+        )
+    with Lab() as lab:
+        provider = lab.provider()
+        beside = {
+            target.name: huge_prompts(target, rounds, seconds, lab.folder / "huge")
+            for target in (provider, lab.nginx(provider), lab.gateway(provider))
+        }
+    rows: list[list[Cell]] = [
+        [name, median(run.calls_per_s for run in runs), 1e6 * median(run.cpu_s / run.calls for run in runs)]
+        for name, runs in (
+            ("1 worker", one),
+            ("2 workers", two),
+            ("1 model", few),
+            (f"{MODELS} models", lots),
+        )
+    ]
+    prompts: list[list[Cell]] = [[name, *figures] for name, figures in beside.items()]
+    rise = beside["governed"][1] - beside["governed"][0]
+    return Result(
+        "scale",
+        "Scale",
+        METHOD,
+        goals=(
+            Goal("2 workers / 1, calls per CPU-second", ratio(two, one), "at least", 0.9),
+            Goal("rise of p99 beside 10 MB prompts", rise, "at most", 10, "ms"),
+            Goal(f"CPU a call, {MODELS} models / 1", ratio(few, lots), "at most", 1.05),
+        ),
+        tables=(
+            Table(f"Workers and models, {rounds} rounds", ["gateway", "calls/s", "CPU us a call"], rows),
+            Table(
+                "500 small calls/s", ["target", "p99 ms alone", "p99 ms beside huge", "huge calls/s"], prompts
+            ),
+        ),
+    )

@@ -1,0 +1,236 @@
+"""What is measured: nginx `proxy_pass`, and kpgate governed or with governance off, each before the same provider.
+
+Owns their configurations and the folder they live in; whatever is started ends with the lab. Knows no figures.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bench.processes import (
+    FailedToStart,
+    answers,
+    every_core,
+    family,
+    free_port,
+    load_core,
+    running,
+    target_core,
+    until,
+)
+from bench.provider import make_certificates
+
+MODEL = "gpt-4o-mini"
+PATH = "/v1/chat/completions"
+NGINX = """
+daemon off;
+worker_processes {workers};
+pid {folder}/nginx.pid;
+error_log {folder}/error.log error;
+{user}
+events {{ worker_connections 8192; }}
+http {{
+    access_log {folder}/access.log;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    client_max_body_size 64m;
+    client_body_buffer_size 64k;
+    keepalive_requests 100000000;
+    upstream provider {{
+        server 127.0.0.1:{upstream};
+        keepalive 256;
+        keepalive_requests 100000000;
+    }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{
+            proxy_pass {scheme}://provider;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering {buffering};
+            {tls}
+        }}
+    }}
+}}
+"""
+NGINX_TLS = """proxy_ssl_verify on; proxy_ssl_trusted_certificate {ca}; proxy_ssl_name localhost;
+            proxy_ssl_session_reuse on; proxy_ssl_protocols TLSv1.2 TLSv1.3;"""
+LIMITS = """
+requests = "1000000000/s"
+tokens = "1000000000000/s"
+concurrency = 100000
+"""
+OFF = "[auth]\nenabled = false\n\n[tokens]\ncount = false\n\n[log]\nrequests = false\n"
+
+
+@dataclass
+class Target:
+    """A process that answers chat calls. Shape: `pid` is its first process; `key` may be empty."""
+
+    name: str
+    port: int
+    key: str = field(default="", repr=False)
+    pid: int = 0
+    tls: bool = False
+    host: str = "127.0.0.1"
+    path: str = PATH
+    folder: Path = field(default_factory=Path)
+
+    @property
+    def url(self) -> str:
+        """Where chat calls go."""
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}{self.path}"
+
+    def context(self) -> ssl.SSLContext | None:
+        """What a client of it verifies it by; None without TLS."""
+        authority = self.folder / "ca.pem"
+        return ssl.create_default_context(cafile=authority) if self.tls and authority.exists() else None
+
+    def pids(self) -> list[int]:
+        """It and its children."""
+        return family(self.pid)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a gateway is configured. Shape: `models` are further ones."""
+
+    governed: bool = True
+    workers: int = 1
+    http2: bool = False
+    models: tuple[str, ...] = ()
+    pinned: bool = True
+
+
+class Lab:
+    """A folder and the processes in it, all gone at the end of a `with`."""
+
+    def __enter__(self) -> Self:
+        self._stack = contextlib.ExitStack()
+        self.folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="kpgate-bench-")))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def provider(self, tls: bool = False, port: int = 0) -> Target:
+        """The provider, on the load's core. Shape: port 0 takes a free one."""
+        folder = self._subfolder("provider")
+        command = [sys.executable, "-m", "bench.provider", "--port", str(port)]
+        if tls:
+            make_certificates(str(folder))
+            command += ["--tls", str(folder)]
+        child = self._stack.enter_context(running(command, load_core(), folder / "said"))
+        assert child.stdout is not None
+        line = child.stdout.readline()
+        if not line:
+            raise FailedToStart(f"the provider did not come up: {(folder / 'said').read_text()[-2000:]}")
+        return Target("direct", int(line), pid=child.pid, tls=tls, folder=folder)
+
+    def nginx(self, provider: Target, buffering: bool = True) -> Target:
+        """Nginx with an access log and kept-alive connections to the provider."""
+        if shutil.which("nginx") is None:
+            raise FailedToStart("nginx is not installed (apt-get install nginx)")
+        folder, port = self._subfolder("nginx"), free_port()
+        conf = folder / "nginx.conf"
+        tls = NGINX_TLS.format(ca=provider.folder / "ca.pem") if provider.tls else ""
+        conf.write_text(
+            NGINX.format(
+                workers=1,
+                folder=folder,
+                user="user root;" if os.geteuid() == 0 else "",
+                upstream=provider.port,
+                port=port,
+                scheme="https" if provider.tls else "http",
+                buffering="on" if buffering else "off",
+                tls=tls,
+            )
+        )
+        command = ["nginx", "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(conf)]
+        child = self._stack.enter_context(running(command, target_core(), folder / "said"))
+        until(lambda: answers(port), child, "nginx")
+        return Target("nginx" if buffering else "nginx unbuffered", port, pid=child.pid, folder=folder)
+
+    def gateway(self, provider: Target, shape: Shape | None = None) -> Target:
+        """Kpgate before that provider."""
+        shape = shape or Shape()
+        name = "governed" if shape.governed else "off"
+        folder = self._subfolder(name)
+        (folder / "kpgate.toml").write_text(settings(provider, shape))
+        key = make_key(folder) if shape.governed else ""
+        port = free_port()
+        core = target_core() if shape.pinned else every_core()
+        command = serve_command(folder, port, shape.workers)
+        child = self._stack.enter_context(running(command, core, folder / "log"))
+        try:
+            until(lambda: ready(port), child, "kpgate")
+        except FailedToStart as error:
+            raise FailedToStart(f"{error}: {(folder / 'log').read_text()[-2000:]}") from None
+        return Target(name, port, key, child.pid, folder=folder)
+
+    def _subfolder(self, name: str) -> Path:
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+
+
+def serve_command(folder: Path, port: int, workers: int = 1) -> list[str]:
+    """The gateway's command, for a folder with a `kpgate.toml` in it."""
+    given = ["--config", str(folder / "kpgate.toml"), "--data", str(folder / "data")]
+    place = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
+    return [sys.executable, "-m", "kpgate", "serve", *given, *place]
+
+
+def settings(provider: Target, shape: Shape) -> str:
+    """A `kpgate.toml` with all of governance on, or all of it off."""
+    base = f"{'https' if provider.tls else 'http'}://127.0.0.1:{provider.port}/v1"
+    ca = f'ca = "{provider.folder / "ca.pem"}"\n' if provider.tls else ""
+    parts = [f"[server]\nhttp2 = {str(shape.http2).lower()}\ninflight_max = 20000\ndrain_ready_s = 0\n"]
+    parts.append(
+        f"[limits.key]{LIMITS}\n[limits.party]{LIMITS}\n[log]\nformat = 'json'\n" if shape.governed else OFF
+    )
+    connections = "connections_max = 20000\n"
+    parts.append(f'[[providers]]\nname = "bench"\nbase_url = "{base}"\n{connections}{ca}')
+    for model in (MODEL, *shape.models):
+        deployment = f'{{ provider = "bench", model = "{model}" }}'
+        parts.append(
+            f'[[models]]\nname = "{model}"\nencoding = "o200k_base"\ndeployments = [{deployment}]\n'
+            + (f"[models.limits]{LIMITS}" if shape.governed else "")
+        )
+    return "\n".join(parts)
+
+
+def make_key(folder: Path) -> str:
+    """A key of the bench's own party."""
+    command = [sys.executable, "-m", "kpgate", "keys", "--data", str(folder / "data"), "create"]
+    done = subprocess.run(
+        [*command, "--party", "bench"], capture_output=True, text=True, timeout=60, check=False
+    )
+    if done.returncode:
+        raise FailedToStart(f"no key could be made: {done.stderr[-2000:]}")
+    return str(json.loads(done.stdout)["key"])
+
+
+def ready(port: int) -> bool:
+    """Whether a gateway says that it is ready."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
