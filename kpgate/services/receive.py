@@ -94,7 +94,8 @@ def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
                 raise InvalidRequest(f"header {name.decode('latin-1')}: was sent more than once")
     if size > HEAD_BYTES_MAX:
         raise HeadersTooLarge(f"the headers are {size} bytes; at most {HEAD_BYTES_MAX} are read")
-    if head.host is None:
+    # An absent one comes from the server as an empty one.
+    if not head.host:
         raise InvalidRequest("header host: is missing")
     if head.content_encoding is not None and head.content_encoding != b"identity":
         raise UnsupportedEncoding("header content-encoding: send the body as plain JSON, not compressed")
