@@ -16,7 +16,7 @@ EMBEDDING_MODEL = os.environ.get("KPGATE_BENCH_EMBEDDING_MODEL", "text-embedding
 QUESTIONS = ("Why is the sky blue?", "And red in the evening?", "Write a haiku of it.", "Thank you!")
 
 
-class Chatting(FastHttpUser):  # type: ignore[misc]
+class Chatting(FastHttpUser):
     """Somebody who talks in turns, each longer than the last, and reads some answers as streams."""
 
     wait_time = between(0.05, 0.2)

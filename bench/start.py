@@ -13,7 +13,7 @@ from time import perf_counter, sleep
 from bench.client import request
 from bench.load import Failed, chat
 from bench.processes import PATIENCE_S, free_port, running, target_core
-from bench.results import Goal, Result, Table
+from bench.results import Cell, Goal, Result, Table
 from bench.target import Lab, Shape, Target, make_key, serve_command, settings
 
 METHOD = (
@@ -55,7 +55,7 @@ def measure(rounds: int) -> Result:
             key = make_key(folder)
             first.append(until_answered(folder, key))
             after.append(until_answered(folder, key))
-    rows = [
+    rows: list[list[Cell]] = [
         [name, min(times), median(times), max(times)] for name, times in (("first", first), ("after", after))
     ]
     return Result(
