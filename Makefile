@@ -1,6 +1,7 @@
 # The entry point: `make run` serves, `make test` proves, `make check` is exactly CI.
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 2
 BIN = $(VENV)/bin
 PY = $(BIN)/python
 STAMP = $(VENV)/.kpgate-setup
@@ -49,7 +50,7 @@ stubs: build
 	$(PY) -m mypy.stubtest $(patsubst kpgate/_fast/%.pyx,kpgate._fast.%,$(wildcard kpgate/_fast/*.pyx))
 
 test: build
-	$(PY) -m pytest
+	$(PY) -m pytest -n $(JOBS)
 
 bench: build
 	$(PY) -m bench governed

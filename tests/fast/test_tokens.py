@@ -1,0 +1,202 @@
+"""Token counts, against tiktoken on the same ranks: equal on everything, and never in trouble."""
+
+import base64
+import random
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiktoken
+import tiktoken_ext.openai_public as openai_public
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kpgate._fast.tokens import Vocabulary, build_table
+from kpgate.domain.encodings import ENCODINGS
+from kpgate.stores.vocabulary import open_vocabulary, read_ranks
+from tests.kit.oracle.tokens import merged
+
+CONTEXTS = ("{}", "a{}b", " {} ", "A{}'s", "1{}2", "{}{}\n", "\n{}", "!{}a", "{}A", "aB{}c")
+PARTS = [
+    " ",
+    "  ",
+    "\n",
+    "\r\n",
+    "\t",
+    "a",
+    "B",
+    "ab",
+    "Cd",
+    "'s",
+    "'S",
+    "'LL",
+    "'\u017f",
+    "'re",
+    "1",
+    "23",
+    "4567",
+]
+PARTS += [
+    "!",
+    "/",
+    "//\n",
+    "é",
+    "\u0301",
+    "中",
+    "文",
+    "ǅ",
+    "ʰ",
+    "😀",
+    "\u200d",
+    "\u3000",
+    "\x00",
+    "'",
+    '"',
+    "ß",
+    "İ",
+]
+PARTS += ["\u0345", "ª", "²", "Ⅷ", "हिन्दी", "العربية", "ไทย", "\ud800", "\udfff", "<|endoftext|>"]
+
+Pair = tuple[Vocabulary, tiktoken.Encoding]
+
+
+def reference(encoding: str) -> tiktoken.Encoding:
+    """tiktoken's own encoding, from the ranks that are installed."""
+    ranks = {}
+    for line in read_ranks(encoding, {}).splitlines():
+        token, rank = line.split()
+        ranks[base64.b64decode(token)] = int(rank)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openai_public, "load_tiktoken_bpe", lambda *_, **__: ranks)
+        pattern = getattr(openai_public, encoding)()["pat_str"]
+    return tiktoken.Encoding(encoding, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+
+
+@pytest.fixture(scope="module", params=list(ENCODINGS))
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", lambda *_: pytest.fail("no network is needed"))
+        yield open_vocabulary(request.param, tmp_path_factory.mktemp("tokens"), {}), reference(request.param)
+
+
+def agree(pair: Pair, text: str) -> None:
+    ours, theirs = pair
+    expected = theirs.encode_ordinary(text)
+    assert ours.encode(text) == expected
+    assert ours.count(text) == len(expected)
+
+
+def test_every_code_point_in_every_context(pair: Pair) -> None:
+    for context in CONTEXTS:
+        for start in range(0, 0x110000, 256):
+            points = [chr(point) for point in range(start, start + 256) if not 0xD800 <= point < 0xE000]
+            if points:
+                agree(pair, "".join(context.format(point, point) for point in points))
+
+
+def test_mixtures_of_what_is_tricky(pair: Pair) -> None:
+    seeded = random.Random(20261123)
+    for _ in range(20_000):
+        agree(pair, "".join(seeded.choices(PARTS, k=seeded.randint(1, 14))))
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(max_size=200))
+def test_any_text(pair: Pair, text: str) -> None:
+    agree(pair, text)
+
+
+@pytest.mark.parametrize("unit", ["a", " ", "ab", "\n", "é", "A", "1", "!?", "\u0301", "\t ", "中文", "'s"])
+def test_long_runs(pair: Pair, unit: str) -> None:
+    for size in (*range(20, 60), 4_000):
+        agree(pair, unit * size)
+
+
+def test_a_megabyte_of_one_letter_is_counted(pair: Pair) -> None:
+    assert pair[0].count("a" * 1_000_000) == pair[0].count("a" * 500_000) * 2
+
+
+def test_merging_is_least_rank_first_leftmost_of_equals(pair: Pair) -> None:
+    ours, theirs = pair
+    ranks = dict(theirs._mergeable_ranks)
+    seeded = random.Random(7)
+    for size in (2, 5, 30, 47, 48, 49, 50, 90):
+        piece = "".join(seeded.choices("etaoinshrdlu", k=size))
+        assert ours.encode(piece) == merged(piece.encode(), ranks)
+
+
+def test_pieces_are_the_text_s_bytes(pair: Pair) -> None:
+    text = "Größe, 中文 and 😀 'll do.\n"
+    assert b"".join(pair[0].pieces(text)) == text.encode()
+    assert len(pair[0].pieces(text)) == pair[0].count(text)
+
+
+def test_bytes_are_counted_as_text_and_must_be_utf_8(pair: Pair) -> None:
+    text = "Ünïcode " * 3_000
+    assert pair[0].count_bytes(text.encode()) == pair[0].count(text)
+    assert pair[0].count_bytes(b"") == 0
+    with pytest.raises(UnicodeDecodeError):
+        pair[0].count_bytes(b"\xff\xfe")
+
+
+def test_threads_count_alike(pair: Pair) -> None:
+    texts = [f"text number {number}, " * 2_000 for number in range(4)]
+    expected = [pair[0].count(text) for text in texts]
+    found = [0] * len(texts)
+
+    def count(place: int) -> None:
+        found[place] = pair[0].count(texts[place])
+
+    threads = [threading.Thread(target=count, args=(place,)) for place in range(len(texts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == expected
+
+
+def table(folder: Path) -> Path:
+    open_vocabulary("cl100k_base", folder, {})
+    return next(folder.glob("*.kpt"))
+
+
+@pytest.mark.parametrize("place", [0, 16, 20, 24, 28, 36, 70, 5_000, 1_000_000, -1])
+def test_a_damaged_table_is_refused_and_made_anew(tmp_path: Path, place: int) -> None:
+    path = table(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0x41
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="table"):
+        Vocabulary.open(path)
+    assert open_vocabulary("cl100k_base", tmp_path, {}).count("made anew") == 2
+
+
+@pytest.mark.parametrize("size", [0, 10, 64, 100_000])
+def test_a_table_that_was_cut_short_is_refused(tmp_path: Path, size: int) -> None:
+    path = table(tmp_path)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ValueError, match="table"):
+        Vocabulary.open(path)
+
+
+@pytest.mark.parametrize("ranks", [b"", b"x", b"YQ== 1", b"YQ== 0\nYg== 2", b"YQ== 0", b"!!! 0"])
+def test_malformed_ranks_make_no_table(tmp_path: Path, ranks: bytes) -> None:
+    with pytest.raises(ValueError):
+        build_table(ranks, tmp_path / "t", "cl100k_base")
+    assert not list(tmp_path.iterdir())
+
+
+def test_processes_that_build_at_once_all_succeed(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from kpgate.stores.vocabulary import open_vocabulary\n"
+        "print(open_vocabulary('cl100k_base', Path(sys.argv[1]), {}).count('hello world'))"
+    )
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    runs = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE) for _ in range(4)]
+    assert [run.communicate()[0].strip() for run in runs] == [b"2"] * 4
+    assert len(list(tmp_path.iterdir())) == 1
