@@ -24,7 +24,7 @@ from kpgate.services.exchange import Exchange
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.receive import Head, Ids, Inflight, read_head
-from kpgate.services.record import Recorder
+from kpgate.services.record import EXCERPT_MAX, Recorder, excerpt
 from kpgate.services.respond import describe, refuse
 from kpgate.services.route import Plan, Retrying, Routes, Target, candidates
 from kpgate.services.settle import stream_usage, whole_usage
@@ -53,6 +53,7 @@ class Equipment(msgspec.Struct, frozen=True):
     body_bytes_max: int
     json_depth_max: int
     long_bytes: int
+    log_bodies: bool = False
 
 
 class Life:
@@ -146,6 +147,8 @@ class Gateway:
         record.phase = Phase.DECODE
         body = await exchange.read_body(kit.body_bytes_max)
         record.request_bytes = len(body)
+        if kit.log_bodies:
+            record.asked = excerpt(body)
         long = len(body) >= kit.long_bytes
         if long:
             life.call = call = await kit.offload.run(endpoint.decode, body, kit.json_depth_max)
@@ -235,7 +238,7 @@ class Gateway:
             raise
         finally:
             record.upstream_us += self.clock() - began_us
-        target.health.succeeded()
+        target.health.succeeded(self.clock())
         kit.meters.attempt(target.provider, "ok")
         return first
 
@@ -264,6 +267,8 @@ class Gateway:
         kit.admit.end(self.clock(), life.verdict, record)
         record.phase = Phase.RESPOND
         record.reply_bytes = len(body)
+        if kit.log_bodies:
+            record.said = excerpt(body)
         headers = self._headers(life)
         headers.append((b"content-type", connection.content_type or b"application/json"))
         headers += connection.passed
@@ -323,7 +328,10 @@ class Gateway:
         """Give everything back and write the record. Runs once, whatever happened."""
         record = life.record
         if life.framer is not None:
-            record.usage = stream_usage(life.endpoint, record, life.framer, life.plan.vocabulary)
+            text = life.framer.take_text()
+            record.usage = stream_usage(life.endpoint, record, life.framer, text, life.plan.vocabulary)
+            if kit.log_bodies:
+                record.said = text[:EXCERPT_MAX]
         if life.attempt is not None:
             life.attempt.close()
         if life.verdict is not None:

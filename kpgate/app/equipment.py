@@ -3,6 +3,7 @@
 It opens no connection and starts nothing; a reload that fails here leaves the old equipment serving.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.pool import Pool
 from kpgate.services.receive import Ids, Inflight
-from kpgate.services.record import Recorder
+from kpgate.services.record import Recorder, encode_json, encode_text
 from kpgate.services.route import Plan, Retrying, Routes, Target
 from kpgate.stores.vocabulary import open_vocabulary
 
@@ -84,12 +85,20 @@ def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
         offload=ground.offload,
         wheel=ground.wheel,
         meters=ground.meters,
-        recorder=Recorder(ground.meters, ground.write if settings.log.requests else None),
+        recorder=_recorder(settings, ground),
         alarm=ground.alarm,
         body_bytes_max=server.body_bytes_max,
         json_depth_max=server.json_depth_max,
         long_bytes=LONG_BYTES,
+        log_bodies=settings.log.bodies,
     )
+
+
+def _recorder(settings: Settings, ground: Ground) -> Recorder:
+    form = settings.log.format
+    text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    write = ground.write if settings.log.requests else None
+    return Recorder(ground.meters, write, encode_text if text else encode_json)
 
 
 def _routes(settings: Settings, ground: Ground, numbers: Numbers) -> Routes:

@@ -30,6 +30,7 @@ class Record(msgspec.Struct):
     """What happened to one request so far: the log line and the metrics are written from it, once.
 
     Units: `*_us` microseconds; instants are monotonic. `upstream_us` is time spent waiting for providers.
+    Shape: `asked` and `said` hold prompt and reply only where `[log] bodies` asks for them.
     """
 
     request_id: str
@@ -54,3 +55,5 @@ class Record(msgspec.Struct):
     request_bytes: int = 0
     reply_bytes: int = 0
     error: GatewayError | None = None
+    asked: str = ""
+    said: str = ""

@@ -1,9 +1,10 @@
 """The one record of a request: a log line and a set of metrics, written exactly once.
 
-Knows no prompt, reply or secret.
+Knows no secret, and no prompt or reply unless `[log] bodies` asks for them.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from time import time_ns
 from typing import Any
 
@@ -13,6 +14,13 @@ from kpgate.domain.call import Record
 from kpgate.services.meters import Meters
 
 Write = Callable[[bytes], None]
+
+EXCERPT_MAX = 65_536
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of a body, as text."""
+    return body[:EXCERPT_MAX].decode("utf-8", "replace")
 
 
 def ending(record: Record) -> str:
@@ -57,18 +65,38 @@ def line(record: Record, now_us: int) -> dict[str, Any]:
     if record.error is not None:
         fields["code"] = record.error.code
         fields["error"] = record.error.message
+    if record.asked or record.said:
+        fields["asked"], fields["said"] = record.asked, record.said
     return fields
+
+
+def encode_json(fields: dict[str, Any]) -> bytes:
+    """A line for programs."""
+    return orjson.dumps(fields)
+
+
+def encode_text(fields: dict[str, Any]) -> bytes:
+    """A line for people: when, what came of it, who and what, how long."""
+    shown = datetime.fromtimestamp(fields["ts"] / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
+    tokens = f"{fields['input_tokens']}+{fields['output_tokens']} tokens"
+    words = [shown, str(fields["status"]), fields["end"], fields["method"], fields["path"], fields["model"]]
+    words += [fields["provider"], fields["key"], f"{fields['total_us'] / 1000:.1f} ms", tokens, fields["id"]]
+    words += [fields.get("error", ""), fields.get("asked", ""), fields.get("said", "")]
+    return " ".join(word for word in words if word).replace("\n", " ").encode("utf-8", "replace")
 
 
 class Recorder:
     """Writes records."""
 
-    def __init__(self, meters: Meters, write: Write | None) -> None:
+    def __init__(
+        self, meters: Meters, write: Write | None, encode: Callable[[dict[str, Any]], bytes] = encode_json
+    ) -> None:
         self._meters = meters
         self._write = write
+        self._encode = encode
 
     def close(self, record: Record, now_us: int) -> None:
         """Write the record. Order: last of all, once."""
         self._meters.count(record, now_us - record.received_us)
         if self._write is not None:
-            self._write(orjson.dumps(line(record, now_us)))
+            self._write(self._encode(line(record, now_us)))

@@ -1,0 +1,165 @@
+"""The small services, one by one: heads, places in flight, ejection, retries, the record."""
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from kpgate._fast.wait import Wheel
+from kpgate.domain.call import Record
+from kpgate.domain.caller import Caller, Party
+from kpgate.domain.errors import (
+    HeadersTooLarge,
+    InvalidRequest,
+    Overloaded,
+    RateLimited,
+    UnsupportedEncoding,
+    UpstreamFailed,
+)
+from kpgate.domain.settings import Ejection, Retries
+from kpgate.domain.usage import Usage
+from kpgate.services.health import Health
+from kpgate.services.receive import Ids, Inflight, is_request_id, read_head
+from kpgate.services.record import encode_json, encode_text, line
+from kpgate.services.route import Retrying
+from tests.kit.loops import looped
+
+HOST = (b"host", b"x")
+
+
+def test_a_head_keeps_what_is_read_and_joins_lists() -> None:
+    head = read_head(
+        [HOST, (b"x-api-key", b"k"), (b"x-forwarded-for", b"a"), (b"x-forwarded-for", b"b"), (b"z", b"")]
+    )
+    assert (head.credential, head.forwarded_for, head.traceparent) == ("k", b"a, b", None)
+
+
+@pytest.mark.parametrize(
+    ("sent", "credential"),
+    [
+        ((b"authorization", b"Bearer  k "), "k"),
+        ((b"authorization", b"bearer k"), "k"),
+        ((b"authorization", b"Basic k"), None),
+        ((b"x-goog-api-key", b"k"), "k"),
+        ((b"z", b"k"), None),
+    ],
+)
+def test_credentials_come_in_three_headers(sent: tuple[bytes, bytes], credential: str | None) -> None:
+    assert read_head([HOST, sent]).credential == credential
+
+
+@pytest.mark.parametrize(
+    ("headers", "error"),
+    [
+        ([], InvalidRequest),
+        ([(b"host", b"")], InvalidRequest),
+        ([HOST, HOST], InvalidRequest),
+        ([HOST, (b"authorization", b"a"), (b"authorization", b"b")], InvalidRequest),
+        ([HOST, (b"content-encoding", b"gzip")], UnsupportedEncoding),
+        ([HOST] + [(b"a", b"b")] * 100, HeadersTooLarge),
+        ([HOST, (b"a", b"b" * 65_536)], HeadersTooLarge),
+    ],
+)
+def test_heads_that_are_refused(headers: list[tuple[bytes, bytes]], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        read_head(headers)
+
+
+def test_only_a_trace_and_what_callers_may_pass_goes_on() -> None:
+    trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    head = read_head([HOST, (b"traceparent", trace), (b"openai-beta", b"v2"), (b"cookie", b"secret")])
+    onward = head.onward("id-1", 12)
+    assert onward.startswith(b"content-length: 12\r\nx-request-id: id-1\r\ntraceparent: 00-0af7")
+    assert b"openai-beta: v2\r\n" in onward and b"secret" not in onward and onward.endswith(b"\r\n\r\n")
+
+
+def test_ids_are_kept_if_they_may_be_and_never_given_twice() -> None:
+    ids = Ids("r-")
+    assert len({ids.next() for _ in range(100)}) == 100
+    assert ids.keep(b"my.id_1-2") == "my.id_1-2"
+    assert ids.keep(b"no spaces") is None
+    assert not is_request_id(b"") and not is_request_id(b"x" * 129)
+
+
+@looped
+async def test_places_are_given_in_turn_and_the_queue_is_bounded_in_length_and_time() -> None:
+    wheel = Wheel(now_us=0)
+    inflight = Inflight(1, 500_000, wheel, asyncio.get_running_loop())
+    assert inflight.enter() and not inflight.enter()
+    waiting = asyncio.ensure_future(inflight.queue(0))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await inflight.queue(0)
+    inflight.leave()
+    await waiting
+    assert inflight.taken == 1
+    late = asyncio.ensure_future(inflight.queue(0))
+    await asyncio.sleep(0)
+    assert not wheel.advance(700_000)
+    with pytest.raises(Overloaded):
+        await late
+    inflight.leave()
+    assert (inflight.taken, wheel.live) == (0, 0)
+
+
+def test_failures_in_a_row_eject_for_longer_each_time_and_never_more_than_half() -> None:
+    rules = Ejection(failures=2, base_s=10, max_s=15)
+    one, other = Health(), Health()
+    both = [one, other]
+    one.failed(0, rules, both)
+    one.succeeded(0)
+    one.failed(0, rules, both)
+    assert not one.ejected(0)
+    one.failed(0, rules, both)
+    assert one.ejected(9_999_999) and not one.ejected(10_000_000)
+    other.failed(1, rules, both)
+    other.failed(1, rules, both)
+    assert not other.ejected(1), "at most half are out"
+    for _ in range(2):
+        one.failed(10_000_000, rules, both)
+    assert one.ejected(24_999_999) and not one.ejected(25_000_000), "longer, up to the most"
+    one.succeeded(100_000_000)
+    assert one.ejections == 0
+
+
+@looped
+async def test_retries_have_a_budget_and_leave_limits_to_other_deployments() -> None:
+    wheel = Wheel(now_us=0)
+    retrying = Retrying(Retries(max=1, budget_min=2), Ejection(), wheel, asyncio.get_running_loop())
+    failed, limited = UpstreamFailed("x"), RateLimited("x")
+    assert retrying.allows(failed, 1, 1, 0)
+    assert not retrying.allows(failed, 2, 1, 0)
+    assert retrying.allows(limited, 1, 2, 0) and not retrying.allows(limited, 1, 1, 0)
+    assert not retrying.allows(InvalidRequest("x"), 1, 2, 0)
+    retrying.begin()
+    retrying.begin()
+    assert not retrying.allows(failed, 1, 1, 10)
+    assert retrying.allows(failed, 1, 1, 20)
+    pause = asyncio.ensure_future(retrying.pause(1, 0))
+    await asyncio.sleep(0)
+    wheel.advance(1_000_000)
+    await pause
+
+
+def record(**more: Any) -> Record:
+    caller = Caller("key1", 1, Party(1, "acme"))
+    return Record("id-1", 1_000, "/v1/chat/completions", "POST", caller=caller, model="m", status=200, **more)
+
+
+def test_a_record_says_who_ended_it_and_shows_no_body() -> None:
+    fields = orjson.loads(encode_json(line(record(usage=Usage(3, 4, source="provider")), 5_000)))
+    assert (fields["end"], fields["total_us"], fields["input_tokens"]) == ("ok@respond", 4_000, 3)
+    assert "asked" not in fields and "error" not in fields
+    failed = line(record(error=UpstreamFailed("it broke")), 5_000)
+    assert (failed["end"], failed["code"]) == ("upstream@receive", "upstream_failed")
+
+
+def test_bodies_are_logged_only_where_they_were_kept() -> None:
+    assert line(record(asked="a", said="b"), 5_000)["asked"] == "a"
+
+
+def test_people_get_a_line_that_they_can_read() -> None:
+    text = encode_text(line(record(provider="p"), 5_000)).decode()
+    assert " 200 ok@respond POST /v1/chat/completions m p key1 4.0 ms" in text
+    assert "\n" not in text
