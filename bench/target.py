@@ -215,10 +215,18 @@ def settings(provider: Target, shape: Shape) -> str:
 
 def make_key(folder: Path) -> str:
     """A key of the bench's own party."""
-    command = [sys.executable, "-m", "kpgate", "keys", "--data", str(folder / "data"), "create"]
-    done = subprocess.run(
-        [*command, "--party", "bench"], capture_output=True, text=True, timeout=60, check=False
-    )
+    command = [
+        sys.executable,
+        "-m",
+        "kpgate",
+        "keys",
+        "create",
+        "--data",
+        str(folder / "data"),
+        "--party",
+        "bench",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise FailedToStart(f"no key could be made: {done.stderr[-2000:]}")
     return str(json.loads(done.stdout)["key"])

@@ -31,6 +31,7 @@ from kpgate.services.settle import stream_usage, whole_usage
 from kpgate.services.upstream import REPLY_BYTES_MAX, Attempt, check_whole, is_stream, judge
 
 EVENT_BYTES_MAX = 1024 * 1024
+FOLD_BYTES = 8192
 
 
 class Equipment(msgspec.Struct, frozen=True):
@@ -70,6 +71,7 @@ class Life:
         "placed",
         "plan",
         "record",
+        "spoken",
         "tokens",
         "verdict",
     )
@@ -88,6 +90,7 @@ class Life:
         self.ended: GatewayError | None = None
         self.placed = False
         self.tokens = 0
+        self.spoken = 0
 
     def fail(self, error: GatewayError) -> None:
         """End it: the client left, the gateway drains. Whatever it waits for fails with `error`."""
@@ -297,11 +300,21 @@ class Gateway:
             if not chunk:
                 break
             ready = framer.feed(chunk)
+            if framer.text_bytes > FOLD_BYTES:
+                self._fold(kit, life, framer)
         if tail := framer.finish():
             record.reply_bytes += len(tail)
             exchange.write(tail)
         record.phase = Phase.RESPOND
         exchange.finish()
+
+    def _fold(self, kit: Equipment, life: Life, framer: Framer) -> None:
+        """Count what was sent on since last, and forget it: a provider may end without saying what was used."""
+        text = framer.take_text()
+        if life.plan.vocabulary is not None:
+            life.spoken += life.plan.vocabulary.count(text)
+        if kit.log_bodies:
+            life.record.said = (life.record.said + text)[:EXCERPT_MAX]
 
     def _headers(self, life: Life) -> list[tuple[bytes, bytes]]:
         record = life.record
@@ -328,10 +341,8 @@ class Gateway:
         """Give everything back and write the record. Runs once, whatever happened."""
         record = life.record
         if life.framer is not None:
-            text = life.framer.take_text()
-            record.usage = stream_usage(life.endpoint, record, life.framer, text, life.plan.vocabulary)
-            if kit.log_bodies:
-                record.said = text[:EXCERPT_MAX]
+            self._fold(kit, life, life.framer)
+            record.usage = stream_usage(life.endpoint, record, life.framer, life.spoken)
         if life.attempt is not None:
             life.attempt.close()
         if life.verdict is not None:

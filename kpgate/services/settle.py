@@ -2,7 +2,7 @@
 
 from kpgate._fast.sse import Framer, find_usage
 from kpgate.domain.call import Record
-from kpgate.domain.dialect import Counter, Endpoint
+from kpgate.domain.dialect import Endpoint
 from kpgate.domain.usage import Usage
 
 
@@ -13,12 +13,9 @@ def whole_usage(endpoint: Endpoint, record: Record, body: bytes) -> Usage:
     return said if said is not None else Usage(record.prompt_tokens, source="counted")
 
 
-def stream_usage(
-    endpoint: Endpoint, record: Record, framer: Framer, text: str, counter: Counter | None
-) -> Usage:
-    """The usage of a stream, ended well or not: the provider's word, else our count of `text`, what was sent on."""
+def stream_usage(endpoint: Endpoint, record: Record, framer: Framer, spoken: int) -> Usage:
+    """The usage of a stream, ended well or not: the provider's word, else `spoken`, our count of what was sent on."""
     said = endpoint.decode_usage(framer.usage) if framer.usage is not None else None
-    if said is not None:
-        return said
-    output = counter.count(text) if counter is not None else framer.events
-    return Usage(record.prompt_tokens, output, source="counted")
+    return (
+        said if said is not None else Usage(record.prompt_tokens, spoken or framer.events, source="counted")
+    )
