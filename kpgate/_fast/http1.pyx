@@ -25,10 +25,10 @@ cdef extern from "strings.h" nogil:
     int strncasecmp(const char *a, const char *b, size_t n)
 
 cdef enum:
-    READ_BYTES = 65_536
+    READ_BYTES = 32_768
     HEAD_BYTES_MAX = 65_536
     HEADERS_MAX = 200
-    UNREAD_BYTES_MAX = 65_536
+    UNREAD_BYTES_MAX = 16_384
     # Chunk sizes, extensions and trailers: so much in one go, and so much more for each byte of body.
     FRAMING_BYTES_MAX = 65_536
     FRAMING_PER_BODY_BYTE = 16

@@ -367,7 +367,7 @@ def test_an_unread_stream_stops_the_socket_until_it_is_taken():
         wire.feed(b"x" * 10_000)
     first = wire.connection.take()
     assert first is not None
-    assert 65_536 < len(first) <= 75_536
+    assert 16_384 < len(first) <= 26_384
     assert wire.reading
 
 

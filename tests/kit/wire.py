@@ -68,6 +68,7 @@ class Wire:
 
     def feed(self, data: bytes, step: int = 65_536) -> None:
         """Let the connection read this, `step` bytes at a time, as long as it is open."""
+        step = min(step, len(self.connection.get_buffer(-1)))
         for start in range(0, len(data), step):
             if self.closed:
                 return
