@@ -14,6 +14,7 @@ from kpgate._fast.limit import Verdict
 from kpgate._fast.sse import Framer
 from kpgate._fast.wait import Wheel
 from kpgate.domain.call import Call, Record
+from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import ClientGone, GatewayError, Internal, ModelNotFound
 from kpgate.domain.phase import Phase
@@ -161,6 +162,21 @@ class Gateway:
 
         # ADMIT
         record.phase = Phase.ADMIT
+        order = await self._admit(kit, life, caller, long)
+
+        # ROUTE, UPSTREAM
+        exchange.watch(life.leave)
+        first = await self._answer(kit, life, order, body)
+
+        # SETTLE, RESPOND: a whole reply is settled before it is sent, a stream while it is.
+        if life.framer is None:
+            self._whole(kit, life, first)
+        else:
+            await self._stream(kit, life, first)
+
+    async def _admit(self, kit: Equipment, life: Life, caller: Caller, long: bool) -> tuple[Target, ...]:
+        """Find the model, count the prompt and take every limit; the candidates, in order."""
+        record, endpoint, call = life.record, life.endpoint, life.call
         plan = kit.routes.find(call.model)
         if plan is None:
             raise ModelNotFound(f"model: no model is named {call.model[:200]!r} here", param="model")
@@ -173,19 +189,16 @@ class Gateway:
                 record.prompt_tokens = await kit.offload.run(endpoint.count, call, plan.vocabulary, plan.name)
             else:
                 record.prompt_tokens = endpoint.count(call, plan.vocabulary, plan.name)
-        order = candidates(plan, exchange.headers, getrandbits(64), self.clock())
+        order = candidates(plan, life.exchange.headers, getrandbits(64), self.clock())
+        if not order:
+            raise ModelNotFound(
+                "model: none of its deployments is for requests with these headers", param="model"
+            )
         life.tokens = reserve(record.prompt_tokens, call, plan.output_cap if endpoint.generates else 0)
-        life.verdict = await kit.admit.take(self.clock(), caller, plan, order, life.tokens)
-
-        # ROUTE, UPSTREAM
-        exchange.watch(life.leave)
-        first = await self._answer(kit, life, order, body)
-
-        # SETTLE, RESPOND: a whole reply is settled before it is sent, a stream while it is.
-        if life.framer is None:
-            self._whole(kit, life, first)
-        else:
-            await self._stream(kit, life, first)
+        life.verdict = kit.admit.take(self.clock(), caller, plan, order, life.tokens)
+        if life.verdict is None:
+            life.verdict = await kit.admit.take_patiently(self.clock(), caller, plan, order, life.tokens)
+        return order
 
     async def _answer(self, kit: Equipment, life: Life, order: tuple[Target, ...], body: bytes) -> bytes:
         """Try the candidates until one answers; what it said first.
@@ -232,7 +245,12 @@ class Gateway:
             error = judge(connection, target)
             if error is not None:
                 raise error
-            first = await self._first(life, attempt)
+            if call.stream and is_stream(connection):
+                first = await self._first(life, attempt)
+            else:
+                whole = attempt.take_whole()
+                first = await attempt.whole(REPLY_BYTES_MAX) if whole is None else whole
+                check_whole(connection, target, first)
         except GatewayError as error:
             attempt.close()
             kit.meters.attempt(target.provider, error.code)
@@ -246,12 +264,7 @@ class Gateway:
         return first
 
     async def _first(self, life: Life, attempt: Attempt) -> bytes:
-        connection = attempt.connection
-        assert connection is not None, "a reply has begun"
-        if not (life.call.stream and is_stream(connection)):
-            body = await attempt.whole(REPLY_BYTES_MAX)
-            check_whole(connection, attempt.target, body)
-            return body
+        """A stream's first events."""
         life.framer = framer = Framer(not life.call.usage_wanted, EVENT_BYTES_MAX, collect=True)
         while chunk := await attempt.chunk():
             if ready := framer.feed(chunk):

@@ -79,12 +79,14 @@ class Application:
         """Calls under way."""
         return len(self.gateway.lives)
 
-    async def serve(self, exchange: Exchange, *, admin: bool = False) -> None:
+    def serve(self, exchange: Exchange, *, admin: bool = False) -> Awaitable[None]:
         """Serve one request; `admin` if it came over the admin listener."""
         endpoint = self.front.endpoints.get(exchange.path)
         if endpoint is not None and exchange.method == "POST" and not admin:
-            await self.gateway.serve(exchange, endpoint)
-            return
+            return self.gateway.serve(exchange, endpoint)
+        return self._serve_other(exchange, admin)
+
+    async def _serve_other(self, exchange: Exchange, admin: bool) -> None:
         fixed = self._fixed.get(exchange.path)
         if fixed is not None and exchange.method in ("GET", "HEAD"):
             exchange.reply(*fixed())

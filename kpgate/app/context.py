@@ -49,7 +49,7 @@ class Served(Protocol):
     def inflight(self) -> int:
         """Calls under way."""
 
-    async def serve(self, exchange: Exchange, *, admin: bool = False) -> None:
+    def serve(self, exchange: Exchange, *, admin: bool = False) -> Awaitable[None]:
         """Serve one request; `admin` if it came over the admin listener."""
 
     def prepare(self, settings: Settings) -> Any:

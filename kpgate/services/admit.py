@@ -55,6 +55,10 @@ def reserve(prompt_tokens: int, call: Call, output_cap: int) -> int:
     return prompt_tokens + call.choices * cap
 
 
+def _gates_of(plan: Plan, order: tuple[Target, ...]) -> tuple[Gate, ...]:
+    return plan.gates if order is plan.targets else tuple([target.gate for target in order])
+
+
 class Admit:
     """Takes and gives back the limits of calls in one worker. `default_*` serve keys and parties without their own."""
 
@@ -66,20 +70,34 @@ class Admit:
         self._fixed: dict[tuple[int, int], tuple[Caller, tuple[Gate, ...]]] = {}
         self._owed: deque[tuple[int, int]] = deque()
 
-    async def take(
+    def take(
         self, now_us: int, caller: Caller, plan: Plan, order: tuple[Target, ...], tokens: int
-    ) -> Verdict:
-        """Take every limit of a call.
+    ) -> Verdict | None:
+        """Take every limit of a call. None: the lock was not to be had at once, `await take_patiently`.
 
         Errors: RateLimited, TokensLimited, ConcurrencyLimited, InvalidRequest for more tokens than a burst,
-        Overloaded, StoreUnavailable.
+        Overloaded.
         """
         verdict = Verdict()
-        fixed = self._gates(caller, plan)
-        candidates = plan.gates if len(order) == 1 else tuple([target.gate for target in order])
-        outcome = self._limits.admit(now_us, fixed, candidates, tokens, verdict)
+        outcome = self._limits.admit(
+            now_us, self._gates(caller, plan), _gates_of(plan, order), tokens, verdict
+        )
         if outcome == BUSY:
-            outcome = await self._offload.run(self._patiently, now_us, fixed, candidates, tokens, verdict)
+            return None
+        if outcome != DONE:
+            raise self._refusal(outcome, verdict)
+        return verdict
+
+    async def take_patiently(
+        self, now_us: int, caller: Caller, plan: Plan, order: tuple[Target, ...], tokens: int
+    ) -> Verdict:
+        """The same on a thread that may wait for the lock.
+
+        Errors: as `take`; StoreUnavailable when it is not to be had in time.
+        """
+        verdict = Verdict()
+        fixed, candidates = self._gates(caller, plan), _gates_of(plan, order)
+        outcome = await self._offload.run(self._patiently, now_us, fixed, candidates, tokens, verdict)
         if outcome != DONE:
             raise self._refusal(outcome, verdict)
         return verdict

@@ -6,9 +6,8 @@ Knows no secret, and no prompt or reply unless `[log] bodies` asks for them.
 from collections.abc import Callable
 from datetime import UTC, datetime
 from time import time_ns
-from typing import Any
 
-import orjson
+import msgspec
 
 from kpgate.domain.call import Record
 from kpgate.services.meters import Meters
@@ -31,57 +30,99 @@ def ending(record: Record) -> str:
     return f"{error.fault}@{error.phase or record.phase}"
 
 
-def line(record: Record, now_us: int) -> dict[str, Any]:
-    """The log line's fields. Units: as their names say; `ts` is RFC 3339 UTC."""
-    usage = record.usage
-    caller = record.caller
-    fields: dict[str, Any] = {
-        "ts": time_ns() // 1000,
-        "id": record.request_id,
-        "end": ending(record),
-        "status": record.status,
-        "method": record.method,
-        "path": record.path,
-        "key": caller.key_id if caller is not None else "",
-        "party": caller.party.name if caller is not None else "",
-        "peer": record.peer,
-        "model": record.model,
-        "provider": record.provider,
-        "deployment": record.deployment,
-        "attempts": record.attempts,
-        "stream": record.stream,
-        "total_us": now_us - record.received_us,
-        "upstream_us": record.upstream_us,
-        "first_token_us": record.first_token_us,
-        "prompt_tokens": record.prompt_tokens,
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "cached_tokens": usage.cached,
-        "reasoning_tokens": usage.reasoning,
-        "usage": usage.source,
-        "request_bytes": record.request_bytes,
-        "reply_bytes": record.reply_bytes,
-    }
-    if record.error is not None:
-        fields["code"] = record.error.code
-        fields["error"] = record.error.message
-    if record.asked or record.said:
-        fields["asked"], fields["said"] = record.asked, record.said
-    return fields
+class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A log line; what is empty, 0 or false is left out. Units: as the names say; `ts` since the epoch."""
+
+    ts: int
+    id: str
+    end: str
+    status: int
+    method: str
+    path: str
+    key: str = ""
+    party: str = ""
+    peer: str = ""
+    model: str = ""
+    provider: str = ""
+    deployment: str = ""
+    attempts: int = 0
+    stream: bool = False
+    total_us: int = 0
+    upstream_us: int = 0
+    first_token_us: int = 0
+    prompt_tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    usage: str = "none"
+    request_bytes: int = 0
+    reply_bytes: int = 0
+    code: str = ""
+    error: str = ""
+    asked: str = ""
+    said: str = ""
 
 
-def encode_json(fields: dict[str, Any]) -> bytes:
-    """A line for programs."""
-    return orjson.dumps(fields)
+def line(record: Record, now_us: int) -> Line:
+    """The line that a record amounts to."""
+    usage, caller, error = record.usage, record.caller, record.error
+    return Line(
+        time_ns() // 1000,
+        record.request_id,
+        "ok@respond" if error is None else ending(record),
+        record.status,
+        record.method,
+        record.path,
+        "" if caller is None else caller.key_id,
+        "" if caller is None else caller.party.name,
+        record.peer,
+        record.model,
+        record.provider,
+        record.deployment,
+        record.attempts,
+        record.stream,
+        now_us - record.received_us,
+        record.upstream_us,
+        record.first_token_us,
+        record.prompt_tokens,
+        usage.input,
+        usage.output,
+        usage.cached,
+        usage.reasoning,
+        usage.source,
+        record.request_bytes,
+        record.reply_bytes,
+        "" if error is None else error.code,
+        "" if error is None else error.message,
+        record.asked,
+        record.said,
+    )
 
 
-def encode_text(fields: dict[str, Any]) -> bytes:
+encode_json = msgspec.json.Encoder().encode
+"""A line for programs."""
+
+
+def encode_text(shown: Line) -> bytes:
     """A line for people: when, what came of it, who and what, how long."""
-    shown = datetime.fromtimestamp(fields["ts"] / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
-    tokens = f"{fields['input_tokens']}+{fields['output_tokens']} tokens"
-    words = [shown, str(fields["status"]), fields["end"], fields["method"], fields["path"], fields["model"]]
-    words += [fields["provider"], fields["key"], f"{fields['total_us'] / 1000:.1f} ms", tokens, fields["id"]]
-    words += [fields.get("error", ""), fields.get("asked", ""), fields.get("said", "")]
+    when = datetime.fromtimestamp(shown.ts / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
+    words = [
+        when,
+        str(shown.status),
+        shown.end,
+        shown.method,
+        shown.path,
+        shown.model,
+        shown.provider,
+        shown.key,
+    ]
+    words += [
+        f"{shown.total_us / 1000:.1f} ms",
+        f"{shown.input_tokens}+{shown.output_tokens} tokens",
+        shown.id,
+    ]
+    words += [shown.error, shown.asked, shown.said]
     return " ".join(word for word in words if word).replace("\n", " ").encode("utf-8", "replace")
 
 
@@ -89,7 +130,7 @@ class Recorder:
     """Writes records."""
 
     def __init__(
-        self, meters: Meters, write: Write | None, encode: Callable[[dict[str, Any]], bytes] = encode_json
+        self, meters: Meters, write: Write | None, encode: Callable[[Line], bytes] = encode_json
     ) -> None:
         self._meters = meters
         self._write = write

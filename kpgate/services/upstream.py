@@ -76,6 +76,12 @@ class Attempt:
                     continue
                 raise self._translate(error) from error
 
+    def take_whole(self) -> bytes | None:
+        """The whole body of the reply if it is here. None: `await whole`."""
+        assert self.connection is not None, "a reply has begun"
+        body: bytes | None = self.connection.take_whole()
+        return body
+
     async def whole(self, bytes_max: int) -> bytes:
         """The whole body of the reply.
 
@@ -83,9 +89,6 @@ class Attempt:
         """
         connection = self.connection
         assert connection is not None, "a reply has begun"
-        body: bytes | None = connection.take_whole()
-        if body is not None:
-            return body
         self._reads = connection.reads
         self._arm(self._clock() + self.target.idle_us)
         try:

@@ -23,8 +23,10 @@ from kpgate.gateway import Gateway
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.receive import Ids
+from kpgate.services.record import Line
 
 TICK_S = 0.02
+DEFAULTS = dict(zip(Line.__struct_fields__[6:], Line.__struct_defaults__, strict=True))
 CALLER = Caller("test", 1, Party(1, "testers"))
 
 
@@ -51,7 +53,7 @@ class Bench:
             offload=self.offload,
             ids=Ids("req-test-"),
             auth=lambda settings: auth,
-            write=lambda line: self.lines.append(orjson.loads(line)),
+            write=lambda line: self.lines.append(full(orjson.loads(line))),
             alarm=self._alarm,
             created_s=1_700_000_000,
         )
@@ -77,6 +79,11 @@ class Bench:
             pool.close()
         self.offload.close()
         self.life.close()
+
+
+def full(line: dict[str, Any]) -> dict[str, Any]:
+    """A log line with what was left out of it."""
+    return {name: line.get(name, default) for name, default in DEFAULTS.items()} | line
 
 
 class OneKey:

@@ -14,6 +14,7 @@ from kpgate.app.control import Ask, new_id, new_random, reach
 from kpgate.app.directory import Directory
 from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.management import CreateKey, RevokeKey, SetParty, build
+from tests.kit.equipment import full
 from tests.kit.gateway_process import GatewayProcess, until
 from tests.kit.provider import Provider
 
@@ -149,7 +150,7 @@ deployments = [{{provider = "e", model = "echo"}}]
 
     def records(self) -> list[dict[str, Any]]:
         """The request log so far."""
-        return [said for said in self.said if "end" in said]
+        return [full(said) for said in self.said if "end" in said]
 
     def is_quiet(self) -> bool:
         """Whether no call is under way any more."""

@@ -152,11 +152,11 @@ def test_a_record_says_who_ended_it_and_shows_no_body() -> None:
     assert (fields["end"], fields["total_us"], fields["input_tokens"]) == ("ok@respond", 4_000, 3)
     assert "asked" not in fields and "error" not in fields
     failed = line(record(error=UpstreamFailed("it broke")), 5_000)
-    assert (failed["end"], failed["code"]) == ("upstream@receive", "upstream_failed")
+    assert (failed.end, failed.code) == ("upstream@receive", "upstream_failed")
 
 
 def test_bodies_are_logged_only_where_they_were_kept() -> None:
-    assert line(record(asked="a", said="b"), 5_000)["asked"] == "a"
+    assert line(record(asked="a", said="b"), 5_000).asked == "a"
 
 
 def test_people_get_a_line_that_they_can_read() -> None:
