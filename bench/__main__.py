@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bench import governed, memory, overhead, people, report, scale, start, stream
+from bench import governed, memory, overhead, people, report, scale, start, stream, tokens
 from bench.results import Result
 
 ROUNDS = click.option("--rounds", default=9, show_default=True, help="Rounds of the targets in turn.")
@@ -75,6 +75,13 @@ def stream_command(rounds: int, seconds: float) -> None:
 def memory_command() -> None:
     """What streams, stalled readers and an idle worker weigh."""
     _keep(memory.measure())
+
+
+@cli.command("tokens")
+@click.option("--rounds", default=15, show_default=True, help="Rounds of the counters in turn.")
+def tokens_command(rounds: int) -> None:
+    """Counting tokens, beside tiktoken and toktok-rs."""
+    _keep(tokens.measure(rounds))
 
 
 @cli.command("start")
