@@ -4,6 +4,7 @@ VENV ?= .venv
 JOBS ?= 2
 BIN = $(VENV)/bin
 PY = $(BIN)/python
+export PATH := $(abspath $(BIN)):$(PATH)
 STAMP = $(VENV)/.kpgate-setup
 SOURCES = $(wildcard kpgate/_fast/*.pyx kpgate/_fast/*.pxd kpgate/_fast/*.h kpgate/_fast/*.py) setup.py
 
