@@ -152,7 +152,7 @@ def test_calls_go_on_while_the_clerk_is_dead_or_the_store_is_locked(tmp_path: Pa
 def test_draining_ends_no_stream(tmp_path: Path) -> None:
     with Whole(tmp_path) as gate:
         key = gate.key()
-        count = 50
+        count = 200
         gate.script(*[stream(events("a b c d e f g h"), every_s=0.1) for _ in range(count)])
         body = json.dumps(
             {"model": "m", "stream": True, "messages": [{"role": "user", "content": "x"}]}
