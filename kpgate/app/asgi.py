@@ -67,6 +67,7 @@ class Transport(msgspec.Struct, frozen=True):
         exchange.close()
         if exchange.unsent:
             await exchange.settle()
+        exchange.forget()
         if exchange.cut:
             raise Cut(CUT)
 
@@ -375,6 +376,11 @@ class AsgiExchange(Timer):
         elif not self._ended:
             self.fail()
         self._leave = None
+
+    def forget(self) -> None:
+        """Let go of the connection: the server closes it once nothing here can ask for more of the body."""
+        self._ended = True
+        del self._receive, self._send
 
     async def settle(self) -> None:
         """Wait until the last of a finished stream has been taken, or the client stands still for too long."""

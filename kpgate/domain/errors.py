@@ -64,9 +64,14 @@ class GatewayError(Exception):
         REGISTRY[cls.code] = cls
 
     def at(self, phase: Phase) -> "GatewayError":
-        """The same error, with the phase it arose in unless it already had one."""
+        """The same error, with the phase it arose in unless it already had one.
+
+        It forgets where it was raised: a record that keeps it would keep the call, its connection too, until the
+        collector comes round.
+        """
         if self.phase is None:
             self.phase = phase
+        self.__traceback__ = self.__context__ = None
         return self
 
 

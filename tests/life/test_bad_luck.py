@@ -5,7 +5,9 @@ asserts the last on closing).
 """
 
 import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -335,3 +337,25 @@ async def test_tokens_are_reserved_and_corrected_to_what_was_used() -> None:
             exchange = ask(max_tokens=5000)
             assert (await one(gate, exchange))["code"] == "invalid_request"
             assert exchange.status == 400
+
+
+@pytest.mark.parametrize("fault", ["is silent", "breaks", "closes within the head"])
+def test_a_refused_call_is_forgotten_at_once(fault: str) -> None:
+    """Its connection too: a server that waits for the last reference before it closes does not wait for long."""
+
+    @looped
+    async def run() -> None:
+        async with Provider() as provider:
+            with bench(settings(provider)) as gate:
+                provider.script(FAULTS[fault][0]())
+                exchange = ask()
+                kept = weakref.ref(exchange)
+                gc.disable()
+                try:
+                    await gate.gateway.serve(exchange, CHAT)
+                    del exchange
+                    assert kept() is None
+                finally:
+                    gc.enable()
+
+    run()
