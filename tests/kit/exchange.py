@@ -65,7 +65,7 @@ class FakeExchange:
         self.status = status
         self.reply_headers = dict(headers)
         self.sent.append(body)
-        self.finished = True
+        self.finish()
 
     def open(self, status: int, headers: list[Header]) -> None:
         self.replies += 1
@@ -82,6 +82,8 @@ class FakeExchange:
 
     def finish(self) -> None:
         self.finished = True
+        self._leave = None
 
     def abort(self) -> None:
         self.aborted = True
+        self._leave = None
