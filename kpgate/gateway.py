@@ -10,6 +10,7 @@ from random import getrandbits
 
 import msgspec
 
+from kpgate._fast.head import Head
 from kpgate._fast.limit import Verdict
 from kpgate._fast.sse import Framer
 from kpgate._fast.wait import Wheel
@@ -24,7 +25,7 @@ from kpgate.services.auth import Auth
 from kpgate.services.exchange import Exchange
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
-from kpgate.services.receive import Head, Ids, Inflight, read_head
+from kpgate.services.receive import Ids, Inflight, check_head, onward
 from kpgate.services.record import EXCERPT_MAX, Recorder, excerpt
 from kpgate.services.respond import describe, refuse
 from kpgate.services.route import Plan, Retrying, Routes, Target, candidates
@@ -136,7 +137,7 @@ class Gateway:
         exchange, record, endpoint = life.exchange, life.record, life.endpoint
 
         # RECEIVE
-        life.head = head = read_head(exchange.headers)
+        life.head = head = check_head(exchange.head)
         record.request_id = kit.ids.keep(head.request_id) or record.request_id
         if not kit.inflight.enter():
             await kit.inflight.queue(self.clock())
@@ -149,7 +150,9 @@ class Gateway:
 
         # DECODE
         record.phase = Phase.DECODE
-        body = await exchange.read_body(kit.body_bytes_max)
+        body = exchange.take_body(kit.body_bytes_max)
+        if body is None:
+            body = await exchange.read_body(kit.body_bytes_max)
         record.request_bytes = len(body)
         if kit.log_bodies:
             record.asked = excerpt(body)
@@ -189,7 +192,8 @@ class Gateway:
                 record.prompt_tokens = await kit.offload.run(endpoint.count, call, plan.vocabulary, plan.name)
             else:
                 record.prompt_tokens = endpoint.count(call, plan.vocabulary, plan.name)
-        order = candidates(plan, life.exchange.headers, getrandbits(64), self.clock())
+        headers = life.exchange.headers if plan.matched else ()
+        order = candidates(plan, headers, getrandbits(64), self.clock())
         if not order:
             raise ModelNotFound(
                 "model: none of its deployments is for requests with these headers", param="model"
@@ -239,7 +243,7 @@ class Gateway:
             if life.ended is not None:
                 raise life.ended
             sent = endpoint.forward(body, call, target.model)
-            head = target.heads[endpoint.upstream_path] + life.head.onward(record.request_id, len(sent))
+            head = target.heads[endpoint.upstream_path] + onward(life.head, record.request_id, len(sent))
             record.phase = Phase.UPSTREAM
             connection = await attempt.send(head, sent)
             error = judge(connection, target)

@@ -25,7 +25,7 @@ from kpgate.domain.phase import Phase
 from kpgate.domain.settings import Settings
 from kpgate.gateway import Equipment, Gateway
 from kpgate.services.exchange import Exchange, Header
-from kpgate.services.receive import read_head
+from kpgate.services.receive import check_head
 from kpgate.services.respond import JSON, describe, refusal
 
 MANAGEMENT_BYTES_MAX = 65_536
@@ -88,7 +88,7 @@ class Application:
 
     async def _serve_other(self, exchange: Exchange, admin: bool) -> None:
         fixed = self._fixed.get(exchange.path)
-        if fixed is not None and exchange.method in ("GET", "HEAD"):
+        if fixed is not None and exchange.method in ("GET", "HEAD") and not exchange.head.fault_status:
             exchange.reply(*fixed())
             return
         await self._manage(exchange, admin)
@@ -159,7 +159,7 @@ class Application:
 
     async def _answer(self, kit: Equipment, exchange: Exchange, record: Record, admin: bool) -> Answer:
         path = exchange.path.decode("latin-1")
-        head = read_head(exchange.headers)
+        head = check_head(exchange.head)
         record.request_id = kit.ids.keep(head.request_id) or record.request_id
         management = path.startswith("/admin/v1/")
         listed = path == "/v1/models" or path.startswith("/v1/models/")
@@ -180,7 +180,9 @@ class Application:
         record.phase = Phase.DECODE
         if exchange.query:
             path += "?" + exchange.query.decode("latin-1")
-        body = await exchange.read_body(MANAGEMENT_BYTES_MAX)
+        body = exchange.take_body(MANAGEMENT_BYTES_MAX)
+        if body is None:
+            body = await exchange.read_body(MANAGEMENT_BYTES_MAX)
         record.request_bytes = len(body)
         status, said = await self.front.manage(exchange.method, path, body, caller)
         return status, [JSON], said

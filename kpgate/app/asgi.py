@@ -6,11 +6,12 @@ its own. Source: ASGI 3.0, HTTP spec 2.3 (checked November 2026); Granian 2.8 (m
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
+from kpgate._fast.head import gather
 from kpgate._fast.wait import Timer, Wait, Wheel, clock
 from kpgate.domain.errors import BodyTooLarge, ClientGone, InvalidRequest, RequestTimeout
 from kpgate.services.exchange import Header
@@ -96,6 +97,7 @@ class AsgiExchange(Timer):
         "_wheel",
         "cut",
         "gone",
+        "head",
         "headers",
         "method",
         "path",
@@ -111,7 +113,8 @@ class AsgiExchange(Timer):
         self.method: str = scope["method"]
         self.path: bytes = scope["raw_path"]
         self.query: bytes = scope["query_string"]
-        self.headers: Sequence[Header] = scope["headers"]
+        self.headers: list[Header] = scope["headers"]
+        self.head = gather(self.headers)
         client = scope["client"]
         self.peer: str = client[0] if client else ""
         self.gone = self.cut = self.unsent = False
@@ -128,12 +131,16 @@ class AsgiExchange(Timer):
 
     # Receiving
 
+    def take_body(self, bytes_max: int) -> bytes | None:
+        """The server has the body, if there is one: `await read_body`."""
+        return b"" if self.head.content_length == 0 else None
+
     async def read_body(self, bytes_max: int) -> bytes:
         """The request's body, as `Exchange.read_body`.
 
         Errors: BodyTooLarge, RequestTimeout, ClientGone; InvalidRequest for a chunked body that ends badly.
         """
-        length = self._length()
+        length = self.head.content_length
         if length > bytes_max:
             raise BodyTooLarge(f"the body is {length} bytes; at most {bytes_max} are read")
         if length == 0:
@@ -159,13 +166,6 @@ class AsgiExchange(Timer):
         if size > bytes_max:
             raise BodyTooLarge(f"the body is longer than the {bytes_max} bytes that are read")
         return b"".join(pieces)
-
-    def _length(self) -> int:
-        """The length that was announced; -1 for none. The server has refused what is no number."""
-        for name, value in self.headers:
-            if name == b"content-length":
-                return int(value)
-        return -1
 
     async def _next(self) -> Message:
         self._receiving = receiving = self._receive()

@@ -173,7 +173,8 @@ class _Reader:
         if text.startswith(quote * 3, self.position):
             self.position += 3
             while not text.startswith(quote * 3, self.position):
-                self.position += 2 if quote == '"' and text[self.position] == "\\" else 1
+                # The look at the text also ends it where the string has no end.
+                self.position += 2 if text[self.position] == "\\" and quote == '"' else 1
             self.position += 3
             # Up to two quotes may stand right before the closing three.
             for _ in range(2):

@@ -3,8 +3,10 @@
 Transports implement it, `gateway.py` uses it, neither knows the other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
+
+from kpgate._fast.head import Head
 
 Header = tuple[bytes, bytes]
 
@@ -12,7 +14,8 @@ Header = tuple[bytes, bytes]
 class Exchange(Protocol):
     """What a conversation with one client can do.
 
-    Order: `read_body` first, then either `reply` once, or `open`, any number of writes and `finish` or `abort`.
+    Order: `take_body` or `read_body` first, then `reply` once, or `open`, any number of writes and `finish` or
+    `abort`.
     """
 
     method: str
@@ -23,15 +26,27 @@ class Exchange(Protocol):
     """The address of whoever connected, before any proxy header is believed."""
     received_us: int
     """When the head was there. Units: microseconds, monotonic."""
-    headers: Sequence[Header]
-    """Names in lower case."""
     gone: bool
     """True once the client is known to have left."""
+
+    @property
+    def head(self) -> Head:
+        """What kpgate reads of the head."""
+
+    @property
+    def headers(self) -> Sequence[Header]:
+        """All headers, names in lower case. They may be read anew each time."""
 
     def watch(self, leave: Callable[[], None]) -> None:
         """Call `leave` once if the client goes away from now on; at once if it has gone."""
 
-    async def read_body(self, bytes_max: int) -> bytes:
+    def take_body(self, bytes_max: int) -> bytes | None:
+        """The request's body if it is here. None: `await read_body`.
+
+        Errors: BodyTooLarge.
+        """
+
+    def read_body(self, bytes_max: int) -> Awaitable[bytes]:
         """The request's body.
 
         Errors: BodyTooLarge, RequestTimeout when it stalls, ClientGone when it ends early.

@@ -1,105 +1,57 @@
 """RECEIVE: the head of a request, and a place among the calls in flight. Knows no dialect's body."""
 
 from collections import deque
-from collections.abc import Sequence
 from random import getrandbits
 
+from kpgate._fast.head import Head
 from kpgate._fast.wait import Timer, Wait, Wheel
-from kpgate.domain.errors import HeadersTooLarge, InvalidRequest, Overloaded, UnsupportedEncoding
+from kpgate.domain.errors import (
+    GatewayError,
+    HeadersTooLarge,
+    InvalidRequest,
+    Overloaded,
+    RequestTimeout,
+    UnsupportedEncoding,
+)
 from kpgate.domain.trace import continue_trace
 
-HEADERS_MAX = 100
-HEAD_BYTES_MAX = 65_536
 _ID_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
 
-class Head:
-    """The headers kpgate reads, by name; what else came stays in the exchange."""
-
-    host: bytes | None = None
-    authorization: bytes | None = None
-    x_api_key: bytes | None = None
-    google_key: bytes | None = None
-    request_id: bytes | None = None
-    traceparent: bytes | None = None
-    tracestate: bytes | None = None
-    content_encoding: bytes | None = None
-    forwarded_for: bytes | None = None
-    idempotency_key: bytes | None = None
-    beta: bytes | None = None
-
-    @property
-    def credential(self) -> str | None:
-        """The caller's key, from whichever header carries it."""
-        if self.authorization is not None:
-            scheme, _, bearer = self.authorization.partition(b" ")
-            return bearer.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
-        key = self.x_api_key or self.google_key
-        return key.decode("latin-1") if key is not None else None
-
-    def onward(self, request_id: str, body_bytes: int) -> bytes:
-        """The variable end of an upstream request's head: length, trace, and what callers may pass on."""
-        lines = b"content-length: %d\r\nx-request-id: %b\r\n" % (body_bytes, request_id.encode())
-        if len(self.__dict__) <= 2:
-            # Most callers send a host and a key.
-            return lines + b"\r\n"
-        if self.traceparent is not None:
-            parent = continue_trace(self.traceparent, getrandbits(64) | 1)
-            if parent is not None:
-                lines += b"traceparent: %b\r\n" % parent
-                if self.tracestate is not None:
-                    lines += b"tracestate: %b\r\n" % self.tracestate
-        if self.idempotency_key is not None:
-            lines += b"idempotency-key: %b\r\n" % self.idempotency_key
-        if self.beta is not None:
-            lines += b"openai-beta: %b\r\n" % self.beta
-        return lines + b"\r\n"
-
-
-_NAMES = {
-    b"host": "host",
-    b"authorization": "authorization",
-    b"x-api-key": "x_api_key",
-    b"x-goog-api-key": "google_key",
-    b"x-request-id": "request_id",
-    b"traceparent": "traceparent",
-    b"tracestate": "tracestate",
-    b"content-encoding": "content_encoding",
-    b"x-forwarded-for": "forwarded_for",
-    b"idempotency-key": "idempotency_key",
-    b"openai-beta": "beta",
+_REFUSALS: dict[int, type[GatewayError]] = {
+    400: InvalidRequest,
+    408: RequestTimeout,
+    415: UnsupportedEncoding,
+    431: HeadersTooLarge,
 }
-_LISTS = frozenset({"forwarded_for", "tracestate"})
 
 
-def read_head(headers: Sequence[tuple[bytes, bytes]]) -> Head:
-    """Pick out the headers that kpgate reads.
+def check_head(head: Head) -> Head:
+    """The head of a request, if it is fit to be served.
 
-    Errors: HeadersTooLarge; InvalidRequest for no or several `host`, or a doubled header that must be single.
+    Errors: InvalidRequest, HeadersTooLarge, UnsupportedEncoding, RequestTimeout: as the transport found it.
     """
-    if len(headers) > HEADERS_MAX:
-        raise HeadersTooLarge(f"{len(headers)} headers were sent; at most {HEADERS_MAX} are read")
-    head = Head()
-    found = head.__dict__
-    size = 0
-    for name, value in headers:
-        size += len(name) + len(value)
-        if name in _NAMES:
-            slot = _NAMES[name]
-            if slot not in found:
-                found[slot] = value
-            elif slot in _LISTS:
-                found[slot] += b", " + value
-            else:
-                raise InvalidRequest(f"header {name.decode('latin-1')}: was sent more than once")
-    if size > HEAD_BYTES_MAX:
-        raise HeadersTooLarge(f"the headers are {size} bytes; at most {HEAD_BYTES_MAX} are read")
-    # An absent one comes from the server as an empty one.
-    if not head.host:
-        raise InvalidRequest("header host: is missing")
-    if head.content_encoding is not None and head.content_encoding != b"identity":
-        raise UnsupportedEncoding("header content-encoding: send the body as plain JSON, not compressed")
+    if head.fault_status:
+        raise _REFUSALS[head.fault_status](head.fault or "")
     return head
+
+
+def onward(head: Head, request_id: str, body_bytes: int) -> bytes:
+    """The variable end of an upstream request's head: length, trace, and what callers may pass on."""
+    lines = b"content-length: %d\r\nx-request-id: %b\r\n" % (body_bytes, request_id.encode())
+    if head.plain:
+        return lines + b"\r\n"
+    if head.traceparent is not None:
+        parent = continue_trace(head.traceparent, getrandbits(64) | 1)
+        if parent is not None:
+            lines += b"traceparent: %b\r\n" % parent
+            if head.tracestate is not None:
+                lines += b"tracestate: %b\r\n" % head.tracestate
+    if head.idempotency_key is not None:
+        lines += b"idempotency-key: %b\r\n" % head.idempotency_key
+    if head.beta is not None:
+        lines += b"openai-beta: %b\r\n" % head.beta
+    return lines + b"\r\n"
 
 
 def is_request_id(value: bytes) -> bool:

@@ -111,6 +111,7 @@ def test_small_texts(text: str) -> None:
 
 
 @example("a = [}")
+@example("'''")
 @example("a = {]")
 @given(st.text(alphabet="ab.=[]{}\"'\\#,\n 1", max_size=60))
 def test_any_text_is_survived_and_accepted_texts_are_complete(text: str) -> None:

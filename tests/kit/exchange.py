@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from time import monotonic_ns
 
+from kpgate._fast.head import gather
 from kpgate._fast.wait import Wait
 from kpgate.domain.errors import ClientGone
 from kpgate.services.exchange import Header
@@ -30,6 +31,7 @@ class FakeExchange:
         self.peer = "127.0.0.1"
         self.received_us = monotonic_ns() // 1000
         self.headers = [*SDK_HEADERS, *headers]
+        self.head = gather(self.headers)
         self.gone = False
         self.slow: Wait | None = None
         self.status = 0
@@ -56,6 +58,9 @@ class FakeExchange:
 
     def watch(self, leave: Callable[[], None]) -> None:
         self._leave = leave
+
+    def take_body(self, bytes_max: int) -> bytes | None:
+        return self._body
 
     async def read_body(self, bytes_max: int) -> bytes:
         return self._body

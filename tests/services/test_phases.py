@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from kpgate._fast.head import gather
 from kpgate._fast.wait import Wheel
 from kpgate.domain.call import Record
 from kpgate.domain.caller import Caller, Party
@@ -20,7 +21,7 @@ from kpgate.domain.errors import (
 from kpgate.domain.settings import Ejection, Retries
 from kpgate.domain.usage import Usage
 from kpgate.services.health import Health
-from kpgate.services.receive import Ids, Inflight, is_request_id, read_head
+from kpgate.services.receive import Ids, Inflight, check_head, is_request_id, onward
 from kpgate.services.record import encode_json, encode_text, line
 from kpgate.services.route import Retrying
 from tests.kit.loops import looped
@@ -29,7 +30,7 @@ HOST = (b"host", b"x")
 
 
 def test_a_head_keeps_what_is_read_and_joins_lists() -> None:
-    head = read_head(
+    head = gather(
         [HOST, (b"x-api-key", b"k"), (b"x-forwarded-for", b"a"), (b"x-forwarded-for", b"b"), (b"z", b"")]
     )
     assert (head.credential, head.forwarded_for, head.traceparent) == ("k", b"a, b", None)
@@ -46,7 +47,7 @@ def test_a_head_keeps_what_is_read_and_joins_lists() -> None:
     ],
 )
 def test_credentials_come_in_three_headers(sent: tuple[bytes, bytes], credential: str | None) -> None:
-    assert read_head([HOST, sent]).credential == credential
+    assert gather([HOST, sent]).credential == credential
 
 
 @pytest.mark.parametrize(
@@ -63,15 +64,15 @@ def test_credentials_come_in_three_headers(sent: tuple[bytes, bytes], credential
 )
 def test_heads_that_are_refused(headers: list[tuple[bytes, bytes]], error: type[Exception]) -> None:
     with pytest.raises(error):
-        read_head(headers)
+        check_head(gather(headers))
 
 
 def test_only_a_trace_and_what_callers_may_pass_goes_on() -> None:
     trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    head = read_head([HOST, (b"traceparent", trace), (b"openai-beta", b"v2"), (b"cookie", b"secret")])
-    onward = head.onward("id-1", 12)
-    assert onward.startswith(b"content-length: 12\r\nx-request-id: id-1\r\ntraceparent: 00-0af7")
-    assert b"openai-beta: v2\r\n" in onward and b"secret" not in onward and onward.endswith(b"\r\n\r\n")
+    head = gather([HOST, (b"traceparent", trace), (b"openai-beta", b"v2"), (b"cookie", b"secret")])
+    sent = onward(head, "id-1", 12)
+    assert sent.startswith(b"content-length: 12\r\nx-request-id: id-1\r\ntraceparent: 00-0af7")
+    assert b"openai-beta: v2\r\n" in sent and b"secret" not in sent and sent.endswith(b"\r\n\r\n")
 
 
 def test_ids_are_kept_if_they_may_be_and_never_given_twice() -> None:
