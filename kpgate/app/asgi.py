@@ -13,6 +13,7 @@ import msgspec
 
 from kpgate._fast.head import gather
 from kpgate._fast.wait import Timer, Wait, Wheel, clock
+from kpgate.app.bounds import Bounds
 from kpgate.domain.errors import BodyTooLarge, ClientGone, InvalidRequest, RequestTimeout
 from kpgate.services.exchange import Header
 
@@ -36,13 +37,6 @@ Serve = Callable[["AsgiExchange"], Awaitable[None]]
 
 class Cut(Exception):
     """Raised out of the ASGI application: the server then closes without the stream's end."""
-
-
-class Bounds(msgspec.Struct):
-    """How long a client may stand still. Changed in place by a reload. Units: microseconds."""
-
-    body_idle_us: int = 30_000_000
-    write_stall_us: int = 60_000_000
 
 
 class Transport(msgspec.Struct, frozen=True):

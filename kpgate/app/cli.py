@@ -95,9 +95,7 @@ def cli() -> None:
 @click.option(
     "--transport",
     type=click.Choice(["granian", "direct"]),
-    default="granian",
-    show_default=True,
-    help="How HTTP is served.",
+    help="How HTTP is served, instead of [server] transport.",
 )
 @click.option(
     "--demo", is_flag=True, help="Add the built-in echo model and print a key and a curl line to paste."

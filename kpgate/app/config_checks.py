@@ -121,6 +121,11 @@ def _check_server(draft: Draft, report: Say, warn: Say) -> None:
             report((*path, "port"), "is the port of [server] too: take another, or leave it out to share")
         ports[part.port or 0] = path
     for path, server in draft.each(Server):
+        direct = server.transport == "direct"
+        if server.http2 and direct:
+            report((*path, "http2"), "is served by transport granian alone")
+        if server.proxy_protocol and (not direct or server.tls):
+            report((*path, "proxy_protocol"), "is read by transport direct alone, and not with TLS")
         for number, network in enumerate(server.trusted_proxies):
             message = _network_problem(network)
             if message:

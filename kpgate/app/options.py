@@ -16,9 +16,14 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     host: str | None = None
     port: int | None = None
     workers: int | None = None
-    transport: Transport = "granian"
+    transport: Transport | None = None
     demo: bool = False
 
     def overrides(self) -> dict[str, Any]:
         """The settings among them, for `config.load`."""
-        return {"server.host": self.host, "server.port": self.port, "server.workers": self.workers}
+        return {
+            "server.host": self.host,
+            "server.port": self.port,
+            "server.workers": self.workers,
+            "server.transport": self.transport,
+        }

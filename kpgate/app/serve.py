@@ -54,9 +54,6 @@ def run(
     if settings is None:
         say("configuration_refused", problems=[str(problem) for problem in loaded.problems])
         return 1
-    if options.transport != "granian":
-        say("refused", problem=f"transport {options.transport} is not built in")
-        return 1
     if options.demo:
         greet = greet or welcome
     node = Node(options.data)

@@ -21,9 +21,11 @@ import uvloop
 
 from kpgate._fast.commit import Life
 from kpgate._fast.wait import Wheel, clock
-from kpgate.app.asgi import Bounds, Serve, Transport
+from kpgate.app.asgi import Transport
+from kpgate.app.bounds import Bounds
 from kpgate.app.channel import Channel, Message, Order
 from kpgate.app.context import Builder, Context, Served
+from kpgate.app.direct import Direct
 from kpgate.app.embedded import Embedded, log_to
 from kpgate.app.logs import LogWriter, where
 from kpgate.app.node import Node
@@ -51,7 +53,7 @@ class Worker:
         self.bounds = Bounds()
         self.loop = asyncio.get_running_loop()
         self.stopping: asyncio.Future[None] = self.loop.create_future()
-        self._servers: list[Embedded] = []
+        self._servers: list[Embedded | Direct] = []
         self._prepared: dict[int, tuple[Settings, Any]] = {}
         self._asked: dict[int, asyncio.Future[tuple[str, ...]]] = {}
         self._questions = 0
@@ -102,20 +104,23 @@ class Worker:
         build: Builder = getattr(importlib.import_module(module), name)
         return await build(context)
 
-    def _make_servers(self) -> list[Embedded]:
-        serve: Serve = self.application.serve
-        administer: Serve = partial(self.application.serve, admin=True)
+    def _make_servers(self) -> list[Embedded | Direct]:
         for number, listener in enumerate(self.order.listeners):
-            transport = Transport(
-                serve=administer if number else serve,
-                wheel=self.wheel,
-                loop=self.loop,
-                bounds=self.bounds,
-                alarm=self._alarm,
-            )
-            self._servers.append(Embedded(transport, listener, self.settings.server, tls=number == 0))
+            serve = partial(self.application.serve, admin=True) if number else self.application.serve
+            self._servers.append(self._make_server(serve, listener, public=number == 0))
         log_to(self.log)
         return self._servers
+
+    def _make_server(self, serve: Any, listener: int, *, public: bool) -> Embedded | Direct:
+        settings = self.settings.server
+        if settings.transport == "direct":
+            direct = Direct(serve, listener, settings, wheel=self.wheel, alarm=self._alarm, public=public)
+            direct.bound(self.bounds)
+            return direct
+        transport = Transport(
+            serve=serve, wheel=self.wheel, loop=self.loop, bounds=self.bounds, alarm=self._alarm
+        )
+        return Embedded(transport, listener, settings, tls=public)
 
     def _is_serving(self) -> None:
         self._serving += 1
@@ -129,8 +134,10 @@ class Worker:
 
     def _bound(self, settings: Settings) -> None:
         self.settings = settings
-        self.bounds.body_idle_us = int(settings.server.body_idle_s * 1e6)
-        self.bounds.write_stall_us = int(settings.server.write_stall_s * 1e6)
+        self.bounds.follow(settings.server)
+        for server in self._servers:
+            if isinstance(server, Direct):
+                server.bound(self.bounds)
 
     def _tick(self) -> None:
         self.loop.call_later(TICK_S, self._tick)
@@ -140,7 +147,7 @@ class Worker:
             self._alarm(error)
         self.log.kick()
 
-    def _alarm(self, error: Exception) -> None:
+    def _alarm(self, error: BaseException) -> None:
         """Log what broke and where; not its words, which may hold a caller's."""
         self.log.event("failure", error=type(error).__name__, where=where(error))
 

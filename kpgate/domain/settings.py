@@ -37,9 +37,24 @@ class Server(Part, frozen=True):
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Port to listen on; 0 takes a free one and prints it.")] = 8080
     workers: Annotated[int, Meta(ge=0, le=256, description="Worker processes; 0 is one for each core.")] = 0
+    transport: Annotated[
+        Literal["granian", "direct"],
+        Meta(
+            description="How HTTP is served: `granian` has every feature; `direct` is HTTP/1.1 alone, and faster."
+        ),
+    ] = "granian"
     http2: Annotated[
         bool,
-        Meta(description="Also speak HTTP/2. A connection that never sends a byte is then never closed."),
+        Meta(
+            description="Also speak HTTP/2, on `granian`. A connection that never sends a byte is then never closed."
+        ),
+    ] = False
+    proxy_protocol: Annotated[
+        bool,
+        Meta(
+            description="Expect PROXY protocol v1 or v2 on each connection, on `direct` without TLS: the load"
+            " balancer says who the client is."
+        ),
     ] = False
     tls: Annotated[Tls | None, Meta(description="Serve TLS (1.2 and later).")] = None
     trusted_proxies: Annotated[
@@ -51,8 +66,25 @@ class Server(Part, frozen=True):
     ] = 4096
     queue_wait_s: Annotated[Seconds, Meta(description="Longest wait for a place in flight, then 503.")] = 0.5
     head_or_idle_s: Annotated[
-        Seconds, Meta(description="Time-out for a request's head and for an idle kept-alive connection.")
+        Seconds,
+        Meta(
+            description="Time-out for a request's head and for an idle kept-alive connection, on `granian`,"
+            " which has one for both."
+        ),
     ] = 30.0
+    head_s: Annotated[Seconds, Meta(description="Time-out for a request's head, on `direct`.")] = 10.0
+    idle_s: Annotated[
+        Seconds, Meta(description="How long an idle connection is kept alive, on `direct`.")
+    ] = 75.0
+    bytes_a_second_min: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="Slowest pace, on `direct`, at which a body may arrive and a reply be taken, once one of"
+            " the two time-outs below has passed.",
+        ),
+    ] = 240
     body_idle_s: Annotated[Seconds, Meta(description="Longest pause while a body arrives.")] = 30.0
     write_stall_s: Annotated[Seconds, Meta(description="Longest time a stream's reader may stand still.")] = (
         60.0

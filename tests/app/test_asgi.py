@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kpgate._fast.wait import Wheel
-from kpgate.app.asgi import AsgiExchange, Bounds, Cut, Transport
+from kpgate.app.asgi import AsgiExchange, Cut, Transport
+from kpgate.app.bounds import Bounds
 from kpgate.domain.errors import BodyTooLarge, ClientGone, InvalidRequest, RequestTimeout
 
 Story = Callable[[AsgiExchange], Awaitable[None]]
