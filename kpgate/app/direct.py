@@ -7,9 +7,11 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
-from kpgate._fast.lane import Client, Lane
+from kpgate._fast.client import Client
+from kpgate._fast.lane import Lane
 from kpgate._fast.wait import Wheel
 from kpgate.app.bounds import Bounds
 from kpgate.app.descriptors import connections_max
@@ -62,7 +64,9 @@ class Direct:
     async def run(self, serving: Callable[[], None]) -> None:
         """Serve until `leave`; `serving` is called once connections are accepted. Open ones end first."""
         # uvloop wants `get_buffer` and no inheritance.
-        factory = cast(Callable[[], asyncio.BaseProtocol], self.lane)
+        factory = cast(Callable[[], asyncio.BaseProtocol], partial(Client, self.lane))
+        # The loop's stub knows no socket together with an absent address.
+        listen: Any = self._loop.create_server
         timeouts = (
             {}
             if self._tls is None

@@ -1,0 +1,765 @@
+# cython: auto_pickle=False, autotestdict=False
+"""The direct transport: a client's HTTP/1.1 connection.
+
+Owns the framing of requests and replies, every time-out of a client and back-pressure both ways. A connection is the exchange of the request it carries, one at a time: what a client sends ahead waits,
+unread as far as it can. Knows no dialect and no error but by its code.
+Source: RFC 9112 (November 2026); uvloop 0.23, whose buffered protocols read into one buffer of ours.
+"""
+
+cimport cython
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE
+from cpython.bytearray cimport PyByteArray_Resize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.memoryview cimport PyMemoryView_FromMemory
+from libc.stdint cimport int64_t, uint8_t
+from libc.stdio cimport snprintf
+from libc.string cimport memchr, memcpy
+
+from kpgate._fast.chunks cimport Chunks
+from kpgate._fast.head cimport Head, parse_at, refused
+from kpgate._fast.lane cimport CHUNKED, CLOSING, KEPT, Lane
+from kpgate._fast.step cimport Step
+from kpgate._fast.wait cimport Wait
+
+import socket
+import struct
+
+cdef extern from "Python.h":
+    enum:
+        PyBUF_WRITE
+
+cdef extern from "string.h" nogil:
+    void *memmem(const void *hay, size_t hay_size, const void *needle, size_t size)
+
+cdef extern from "time.h" nogil:
+    ctypedef int clockid_t
+    cdef struct timespec:
+        int64_t tv_sec
+        int64_t tv_nsec
+    enum: CLOCK_MONOTONIC
+    int clock_gettime(clockid_t clock, timespec *at)
+
+cdef enum:
+    READ_BYTES = 65_536
+    HEAD_BYTES_MAX = 65_536
+    PREAMBLE_BYTES_MAX = 4096
+    # Of what a client sends ahead of its turn, and of a body that nobody has asked for yet.
+    AHEAD_BYTES_MAX = 16_384
+    BODY_READ_BYTES = 1_048_576
+    JOINED_BYTES_MAX = 65_536
+    UNSENT_BYTES_MAX = 16_384
+    UNSENT_BYTES_MIN = 4096
+    LINGER_US = 2_000_000
+    LINGER_BYTES_MAX = 1_048_576
+    RATE_CHECK_US = 5_000_000
+    PROBE_FIRST_US = 300_000
+    PROBE_SECOND_US = 200_000
+    PROBE_US = 1_000_000
+
+cdef enum:
+    OPENING = 0
+    HEAD = 1
+    BODY = 2
+    SERVING = 3
+    UNSENT = 4
+    LINGER = 5
+    CLOSED = 6
+
+cdef enum:
+    NOTHING = 0
+    OPEN = 1
+    ENDED = 2
+
+cdef tuple STATES = ("opening", "head", "body", "serving", "unsent", "linger", "closed")
+cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+cdef bytes LAST_CHUNK = b"0\r\n\r\n"
+cdef bytes COMMENT = b"3\r\n:\n\n\r\n"
+
+# All connections of a worker read into one buffer: a read is parsed and copied out before the next begins.
+cdef bytearray _shared = bytearray(READ_BYTES)
+cdef char *_shared_start = PyByteArray_AS_STRING(_shared)
+
+
+cdef inline int64_t _clock() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec * 1_000_000 + now.tv_nsec // 1000
+
+
+cdef bint _has_bare_lf(const char *at, Py_ssize_t size, bint after_cr) noexcept nogil:
+    """Whether a line ends without a CR: a head with one will never be whole."""
+    cdef const char *begin = at
+    cdef const char *end = at + size
+    while at < end:
+        at = <const char *>memchr(at, c"\n", end - at)
+        if at is NULL:
+            return False
+        if (at == begin and not after_cr) or (at > begin and (at - 1)[0] != c"\r"):
+            return True
+        at += 1
+    return False
+
+
+@cython.final
+cdef class Client(Step):
+    """One client's connection, a buffered protocol of the loop, and the exchange of the request it carries.
+
+    Order: as `services/exchange.py` says. It is its own timer.
+    """
+
+    cdef readonly Lane lane
+    cdef readonly Head head
+    cdef readonly str peer
+    cdef readonly int64_t received_us
+    cdef readonly bint gone
+    cdef object _transport
+    cdef object _leave
+    cdef bytes _body
+    cdef bytes _held
+    cdef bytearray _heap
+    cdef Chunks _chunks
+    cdef Wait _reading
+    cdef Wait _room
+    cdef object _error
+    cdef int64_t _due_us
+    cdef int64_t _last_us
+    cdef int64_t _began_us
+    cdef int64_t _filled
+    cdef int64_t _body_max
+    cdef int64_t _left_bytes
+    cdef uint8_t _state
+    cdef uint8_t _output
+    cdef uint8_t _probes
+    cdef bint _paused
+    cdef bint _write_paused
+    cdef bint _chunked
+    cdef bint _eof
+    cdef bint _closing
+    cdef bint _at_boundary
+
+    def __init__(self, Lane lane not None):
+        self.lane = lane
+        self._state = CLOSED
+
+    # What the gateway asks
+
+    @property
+    def method(self):
+        """The request's method."""
+        return self.head.method
+
+    @property
+    def path(self):
+        """The raw path as it was sent, without the query."""
+        return self.head.path
+
+    @property
+    def query(self):
+        """What stands behind the question mark."""
+        return self.head.query
+
+    @property
+    def headers(self):
+        """All headers, read anew each time."""
+        return self.head.pairs()
+
+    def take_body(self, int64_t bytes_max):
+        """The request's body if it is here. None: `await read_body`.
+
+        Errors: body_too_large.
+        """
+        if self._state == BODY:
+            return None
+        if PyBytes_GET_SIZE(self._body) > bytes_max:
+            raise self._too_large(self.head.content_length, bytes_max)
+        return self._body
+
+    def read_body(self, int64_t bytes_max):
+        """Await the request's body.
+
+        Errors: body_too_large, request_timeout, client_gone, invalid_request for chunks that are none.
+        """
+        cdef Wait wait
+        cdef Py_ssize_t size
+        if self.head.content_length > bytes_max or (self._chunks is not None and self._chunks.size > bytes_max):
+            raise self._too_large(self.head.content_length, bytes_max)
+        wait = Wait(self.lane.loop)
+        if self._error is not None:
+            wait.fail(self._error)
+        elif self._state != BODY:
+            wait.resolve(self._body)
+        else:
+            self._body_max = bytes_max
+            self._reading = wait
+            self._began_us = self._last_us = self.lane.wheel.now_us
+            size = 0 if self._heap is None else PyByteArray_GET_SIZE(self._heap)
+            if self._chunks is None:
+                self._body = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>self.head.content_length)
+                if size:
+                    memcpy(PyBytes_AS_STRING(self._body), PyByteArray_AS_STRING(self._heap), size)
+                self._filled = size
+                self._heap = None
+            else:
+                size = <Py_ssize_t>self._chunks.size
+            if self.head.expects and self.head.modern and not size:
+                self._transport.write(CONTINUE)
+            self._due(min(self._body_idle(), RATE_CHECK_US))
+            self._resume()
+        return wait
+
+    def watch(self, leave):
+        """Call `leave` once if the client goes away from now on; at once if it has gone."""
+        if self.gone:
+            leave()
+        else:
+            self._leave = leave
+
+    def reply(self, int status, list headers not None, bytes body not None):
+        """Send a whole reply; `content-length` is added."""
+        cdef bytes data
+        cdef Py_ssize_t length
+        if self._output != NOTHING:
+            raise AssertionError("a reply begins once")
+        self._output = ENDED
+        if self.gone:
+            return
+        if self._state == BODY or self.lane.draining or self._eof:
+            self._closing = True
+        length = PyBytes_GET_SIZE(body)
+        if self.head.method == "HEAD":
+            body = b""
+        if PyBytes_GET_SIZE(body) <= JOINED_BYTES_MAX:
+            self._transport.write(self.lane.compose(status, headers, length, body, self._flags()))
+        else:
+            data = self.lane.compose(status, headers, length, b"", self._flags())
+            self._transport.writelines([data, body])
+
+    def open(self, int status, list headers not None):
+        """Send a stream's head; it leaves with the first piece."""
+        if self._output != NOTHING:
+            raise AssertionError("a reply begins once")
+        self._output = OPEN
+        self._chunked = self.head.modern
+        if self._state == BODY or self.lane.draining or not self._chunked:
+            self._closing = True
+        self._held = self.lane.compose(status, headers, -1, b"", self._flags())
+
+    def write(self, bytes chunk not None):
+        """Send a piece of the stream. False: wait for `room` before the next one."""
+        cdef bytes held = self._held
+        cdef bytes data
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(chunk)
+        cdef Py_ssize_t before = 0
+        cdef char framing[24]
+        cdef int length
+        cdef char *at
+        if self.gone or size == 0:
+            return not self.gone
+        self._at_boundary = size >= 2 and chunk[size - 1] == c"\n" and chunk[size - 2] == c"\n"
+        if held is not None:
+            before = PyBytes_GET_SIZE(held)
+            self._held = None
+        length = snprintf(framing, sizeof(framing), b"%zx\r\n", size) if self._chunked else 0
+        data = PyBytes_FromStringAndSize(NULL, before + length + size + (2 if length else 0))
+        at = PyBytes_AS_STRING(data)
+        if before:
+            memcpy(at, PyBytes_AS_STRING(held), before)
+        memcpy(at + before, framing, length)
+        memcpy(at + before + length, PyBytes_AS_STRING(chunk), size)
+        if length:
+            memcpy(at + before + length + size, b"\r\n", 2)
+        self._transport.write(data)
+        return not self._write_paused and not self.gone
+
+    def room(self):
+        """Await until the client has taken what was written.
+
+        Errors: client_gone, also when it stands still for too long.
+        """
+        cdef Wait wait = self._room
+        if wait is None:
+            wait = self._room = Wait(self.lane.loop)
+        else:
+            wait.reset()
+        if self.gone:
+            wait.fail(self.lane.error("client_gone", "the client closed its connection"))
+        elif not self._write_paused:
+            wait.resolve()
+        else:
+            self._left_bytes = self._transport.get_write_buffer_size()
+            self._due(self.lane.write_stall_us)
+        return wait
+
+    def finish(self):
+        """End the stream well."""
+        cdef bytes held = self._held
+        if self._output != OPEN:
+            return
+        self._output = ENDED
+        self._held = None
+        if self.gone:
+            return
+        if self._chunked:
+            self._transport.write(LAST_CHUNK if held is None else held + LAST_CHUNK)
+        elif held is not None:
+            self._transport.write(held)
+
+    def abort(self):
+        """End the stream so that the client sees it was cut; without one, close."""
+        if self._output == ENDED:
+            return
+        self._held = None
+        self._output = ENDED
+        self._closing = True
+        if self._transport is None:
+            return
+        if self._chunked and not self._write_paused:
+            # What was sent arrives, its end does not.
+            self._transport.close()
+        else:
+            _reset_on_close(self._transport)
+            self._transport.abort()
+        self._state = CLOSED
+
+    # What the loop does
+
+    def connection_made(self, transport):
+        """The loop: somebody connected."""
+        cdef Lane lane = self.lane
+        if len(lane.clients) >= lane.clients_max or lane.draining:
+            lane.turned_away += 1
+            transport.abort()
+            return
+        self._transport = transport
+        lane.clients.add(self)
+        transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX, low=UNSENT_BYTES_MIN)
+        name = transport.get_extra_info("peername")
+        self.peer = name[0] if name and isinstance(name, tuple) else ""
+        self._state = HEAD if lane.preamble is None else OPENING
+        self._due(lane.head_us)
+
+    def connection_lost(self, exc):
+        """The loop: the connection is closed, by whomever."""
+        self.lane.clients.discard(self)
+        self.cancel()
+        self._transport = None
+        self._state = CLOSED
+        self._heap = None
+        self._left("the client closed its connection before the reply was complete")
+
+    def eof_received(self):
+        """The loop: the client will send no more. It may still read: a request that was whole is answered."""
+        self._eof = True
+        if self._state == SERVING and self.head.modern:
+            self._probes = 0
+            self._due(PROBE_FIRST_US)
+            return True
+        if self._state == BODY and self._coroutine is not None:
+            self._end_body("client_gone", "the client left before its body was complete")
+        elif self._state == UNSENT or (self._state == LINGER and self._transport.get_write_buffer_size()):
+            return True
+        elif self._state == SERVING:
+            self._left("the client closed its connection before the reply was complete")
+        return False
+
+    def get_buffer(self, sizehint):
+        """The loop: where to read into. A long body is read to where it stays."""
+        cdef int64_t left
+        if self._reading is not None and self._chunks is None and self._state == BODY:
+            left = min(self.head.content_length - self._filled, BODY_READ_BYTES)
+            return PyMemoryView_FromMemory(PyBytes_AS_STRING(self._body) + self._filled, <Py_ssize_t>left, PyBUF_WRITE)
+        return _shared
+
+    def buffer_updated(self, Py_ssize_t nbytes):
+        """The loop: so many bytes were read."""
+        self._last_us = self.lane.wheel.now_us
+        if self._reading is not None and self._chunks is None and self._state == BODY:
+            self._filled += nbytes
+            if self._filled == self.head.content_length:
+                self._end_body(None, None)
+        else:
+            self._take(_shared_start, nbytes)
+
+    def pause_writing(self):
+        """The loop: the client does not take what is written."""
+        self._write_paused = True
+
+    def resume_writing(self):
+        """The loop: it takes again."""
+        self._write_paused = False
+        if self._state == UNSENT:
+            self._rest()
+        elif self._room is not None and not self._room.done:
+            self._room.resolve()
+
+    cpdef object fire(self):
+        """The wheel: time has passed, for whatever it was armed."""
+        cdef Lane lane = self.lane
+        cdef int64_t now_us = lane.wheel.now_us
+        if self._transport is None or self._due_us == 0:
+            return
+        if now_us < self._due_us:
+            lane.wheel.add(self, self._due_us)
+        elif self._state == OPENING or self._state == HEAD:
+            if self._heap is not None and self._state == HEAD:
+                self._heap = None
+                self._begin(refused(408, "the request's head took too long to arrive"), NULL, 0)
+            else:
+                self._shut()
+        elif self._state == BODY:
+            if self._reading is None or self._reading.done:
+                return
+            if now_us - self._last_us >= lane.body_idle_us or self._crawls(now_us):
+                self._end_body("request_timeout", "the body stopped arriving, or came too slowly")
+            else:
+                self._due(min(lane.body_idle_us, RATE_CHECK_US))
+        elif self._state == LINGER:
+            if self._transport.get_write_buffer_size() and self._moves():
+                self._due(lane.write_stall_us)
+            else:
+                self._transport.abort()
+        elif self._state == UNSENT:
+            if self._moves():
+                self._due(lane.write_stall_us)
+            else:
+                self._transport.abort()
+        elif self._room is not None and not self._room.done:
+            if self._moves():
+                self._due(lane.write_stall_us)
+            else:
+                self._transport.abort()
+                self._left("the client stopped reading")
+        elif self._eof and self._state == SERVING:
+            self._probe()
+
+    def dismiss(self):
+        """Close if no request is under way or begun."""
+        if self._state == OPENING or (self._state == HEAD and self._heap is None):
+            self._shut()
+
+    cdef int _suspended(self) except -1:
+        if self._held is not None and self._transport is not None:
+            self._transport.write(self._held)
+            self._held = None
+        return 0
+
+    cdef int _ended(self, object error) except -1:
+        """The call has ended: on to the next one, or close."""
+        if error is not None:
+            self.lane.alarm(error)
+        self._leave = self._error = self._reading = self._chunks = None
+        if self._transport is None or self._state == CLOSED:
+            return 0
+        if self._output != ENDED:
+            self._transport.abort()
+            return 0
+        return self._part() if self._closing or self._eof else self._rest()
+
+    cdef int _rest(self) except -1:
+        """Ready for the next request, once this one's reply has been taken."""
+        self._body = None
+        if self._write_paused:
+            self._state = UNSENT
+            self._left_bytes = self._transport.get_write_buffer_size()
+            return self._due(self.lane.write_stall_us)
+        if self._eof or self.lane.draining:
+            return self._part()
+        self._state = HEAD
+        self._due(self.lane.idle_us)
+        if self._heap is not None:
+            # Not at once: a thousand requests in one packet would be a thousand calls deep.
+            self.lane.loop.call_soon(self._next)
+        else:
+            self._resume()
+        return 0
+
+    def _next(self):
+        cdef bytearray heap = self._heap
+        if self._state == HEAD and heap is not None:
+            self._heap = None
+            self._resume()
+            self._seek(PyByteArray_AS_STRING(heap), PyByteArray_GET_SIZE(heap))
+
+    cdef int _part(self) except -1:
+        """Close, so that the client still gets what was sent: closing on unread bytes would take it away."""
+        cdef bint unread = self._state == BODY or self._heap is not None or self.head.fault_status != 0
+        self._heap = self._body = None
+        if not unread and self._transport.get_write_buffer_size() == 0:
+            return self._shut()
+        if self._eof and self._transport.get_write_buffer_size() == 0:
+            return self._shut()
+        self._state = LINGER
+        self._filled = 0
+        self._left_bytes = self._transport.get_write_buffer_size()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._due(LINGER_US)
+        return self._resume()
+
+    cdef int _shut(self) except -1:
+        self._state = CLOSED
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._transport.close()
+        return 0
+
+    cdef int _left(self, str words) except -1:
+        """The client has gone: whatever the call waits for ends."""
+        cdef Wait reading = self._reading
+        cdef Wait room = self._room
+        if self.gone or self._coroutine is None:
+            self.gone = True
+            return 0
+        self.gone = True
+        leave, self._leave = self._leave, None
+        error = self._error = self.lane.error("client_gone", words)
+        if reading is not None and not reading.done:
+            reading.fail(error)
+        if room is not None and not room.done:
+            room.fail(error)
+        if leave is not None:
+            leave()
+        return 0
+
+    # Reading
+
+    cdef int _take(self, const char *at, Py_ssize_t size) except -1:
+        if self._state == HEAD:
+            return self._seek(at, size)
+        if self._state == BODY:
+            return self._fill(at, size)
+        if self._state == SERVING or self._state == UNSENT:
+            return self._keep(at, size)
+        if self._state == OPENING:
+            return self._introduce(at, size)
+        if self._state == LINGER:
+            self._filled += size
+            if self._filled > LINGER_BYTES_MAX:
+                self._transport.abort()
+        return 0
+
+    cdef int _introduce(self, const char *at, Py_ssize_t size) except -1:
+        """Read what the load balancer says of the client, before anything else."""
+        cdef bytearray heap
+        cdef Py_ssize_t length
+        self._hold(at, size)
+        try:
+            found = self.lane.preamble(bytes(self._heap[:PREAMBLE_BYTES_MAX]))
+        except ValueError:
+            self._transport.abort()
+            return 0
+        if found is None:
+            if PyByteArray_GET_SIZE(self._heap) >= PREAMBLE_BYTES_MAX:
+                self._transport.abort()
+            return 0
+        length, peer = found
+        if peer is not None:
+            self.peer = peer
+        heap, self._heap = self._heap, None
+        self._state = HEAD
+        if PyByteArray_GET_SIZE(heap) > length:
+            self._seek(PyByteArray_AS_STRING(heap) + length, PyByteArray_GET_SIZE(heap) - length)
+        return 0
+
+    cdef int _seek(self, const char *at, Py_ssize_t size) except -1:
+        """Look for the end of a head."""
+        cdef bytearray heap = self._heap
+        cdef Py_ssize_t before = 0
+        cdef const char *new = at
+        cdef Py_ssize_t new_size = size
+        cdef const char *stop
+        cdef Py_ssize_t searched
+        if heap is not None:
+            before = PyByteArray_GET_SIZE(heap)
+            self._hold(at, size)
+            at = PyByteArray_AS_STRING(heap)
+            size += before
+            new = at + before
+        if size >= 2 and at[0] == c"\r" and at[1] == c"\n":
+            # RFC 9112, section 2.2: an empty line in front of a request is passed over.
+            at += 2
+            size -= 2
+            new = max(new, at)
+            new_size = at + size - new
+            if size == 0:
+                self._heap = None
+                return 0
+        searched = max(0, new - at - 3)
+        stop = <const char *>memmem(at + searched, size - searched, b"\r\n\r\n", 4)
+        if stop is not NULL:
+            self._heap = None
+            stop += 4
+            return self._begin(parse_at(at, stop - at), stop, size - (stop - at))
+        if heap is None:
+            self._hold(at, size)
+            self._due(self.lane.head_us)
+        if size > HEAD_BYTES_MAX:
+            self._heap = None
+            return self._begin(refused(431, f"the head is longer than {HEAD_BYTES_MAX} bytes"), NULL, 0)
+        if at[0] <= c" " and (at[0] != c"\r" or size > 1):
+            self._heap = None
+            return self._begin(refused(400, "what was sent is not HTTP"), NULL, 0)
+        if _has_bare_lf(new, new_size, new > at and (new - 1)[0] == c"\r"):
+            self._heap = None
+            return self._begin(refused(400, "a line of the head does not end with CR and LF"), NULL, 0)
+        return 0
+
+    cdef int _begin(self, Head head, const char *rest, Py_ssize_t size) except -1:
+        """A request has come: as far as it is here, serve it."""
+        cdef int64_t length = head.content_length
+        self.head = head
+        self.received_us = _clock()
+        self._output = NOTHING
+        self._chunked = False
+        self._closing = not head.keep_alive
+        self._state = SERVING
+        self._body = b""
+        self._filled = 0
+        if head.fault_status:
+            size = 0
+        elif head.chunked:
+            self._state = BODY
+            self._chunks = Chunks()
+        elif length > 0:
+            if size >= length:
+                self._body = PyBytes_FromStringAndSize(rest, <Py_ssize_t>length)
+                rest += length
+                size -= <Py_ssize_t>length
+            else:
+                self._state = BODY
+        if size:
+            if self._state == BODY:
+                self._fill(rest, size)
+            else:
+                self._keep(rest, size)
+        return self.drive(self.lane.loop, self.lane.serve(self))
+
+    cdef int _fill(self, const char *at, Py_ssize_t size) except -1:
+        """A piece of a body, of which nobody has said where it goes."""
+        cdef Py_ssize_t used
+        cdef bytearray heap
+        if self._chunks is None:
+            self._hold(at, size)
+            heap = self._heap
+            if PyByteArray_GET_SIZE(heap) >= self.head.content_length:
+                used = <Py_ssize_t>self.head.content_length
+                self._body = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(heap), used)
+                self._heap = None
+                at = PyByteArray_AS_STRING(heap) + used
+                size = PyByteArray_GET_SIZE(heap) - used
+                self._end_body(None, None)
+                if size and self._state != CLOSED:
+                    self._keep(at, size)
+            elif PyByteArray_GET_SIZE(heap) > AHEAD_BYTES_MAX:
+                self._pause()
+            return 0
+        used = self._chunks.feed_at(at, size)
+        if self._chunks.fault is not None:
+            return self._end_body("invalid_request", self._chunks.fault)
+        if self._reading is not None and self._chunks.size > self._body_max:
+            return self._end_body("body_too_large", f"the body is longer than the {self._body_max} bytes that are read")
+        if self._chunks.complete:
+            self._body = self._chunks.take()
+            if used < size:
+                self._keep(at + used, size - used)
+            return self._end_body(None, None)
+        self._filled = self._chunks.size
+        if self._reading is None and self._chunks.size > AHEAD_BYTES_MAX:
+            self._pause()
+        return 0
+
+    cdef int _end_body(self, str code, str words) except -1:
+        """The body is whole, or will never be. The last thing a callback does: whoever waited may run in here."""
+        cdef Wait wait = self._reading
+        if code is None:
+            self._state = SERVING
+            if wait is not None:
+                wait.resolve(self._body)
+            return 0
+        self._closing = True
+        self._error = self.lane.error(code, words)
+        if wait is not None:
+            wait.fail(self._error)
+        return 0
+
+    cdef int _keep(self, const char *at, Py_ssize_t size) except -1:
+        """What came ahead of its turn."""
+        if not self._closing:
+            self._hold(at, size)
+            if PyByteArray_GET_SIZE(self._heap) > AHEAD_BYTES_MAX:
+                self._pause()
+        return 0
+
+    cdef int _hold(self, const char *at, Py_ssize_t size) except -1:
+        cdef Py_ssize_t before
+        if self._heap is None:
+            self._heap = PyByteArray_FromStringAndSize(at, size)
+            return 0
+        before = PyByteArray_GET_SIZE(self._heap)
+        PyByteArray_Resize(self._heap, before + size)
+        memcpy(PyByteArray_AS_STRING(self._heap) + before, at, size)
+        return 0
+
+    # Inside
+
+    def _body_idle(self):
+        return self.lane.body_idle_us
+
+    def _crawls(self, int64_t now_us):
+        """Whether a body has come more slowly, for long enough, than anybody's line."""
+        cdef int64_t taken_us = now_us - self._began_us
+        return taken_us > self.lane.body_idle_us and self._filled * 1_000_000 < self.lane.rate_min * taken_us
+
+    def _too_large(self, int64_t length, int64_t bytes_max):
+        if length > bytes_max:
+            return self.lane.error("body_too_large", f"the body is {length} bytes; at most {bytes_max} are read")
+        return self.lane.error("body_too_large", f"the body is longer than the {bytes_max} bytes that are read")
+
+    cdef int _flags(self) noexcept:
+        cdef int flags = CLOSING if self._closing else 0
+        if not self.head.modern:
+            flags |= KEPT
+        return flags | CHUNKED if self._chunked else flags
+
+    cdef bint _moves(self) except -1:
+        """Whether the client has taken enough since last asked."""
+        cdef int64_t left = self._transport.get_write_buffer_size()
+        cdef int64_t taken = self._left_bytes - left
+        self._left_bytes = left
+        return taken > 0 and taken * 1_000_000 >= self.lane.rate_min * self.lane.write_stall_us
+
+    cdef int _probe(self) except -1:
+        """Ask a client that sends no more whether it still reads: only what is written tells."""
+        if self._output == NOTHING:
+            self._transport.write(CONTINUE)
+        elif self._output == OPEN and self._chunked and self._at_boundary and not self._write_paused:
+            self._transport.write(COMMENT)
+        self._probes += self._probes < 2
+        return self._due(PROBE_SECOND_US if self._probes == 1 else PROBE_US)
+
+    cdef int _due(self, int64_t in_us) except -1:
+        self._due_us = self.lane.wheel.now_us + in_us
+        return self.lane.wheel.add(self, self._due_us)
+
+    cdef int _pause(self) except -1:
+        if not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        return 0
+
+    cdef int _resume(self) except -1:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        return 0
+
+    def __repr__(self):
+        return f"<Client {STATES[self._state]}{' gone' if self.gone else ''} {self.head!r}>"
+
+
+def _reset_on_close(transport):
+    """A body that ends with its connection: only a reset shows that it was cut."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

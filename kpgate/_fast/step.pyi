@@ -1,0 +1,4 @@
+from kpgate._fast.wait import Timer
+
+class Step(Timer):
+    def step(self) -> None: ...
