@@ -202,7 +202,7 @@ cdef class Client(Step):
             else:
                 size = <Py_ssize_t>self._chunks.size
             if self.head.expects and self.head.modern and not size:
-                self._transport.write(CONTINUE)
+                self.lane.outbox.put(self._transport, CONTINUE)
             self._due(min(self._body_idle(), RATE_CHECK_US))
             self._resume()
         return wait
@@ -229,9 +229,10 @@ cdef class Client(Step):
         if self.head.method == "HEAD":
             body = b""
         if PyBytes_GET_SIZE(body) <= JOINED_BYTES_MAX:
-            self._transport.write(self.lane.compose(status, headers, length, body, self._flags()))
+            self.lane.outbox.put(self._transport, self.lane.compose(status, headers, length, body, self._flags()))
         else:
             data = self.lane.compose(status, headers, length, b"", self._flags())
+            self.lane.outbox.empty()
             self._transport.writelines([data, body])
 
     def open(self, int status, list headers not None):
@@ -268,7 +269,7 @@ cdef class Client(Step):
         memcpy(at + before + length, PyBytes_AS_STRING(chunk), size)
         if length:
             memcpy(at + before + length + size, b"\r\n", 2)
-        self._transport.write(data)
+        self.lane.outbox.put(self._transport, data)
         return not self._write_paused and not self.gone
 
     def room(self):
@@ -300,9 +301,9 @@ cdef class Client(Step):
         if self.gone:
             return
         if self._chunked:
-            self._transport.write(LAST_CHUNK if held is None else held + LAST_CHUNK)
+            self.lane.outbox.put(self._transport, LAST_CHUNK if held is None else held + LAST_CHUNK)
         elif held is not None:
-            self._transport.write(held)
+            self.lane.outbox.put(self._transport, held)
 
     def abort(self):
         """End the stream so that the client sees it was cut; without one, close."""
@@ -313,6 +314,7 @@ cdef class Client(Step):
         self._closing = True
         if self._transport is None:
             return
+        self.lane.outbox.empty()
         if self._chunked and not self._write_paused:
             # What was sent arrives, its end does not.
             self._transport.close()
@@ -439,7 +441,7 @@ cdef class Client(Step):
 
     cdef int _suspended(self) except -1:
         if self._held is not None and self._transport is not None:
-            self._transport.write(self._held)
+            self.lane.outbox.put(self._transport, self._held)
             self._held = None
         return 0
 
@@ -484,6 +486,7 @@ cdef class Client(Step):
         """Close, so that the client still gets what was sent: closing on unread bytes would take it away."""
         cdef bint unread = self._state == BODY or self._heap is not None or self.head.fault_status != 0
         self._heap = self._body = None
+        self.lane.outbox.empty()
         if not unread and self._transport.get_write_buffer_size() == 0:
             return self._shut()
         if self._eof and self._transport.get_write_buffer_size() == 0:
@@ -732,9 +735,9 @@ cdef class Client(Step):
     cdef int _probe(self) except -1:
         """Ask a client that sends no more whether it still reads: only what is written tells."""
         if self._output == NOTHING:
-            self._transport.write(CONTINUE)
+            self.lane.outbox.put(self._transport, CONTINUE)
         elif self._output == OPEN and self._chunked and self._at_boundary and not self._write_paused:
-            self._transport.write(COMMENT)
+            self.lane.outbox.put(self._transport, COMMENT)
         self._probes += self._probes < 2
         return self._due(PROBE_SECOND_US if self._probes == 1 else PROBE_US)
 

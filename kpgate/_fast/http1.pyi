@@ -2,6 +2,8 @@ from asyncio import AbstractEventLoop
 from collections.abc import Generator, Sequence
 from typing import Any, Protocol, TypeVar, final
 
+from kpgate._fast.outbox import Outbox
+
 _T_co = TypeVar("_T_co", covariant=True)
 
 class _Awaited(Protocol[_T_co]):
@@ -42,7 +44,11 @@ class Connection:
     complete: bool
     secure: bool
     def __init__(
-        self, loop: object, prefixes: tuple[bytes, ...] = (), owner: _Owner | None = None
+        self,
+        loop: object,
+        prefixes: tuple[bytes, ...] = (),
+        outbox: Outbox | None = ...,
+        owner: _Owner | None = None,
     ) -> None: ...
     def send(self, head: bytes, body: bytes | Sequence[bytes] | None = None) -> None: ...
     def head(self) -> _Awaited[None]: ...

@@ -13,6 +13,7 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport strtoll
 
+from kpgate._fast.outbox cimport Outbox
 from kpgate._fast.wait cimport Wait
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -110,6 +111,7 @@ cdef class Connection:
     cdef readonly bint secure
 
     cdef tuple _prefixes
+    cdef Outbox _outbox
     cdef object _transport
     cdef object _socket
     cdef object _parser
@@ -135,8 +137,9 @@ cdef class Connection:
     cdef bint _paused
     cdef bint _write_paused
 
-    def __init__(self, loop, tuple prefixes=(), owner=None):
+    def __init__(self, loop, tuple prefixes=(), Outbox outbox=None, owner=None):
         self.loop = loop
+        self._outbox = outbox
         self.owner = owner
         self._prefixes = prefixes
         self._wait = Wait(loop)
@@ -166,12 +169,12 @@ cdef class Connection:
         self._headers = 0
         self._head_bytes = self._header_bytes = self._framing_bytes = self.reads = 0
         if body is None:
-            self._transport.write(head)
+            self._put(head)
             return
         if type(body) is bytes:
             size += PyBytes_GET_SIZE(<bytes>body)
             if size <= JOINED_BYTES_MAX:
-                self._transport.write(head + <bytes>body)
+                self._put(head + <bytes>body)
                 return
             pieces = [head, body]
         else:
@@ -179,8 +182,10 @@ cdef class Connection:
             for piece in body:
                 size += len(piece)
             if size <= JOINED_BYTES_MAX:
-                self._transport.write(b"".join(pieces))
+                self._put(b"".join(pieces))
                 return
+        if self._outbox is not None:
+            self._outbox.empty()
         self._unsent = [memoryview(piece) for piece in pieces]
         self._unsent.reverse()
         self._pour()
@@ -520,6 +525,13 @@ cdef class Connection:
         elif self.complete:
             self._wanted = NOTHING
             wait.resolve(self._grab())
+        return 0
+
+    cdef int _put(self, bytes data) except -1:
+        if self._outbox is None:
+            self._transport.write(data)
+        else:
+            self._outbox.put(self._transport, data)
         return 0
 
     cdef Wait _arm(self):

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t
 
+from kpgate._fast.outbox cimport Outbox
 from kpgate._fast.wait cimport Wheel
 
 cdef enum:
@@ -16,6 +17,7 @@ cdef class Lane:
     cdef readonly set clients
     cdef readonly bint draining
     cdef public int64_t turned_away
+    cdef Outbox outbox
     cdef object serve
     cdef object error
     cdef object alarm

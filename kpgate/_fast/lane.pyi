@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, final
 
+from kpgate._fast.outbox import Outbox
 from kpgate._fast.wait import Wheel
 
 @final
@@ -12,6 +13,7 @@ class Lane:
         *,
         wheel: Wheel,
         loop: asyncio.AbstractEventLoop,
+        outbox: Outbox,
         error: Callable[[str, str], Exception],
         alarm: Callable[[BaseException], None],
         clients_max: int,

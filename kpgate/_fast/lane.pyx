@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memchr, memcpy
 
+from kpgate._fast.outbox cimport Outbox
 from kpgate._fast.wait cimport Wheel
 
 from email.utils import formatdate
@@ -33,9 +34,21 @@ cdef class Lane:
     None while there is too little of it, else how long it was and the client's address, None for the socket's.
     """
 
-    def __init__(self, serve, *, Wheel wheel not None, loop, error, alarm, int64_t clients_max, preamble=None):
+    def __init__(
+        self,
+        serve,
+        *,
+        Wheel wheel not None,
+        loop,
+        Outbox outbox not None,
+        error,
+        alarm,
+        int64_t clients_max,
+        preamble=None,
+    ):
         self.loop = loop
         self.wheel = wheel
+        self.outbox = outbox
         self.clients = set()
         self.serve = serve
         self.error = error

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from kpgate._fast.client import Client
 from kpgate._fast.lane import Lane
+from kpgate._fast.outbox import Outbox
 from kpgate._fast.wait import Wheel
 from kpgate.app.bounds import Bounds
 from kpgate.app.descriptors import connections_max
@@ -45,6 +46,7 @@ class Direct:
             serve,
             wheel=wheel,
             loop=self._loop,
+            outbox=Outbox(self._loop),
             error=lambda code, words: REGISTRY[code](words),
             alarm=alarm,
             clients_max=connections_max(),
@@ -67,13 +69,14 @@ class Direct:
         factory = cast(Callable[[], asyncio.BaseProtocol], partial(Client, self.lane))
         # The loop's stub knows no socket together with an absent address.
         listen: Any = self._loop.create_server
-        timeouts = (
-            {}
-            if self._tls is None
-            else {"ssl_handshake_timeout": HANDSHAKE_S, "ssl_shutdown_timeout": GOODBYE_S}
-        )
-        server = await self._loop.create_server(
-            factory, sock=self._socket, ssl=self._tls, backlog=BACKLOG, **timeouts
+        secure = self._tls is not None
+        server = await listen(
+            factory,
+            sock=self._socket,
+            ssl=self._tls,
+            backlog=BACKLOG,
+            ssl_handshake_timeout=HANDSHAKE_S if secure else None,
+            ssl_shutdown_timeout=GOODBYE_S if secure else None,
         )
         serving()
         await self._stopping

@@ -12,6 +12,7 @@ from typing import cast
 from msgspec import Struct
 
 from kpgate._fast.http1 import Connection, UpstreamLost
+from kpgate._fast.outbox import Outbox
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.upstream import Origin, PoolOptions
 
@@ -46,6 +47,7 @@ class Pool:
         self.options = options
         self._wheel = wheel
         self._loop = loop
+        self._outbox = Outbox(loop)
         self._tls = tls_context(options.ca) if origin.secure else None
         default_idle = TLS_IDLE_MAX if origin.secure else options.connections_max
         self._idle_max = default_idle if options.idle_max is None else options.idle_max
@@ -258,7 +260,7 @@ class Pool:
         Errors: UpstreamLost.
         """
         family, host, port = address
-        connection = Connection(self._loop, self.options.passed)
+        connection = Connection(self._loop, self.options.passed, self._outbox)
         # uvloop wants `get_buffer` and no inheritance (0.23: asyncio's own base turns buffering off).
         protocol = cast(BaseProtocol, connection)
         connected = False

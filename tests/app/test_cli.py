@@ -112,7 +112,9 @@ def test_serve_hands_on_what_it_was_asked(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "kpgate.app.serve", module)
     assert run("serve", "--port", "0", "--data", "d", "--demo")[0] == 3
     assert seen == [ServeOptions(port=0, data=Path("d"), demo=True)]
-    assert seen[0].overrides() == {"server.host": None, "server.port": 0, "server.workers": None}
+    assert {name: value for name, value in seen[0].overrides().items() if value is not None} == {
+        "server.port": 0
+    }
     monkeypatch.setenv("KPGATE_DATA", "elsewhere")
     run("serve", "--transport", "direct")
     assert seen[1] == ServeOptions(data=Path("elsewhere"), transport="direct")

@@ -1,0 +1,12 @@
+"""What connections use of the outbox."""
+
+from libc.stdint cimport int64_t
+
+
+cdef class Outbox:
+    cdef object _loop
+    cdef list _queue
+    cdef int64_t _bytes
+
+    cdef int put(self, object transport, bytes data) except -1
+    cdef int empty(self) except -1

@@ -1,0 +1,57 @@
+# cython: auto_pickle=False, autotestdict=False
+"""What one turn of the loop has to say, said at its end.
+
+Owns the order of writes that were put off until everything that had arrived was dealt with: whoever reads on the
+other side is then woken once for many messages, not for each. Knows no protocol.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_GET_SIZE
+from libc.stdint cimport int64_t
+
+cdef enum:
+    # More is not held back: a transport has to say when its reader does not follow.
+    BYTES_MAX = 262_144
+    PIECE_BYTES_MAX = 16_384
+
+
+@cython.final
+cdef class Outbox:
+    """The writes of one loop's connections, put off to the end of its turn.
+
+    Order: whoever closes a transport, or writes to it directly, calls `flush` first.
+    """
+
+    def __init__(self, loop):
+        self._loop = loop
+        self._queue = []
+
+    cdef int put(self, object transport, bytes data) except -1:
+        """Write soon."""
+        if not self._queue:
+            self._loop.call_soon(self.flush)
+        self._queue.append((transport, data))
+        self._bytes += PyBytes_GET_SIZE(data)
+        if PyBytes_GET_SIZE(data) > PIECE_BYTES_MAX or self._bytes > BYTES_MAX:
+            return self.empty()
+        return 0
+
+    def flush(self):
+        """Write everything now."""
+        self.empty()
+
+    cdef int empty(self) except -1:
+        cdef list queue = self._queue
+        if queue:
+            self._queue = []
+            self._bytes = 0
+            for transport, data in queue:
+                if not transport.is_closing():
+                    transport.write(data)
+        return 0
+
+    def __len__(self):
+        return len(self._queue)
+
+    def __repr__(self):
+        return f"<Outbox {len(self._queue)} writes, {self._bytes} bytes>"
