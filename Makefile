@@ -6,7 +6,8 @@ BIN = $(VENV)/bin
 PY = $(BIN)/python
 export PATH := $(abspath $(BIN)):$(PATH)
 STAMP = $(VENV)/.kpgate-setup
-SOURCES = $(wildcard kpgate/_fast/*.pyx kpgate/_fast/*.pxd kpgate/_fast/*.h kpgate/_fast/*.py) setup.py
+SOURCES = $(wildcard kpgate/_fast/*.pyx kpgate/_fast/*.pxd kpgate/_fast/*.h kpgate/_fast/*.py) setup.py \
+	kpgate/gateway.py $(wildcard kpgate/services/*.py kpgate/dialects/openai/*.py)
 
 .PHONY: help run setup build debug sanitize fmt lint types stubs test docs check bench clean
 
@@ -63,4 +64,5 @@ docs: build
 check: lint types stubs test
 
 clean:
-	rm -rf build kpgate/_fast/*.c kpgate/_fast/*.so
+	rm -rf build kpgate/_fast/*.c
+	find kpgate -name '*.so' -delete

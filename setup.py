@@ -37,6 +37,25 @@ extensions = [
     for source in sorted(Path("kpgate/_fast").glob("*.pyx"))
 ]
 
+# The trunk that every call goes through is compiled from its own Python, which runs as well without that.
+TRUNK = [
+    "kpgate/gateway.py",
+    *(
+        f"kpgate/services/{name}.py"
+        for name in "admit auth meters pool receive respond route settle upstream".split()
+    ),
+    *(f"kpgate/dialects/openai/{name}.py" for name in "count endpoints reply request".split()),
+]
+trunk = [
+    Extension(
+        path[:-3].replace("/", "."),
+        [path],
+        extra_compile_args=compile_args + sanitizers,
+        extra_link_args=sanitizers,
+    )
+    for path in TRUNK
+]
+
 setup(
     ext_modules=cythonize(
         extensions,
@@ -49,5 +68,12 @@ setup(
             "cdivision": True,
             "embedsignature": True,
         },
+    )
+    + cythonize(
+        trunk,
+        annotate=ANNOTATE,
+        build_dir="build/cython",
+        # As the interpreter would run it: annotations are for people and mypy.
+        compiler_directives={"language_level": "3str", "binding": True, "annotation_typing": False},
     )
 )
