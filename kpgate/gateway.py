@@ -165,7 +165,16 @@ class Gateway:
 
         # ADMIT
         record.phase = Phase.ADMIT
-        order = await self._admit(kit, life, caller, long)
+        self._find(kit, life, caller)
+        if long:
+            record.prompt_tokens = await kit.offload.run(self._count, life)
+        else:
+            record.prompt_tokens = self._count(life)
+        order = self._choose(kit, life)
+        now_us = self.clock()
+        life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)
+        if life.verdict is None:
+            life.verdict = await kit.admit.take_patiently(now_us, caller, life.plan, order, life.tokens)
 
         # ROUTE, UPSTREAM
         exchange.watch(life.leave)
@@ -177,9 +186,9 @@ class Gateway:
         else:
             await self._stream(kit, life, first)
 
-    async def _admit(self, kit: Equipment, life: Life, caller: Caller, long: bool) -> tuple[Target, ...]:
-        """Find the model, count the prompt and take every limit; the candidates, in order."""
-        record, endpoint, call = life.record, life.endpoint, life.call
+    def _find(self, kit: Equipment, life: Life, caller: Caller) -> None:
+        """Find the plan of the model that was asked for, if the caller may use it."""
+        record, call = life.record, life.call
         plan = kit.routes.find(call.model)
         if plan is None:
             raise ModelNotFound(f"model: no model is named {call.model[:200]!r} here", param="model")
@@ -187,21 +196,25 @@ class Gateway:
         # A wildcard's plan says nothing of what was asked for; any other plan does, whatever its alias was.
         kit.auth.authorise(caller, call.model if plan.wild else plan.name)
         record.model = plan.name
-        if plan.vocabulary is not None:
-            if long:
-                record.prompt_tokens = await kit.offload.run(endpoint.count, call, plan.vocabulary, plan.name)
-            else:
-                record.prompt_tokens = endpoint.count(call, plan.vocabulary, plan.name)
+
+    def _count(self, life: Life) -> int:
+        """The prompt's tokens; 0 where nobody counts."""
+        plan = life.plan
+        return (
+            life.endpoint.count(life.call, plan.vocabulary, plan.name) if plan.vocabulary is not None else 0
+        )
+
+    def _choose(self, kit: Equipment, life: Life) -> tuple[Target, ...]:
+        """The deployments that may answer, in order; and what to reserve."""
+        plan = life.plan
         headers = life.exchange.headers if plan.matched else ()
         order = candidates(plan, headers, getrandbits(64), self.clock())
         if not order:
             raise ModelNotFound(
                 "model: none of its deployments is for requests with these headers", param="model"
             )
-        life.tokens = reserve(record.prompt_tokens, call, plan.output_cap if endpoint.generates else 0)
-        life.verdict = kit.admit.take(self.clock(), caller, plan, order, life.tokens)
-        if life.verdict is None:
-            life.verdict = await kit.admit.take_patiently(self.clock(), caller, plan, order, life.tokens)
+        cap = plan.output_cap if life.endpoint.generates else 0
+        life.tokens = reserve(life.record.prompt_tokens, life.call, cap)
         return order
 
     async def _answer(self, kit: Equipment, life: Life, order: tuple[Target, ...], body: bytes) -> bytes:

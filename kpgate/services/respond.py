@@ -1,9 +1,10 @@
 """RESPOND: the head and the body of what the client gets. One place writes kpgate's headers."""
 
+from kpgate._fast.digits import decimal, spell
 from kpgate._fast.limit import Verdict
 from kpgate.domain.call import Record
 from kpgate.domain.dialect import Endpoint
-from kpgate.domain.durations import spell, whole_ms, whole_seconds
+from kpgate.domain.durations import whole_ms, whole_seconds
 from kpgate.domain.errors import GatewayError, Retry
 from kpgate.services.exchange import Exchange, Header
 
@@ -16,7 +17,7 @@ def describe(record: Record, verdict: Verdict | None) -> list[Header]:
     headers: list[Header] = [
         (b"x-request-id", record.request_id.encode()),
         (b"x-kpgate-attempts", _TALLIES[record.attempts]),
-        (b"x-kpgate-overhead-us", b"%d" % record.overhead_us),
+        (b"x-kpgate-overhead-us", decimal(record.overhead_us)),
     ]
     if record.model:
         headers.append((b"x-kpgate-model", record.model.encode()))
@@ -24,12 +25,12 @@ def describe(record: Record, verdict: Verdict | None) -> list[Header]:
         headers.append((b"x-kpgate-provider", record.provider.encode()))
     if verdict is not None:
         if verdict.requests_limit > 0:
-            headers.append((b"x-ratelimit-limit-requests", b"%d" % verdict.requests_limit))
-            headers.append((b"x-ratelimit-remaining-requests", b"%d" % verdict.requests_remaining))
+            headers.append((b"x-ratelimit-limit-requests", decimal(verdict.requests_limit)))
+            headers.append((b"x-ratelimit-remaining-requests", decimal(verdict.requests_remaining)))
             headers.append((b"x-ratelimit-reset-requests", spell(verdict.requests_reset_us)))
         if verdict.tokens_limit > 0:
-            headers.append((b"x-ratelimit-limit-tokens", b"%d" % verdict.tokens_limit))
-            headers.append((b"x-ratelimit-remaining-tokens", b"%d" % verdict.tokens_remaining))
+            headers.append((b"x-ratelimit-limit-tokens", decimal(verdict.tokens_limit)))
+            headers.append((b"x-ratelimit-remaining-tokens", decimal(verdict.tokens_remaining)))
             headers.append((b"x-ratelimit-reset-tokens", spell(verdict.tokens_reset_us)))
     return headers
 
@@ -38,8 +39,8 @@ def refusal(error: GatewayError) -> list[Header]:
     """The headers that tell a client what to do about an error."""
     headers: list[Header] = [JSON]
     if error.retry_after_us > 0:
-        headers.append((b"retry-after", b"%d" % whole_seconds(error.retry_after_us)))
-        headers.append((b"retry-after-ms", b"%d" % whole_ms(error.retry_after_us)))
+        headers.append((b"retry-after", decimal(whole_seconds(error.retry_after_us))))
+        headers.append((b"retry-after-ms", decimal(whole_ms(error.retry_after_us))))
     headers.append((b"x-should-retry", b"false" if error.retry is Retry.NEVER else b"true"))
     return headers
 

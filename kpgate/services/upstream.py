@@ -16,8 +16,8 @@ REFUSAL_BYTES_MAX = 1024 * 1024
 RETRY_AFTER_MAX_S = 3600
 
 
-class Attempt:
-    """One try upstream: the connection in use, its deadline, and the way to end it from outside.
+class Attempt(Timer):
+    """One try upstream: the connection in use, its deadline, and the way to end it from outside. Its own timer.
 
     Order: `send`, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
     """
@@ -27,7 +27,6 @@ class Attempt:
         "_ended",
         "_opening",
         "_reads",
-        "_timer",
         "_total_at_us",
         "_wheel",
         "connection",
@@ -35,6 +34,7 @@ class Attempt:
     )
 
     def __init__(self, target: Target, wheel: Wheel, clock: Callable[[], int]) -> None:
+        # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
         self.target = target
         self.connection: Connection | None = None
         self._wheel = wheel
@@ -42,7 +42,6 @@ class Attempt:
         self._ended: GatewayError | None = None
         self._opening: Wait | None = None
         self._reads = -1
-        self._timer = Timer(self._late)
         self._total_at_us = clock() + target.total_us
 
     async def send(self, head: bytes, body: bytes) -> Connection:
@@ -119,7 +118,7 @@ class Attempt:
 
     def close(self) -> None:
         """Give the connection back if it is fit for another call, else abort it."""
-        self._timer.cancel()
+        self.cancel()
         connection, self.connection = self.connection, None
         if connection is not None:
             self.target.pool.give(connection)
@@ -128,10 +127,10 @@ class Attempt:
         self.close()
 
     def _arm(self, late_at_us: int) -> None:
-        self._wheel.add(self._timer, min(late_at_us, self._total_at_us))
+        self._wheel.add(self, min(late_at_us, self._total_at_us))
 
-    def _late(self) -> None:
-        """A time-out has come, unless a body that is read as a whole has moved meanwhile."""
+    def fire(self) -> None:
+        """The wheel: a time-out has come, unless a body that is read as a whole has moved meanwhile."""
         connection, now_us = self.connection, self._clock()
         if connection is not None and 0 <= self._reads < connection.reads and now_us < self._total_at_us:
             self._reads = connection.reads
@@ -164,12 +163,12 @@ def check_whole(connection: Connection, target: Target, body: bytes) -> None:
     if connection.status >= 300:
         return
     kind = connection.content_type
-    if kind is not None and b"json" not in kind.lower():
+    if kind is not None and kind != b"application/json" and b"json" not in kind.lower():
         shown = kind[:80].decode("latin-1")
         raise UpstreamFailed(
             f"provider {target.provider} answered {connection.status} with {shown}, not JSON"
         )
-    if not body.lstrip()[:1] == b"{":
+    if body[:1] != b"{" and body.lstrip()[:1] != b"{":
         raise UpstreamFailed(
             f"provider {target.provider} answered {connection.status} with a body that is not JSON"
         )

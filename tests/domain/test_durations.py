@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpgate.domain.durations import spell, whole_ms, whole_seconds
+from kpgate._fast.digits import spell
+from kpgate.domain.durations import whole_ms, whole_seconds
 
 
 @pytest.mark.parametrize(
