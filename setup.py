@@ -74,6 +74,6 @@ setup(
         annotate=ANNOTATE,
         build_dir="build/cython",
         # As the interpreter would run it: annotations are for people and mypy.
-        compiler_directives={"language_level": "3str", "binding": True, "annotation_typing": False},
+        compiler_directives={"language_level": "3str", "binding": True, "annotation_typing": True},
     )
 )

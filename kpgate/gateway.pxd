@@ -1,0 +1,14 @@
+cdef class Life:
+    cdef public object exchange
+    cdef public object endpoint
+    cdef public object record
+    cdef public object verdict
+    cdef public object attempt
+    cdef public object framer
+    cdef public object ended
+    cdef public object head
+    cdef public object call
+    cdef public object plan
+    cdef public bint placed
+    cdef public long tokens
+    cdef public long spoken
