@@ -14,6 +14,12 @@ from bench.processes import cpu_s, target_core
 from bench.results import Cell, Goal, Result, Table
 from bench.target import Lab, Shape, Target
 
+SHAPES = (
+    (Shape(), "governed"),
+    (Shape(governed=False), "off"),
+    (Shape(lane=True), "lane governed"),
+    (Shape(governed=False, lane=True), "lane off"),
+)
 STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 BOUNDS_MS = (10, 50, 100)
 METHOD = (
@@ -21,7 +27,8 @@ METHOD = (
     "the fake provider (uvloop, a chat completion of 0.5 KB) on another.",
     "`nginx`: proxy_pass, one worker, kept-alive upstream connections, an access log. `governed`: keys, request, token "
     "and concurrency limits on key, party and model, exact token counts, metrics and a log line a call. `off`: the "
-    "same build with keys, limits, counts and log lines configured away; it still routes and measures.",
+    "same build with keys, limits, counts and log lines configured away; it still routes and measures. Both on Granian "
+    "and, as `lane`, on the direct transport.",
     "Rounds in turn, the order rotated each round; a ratio is taken within each round, and the median of the rounds' "
     "ratios is given.",
     "`by CPU` are calls for each second of CPU of all the target's processes; `busy` is the share of its core that a "
@@ -29,6 +36,7 @@ METHOD = (
     "gateway, and the one by CPU is the one to believe.",
 )
 
+PLAIN = "A chat call of 0.5 KB"
 Rounds = list[dict[str, Run]]
 
 
@@ -76,7 +84,7 @@ def _spread(ratios: list[float]) -> tuple[float, float, float]:
 
 
 def _place(name: str) -> int:
-    order = ("direct", "nginx", "governed", "off")
+    order = ("direct", "nginx", *(name for _, name in SHAPES))
     return order.index(name) if name in order else len(order)
 
 
@@ -129,26 +137,37 @@ def bounds(targets: Sequence[Target], seconds: float) -> Table:
     return Table(f"Most calls/s within a p99, {STEPS[0]} to {STEPS[-1]} connections", columns, rows)
 
 
+def _goal(series: Series, over: str, under: str, bound: float, aim: float) -> Goal:
+    """A goal for the ratio by CPU: that by calls/s flatters whoever the load is too slow for."""
+    beside = "" if series.title == PLAIN else f", {series.title.lower()}"
+    return Goal(
+        f"{over} / {under} by CPU{beside}", series.cpu_ratio(over, under)[1], "at least", bound, aim=aim
+    )
+
+
 def measure(rounds: int, seconds: float, peers: Sequence[Target] = (), port: int = 0) -> Result:
     """Every figure of this module."""
     fewer = max(3, rounds // 3)
     with Lab() as lab:
         provider = lab.provider(port=port)
-        targets = [
-            lab.nginx(provider),
-            lab.gateway(provider),
-            lab.gateway(provider, Shape(governed=False)),
-            *peers,
-        ]
-        plain = play("A chat call of 0.5 KB", targets, rounds, seconds)
+        targets = [lab.nginx(provider), *(lab.gateway(provider, shape) for shape, _ in SHAPES), *peers]
+        plain = play(PLAIN, targets, rounds, seconds)
         sdk = play("The official client's 18 headers", targets, fewer, seconds, sdk=True)
         table = bounds(targets, 1)
     with Lab() as lab:
         provider = lab.provider(tls=True)
-        targets = [lab.nginx(provider), lab.gateway(provider), lab.gateway(provider, Shape(governed=False))]
+        targets = [lab.nginx(provider), *(lab.gateway(provider, shape) for shape, _ in SHAPES)]
         tls = play("The provider behind TLS", targets, fewer, seconds)
     series = (plain, sdk, tls)
-    pairs = (("governed", "nginx"), ("off", "nginx"), ("governed", "off"))
+    pairs = (
+        ("governed", "nginx"),
+        ("off", "nginx"),
+        ("governed", "off"),
+        ("lane governed", "nginx"),
+        ("lane off", "nginx"),
+        ("lane governed", "lane off"),
+        ("lane governed", "governed"),
+    )
     spread: list[list[Cell]] = [
         [one.title, f"{over} / {under}", *one.ratio(over, under), one.cpu_ratio(over, under)[1]]
         for one in series
@@ -168,6 +187,10 @@ def measure(rounds: int, seconds: float, peers: Sequence[Target] = (), port: int
             ),
             Goal("governed / off", plain.ratio("governed", "off")[1], "at least", 0.75, aim=0.85),
             Goal("governed / off by CPU", plain.cpu_ratio("governed", "off")[1], "at least", 0.75, aim=0.85),
+            _goal(plain, "lane governed", "nginx", 0.55, 0.75),
+            _goal(tls, "lane governed", "nginx", 0.40, 0.60),
+            _goal(plain, "lane governed", "governed", 1.8, 2.5),
+            _goal(plain, "lane governed", "lane off", 0.75, 0.85),
         ),
         tables=(ratios, *(one.table() for one in series), table),
         notes=() if target_core() is not None else ("One core only: load, provider and targets shared it.",),

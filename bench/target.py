@@ -106,9 +106,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Shape:
-    """How a gateway is configured. Shape: `models` are further ones."""
+    """How a gateway is configured. Shape: `models` are further ones; `lane` is the direct transport."""
 
     governed: bool = True
+    lane: bool = False
     workers: int = 1
     http2: bool = False
     models: tuple[str, ...] = ()
@@ -169,8 +170,8 @@ class Lab:
     def gateway(self, provider: Target, shape: Shape | None = None) -> Target:
         """Kpgate before that provider."""
         shape = shape or Shape()
-        name = "governed" if shape.governed else "off"
-        folder = self._subfolder(name)
+        name = " ".join(["lane"] * shape.lane + ["governed" if shape.governed else "off"])
+        folder = self._subfolder("kpgate")
         (folder / "kpgate.toml").write_text(settings(provider, shape))
         key = make_key(folder) if shape.governed else ""
         port = free_port()
@@ -198,7 +199,10 @@ def settings(provider: Target, shape: Shape) -> str:
     """A `kpgate.toml` with all of governance on, or all of it off."""
     base = f"{'https' if provider.tls else 'http'}://127.0.0.1:{provider.port}/v1"
     ca = f'ca = "{provider.folder / "ca.pem"}"\n' if provider.tls else ""
-    parts = [f"[server]\nhttp2 = {str(shape.http2).lower()}\ninflight_max = 20000\ndrain_ready_s = 0\n"]
+    transport = "direct" if shape.lane else "granian"
+    parts = [
+        f"[server]\ntransport = '{transport}'\nhttp2 = {str(shape.http2).lower()}\ninflight_max = 20000\ndrain_ready_s = 0\n"
+    ]
     parts.append(
         f"[limits.key]{LIMITS}\n[limits.party]{LIMITS}\n[log]\nformat = 'json'\n" if shape.governed else OFF
     )
