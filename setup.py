@@ -40,9 +40,10 @@ extensions = [
 # The trunk that every call goes through is compiled from its own Python, which runs as well without that.
 TRUNK = [
     "kpgate/gateway.py",
+    "kpgate/domain/call.py",
     *(
         f"kpgate/services/{name}.py"
-        for name in "admit auth meters pool receive respond route settle upstream".split()
+        for name in "admit auth meters pool receive record respond route settle upstream".split()
     ),
     *(f"kpgate/dialects/openai/{name}.py" for name in "count endpoints reply request".split()),
 ]

@@ -200,9 +200,8 @@ def settings(provider: Target, shape: Shape) -> str:
     base = f"{'https' if provider.tls else 'http'}://127.0.0.1:{provider.port}/v1"
     ca = f'ca = "{provider.folder / "ca.pem"}"\n' if provider.tls else ""
     transport = "direct" if shape.lane else "granian"
-    parts = [
-        f"[server]\ntransport = '{transport}'\nhttp2 = {str(shape.http2).lower()}\ninflight_max = 20000\ndrain_ready_s = 0\n"
-    ]
+    parts = [f"[server]\ntransport = '{transport}'\nhttp2 = {str(shape.http2).lower()}"]
+    parts.append("inflight_max = 20000\ndrain_ready_s = 0\n")
     parts.append(
         f"[limits.key]{LIMITS}\n[limits.party]{LIMITS}\n[log]\nformat = 'json'\n" if shape.governed else OFF
     )

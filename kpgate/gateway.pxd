@@ -1,7 +1,12 @@
+# The compiled form of `gateway.py`: what the phases of a call share as fields.
+
+from kpgate.domain.call cimport Record
+
+
 cdef class Life:
     cdef public object exchange
     cdef public object endpoint
-    cdef public object record
+    cdef public Record record
     cdef public object verdict
     cdef public object attempt
     cdef public object framer

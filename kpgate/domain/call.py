@@ -7,7 +7,7 @@ import msgspec
 from kpgate.domain.caller import Caller
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.phase import Phase
-from kpgate.domain.usage import NOTHING, Usage
+from kpgate.domain.usage import NOTHING
 
 
 class Call(msgspec.Struct, gc=False):
@@ -26,34 +26,62 @@ class Call(msgspec.Struct, gc=False):
     choices: int = 1
 
 
-class Record(msgspec.Struct):
+class Record:
     """What happened to one request so far: the log line and the metrics are written from it, once.
 
     Units: `*_us` microseconds; instants are monotonic. `upstream_us` is time spent waiting for providers.
     Shape: `asked` and `said` hold prompt and reply only where `[log] bodies` asks for them.
     """
 
-    request_id: str
-    received_us: int
-    path: str
-    method: str
-    phase: Phase = Phase.RECEIVE
-    peer: str = ""
-    caller: Caller | None = None
-    model: str = ""
-    provider: str = ""
-    deployment: str = ""
-    stream: bool = False
-    status: int = 0
-    attempts: int = 0
-    prompt_tokens: int = 0
-    usage: Usage = NOTHING
-    upstream_us: int = 0
-    overhead_us: int = 0
-    first_token_us: int = 0
-    head_us: int = 0
-    request_bytes: int = 0
-    reply_bytes: int = 0
-    error: GatewayError | None = None
-    asked: str = ""
-    said: str = ""
+    __slots__ = (
+        "asked",
+        "attempts",
+        "caller",
+        "deployment",
+        "error",
+        "first_token_us",
+        "head_us",
+        "method",
+        "model",
+        "overhead_us",
+        "path",
+        "peer",
+        "phase",
+        "prompt_tokens",
+        "provider",
+        "received_us",
+        "reply_bytes",
+        "request_bytes",
+        "request_id",
+        "said",
+        "status",
+        "stream",
+        "upstream_us",
+        "usage",
+    )
+
+    def __init__(self, request_id: str, received_us: int, path: str, method: str) -> None:
+        self.request_id = request_id
+        self.received_us = received_us
+        self.path = path
+        self.method = method
+        self.phase = Phase.RECEIVE
+        self.peer = ""
+        self.caller: Caller | None = None
+        self.model = ""
+        self.provider = ""
+        self.deployment = ""
+        self.stream = False
+        self.status = 0
+        self.attempts = 0
+        self.prompt_tokens = 0
+        self.usage = NOTHING
+        self.upstream_us = 0
+        self.overhead_us = 0
+        self.first_token_us = 0
+        self.head_us = 0
+        self.request_bytes = 0
+        self.reply_bytes = 0
+        self.error: GatewayError | None = None
+        self.asked = ""
+        self.said = ""

@@ -145,7 +145,10 @@ async def test_retries_have_a_budget_and_leave_limits_to_other_deployments() -> 
 
 def record(**more: Any) -> Record:
     caller = Caller("key1", 1, Party(1, "acme"))
-    return Record("id-1", 1_000, "/v1/chat/completions", "POST", caller=caller, model="m", status=200, **more)
+    record = Record("id-1", 1_000, "/v1/chat/completions", "POST")
+    for name, value in {"caller": caller, "model": "m", "status": 200, **more}.items():
+        setattr(record, name, value)
+    return record
 
 
 def test_a_record_says_who_ended_it_and_shows_no_body() -> None:

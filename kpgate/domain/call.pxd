@@ -1,0 +1,27 @@
+# The compiled form of `call.py`: a record's attributes as fields.
+
+cdef class Record:
+    cdef public object request_id
+    cdef public object path
+    cdef public object method
+    cdef public object phase
+    cdef public object peer
+    cdef public object caller
+    cdef public object model
+    cdef public object provider
+    cdef public object deployment
+    cdef public object usage
+    cdef public object error
+    cdef public object asked
+    cdef public object said
+    cdef public bint stream
+    cdef public int status
+    cdef public int attempts
+    cdef public long long received_us
+    cdef public long long upstream_us
+    cdef public long long overhead_us
+    cdef public long long first_token_us
+    cdef public long long head_us
+    cdef public long long prompt_tokens
+    cdef public long long request_bytes
+    cdef public long long reply_bytes

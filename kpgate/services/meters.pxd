@@ -1,0 +1,3 @@
+# The compiled form of `meters.py`: a record is read by its fields.
+
+from kpgate.domain.call cimport Record
