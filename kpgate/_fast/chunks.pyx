@@ -1,8 +1,8 @@
 # cython: auto_pickle=False, autotestdict=False
 """A chunked body, decoded strictly as it comes, and where exactly it ends.
 
-Owns the framing and its bounds: sizes, extensions and trailers are ignored, but never without end. What could be
-read in two ways is a fault. Knows no transport.
+Owns the framing and its bounds: sizes, extensions and trailers are ignored, but never without end. What could
+be read in two ways is a fault. Knows no transport.
 Source: RFC 9112 section 7.1 (November 2026).
 """
 
@@ -53,7 +53,7 @@ cdef class Chunks:
         self._data = bytearray()
 
     def feed(self, const uint8_t[::1] data not None):
-        """Decode bytes. Returns how many of them belong to the body; fewer than all only when it is complete."""
+        """Decode bytes. Returns how many of them are the body's: fewer than all only when it is complete."""
         if data.shape[0] == 0:
             return 0
         return self.feed_at(<const char *>&data[0], data.shape[0])

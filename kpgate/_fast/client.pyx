@@ -1,8 +1,9 @@
 # cython: auto_pickle=False, autotestdict=False
 """The direct transport: a client's HTTP/1.1 connection.
 
-Owns the framing of requests and replies, every time-out of a client and back-pressure both ways. A connection is the exchange of the request it carries, one at a time: what a client sends ahead waits,
-unread as far as it can. Knows no dialect and no error but by its code.
+Owns the framing of requests and replies, every time-out of a client and back-pressure both ways. A connection
+is the exchange of the request it carries, one at a time: what a client sends ahead waits, unread as far as it
+can. Knows no dialect, and errors by their code alone.
 Source: RFC 9112 (November 2026); uvloop 0.23, whose buffered protocols read into one buffer of ours.
 """
 
@@ -12,32 +13,18 @@ from cpython.bytearray cimport PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int64_t, uint8_t
-from libc.stdio cimport snprintf
-from libc.string cimport memchr, memcpy
+from libc.string cimport memcpy
 
 from kpgate._fast.chunks cimport Chunks
-from kpgate._fast.head cimport Head, parse_at, refused
-from kpgate._fast.lane cimport CHUNKED, CLOSING, KEPT, Lane
+from kpgate._fast.head cimport Head, end_of_head, has_bare_lf, parse_at, refused
+from kpgate._fast.lane cimport CHUNKED, CLOSING, KEPT, Lane, frame, reset_on_close
 from kpgate._fast.step cimport Step
-from kpgate._fast.wait cimport Wait
+from kpgate._fast.wait cimport Wait, clock_us
 
-import socket
-import struct
 
 cdef extern from "Python.h":
     enum:
         PyBUF_WRITE
-
-cdef extern from "string.h" nogil:
-    void *memmem(const void *hay, size_t hay_size, const void *needle, size_t size)
-
-cdef extern from "time.h" nogil:
-    ctypedef int clockid_t
-    cdef struct timespec:
-        int64_t tv_sec
-        int64_t tv_nsec
-    enum: CLOCK_MONOTONIC
-    int clock_gettime(clockid_t clock, timespec *at)
 
 cdef enum:
     READ_BYTES = 65_536
@@ -71,6 +58,7 @@ cdef enum:
     ENDED = 2
 
 cdef tuple STATES = ("opening", "head", "body", "serving", "unsent", "linger", "closed")
+cdef str TOO_LONG = "the body is longer than the %d bytes that are read"
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 cdef bytes COMMENT = b"3\r\n:\n\n\r\n"
@@ -78,26 +66,6 @@ cdef bytes COMMENT = b"3\r\n:\n\n\r\n"
 # All connections of a worker read into one buffer: a read is parsed and copied out before the next begins.
 cdef bytearray _shared = bytearray(READ_BYTES)
 cdef char *_shared_start = PyByteArray_AS_STRING(_shared)
-
-
-cdef inline int64_t _clock() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return now.tv_sec * 1_000_000 + now.tv_nsec // 1000
-
-
-cdef bint _has_bare_lf(const char *at, Py_ssize_t size, bint after_cr) noexcept nogil:
-    """Whether a line ends without a CR: a head with one will never be whole."""
-    cdef const char *begin = at
-    cdef const char *end = at + size
-    while at < end:
-        at = <const char *>memchr(at, c"\n", end - at)
-        if at is NULL:
-            return False
-        if (at == begin and not after_cr) or (at > begin and (at - 1)[0] != c"\r"):
-            return True
-        at += 1
-    return False
 
 
 @cython.final
@@ -109,6 +77,9 @@ cdef class Client(Step):
 
     cdef readonly Lane lane
     cdef readonly Head head
+    cdef readonly str method
+    cdef readonly bytes path
+    cdef readonly bytes query
     cdef readonly str peer
     cdef readonly int64_t received_us
     cdef readonly bint gone
@@ -144,21 +115,6 @@ cdef class Client(Step):
     # What the gateway asks
 
     @property
-    def method(self):
-        """The request's method."""
-        return self.head.method
-
-    @property
-    def path(self):
-        """The raw path as it was sent, without the query."""
-        return self.head.path
-
-    @property
-    def query(self):
-        """What stands behind the question mark."""
-        return self.head.query
-
-    @property
     def headers(self):
         """All headers, read anew each time."""
         return self.head.pairs()
@@ -181,7 +137,8 @@ cdef class Client(Step):
         """
         cdef Wait wait
         cdef Py_ssize_t size
-        if self.head.content_length > bytes_max or (self._chunks is not None and self._chunks.size > bytes_max):
+        size = 0 if self._chunks is None else <Py_ssize_t>self._chunks.size
+        if self.head.content_length > bytes_max or size > bytes_max:
             raise self._too_large(self.head.content_length, bytes_max)
         wait = Wait(self.lane.loop)
         if self._error is not None:
@@ -203,7 +160,7 @@ cdef class Client(Step):
                 size = <Py_ssize_t>self._chunks.size
             if self.head.expects and self.head.modern and not size:
                 self.lane.outbox.put(self._transport, CONTINUE)
-            self._due(min(self._body_idle(), RATE_CHECK_US))
+            self._due(min(self.lane.body_idle_us, RATE_CHECK_US))
             self._resume()
         return wait
 
@@ -226,10 +183,11 @@ cdef class Client(Step):
         if self._state == BODY or self.lane.draining or self._eof:
             self._closing = True
         length = PyBytes_GET_SIZE(body)
-        if self.head.method == "HEAD":
+        if self.method == "HEAD":
             body = b""
         if PyBytes_GET_SIZE(body) <= JOINED_BYTES_MAX:
-            self.lane.outbox.put(self._transport, self.lane.compose(status, headers, length, body, self._flags()))
+            data = self.lane.compose(status, headers, length, body, self._flags())
+            self.lane.outbox.put(self._transport, data)
         else:
             data = self.lane.compose(status, headers, length, b"", self._flags())
             self.lane.outbox.empty()
@@ -248,28 +206,12 @@ cdef class Client(Step):
     def write(self, bytes chunk not None):
         """Send a piece of the stream. False: wait for `room` before the next one."""
         cdef bytes held = self._held
-        cdef bytes data
         cdef Py_ssize_t size = PyBytes_GET_SIZE(chunk)
-        cdef Py_ssize_t before = 0
-        cdef char framing[24]
-        cdef int length
-        cdef char *at
         if self.gone or size == 0:
             return not self.gone
         self._at_boundary = size >= 2 and chunk[size - 1] == c"\n" and chunk[size - 2] == c"\n"
-        if held is not None:
-            before = PyBytes_GET_SIZE(held)
-            self._held = None
-        length = snprintf(framing, sizeof(framing), b"%zx\r\n", size) if self._chunked else 0
-        data = PyBytes_FromStringAndSize(NULL, before + length + size + (2 if length else 0))
-        at = PyBytes_AS_STRING(data)
-        if before:
-            memcpy(at, PyBytes_AS_STRING(held), before)
-        memcpy(at + before, framing, length)
-        memcpy(at + before + length, PyBytes_AS_STRING(chunk), size)
-        if length:
-            memcpy(at + before + length + size, b"\r\n", 2)
-        self.lane.outbox.put(self._transport, data)
+        self._held = None
+        self.lane.outbox.put(self._transport, frame(held, chunk, self._chunked))
         return not self._write_paused and not self.gone
 
     def room(self):
@@ -319,7 +261,7 @@ cdef class Client(Step):
             # What was sent arrives, its end does not.
             self._transport.close()
         else:
-            _reset_on_close(self._transport)
+            reset_on_close(self._transport)
             self._transport.abort()
         self._state = CLOSED
 
@@ -367,9 +309,11 @@ cdef class Client(Step):
     def get_buffer(self, sizehint):
         """The loop: where to read into. A long body is read to where it stays."""
         cdef int64_t left
+        cdef char *at
         if self._reading is not None and self._chunks is None and self._state == BODY:
             left = min(self.head.content_length - self._filled, BODY_READ_BYTES)
-            return PyMemoryView_FromMemory(PyBytes_AS_STRING(self._body) + self._filled, <Py_ssize_t>left, PyBUF_WRITE)
+            at = PyBytes_AS_STRING(self._body) + self._filled
+            return PyMemoryView_FromMemory(at, <Py_ssize_t>left, PyBUF_WRITE)
         return _shared
 
     def buffer_updated(self, Py_ssize_t nbytes):
@@ -415,12 +359,7 @@ cdef class Client(Step):
                 self._end_body("request_timeout", "the body stopped arriving, or came too slowly")
             else:
                 self._due(min(lane.body_idle_us, RATE_CHECK_US))
-        elif self._state == LINGER:
-            if self._transport.get_write_buffer_size() and self._moves():
-                self._due(lane.write_stall_us)
-            else:
-                self._transport.abort()
-        elif self._state == UNSENT:
+        elif self._state == LINGER or self._state == UNSENT:
             if self._moves():
                 self._due(lane.write_stall_us)
             else:
@@ -435,7 +374,7 @@ cdef class Client(Step):
             self._probe()
 
     def dismiss(self):
-        """Close if no request is under way or begun."""
+        """Close if no request is under way."""
         if self._state == OPENING or (self._state == HEAD and self._heap is None):
             self._shut()
 
@@ -487,16 +426,14 @@ cdef class Client(Step):
         cdef bint unread = self._state == BODY or self._heap is not None or self.head.fault_status != 0
         self._heap = self._body = None
         self.lane.outbox.empty()
-        if not unread and self._transport.get_write_buffer_size() == 0:
-            return self._shut()
-        if self._eof and self._transport.get_write_buffer_size() == 0:
+        if (self._eof or not unread) and self._transport.get_write_buffer_size() == 0:
             return self._shut()
         self._state = LINGER
         self._filled = 0
         self._left_bytes = self._transport.get_write_buffer_size()
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self._due(LINGER_US)
+        self._due(self.lane.write_stall_us if self._left_bytes else LINGER_US)
         return self._resume()
 
     cdef int _shut(self) except -1:
@@ -589,10 +526,9 @@ cdef class Client(Step):
                 self._heap = None
                 return 0
         searched = max(0, new - at - 3)
-        stop = <const char *>memmem(at + searched, size - searched, b"\r\n\r\n", 4)
+        stop = end_of_head(at + searched, size - searched)
         if stop is not NULL:
             self._heap = None
-            stop += 4
             return self._begin(parse_at(at, stop - at), stop, size - (stop - at))
         if heap is None:
             self._hold(at, size)
@@ -603,7 +539,7 @@ cdef class Client(Step):
         if at[0] <= c" " and (at[0] != c"\r" or size > 1):
             self._heap = None
             return self._begin(refused(400, "what was sent is not HTTP"), NULL, 0)
-        if _has_bare_lf(new, new_size, new > at and (new - 1)[0] == c"\r"):
+        if has_bare_lf(new, new_size, new > at and (new - 1)[0] == c"\r"):
             self._heap = None
             return self._begin(refused(400, "a line of the head does not end with CR and LF"), NULL, 0)
         return 0
@@ -612,7 +548,10 @@ cdef class Client(Step):
         """A request has come: as far as it is here, serve it."""
         cdef int64_t length = head.content_length
         self.head = head
-        self.received_us = _clock()
+        self.method = head.method
+        self.path = head.path
+        self.query = head.query
+        self.received_us = clock_us()
         self._output = NOTHING
         self._chunked = False
         self._closing = not head.keep_alive
@@ -661,7 +600,7 @@ cdef class Client(Step):
         if self._chunks.fault is not None:
             return self._end_body("invalid_request", self._chunks.fault)
         if self._reading is not None and self._chunks.size > self._body_max:
-            return self._end_body("body_too_large", f"the body is longer than the {self._body_max} bytes that are read")
+            return self._end_body("body_too_large", TOO_LONG % self._body_max)
         if self._chunks.complete:
             self._body = self._chunks.take()
             if used < size:
@@ -673,7 +612,7 @@ cdef class Client(Step):
         return 0
 
     cdef int _end_body(self, str code, str words) except -1:
-        """The body is whole, or will never be. The last thing a callback does: whoever waited may run in here."""
+        """The body is whole, or will never be. The last thing a callback does: whoever waited may run."""
         cdef Wait wait = self._reading
         if code is None:
             self._state = SERVING
@@ -706,9 +645,6 @@ cdef class Client(Step):
 
     # Inside
 
-    def _body_idle(self):
-        return self.lane.body_idle_us
-
     def _crawls(self, int64_t now_us):
         """Whether a body has come more slowly, for long enough, than anybody's line."""
         cdef int64_t taken_us = now_us - self._began_us
@@ -716,14 +652,14 @@ cdef class Client(Step):
 
     def _too_large(self, int64_t length, int64_t bytes_max):
         if length > bytes_max:
-            return self.lane.error("body_too_large", f"the body is {length} bytes; at most {bytes_max} are read")
-        return self.lane.error("body_too_large", f"the body is longer than the {bytes_max} bytes that are read")
+            said = f"the body is {length} bytes; at most {bytes_max} are read"
+        else:
+            said = TOO_LONG % bytes_max
+        return self.lane.error("body_too_large", said)
 
     cdef int _flags(self) noexcept:
-        cdef int flags = CLOSING if self._closing else 0
-        if not self.head.modern:
-            flags |= KEPT
-        return flags | CHUNKED if self._chunked else flags
+        cdef int flags = KEPT * (not self.head.modern) + CHUNKED * self._chunked
+        return flags + CLOSING * self._closing
 
     cdef bint _moves(self) except -1:
         """Whether the client has taken enough since last asked."""
@@ -759,10 +695,3 @@ cdef class Client(Step):
 
     def __repr__(self):
         return f"<Client {STATES[self._state]}{' gone' if self.gone else ''} {self.head!r}>"
-
-
-def _reset_on_close(transport):
-    """A body that ends with its connection: only a reset shows that it was cut."""
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -34,9 +34,11 @@ cdef class Head:
     cdef const char *_line(self, const char *at, const char *end) except NULL
     cdef int _target(self, const char *at, const char *end) except -1
     cdef int _known(self, const char *name, Py_ssize_t size, const char *value, Py_ssize_t length) except -1
-    cdef bytes _single(self, bytes before, const char *name, Py_ssize_t size, const char *value, Py_ssize_t length)
+    cdef bytes _single(self, bytes old, const char *name, Py_ssize_t size, const char *value, Py_ssize_t n)
     cdef int _judge(self) except -1
 
 
+cdef const char *end_of_head(const char *at, Py_ssize_t size) noexcept nogil
+cdef bint has_bare_lf(const char *at, Py_ssize_t size, bint after_cr) noexcept nogil
 cdef Head refused(int status, str words)
 cdef Head parse_at(const char *at, Py_ssize_t size)

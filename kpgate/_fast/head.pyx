@@ -1,8 +1,8 @@
 # cython: auto_pickle=False, autotestdict=False
 """A request's head: strictly read from bytes, or gathered from a list that another parser made.
 
-Owns which headers kpgate reads, and what makes a head unfit: one that two readers could take for two different
-requests is refused, never mended. Knows no transport, and no words but its own.
+Owns which headers kpgate reads, and what makes a head unfit: one that two readers could take for two
+different requests is refused, never mended. Knows no transport, and no words but its own.
 Source: RFC 9110 section 5.5, RFC 9112 sections 2 to 7 and 11.2 (November 2026).
 """
 
@@ -10,6 +10,9 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr, memcmp
+
+cdef extern from "string.h" nogil:
+    void *memmem(const void *hay, size_t hay_size, const void *needle, size_t size)
 
 cdef extern from "strings.h" nogil:
     int strncasecmp(const char *a, const char *b, size_t n)
@@ -71,7 +74,7 @@ cdef inline bint _same(const char *name, const char *known, size_t size) noexcep
     return strncasecmp(name, known, size) == 0
 
 
-cdef bint _names_token(const char *value, Py_ssize_t length, const char *token, Py_ssize_t size) noexcept nogil:
+cdef bint _names(const char *value, Py_ssize_t length, const char *token, Py_ssize_t size) noexcept nogil:
     """Whether a comma-separated list has this token."""
     cdef const char *at = value
     cdef const char *end = value + length
@@ -160,7 +163,7 @@ cdef class Head:
             stop += 1
         last = stop
         if stop - at > TARGET_BYTES_MAX:
-            self._blame(431, f"the request's target is longer than the {TARGET_BYTES_MAX} bytes that are read")
+            self._blame(431, f"the request's target is longer than {TARGET_BYTES_MAX} bytes")
             return end
         if stop == at or end - stop < 11 or memcmp(stop, b" HTTP/1.", 8) != 0:
             self._blame(400, "the request line is not method, target and HTTP/1.1, a space between each")
@@ -200,11 +203,11 @@ cdef class Head:
             self.query = query[1 : end - query]
         return 0
 
-    cdef bytes _single(self, bytes before, const char *name, Py_ssize_t size, const char *value, Py_ssize_t length):
+    cdef bytes _single(self, bytes old, const char *name, Py_ssize_t size, const char *value, Py_ssize_t n):
         """A header that may be sent once."""
-        if before is not None:
+        if old is not None:
             self._blame(400, f"header {name[:size].decode('latin-1').lower()}: was sent more than once")
-        return value[:length]
+        return value[:n]
 
     cdef int _known(self, const char *name, Py_ssize_t size, const char *value, Py_ssize_t length) except -1:
         """Keep a header's value if kpgate reads it."""
@@ -222,8 +225,8 @@ cdef class Head:
                 self.x_api_key = self._single(self.x_api_key, name, size, value, length)
         elif size == 10:
             if _same(name, b"connection", 10):
-                self._says_close |= _names_token(value, length, b"close", 5)
-                self._says_keep |= _names_token(value, length, b"keep-alive", 10)
+                self._says_close |= _names(value, length, b"close", 5)
+                self._says_keep |= _names(value, length, b"keep-alive", 10)
             elif _same(name, b"tracestate", 10):
                 self.tracestate = _joined(self.tracestate, value, length)
         elif size == 11:
@@ -293,6 +296,26 @@ cdef class Head:
 cdef bytes _joined(bytes before, const char *value, Py_ssize_t length):
     """A header that is a list, and may come in several parts."""
     return value[:length] if before is None else before + b", " + value[:length]
+
+
+cdef const char *end_of_head(const char *at, Py_ssize_t size) noexcept nogil:
+    """Where the empty line at a head's end is over; NULL for nowhere yet."""
+    cdef const char *found = <const char *>memmem(at, size, b"\r\n\r\n", 4)
+    return found + 4 if found is not NULL else NULL
+
+
+cdef bint has_bare_lf(const char *at, Py_ssize_t size, bint after_cr) noexcept nogil:
+    """Whether a line ends without a CR: a head with one will never be whole."""
+    cdef const char *begin = at
+    cdef const char *end = at + size
+    while at < end:
+        at = <const char *>memchr(at, c"\n", end - at)
+        if at is NULL:
+            return False
+        if (at == begin and not after_cr) or (at > begin and (at - 1)[0] != c"\r"):
+            return True
+        at += 1
+    return False
 
 
 cdef Head refused(int status, str words):

@@ -33,3 +33,7 @@ cdef class Lane:
 
     cdef bytes _start_of(self, int status)
     cdef bytes compose(self, int status, list headers, int64_t length, bytes body, int flags)
+
+
+cdef bytes frame(bytes held, bytes chunk, bint chunked)
+cdef int reset_on_close(object transport) except -1

@@ -5,6 +5,8 @@ from typing import Any, final
 from kpgate._fast.outbox import Outbox
 from kpgate._fast.wait import Wheel
 
+__pyx_capi__: dict[str, object]
+
 @final
 class Lane:
     def __init__(

@@ -14,6 +14,8 @@ from libc.string cimport memchr, memcpy
 from kpgate._fast.outbox cimport Outbox
 from kpgate._fast.wait cimport Wheel
 
+import socket
+import struct
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -31,7 +33,7 @@ cdef class Lane:
 
     Shape: `serve(exchange)` gives the coroutine that answers; `error(code, words)` an error of that code;
     `alarm(error)` is told what escaped; `preamble(data)`, if any, reads what a load balancer puts in front:
-    None while there is too little of it, else how long it was and the client's address, None for the socket's.
+    None while there is too little of it, else its length and the client's address, None for the socket's.
     """
 
     def __init__(
@@ -88,12 +90,13 @@ cdef class Lane:
         start = self._starts.get(status)
         if start is None:
             phrase = PHRASES.get(status, "Unknown")
-            start = f"HTTP/1.1 {status} {phrase}\r\nserver: kpgate\r\ndate: {formatdate(usegmt=True)}\r\n".encode()
+            start = f"HTTP/1.1 {status} {phrase}\r\nserver: kpgate\r\n".encode()
+            start += b"date: %b\r\n" % formatdate(usegmt=True).encode()
             self._starts[status] = start
         return start
 
     cdef bytes compose(self, int status, list headers, int64_t length, bytes body, int flags):
-        """A reply's head, and `body` behind it. Shape: `length` is what `content-length` says, -1 for none."""
+        """A reply's head, and `body` behind it. Shape: `length` is for `content-length`, -1 for none."""
         cdef bytes start = self._start_of(status)
         cdef bytes name
         cdef bytes value
@@ -132,3 +135,28 @@ cdef class Lane:
 
     def __repr__(self):
         return f"<Lane clients={len(self.clients)}{' draining' if self.draining else ''}>"
+
+
+cdef bytes frame(bytes held, bytes chunk, bint chunked):
+    """A piece of a stream as it is sent, behind `held`, the stream's head, or None."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(chunk)
+    cdef Py_ssize_t before = 0 if held is None else PyBytes_GET_SIZE(held)
+    cdef char framing[24]
+    cdef int length = snprintf(framing, sizeof(framing), b"%zx\r\n", size) if chunked else 0
+    cdef bytes data = PyBytes_FromStringAndSize(NULL, before + length + size + (2 if chunked else 0))
+    cdef char *at = PyBytes_AS_STRING(data)
+    if before:
+        at = _put(at, PyBytes_AS_STRING(held), before)
+    at = _put(at, framing, length)
+    at = _put(at, PyBytes_AS_STRING(chunk), size)
+    if chunked:
+        _put(at, b"\r\n", 2)
+    return data
+
+
+cdef int reset_on_close(object transport) except -1:
+    """A body that ends with its connection: only a reset shows that it was cut."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return 0

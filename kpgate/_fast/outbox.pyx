@@ -1,13 +1,12 @@
 # cython: auto_pickle=False, autotestdict=False
 """What one turn of the loop has to say, said at its end.
 
-Owns the order of writes that were put off until everything that had arrived was dealt with: whoever reads on the
-other side is then woken once for many messages, not for each. Knows no protocol.
+Owns the order of writes that were put off until everything that had arrived was dealt with: whoever reads on
+the other side is then woken once for many messages, not for each. Knows no protocol.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_GET_SIZE
-from libc.stdint cimport int64_t
 
 cdef enum:
     # More is not held back: a transport has to say when its reader does not follow.

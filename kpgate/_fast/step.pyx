@@ -1,8 +1,8 @@
 # cython: auto_pickle=False, autotestdict=False
 """A coroutine driven without a task: stepped by whatever ends its wait, straight from there.
 
-Owns the coroutine and the rule that nothing is stepped inside something that is being stepped. It waits on `Wait`s;
-where it waits on anything else, a task of the loop takes over for the rest. Knows no protocol.
+Owns the coroutine and the rule that nothing is stepped inside something that is being stepped. It waits on
+`Wait`s; where it waits on anything else, a task of the loop takes over for the rest. Knows no protocol.
 """
 
 cimport cython
@@ -22,7 +22,7 @@ cdef bint _stepping = False
 cdef class Step(Timer):
     """Drives one coroutine at a time, and may be on a wheel meanwhile.
 
-    Order: `drive`, then `_suspended` each time it waits, and `_ended` once, with the error that escaped or None.
+    Order: `drive`, then `_suspended` each time it waits, `_ended` once, with the error that escaped or None.
     """
 
     def step(self):

@@ -41,3 +41,6 @@ cdef class Wheel:
 
     cpdef int add(self, Timer timer, int64_t deadline_us) except -1
     cdef int _link(self, Timer timer) except -1
+
+
+cdef int64_t clock_us() noexcept nogil

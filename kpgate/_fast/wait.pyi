@@ -5,6 +5,8 @@ from typing import Any, Protocol, Self, final
 
 from typing_extensions import disjoint_base
 
+__pyx_capi__: dict[str, object]
+
 def clock() -> int: ...
 
 class _Steps(Protocol):

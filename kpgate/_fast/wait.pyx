@@ -19,11 +19,15 @@ cdef extern from "time.h" nogil:
     int clock_gettime(clockid_t clock, timespec *at)
 
 
-def clock():
-    """The time that every deadline is in, the same for all processes of a machine. Units: microseconds."""
+cdef int64_t clock_us() noexcept nogil:
     cdef timespec now
     clock_gettime(CLOCK_MONOTONIC, &now)
     return now.tv_sec * 1_000_000 + now.tv_nsec // 1000
+
+
+def clock():
+    """The time that every deadline is in, the same for all processes of a machine. Units: microseconds."""
+    return clock_us()
 
 
 cdef enum:
