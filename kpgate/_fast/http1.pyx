@@ -12,6 +12,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 from libc.stdlib cimport strtoll
+from libc.string cimport memcmp
 
 from kpgate._fast.outbox cimport Outbox
 from kpgate._fast.wait cimport Wait
@@ -21,6 +22,9 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 cdef extern from "Python.h":
     enum:
         PyBUF_READ
+
+cdef extern from "string.h" nogil:
+    void *memmem(const void *hay, size_t hay_size, const void *needle, size_t size)
 
 cdef extern from "strings.h" nogil:
     int strncasecmp(const char *a, const char *b, size_t n)
@@ -80,6 +84,21 @@ class UpstreamLost(Exception):
 cdef inline bint _is(bytes name, const char *known) noexcept:
     """Whether a header's name, already known to be as long, is this one."""
     return strncasecmp(PyBytes_AS_STRING(name), known, <size_t>PyBytes_GET_SIZE(name)) == 0
+
+
+cdef inline const char *_line_end(const char *at) noexcept nogil:
+    """The first character that is no text."""
+    while <uint8_t>at[0] >= 32 and at[0] != 127:
+        at += 1
+    return at
+
+
+cdef inline const char *_colon(const char *at) noexcept nogil:
+    """Where a header's name ends; NULL for what is no plain name."""
+    cdef const char *begin = at
+    while c"a" <= (at[0] | 32) <= c"z" or at[0] == c"-" or c"0" <= at[0] <= c"9" or at[0] == c"_":
+        at += 1
+    return at if at > begin and at[0] == c":" else NULL
 
 
 @cython.final
@@ -379,6 +398,9 @@ cdef class Connection:
             return
         self.reads += 1
         self.reply_started = True
+        if self._state == HEAD and self._head_bytes == 0 and self._whole_at(_shared_start, nbytes):
+            self._decide()
+            return
         try:
             self._parser.feed_data(PyMemoryView_FromMemory(_shared_start, nbytes, PyBUF_READ))
         except (HttpParserError, HttpParserUpgrade):
@@ -486,6 +508,62 @@ cdef class Connection:
             self._keep_alive = self._parser.should_keep_alive()
 
     # Inside
+
+    cdef bint _whole_at(self, const char *at, Py_ssize_t size) except -1:
+        """Read a reply that is here as a whole and as plain as they come; whatever is not is the parser's."""
+        cdef const char *stop = <const char *>memmem(at, size, b"\r\n\r\n", 4)
+        cdef const char *end = at + size
+        cdef const char *line
+        cdef const char *value
+        cdef Py_ssize_t name_size
+        cdef int status
+        if stop is NULL or size < 17 or memcmp(at, b"HTTP/1.1 ", 9) != 0 or not c"2" <= at[9] <= c"5":
+            return False
+        if not at[9:12].isdigit() or at[12] != c" ":
+            return False
+        status = (at[9] - 48) * 100 + (at[10] - 48) * 10 + at[11] - 48
+        line = _line_end(at + 12)
+        if line[0] != c"\r" or line[1] != c"\n":
+            return False
+        self._keep_alive = True
+        while line < stop:
+            line += 2
+            value = _colon(line)
+            if value is NULL:
+                return self._not_plain()
+            name_size = value - line
+            value += 1
+            while value[0] == c" ":
+                value += 1
+            at = _line_end(value)
+            if at[0] != c"\r" or at[1] != c"\n" or (at - 1)[0] == c" ":
+                return self._not_plain()
+            if name_size == 17 or (name_size == 10 and strncasecmp(line, b"connection", 10) == 0):
+                # It may be `transfer-encoding`, or say something other than `keep-alive`.
+                return self._not_plain()
+            elif name_size == 14 and strncasecmp(line, b"content-length", 14) == 0:
+                if self.content_length >= 0 or not 0 < at - value < 10 or not value[:at - value].isdigit():
+                    return self._not_plain()
+                self.content_length = strtoll(value, NULL, 10)
+            else:
+                self.on_header(line[:name_size], value[: at - value])
+            line = at
+        stop += 4
+        if self._fault is not None or self.content_length != end - stop or status == 204 or status == 304:
+            return self._not_plain()
+        self.status = status
+        self._state = DONE
+        self._pieces.append(stop[: end - stop])
+        self._unread = self._body_bytes = end - stop
+        return True
+
+    cdef bint _not_plain(self) except -1:
+        self.content_type = self.content_encoding = self.retry_after = self.request_id = self._fault = None
+        self.content_length = -1
+        self._headers = 0
+        self._header_bytes = 0
+        self.passed.clear()
+        return False
 
     cdef int _transfer(self, bytes value) except -1:
         if value.strip().lower() == b"chunked":

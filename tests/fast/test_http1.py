@@ -77,6 +77,60 @@ def test_a_reply_reads_the_same_split_anywhere(reply: bytes):
         assert connection.clean
 
 
+NAMES = [
+    "content-type",
+    "X-Request-Id",
+    "Retry-After",
+    "openai-version",
+    "Connection",
+    "content-encoding",
+    "x",
+    "x y",
+    "",
+]
+VALUES = ["application/json", "1", "keep-alive", "close", " a\tb ", "", "\x01", "\u00e9", "a\rb", "gzip"]
+STARTS = [
+    "HTTP/1.1 200 OK",
+    "HTTP/1.1 429 ",
+    "HTTP/1.1 200",
+    "HTTP/1.1 099 X",
+    "HTTP/1.0 200 OK",
+    "HTTP/1.1 200 O\nK",
+    "HTTP/1.1 204 No",
+    "HTTP/1.1 2x0 OK",
+]
+
+
+@given(
+    st.sampled_from(STARTS),
+    st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=5),
+    st.sampled_from([["5"], ["5", "5"], ["4"], ["6"], [], ["+5"], ["05"], ["5 "]]),
+    st.sampled_from([b"hello", b"hello!", b""]),
+)
+def test_a_reply_in_one_read_is_what_the_parser_makes_of_it(
+    start: str, headers: list[tuple[str, str]], lengths: list[str], body: bytes
+):
+    """Whole replies are read without the parser: never otherwise than by it."""
+    lines = [
+        start,
+        *(f"{name}: {value}" for name, value in headers),
+        *(f"Content-Length:{n}" for n in lengths),
+    ]
+    reply = "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+    def outcome(step: int) -> tuple[object, ...]:
+        wire = asked()
+        wire.connection.head()
+        wire.feed(reply, step)
+        wire.eof()
+        one = wire.connection
+        known = (one.status, one.content_type, one.content_encoding, one.retry_after, one.request_id)
+        whole = one.take_whole() if one.complete else None
+        return (*known, one.passed, one.complete, whole, one.clean, wire.closed)
+
+    assert outcome(65_536) == outcome(len(reply) - len(body) - 1)
+
+
 @given(st.lists(st.binary(min_size=1, max_size=300), max_size=20), st.lists(st.integers(1, 400), max_size=30))
 @example([b"x"] * 5, [1])
 def test_chunks_come_out_as_they_went_in(chunks: list[bytes], cuts: list[int]):
