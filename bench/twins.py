@@ -1,6 +1,6 @@
 """Compiled leaves beside their plain-Python twins: a leaf that does not win here goes back to Python.
 
-Run as `python -m bench.micro`. Knows no server and no network.
+Run as `python -m bench.twins`. Knows no server and no network.
 """
 
 import json
