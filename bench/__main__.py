@@ -4,14 +4,16 @@ Owns options only.
 """
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import click
 
-from bench import governed, memory, overhead, people, report, scale, start, stream, tokens
+from bench import governed, memory, micro, overhead, people, report, scale, start, stream, tokens
 from bench.results import Result
 
+VALGRIND = shutil.which("valgrind") is not None
 ROUNDS = click.option("--rounds", default=9, show_default=True, help="Rounds of the targets in turn.")
 SECONDS = click.option("--seconds", default=2.0, show_default=True, help="Each target's time in a round.")
 
@@ -75,6 +77,18 @@ def stream_command(rounds: int, seconds: float) -> None:
 def memory_command() -> None:
     """What streams, stalled readers and an idle worker weigh."""
     _keep(memory.measure())
+
+
+@cli.command("micro")
+@click.option("--rounds", default=15, show_default=True, help="Rounds of the operations in turn.")
+@click.option(
+    "--instructions/--no-instructions",
+    default=VALGRIND,
+    help="Count instructions too, by valgrind where it is installed; a quarter of a minute.",
+)
+def micro_command(rounds: int, instructions: bool) -> None:
+    """What each compiled module costs a call."""
+    _keep(micro.measure(rounds, instructions))
 
 
 @cli.command("tokens")

@@ -10,7 +10,7 @@ from typing import Any
 from bench.results import FOLDER
 
 PAGE = FOLDER.parent / "README.md"
-ORDER = ("governed", "overhead", "stream", "tokens", "scale", "memory", "start")
+ORDER = ("governed", "overhead", "stream", "tokens", "scale", "memory", "start", "micro")
 OPENING = """# Benchmarks
 
 Rendered from `bench/results/*.json` by `python -m bench report`; not edited by hand. `make bench` measures the
