@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from bench import governed, memory, micro, overhead, people, report, scale, start, stream, tokens
+from bench import governed, memory, micro, overhead, people, profile, report, scale, start, stream, tokens
+from bench.callgrind import Unavailable
 from bench.results import Result
 
 VALGRIND = shutil.which("valgrind") is not None
@@ -120,6 +121,20 @@ def scale_command(rounds: int, seconds: float) -> None:
 def locust_command(users: int, seconds: int, web: bool) -> None:
     """Real users' shapes by Locust; leaves bench/reports/locust.html."""
     sys.exit(people.play(users, seconds, web))
+
+
+@cli.command("profile")
+@click.option("--transport", type=click.Choice(["granian", "direct"]), default="granian", show_default=True)
+@click.option("--seconds", default=5.0, show_default=True, help="How long the gateway is loaded and sampled.")
+def profile_command(transport: str, seconds: float) -> None:
+    """Where a governed call's time goes: a flame graph, shares, instructions, phases; in build/profile."""
+    try:
+        found = profile.measure(transport, seconds)
+    except Unavailable as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(found.text(), nl=False)
+    for path in found.write(profile.FOLDER):
+        click.echo(f"written: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 
 @cli.command("report")
