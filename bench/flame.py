@@ -15,7 +15,10 @@ LETTER = 6.6
 # Narrower than this nobody sees; it would only make the file large.
 LEAST = 0.3
 HEAD = 44
-STYLE = "text{font:11px monospace;fill:#111;pointer-events:none}rect{stroke:#fff;stroke-width:.4}g:hover>rect{stroke:#000}"
+STYLE = (
+    "text{font:11px monospace;fill:#111;pointer-events:none}rect{stroke:#fff;stroke-width:.4}"
+    "g:hover>rect{stroke:#000}"
+)
 SCRIPT = """
 const svg=document.documentElement,all=[...svg.querySelectorAll('g[data-x]')],note=svg.getElementById('note');
 function show(x,w){for(const g of all){const gx=+g.dataset.x,gw=+g.dataset.w;

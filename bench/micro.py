@@ -58,9 +58,7 @@ def instructions() -> list[float]:
     """Each operation's instructions, in the same order. Errors: bench.callgrind.Unavailable."""
     totals = [part.total for part in count("bench.micro")[0]]
     # Three parts an operation: COUNTED times, twice as often, and the way to the next one, which the last has not.
-    return [
-        (double - single) / COUNTED for single, double in zip(totals[::3], totals[1::3], strict=True)
-    ]
+    return [(double - single) / COUNTED for single, double in zip(totals[::3], totals[1::3], strict=True)]
 
 
 def measure(rounds: int, counting: bool) -> Result:
@@ -78,7 +76,9 @@ def measure(rounds: int, counting: bool) -> Result:
         "micro",
         "Compiled modules",
         METHOD,
-        tables=(Table(f"An operation, {rounds} rounds", ["module", "operation", "ns", "instructions"], table),),
+        tables=(
+            Table(f"An operation, {rounds} rounds", ["module", "operation", "ns", "instructions"], table),
+        ),
         notes=(f"An empty function: {medians[0]:.1f} ns, taken off.",),
         raw={
             f"{module} {one.name}".strip(): [round(each, 1) for each in kept]

@@ -209,7 +209,9 @@ def of_metric(folder: Path) -> list[Operation]:
     )
     counter, size = shard.counter("one", ""), shard.histogram("size", "", bounds)
     return [
-        Operation("RequestCells.record: 3 counters, 3 histograms", lambda: cells.record(9_000, 60, 0, 90, 18)),
+        Operation(
+            "RequestCells.record: 3 counters, 3 histograms", lambda: cells.record(9_000, 60, 0, 90, 18)
+        ),
         Operation("Counter.add", lambda: counter.add(1)),
         Operation("Histogram.observe", lambda: size.observe(9_000)),
     ]

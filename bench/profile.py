@@ -22,6 +22,12 @@ from bench.target import Lab, Shape, Target
 FOLDER = ROOT / "build" / "profile"
 LEAST_SHARE = 0.002
 FUNCTIONS = 25
+METHOD = (
+    "`own`: code of this part; `with callees`: this part or what it called, so these do not add up.",
+    "Where the processor's counters cannot be read, samples are taken by a timer's interrupt: what the kernel does with "
+    "interrupts off then shows where it lets them in again (`finish_task_switch`, `_raw_spin_unlock_irqrestore`).",
+    "A part of the interpreter whose functions have no names is a build without symbols: `[python3]`.",
+)
 COUNTER = "instructions:u"
 
 
@@ -61,6 +67,9 @@ def measure(transport: str, seconds: float) -> Profile:
     with Lab() as lab:
         target = lab.gateway(lab.provider(), Shape(transport=transport))
         load(target.url, target.key, 1)
+        before_s = cpu_s(target.pids())
+        warm = load(target.url, target.key, 2)
+        alone_us = 1e6 * (cpu_s(target.pids()) - before_s) / warm.calls
         runs: list[Run] = []
         pids = sorted(target.pids(), key=lambda pid: cpu_s([pid]))
 
@@ -77,8 +86,8 @@ def measure(transport: str, seconds: float) -> Profile:
         whole, said = _instructions(target, pids, min(seconds, 3.0))
     notes = [
         f"{stacks.total()} samples by {tool} of {runs[0].calls:,} calls in {seconds:g} s, {cpu_us:.1f} us of CPU each "
-        "while it was sampled. `own`: code of this part; `with callees`: this part or what it called, so these "
-        "do not add up.",
+        f"while it was sampled, {alone_us:.1f} us just before.",
+        *METHOD,
         *said,
     ]
     tables = [_shares(stacks, cpu_us), _kernel(stacks, cpu_us), _functions(stacks, cpu_us)]
@@ -150,7 +159,10 @@ def _phases(transport: str) -> tuple[list[Table], list[str]]:
     taken = trunk.timed(transport)
     calls: dict[str, float] = {}
     places: list[Table] = []
-    notes = ["A call in memory: the real gateway, configured as above, between transports that go nowhere; " + CARRIERS[transport]]
+    notes = [
+        "A call in memory: the real gateway, configured as above, between transports that go nowhere; "
+        + CARRIERS[transport]
+    ]
     try:
         whole, calls = trunk.counted(transport)
     except Unavailable as error:
@@ -174,7 +186,7 @@ def _phases(transport: str) -> tuple[list[Table], list[str]]:
         )
     rows.append(["all of them", inside / 1000, "", round(counted) if calls else None, ""])
     outer = round(calls[trunk.WHOLE]) if calls else None
-    rows.append(["a call, not stamped", taken[trunk.WHOLE] / 1000, "", outer, ""])
+    rows.append(["a call without stamps, and what carries it", taken[trunk.WHOLE] / 1000, "", outer, ""])
     columns = ["phase", "us", "share", "instructions", "share of them"]
     return [Table("A call in memory, by phase", columns, rows), *places], notes
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from bench.callgrind import Unavailable
+from bench.processes import load_core, pinned
 
 Stacks = Counter[tuple[str, ...]]
 
@@ -42,7 +43,11 @@ PARTS = (
     (re.compile(r"/lib(c|m|pthread|stdc\+\+|gcc_s)[.-]|/ld-linux"), "libc"),
     (re.compile(r"/(lib)?python3"), INTERPRETER),
 )
-SYSTEM_CALL = re.compile(r"^__(?:x64|arm64|se)_sys_(\w+) ")
+ENTRIES = ("do_syscall_64", "el0_svc", "x64_sys_call", "invoke_syscall")
+# A system call's outermost function, where the compiler kept it, or the one that it ends in.
+SYSTEM_CALL = re.compile(r"^(?:__x64_sys_|__arm64_sys_|__se_sys_|__do_sys_|__sys_|ksys_|do_)?(\w+)")
+# An address that unwinding gives where it found no caller.
+NOWHERE = (1 << 64) - 4096
 FRAME = re.compile(r"^\s+([0-9a-f]+) (.*) \((.*)\)$")
 
 
@@ -62,7 +67,7 @@ def record(pids: Sequence[int], seconds: float, load: Callable[[], object]) -> t
 def _by_perf(pids: Sequence[int], folder: Path, load: Callable[[], object]) -> Stacks:
     data = folder / "perf.data"
     asked = ["--call-graph", f"dwarf,{STACK_BYTES}", "-F", str(HERTZ), "-o", str(data)]
-    command = ["perf", "record", *asked, "-p", ",".join(map(str, pids))]
+    command = pinned(["perf", "record", *asked, "-p", ",".join(map(str, pids))], load_core())
     said = _beside(command, load, signal.SIGINT)
     if not data.exists() or not data.stat().st_size:
         raise Unavailable(f"perf recorded nothing; as root, or with kernel.perf_event_paranoid <= 1? {said}")
@@ -101,9 +106,9 @@ def collapse(lines: Iterable[str]) -> Stacks:
     frames: list[str] = []
     for line in (*lines, ""):
         found = FRAME.match(line)
-        if found:
+        if found and int(found[1], 16) < NOWHERE:
             frames.append(frame(found[2], found[3], int(found[1], 16)))
-        elif frames and not line.strip():
+        elif frames and not found and not line.strip():
             stacks[tuple(reversed(frames))] += 1
             frames = []
     return stacks
@@ -151,7 +156,10 @@ def shares(stacks: Stacks) -> dict[str, tuple[float, float]]:
         for name in {part(frame) for frame in stack}:
             below[name] += count
     total = stacks.total() or 1
-    return {name: (own[name] / total, below[name] / total) for name, _ in sorted(below.items(), key=lambda one: -own[one[0]])}
+    return {
+        name: (own[name] / total, below[name] / total)
+        for name, _ in sorted(below.items(), key=lambda one: -own[one[0]])
+    }
 
 
 def system_calls(stacks: Stacks) -> dict[str, float]:
@@ -159,7 +167,18 @@ def system_calls(stacks: Stacks) -> dict[str, float]:
     found: Counter[str] = Counter()
     for stack, count in stacks.items():
         if part(stack[-1]) == KERNEL:
-            names = [match[1] for one in stack if (match := SYSTEM_CALL.match(one))]
-            found[names[0] if names else "no system call"] += count
+            found[_system_call(stack)] += count
     total = stacks.total() or 1
     return {name: count / total for name, count in found.most_common()}
+
+
+def _system_call(stack: Sequence[str]) -> str:
+    names = [one.partition(" ")[0] for one in stack if part(one) == KERNEL]
+    entered = [at for at, name in enumerate(names) if name in ENTRIES]
+    if not entered:
+        return "an interrupt" if any("sysvec" in name for name in names) else "unknown"
+    name = names[entered[-1] + 1] if entered[-1] + 1 < len(names) else ""
+    if not name or name.startswith(("exit_to_user", "syscall_")):
+        return "entry and exit, preemption"
+    found = SYSTEM_CALL.match(name)
+    return found[1] if found else name

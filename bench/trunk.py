@@ -72,7 +72,7 @@ class Stamps:
 
     @classmethod
     def learn(cls, phase: Phase) -> None:
-        """Stamp the looks at that one. A property: what a stamp costs is taken off each phase, and ought to be little."""
+        """Stamp the looks at that one; by a property, as a stamp ought to cost little."""
 
         def look(stamps: Stamps) -> Phase:
             stamps.stamp(phase)
@@ -244,17 +244,17 @@ def trunk(transport: str, shape: Shape | None = None) -> Iterator[Trunk]:
 def timed(transport: str, rounds: int = 9) -> dict[str, float]:
     """What each phase takes: the median of all calls, less what a stamp takes. Units: nanoseconds.
 
-    Shape: by phase, in order; `whole` is a call without stamps, the median of the rounds' means.
+    Shape: by phase, in order; `whole` is a call without stamps.
     """
     spans: dict[str, list[int]] = defaultdict(list)
-    wholes: list[float] = []
+    wholes: list[int] = []
     stamps: list[tuple[str, int]] = []
     with trunk(transport) as one:
         for _ in range(rounds):
-            began_ns = perf_counter_ns()
             for _ in range(ROUND_CALLS):
+                began_ns = perf_counter_ns()
                 one.call()
-            wholes.append((perf_counter_ns() - began_ns) / ROUND_CALLS)
+                wholes.append(perf_counter_ns() - began_ns)
             with one.watched(lambda name: stamps.append((name, perf_counter_ns()))):
                 for _ in range(ROUND_CALLS):
                     one.call()
@@ -289,9 +289,7 @@ def counted(transport: str) -> tuple[Part, dict[str, float]]:
     places = double.places.copy()
     places.subtract(single.places)
     call = Part(double.total - single.total, places)
-    return call, {
-        name: float(median(part.total for part in spans[name]) - empty) for name in ORDER
-    }
+    return call, {name: float(median(part.total for part in spans[name]) - empty) for name in ORDER}
 
 
 def main(transport: str) -> None:
