@@ -13,6 +13,7 @@ import click
 from bench import governed, memory, micro, overhead, people, profile, report, scale, start, stream, tokens
 from bench.callgrind import Unavailable
 from bench.results import Result
+from bench.stacks import SAMPLERS
 
 VALGRIND = shutil.which("valgrind") is not None
 ROUNDS = click.option("--rounds", default=9, show_default=True, help="Rounds of the targets in turn.")
@@ -126,10 +127,11 @@ def locust_command(users: int, seconds: int, web: bool) -> None:
 @cli.command("profile")
 @click.option("--transport", type=click.Choice(["granian", "direct"]), default="granian", show_default=True)
 @click.option("--seconds", default=5.0, show_default=True, help="How long the gateway is loaded and sampled.")
-def profile_command(transport: str, seconds: float) -> None:
+@click.option("--sampler", type=click.Choice(SAMPLERS), help="What samples it; perf where it is installed.")
+def profile_command(transport: str, seconds: float, sampler: str | None) -> None:
     """Where a governed call's time goes: a flame graph, shares, instructions, phases; in build/profile."""
     try:
-        found = profile.measure(transport, seconds)
+        found = profile.measure(transport, seconds, sampler or "")
     except Unavailable as error:
         raise click.ClickException(str(error)) from None
     click.echo(found.text(), nl=False)

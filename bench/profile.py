@@ -5,6 +5,7 @@ Owns what is shown and where it is written. Who samples, counts and stamps is el
 
 import shutil
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from time import sleep
@@ -16,7 +17,7 @@ from bench.load import Run, load
 from bench.processes import cpu_s
 from bench.report import table
 from bench.results import ROOT, Cell, Table
-from bench.stacks import Stacks, collapsed, part, record, shares, system_calls
+from bench.stacks import Stacks, collapsed, part, record, sampler, shares, system_calls
 from bench.target import Lab, Shape, Target
 
 FOLDER = ROOT / "build" / "profile"
@@ -24,9 +25,10 @@ LEAST_SHARE = 0.002
 FUNCTIONS = 25
 METHOD = (
     "`own`: code of this part; `with callees`: this part or what it called, so these do not add up.",
-    "Where the processor's counters cannot be read, samples are taken by a timer's interrupt: what the kernel does with "
-    "interrupts off then shows where it lets them in again (`finish_task_switch`, `_raw_spin_unlock_irqrestore`).",
-    "A part of the interpreter whose functions have no names is a build without symbols: `[python3]`.",
+    "Where the processor's counters cannot be read, samples are taken by a timer's interrupt: what the kernel does "
+    "with interrupts off then shows where it lets them in again (`finish_task_switch`, `_raw_spin_unlock_irqrestore`).",
+    "`[python3]` are functions of an interpreter that was built without their names. py-spy sees no kernel: a system "
+    "call is then its C function's.",
 )
 COUNTER = "instructions:u"
 
@@ -36,6 +38,7 @@ class Profile:
     """What was found. Shape: `tables` in the order they are shown; `notes` say how each was got."""
 
     transport: str
+    tool: str
     stacks: Stacks
     tables: list[Table]
     notes: list[str]
@@ -45,25 +48,28 @@ class Profile:
         parts = [
             f"**{one.title}**\n\n{table(list(one.columns), [list(row) for row in one.rows])}"
             for one in self.tables
+            if one.rows
         ]
         return "\n".join([*parts, "".join(f"- {note}\n" for note in self.notes)])
 
     def write(self, folder: Path) -> list[Path]:
         """The picture, the stacks and the tables."""
         folder.mkdir(parents=True, exist_ok=True)
-        title = f"A governed call, transport {self.transport}"
+        title = f"A governed call, transport {self.transport}, by {self.tool}"
+        name = self.transport if self.tool == "perf" else f"{self.transport}.{self.tool}"
         files = {
-            f"{self.transport}.svg": draw(title, self.stacks, part),
-            f"{self.transport}.stacks.txt": collapsed(self.stacks),
-            f"{self.transport}.md": f"# {title}\n\n{self.text()}",
+            f"{name}.svg": draw(title, self.stacks, part),
+            f"{name}.stacks.txt": collapsed(self.stacks),
+            f"{name}.md": f"# {title}\n\n{self.text()}",
         }
-        for name, text in files.items():
-            (folder / name).write_text(text)
-        return [folder / name for name in files]
+        for file, text in files.items():
+            (folder / file).write_text(text)
+        return [folder / file for file in files]
 
 
-def measure(transport: str, seconds: float) -> Profile:
+def measure(transport: str, seconds: float, tool: str = "") -> Profile:
     """Every table of this module. Errors: bench.callgrind.Unavailable where there is nothing to sample with."""
+    tool = tool or sampler()
     with Lab() as lab:
         target = lab.gateway(lab.provider(), Shape(transport=transport))
         load(target.url, target.key, 1)
@@ -81,7 +87,7 @@ def measure(transport: str, seconds: float) -> Profile:
             used_s.append(cpu_s(pids) - before_s)
 
         used_s: list[float] = []
-        stacks, tool = record(pids, seconds, loaded)
+        stacks = record(tool, pids, seconds, loaded)
         cpu_us = 1e6 * used_s[0] / runs[0].calls
         whole, said = _instructions(target, pids, min(seconds, 3.0))
     notes = [
@@ -92,7 +98,7 @@ def measure(transport: str, seconds: float) -> Profile:
     ]
     tables = [_shares(stacks, cpu_us), _kernel(stacks, cpu_us), _functions(stacks, cpu_us)]
     phases, further = _phases(transport)
-    return Profile(transport, stacks, [*tables, *whole, *phases], [*notes, *further])
+    return Profile(transport, tool, stacks, [*tables, *whole, *phases], [*notes, *further])
 
 
 def _shares(stacks: Stacks, cpu_us: float) -> Table:
@@ -114,13 +120,13 @@ def _kernel(stacks: Stacks, cpu_us: float) -> Table:
 
 
 def _functions(stacks: Stacks, cpu_us: float) -> Table:
-    own: Stacks = type(stacks)()
+    own: Counter[tuple[str, str]] = Counter()
     for stack, count in stacks.items():
-        own[stack[-1:]] += count
+        own[part(stack[-1]), stack[-1].rpartition(" (")[0]] += count
     rows: list[list[Cell]] = []
-    for (frame,), count in own.most_common(FUNCTIONS):
+    for (name, function), count in own.most_common(FUNCTIONS):
         share = count / stacks.total()
-        rows.append([part(frame), frame.rpartition(" (")[0], f"{share:.1%}", share * cpu_us])
+        rows.append([name, function, f"{share:.1%}", share * cpu_us])
     return Table("Functions", ["part", "function", "own", "us a call"], rows)
 
 

@@ -18,6 +18,8 @@ from bench.processes import load_core, pinned
 
 Stacks = Counter[tuple[str, ...]]
 
+# perf sees the kernel and every library, py-spy the names of Python's functions.
+SAMPLERS = ("perf", "py-spy")
 HERTZ = 499
 # Python keeps no frame pointers: perf unwinds from a copy of the stack, and this is how much of it.
 STACK_BYTES = 16_384
@@ -29,6 +31,7 @@ MISSING = (
 KERNEL = "kernel"
 INTERPRETER = "interpreter"
 PARTS = (
+    (re.compile(r"\.py:\d+$|^<frozen"), INTERPRETER),
     (re.compile(r"^\[kernel|^\[guest|\.ko\b"), KERNEL),
     (re.compile(r"^\[v(dso|syscall)\]"), "vdso"),
     (re.compile(r"_fast/(\w+)\."), r"_fast.\1"),
@@ -40,28 +43,42 @@ PARTS = (
     (re.compile(r"apsw|sqlite"), "sqlite"),
     (re.compile(r"lib(ssl|crypto)|_ssl\."), "TLS"),
     (re.compile(r"lib-dynload/|_hashlib|_blake2"), "standard library"),
-    (re.compile(r"/lib(c|m|pthread|stdc\+\+|gcc_s)[.-]|/ld-linux"), "libc"),
-    (re.compile(r"/(lib)?python3"), INTERPRETER),
+    (re.compile(r"(^|/)lib(c|m|pthread|stdc\+\+|gcc_s)[.-]|/ld-linux"), "libc"),
+    (re.compile(r"^(lib)?python3|/(lib)?python3"), INTERPRETER),
+    # As py-spy names them: a source file, without its package.
+    (re.compile(r"^(loop|stream|linux|core|uv-common)\.[ch]:\d"), "uvloop"),
+    (re.compile(r"^(llhttp|api|parser)\.c:\d"), "httptools"),
+    (re.compile(r"\.[ch]:\d+$"), "other C code"),
 )
 ENTRIES = ("do_syscall_64", "el0_svc", "x64_sys_call", "invoke_syscall")
 # A system call's outermost function, where the compiler kept it, or the one that it ends in.
+# What a thread that has nothing to do stands in; py-spy takes it for work.
+IDLE = ("PyThread_acquire_lock_timed", "epoll_wait", "epoll_pwait")
 SYSTEM_CALL = re.compile(r"^(?:__x64_sys_|__arm64_sys_|__se_sys_|__do_sys_|__sys_|ksys_|do_)?(\w+)")
 # An address that unwinding gives where it found no caller.
 NOWHERE = (1 << 64) - 4096
 FRAME = re.compile(r"^\s+([0-9a-f]+) (.*) \((.*)\)$")
 
 
-def record(pids: Sequence[int], seconds: float, load: Callable[[], object]) -> tuple[Stacks, str]:
-    """Sample those processes while `load` runs, which takes about that long. Shape: stacks, and the tool's name.
-
-    Errors: Unavailable, with what to install.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        if shutil.which("perf"):
-            return _by_perf(pids, Path(folder), load), "perf"
-        if shutil.which("py-spy"):
-            return _by_py_spy(pids[-1], seconds, Path(folder), load), "py-spy"
+def sampler() -> str:
+    """The tool there is. Errors: Unavailable, with what to install."""
+    for tool in SAMPLERS:
+        if shutil.which(tool):
+            return tool
     raise Unavailable(MISSING)
+
+
+def record(tool: str, pids: Sequence[int], seconds: float, load: Callable[[], object]) -> Stacks:
+    """Sample those processes while `load` runs, which takes about that long; py-spy takes the last one alone.
+
+    Errors: Unavailable.
+    """
+    if shutil.which(tool) is None:
+        raise Unavailable(f"{tool} is not installed" if shutil.which(SAMPLERS[0]) else MISSING)
+    with tempfile.TemporaryDirectory() as folder:
+        if tool == "perf":
+            return _by_perf(pids, Path(folder), load)
+        return _by_py_spy(pids[-1], seconds, Path(folder), load)
 
 
 def _by_perf(pids: Sequence[int], folder: Path, load: Callable[[], object]) -> Stacks:
@@ -81,11 +98,15 @@ def _by_perf(pids: Sequence[int], folder: Path, load: Callable[[], object]) -> S
 
 def _by_py_spy(pid: int, seconds: float, folder: Path, load: Callable[[], object]) -> Stacks:
     raw = folder / "raw"
-    asked = ["--native", "--nonblocking", "-r", "200", "-d", str(round(seconds)), "-f", "raw", "-o", str(raw)]
+    asked = ["--native", "-r", "200", "-d", str(round(seconds)), "-f", "raw", "-o", str(raw)]
     said = _beside(["py-spy", "record", *asked, "-p", str(pid)], load, None)
     if not raw.exists():
         raise Unavailable(f"py-spy recorded nothing: {said}")
-    return parse(raw.read_text())
+    stacks = parse(raw.read_text())
+    idle = [stack for stack in stacks if any(one.partition(" ")[0] in IDLE for one in stack)]
+    for stack in idle:
+        del stacks[stack]
+    return stacks
 
 
 def _beside(command: list[str], load: Callable[[], object], number: int | None) -> str:

@@ -5,9 +5,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.callgrind import read
+from bench.callgrind import Unavailable, read
 from bench.flame import draw
-from bench.stacks import collapse, collapsed, parse, part, shares, system_calls
+from bench.stacks import collapse, collapsed, parse, part, sampler, shares, system_calls
 from bench.trunk import ORDER, trunk
 
 PERF = """\
@@ -75,10 +75,18 @@ def test_shares_are_a_part_s_own_and_those_of_what_it_called() -> None:
         ("/usr/lib/libpython3.13.so.1.0", "interpreter"),
         ("/usr/lib/x86_64-linux-gnu/libcrypto.so.3", "TLS"),
         ("/opt/other.so", "other.so"),
+        ("kpgate/gateway.py:120", "interpreter"),
+        ("kpgate/_fast/http1.pyx:149", "_fast.http1"),
     ],
 )
 def test_a_frame_is_its_file_s_part(file: str, name: str) -> None:
     assert part(f"f ({file})") == name
+
+
+def test_without_a_sampler_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(Unavailable, match=r"perf: apt-get install .* py-spy: pip install"):
+        sampler()
 
 
 def test_callgrind_counts_what_a_function_does_itself() -> None:
