@@ -49,7 +49,10 @@ STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-e
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing done over and over. Shape: `work` does it once and leaves everything as it was."""
+    """One thing done over and over. Shape: `work` does it once and leaves everything as it was.
+
+    It is a Python function even around a single compiled one, as an empty Python function is taken off.
+    """
 
     name: str
     work: Work
@@ -107,7 +110,7 @@ def of_commit(folder: Path) -> list[Operation]:
     region = Region.create(limit.areas(64, 64, 64, 64, 256), 4)
     seat = Seat(region, Life.claim(folder, 0, 4))
     return [
-        Operation("take the lock and give it back", seat.heal),
+        Operation("take the lock and give it back", lambda: seat.heal()),
         Operation("publish a change", lambda: seat.publish(KEY, 1)),
         Operation("ask for changes where there are none", lambda: region.changes(region.generation)),
     ]
@@ -190,7 +193,7 @@ def of_limit(folder: Path) -> list[Operation]:
         limits.settle(now_us, verdict.call, 420)
 
     return [
-        Operation("a verdict made", Verdict),
+        Operation("a verdict made", lambda: Verdict()),
         Operation("admit and settle, 4 request and 4 token limits", settled),
         Operation("look at 3 gates", lambda: limits.peek(now_us, fixed, verdict)),
     ]
@@ -311,7 +314,7 @@ def of_wait(folder: Path) -> list[Operation]:
 
     return [
         Operation("a wait made and resolved", made),
-        Operation("a timer made", Timer),
+        Operation("a timer made", lambda: Timer()),
         Operation("Wheel.add and cancel", armed),
         Operation("Wheel.add, a later deadline", later),
         Operation("Wheel.advance, nothing due", lambda: wheel.advance(0)),
