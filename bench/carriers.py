@@ -18,8 +18,14 @@ class Plug:
     # A loop
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: object = None) -> None:
-        """Keep it for whoever looks into `ready`."""
+        """Keep it for `turn`."""
         self.ready.append((callback, args))
+
+    def turn(self) -> None:
+        """Run what was ready."""
+        while self.ready:
+            callback, args = self.ready.popleft()
+            callback(*args)
 
     def alarm(self, error: BaseException) -> None:
         """Nothing may escape here."""

@@ -17,11 +17,13 @@ from kpgate._fast import body, limit, metric, sse
 from kpgate._fast.chunks import Chunks
 from kpgate._fast.client import Client
 from kpgate._fast.commit import DEPLOYMENT, KEY, MODEL, PARTY, Life, Region, Seat
+from kpgate._fast.digits import decimal, spell
 from kpgate._fast.head import gather, parse
 from kpgate._fast.http1 import Connection
 from kpgate._fast.lane import Lane
 from kpgate._fast.limit import Gate, Limits, Verdict
 from kpgate._fast.metric import RequestCells, Shard
+from kpgate._fast.outbox import Outbox
 from kpgate._fast.routes import Picker, Router
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.services.meters import LATENCY_BOUNDS_US
@@ -113,6 +115,15 @@ def of_commit(folder: Path) -> list[Operation]:
         Operation("take the lock and give it back", lambda: seat.heal()),
         Operation("publish a change", lambda: seat.publish(KEY, 1)),
         Operation("ask for changes where there are none", lambda: region.changes(region.generation)),
+    ]
+
+
+def of_digits(folder: Path) -> list[Operation]:
+    """Figures of a reply's headers."""
+    return [
+        Operation("a number of 6 digits", lambda: decimal(999_999)),
+        Operation("a duration in milliseconds", lambda: spell(120_000)),
+        Operation("a duration in minutes", lambda: spell(359_000_000)),
     ]
 
 
@@ -220,6 +231,20 @@ def of_metric(folder: Path) -> list[Operation]:
     ]
 
 
+def of_outbox(folder: Path) -> list[Operation]:
+    """The end of a loop's turn. What is put in comes from connections: a call's in-between is at `client`."""
+    outbox = Outbox(Plug())  # type: ignore[arg-type]  # it asks a loop for nothing but `call_soon`
+    data, sent = request(chat_body(300)), whole("x" * 200)
+
+    async def answer(exchange: Client) -> None:
+        exchange.reply(200, [], sent)
+
+    return [
+        Operation("flush where nothing waits", lambda: outbox.flush()),
+        Operation("8 calls answered in one turn", _called(answer, data, 8)),
+    ]
+
+
 def of_routes(folder: Path) -> list[Operation]:
     """A name among 1,000 models, and an order of deployments."""
     entries = [[f"model-{number}", f"alias-{number}"] for number in range(990)]
@@ -264,13 +289,14 @@ def of_step(folder: Path) -> list[Operation]:
         exchange.reply(200, [], sent)
 
     def waiting(count: int) -> Work:
-        call = _called(answer, data)
+        call = _called(answer, data, plug=plug)
 
         def work() -> None:
             waits[:] = [Wait(plug) for _ in range(count)]
             call()
             for wait in list(waits):
                 wait.resolve()
+            plug.turn()
 
         return work
 
@@ -321,16 +347,19 @@ def of_wait(folder: Path) -> list[Operation]:
     ]
 
 
-def _called(answer: Callable[[Any], Awaitable[None]], data: bytes) -> Work:
-    """A request arriving at a connection of its own lane, all of it in one read."""
-    plug = Plug()
+def _called(
+    answer: Callable[[Any], Awaitable[None]], data: bytes, clients: int = 1, plug: Plug | None = None
+) -> Work:
+    """A request arriving at each connection of one lane, in one read each, and the end of the loop's turn."""
+    loop: Any = plug or Plug()
     lane = Lane(
         answer,
         wheel=Wheel(),
-        loop=plug,  # type: ignore[arg-type]  # it asks a loop for nothing but `call_soon`
+        loop=loop,
+        outbox=Outbox(loop),
         error=lambda code, words: RuntimeError(words),
-        alarm=plug.alarm,
-        clients_max=10,
+        alarm=loop.alarm,
+        clients_max=clients,
     )
     lane.bound(
         head_us=10_000_000,
@@ -339,13 +368,16 @@ def _called(answer: Callable[[Any], Awaitable[None]], data: bytes) -> Work:
         write_stall_us=60_000_000,
         bytes_a_second_min=240,
     )
-    client = Client(lane)
-    client.connection_made(plug)
+    connected = [Client(lane) for _ in range(clients)]
+    for one in connected:
+        one.connection_made(loop)
 
     def call() -> None:
-        buffer = client.get_buffer(-1)
-        buffer[: len(data)] = data
-        client.buffer_updated(len(data))
+        for client in connected:
+            buffer = client.get_buffer(-1)
+            buffer[: len(data)] = data
+            client.buffer_updated(len(data))
+        loop.turn()
 
     return call
 
@@ -355,11 +387,13 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "chunks": of_chunks,
     "client": of_client,
     "commit": of_commit,
+    "digits": of_digits,
     "head": of_head,
     "http1": of_http1,
     "lane": of_lane,
     "limit": of_limit,
     "metric": of_metric,
+    "outbox": of_outbox,
     "routes": of_routes,
     "sse": of_sse,
     "step": of_step,

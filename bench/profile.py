@@ -71,7 +71,7 @@ def measure(transport: str, seconds: float, tool: str = "") -> Profile:
     """Every table of this module. Errors: bench.callgrind.Unavailable where there is nothing to sample with."""
     tool = tool or sampler()
     with Lab() as lab:
-        target = lab.gateway(lab.provider(), Shape(transport=transport))
+        target = lab.gateway(lab.provider(), Shape(lane=transport == "direct"))
         load(target.url, target.key, 1)
         before_s = cpu_s(target.pids())
         warm = load(target.url, target.key, 2)

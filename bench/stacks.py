@@ -35,6 +35,7 @@ PARTS = (
     (re.compile(r"^\[kernel|^\[guest|\.ko\b"), KERNEL),
     (re.compile(r"^\[v(dso|syscall)\]"), "vdso"),
     (re.compile(r"_fast/(\w+)\."), r"_fast.\1"),
+    (re.compile(r"/kpgate/([\w/]+)\.[\w-]+\.so$"), r"kpgate/\1"),
     (re.compile(r"msgspec/"), "msgspec"),
     (re.compile(r"orjson"), "orjson"),
     (re.compile(r"uvloop/"), "uvloop"),

@@ -114,7 +114,6 @@ class Shape:
     http2: bool = False
     models: tuple[str, ...] = ()
     pinned: bool = True
-    transport: str = "granian"
 
 
 class Lab:
@@ -177,7 +176,7 @@ class Lab:
         key = make_key(folder) if shape.governed else ""
         port = free_port()
         core = target_core() if shape.pinned else every_core()
-        command = serve_command(folder, port, shape.workers, shape.transport)
+        command = serve_command(folder, port, shape.workers)
         child = self._stack.enter_context(running(command, core, folder / "log"))
         try:
             until(lambda: ready(port), child, "kpgate")
@@ -189,11 +188,11 @@ class Lab:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
 
 
-def serve_command(folder: Path, port: int, workers: int = 1, transport: str = "granian") -> list[str]:
+def serve_command(folder: Path, port: int, workers: int = 1) -> list[str]:
     """The gateway's command, for a folder with a `kpgate.toml` in it."""
     given = ["--config", str(folder / "kpgate.toml"), "--data", str(folder / "data")]
     place = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)]
-    return [sys.executable, "-m", "kpgate", "serve", *given, *place, "--transport", transport]
+    return [sys.executable, "-m", "kpgate", "serve", *given, *place]
 
 
 def settings(provider: Target, shape: Shape) -> str:

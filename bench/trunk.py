@@ -30,6 +30,7 @@ from kpgate._fast.http1 import Connection
 from kpgate._fast.lane import Lane
 from kpgate._fast.limit import Limits
 from kpgate._fast.metric import Shard
+from kpgate._fast.outbox import Outbox
 from kpgate._fast.wait import Wheel, clock
 from kpgate.app.config import load
 from kpgate.app.equipment import Ground, equip, names
@@ -183,6 +184,7 @@ class Trunk:
             lambda exchange: self.gateway.serve(exchange, self._endpoint),
             wheel=self._wheel,
             loop=cast(Any, self.plug),
+            outbox=Outbox(cast(Any, self.plug)),
             error=lambda code, words: RuntimeError(words),
             alarm=self.plug.alarm,
             clients_max=10,
@@ -206,6 +208,7 @@ class Trunk:
             stamp(Phase.RECEIVE.value)
             client.buffer_updated(len(data))
             self._answer()
+            self.plug.turn()
             stamp(END)
             assert self.plug.written == written + 2, "one write to the provider, one to the client"
             self.lines.clear()

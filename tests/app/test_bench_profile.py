@@ -74,6 +74,7 @@ def test_shares_are_a_part_s_own_and_those_of_what_it_called() -> None:
         ("/usr/lib/python3.11/lib-dynload/_asyncio.cpython-311-x86_64-linux-gnu.so", "standard library"),
         ("/usr/lib/libpython3.13.so.1.0", "interpreter"),
         ("/usr/lib/x86_64-linux-gnu/libcrypto.so.3", "TLS"),
+        ("/x/kpgate/services/admit.cpython-311-x86_64-linux-gnu.so", "kpgate/services/admit"),
         ("/opt/other.so", "other.so"),
         ("kpgate/gateway.py:120", "interpreter"),
         ("kpgate/_fast/http1.pyx:149", "_fast.http1"),
