@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
+TRANSPORT ?= granian
 BIN = $(VENV)/bin
 PY = $(BIN)/python
 export PATH := $(abspath $(BIN)):$(PATH)
@@ -9,13 +10,14 @@ STAMP = $(VENV)/.kpgate-setup
 SOURCES = $(wildcard kpgate/_fast/*.pyx kpgate/_fast/*.pxd kpgate/_fast/*.h kpgate/_fast/*.py) setup.py \
 	kpgate/gateway.py $(wildcard kpgate/services/*.py kpgate/dialects/openai/*.py)
 
-.PHONY: help run setup build debug sanitize fmt lint types stubs test docs check bench clean
+.PHONY: help run setup build debug sanitize fmt lint types stubs test docs check bench profile clean
 
 help:
 	@echo "make run    build and serve the demo on 127.0.0.1:8080"
 	@echo "make test   the whole test suite"
 	@echo "make check  what CI runs: format, lint, types, stubs, tests, house rules"
 	@echo "make bench  the governed benchmark, beside nginx where it is installed"
+	@echo "make profile where a governed call's time goes: flame graph, shares, instructions, phases (TRANSPORT=direct)"
 
 $(STAMP): pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -57,6 +59,9 @@ test: build
 bench: build
 	$(PY) -m bench governed
 	$(PY) -m bench report
+
+profile: build
+	$(PY) -m bench profile --transport $(TRANSPORT)
 
 docs: build
 	$(PY) -m kpgate.app.reference

@@ -4,14 +4,18 @@ Owns options only.
 """
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import click
 
-from bench import governed, memory, overhead, people, report, scale, start, stream, tokens
+from bench import governed, memory, micro, overhead, people, profile, report, scale, start, stream, tokens
+from bench.callgrind import Unavailable
 from bench.results import Result
+from bench.stacks import SAMPLERS
 
+VALGRIND = shutil.which("valgrind") is not None
 ROUNDS = click.option("--rounds", default=9, show_default=True, help="Rounds of the targets in turn.")
 SECONDS = click.option("--seconds", default=2.0, show_default=True, help="Each target's time in a round.")
 
@@ -77,6 +81,18 @@ def memory_command() -> None:
     _keep(memory.measure())
 
 
+@cli.command("micro")
+@click.option("--rounds", default=15, show_default=True, help="Rounds of the operations in turn.")
+@click.option(
+    "--instructions/--no-instructions",
+    default=VALGRIND,
+    help="Count instructions too, by valgrind where it is installed; a quarter of a minute.",
+)
+def micro_command(rounds: int, instructions: bool) -> None:
+    """What each compiled module costs a call."""
+    _keep(micro.measure(rounds, instructions))
+
+
 @cli.command("tokens")
 @click.option("--rounds", default=15, show_default=True, help="Rounds of the counters in turn.")
 def tokens_command(rounds: int) -> None:
@@ -106,6 +122,21 @@ def scale_command(rounds: int, seconds: float) -> None:
 def locust_command(users: int, seconds: int, web: bool) -> None:
     """Real users' shapes by Locust; leaves bench/reports/locust.html."""
     sys.exit(people.play(users, seconds, web))
+
+
+@cli.command("profile")
+@click.option("--transport", type=click.Choice(["granian", "direct"]), default="granian", show_default=True)
+@click.option("--seconds", default=5.0, show_default=True, help="How long the gateway is loaded and sampled.")
+@click.option("--sampler", type=click.Choice(SAMPLERS), help="What samples it; perf where it is installed.")
+def profile_command(transport: str, seconds: float, sampler: str | None) -> None:
+    """Where a governed call's time goes: a flame graph, shares, instructions, phases; in build/profile."""
+    try:
+        found = profile.measure(transport, seconds, sampler or "")
+    except Unavailable as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(found.text(), nl=False)
+    for path in found.write(profile.FOLDER):
+        click.echo(f"written: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
 
 
 @cli.command("report")

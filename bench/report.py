@@ -10,12 +10,13 @@ from typing import Any
 from bench.results import FOLDER
 
 PAGE = FOLDER.parent / "README.md"
-ORDER = ("governed", "overhead", "stream", "tokens", "scale", "memory", "start")
+ORDER = ("governed", "overhead", "stream", "tokens", "scale", "memory", "start", "micro")
 OPENING = """# Benchmarks
 
 Rendered from `bench/results/*.json` by `python -m bench report`; not edited by hand. `make bench` measures the
-governed throughput and renders this page; `python -m bench --help` lists the others. Ratios are between targets of
-one run on one machine and carry over better than figures do. Every run fails if one call fails.
+governed throughput and renders this page; `python -m bench --help` lists the others; `make profile` shows where a
+call's time goes. Ratios are between targets of one run on one machine and carry over better than figures do. Every
+run fails if one call fails.
 """
 
 

@@ -19,7 +19,7 @@ from typing import Any, cast
 import trustme
 import uvloop
 
-from bench.micro import best_ns
+from bench.twins import best_ns
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.upstream import Origin, PoolOptions
 from kpgate.services.pool import Pool

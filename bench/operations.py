@@ -1,0 +1,403 @@
+"""The operations that a governed call makes in `_fast`, one list a compiled module: what `bench micro` measures.
+
+Owns what is done and on which bytes; knows nothing of clocks. A module without an entry here fails a test.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.carriers import Plug, request
+from bench.provider import REPLY, delta, whole
+from bench.tokens import CJK, PROSE
+from bench.twins import NAMES, chat_body
+from kpgate._fast import body, limit, metric, sse
+from kpgate._fast.chunks import Chunks
+from kpgate._fast.client import Client
+from kpgate._fast.commit import DEPLOYMENT, KEY, MODEL, PARTY, Life, Region, Seat
+from kpgate._fast.digits import decimal, spell
+from kpgate._fast.head import gather, parse
+from kpgate._fast.http1 import Connection
+from kpgate._fast.lane import Lane
+from kpgate._fast.limit import Gate, Limits, Verdict
+from kpgate._fast.metric import RequestCells, Shard
+from kpgate._fast.outbox import Outbox
+from kpgate._fast.routes import Picker, Router
+from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate.services.meters import LATENCY_BOUNDS_US
+from kpgate.stores.vocabulary import open_vocabulary
+
+Work = Callable[[], object]
+
+TERMS = {
+    "request_units": 10**9,
+    "request_window_us": 60_000_000,
+    "request_burst": 10**9,
+    "token_units": 10**11,
+    "token_window_us": 60_000_000,
+    "token_burst": 10**11,
+    "concurrency_max": 100_000,
+}
+HEADERS: list[tuple[bytes, bytes]] = [
+    (b"content-type", b"application/json"),
+    (b"x-request-id", b"req-0123456789abcdef"),
+    (b"x-kpgate-overhead-ms", b"0.05"),
+    *((b"x-ratelimit-%d" % number, b"999999") for number in range(6)),
+]
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing done over and over. Shape: `work` does it once and leaves everything as it was.
+
+    It is a Python function even around a single compiled one, as an empty Python function is taken off.
+    """
+
+    name: str
+    work: Work
+
+
+def of_body(folder: Path) -> list[Operation]:
+    """A request's body: read where its keys are, exchange the model's name."""
+    keys = body.Keys(NAMES)
+    small, usual, long = (chat_body(size) for size in (90, 300, 64_000))
+    found = body.scan(usual, keys)
+    edits: dict[int, bytes | None] = {0: b'"gpt-4o-mini-2024-07-18"'}
+    return [
+        Operation(f"scan a chat body of {len(small)} B", lambda: body.scan(small, keys)),
+        Operation(f"scan a chat body of {len(usual)} B", lambda: body.scan(usual, keys)),
+        Operation("scan a chat body of 64 KB", lambda: body.scan(long, keys)),
+        Operation("read the model's name of a scan", lambda: found.string(0)),
+        Operation(f"splice a model's name into {len(usual)} B", lambda: body.splice(usual, found, edits)),
+    ]
+
+
+def of_chunks(folder: Path) -> list[Operation]:
+    """A chunked request body."""
+    data = b"".join(b"400\r\n" + b"x" * 1024 + b"\r\n" for _ in range(4)) + b"0\r\n\r\n"
+
+    def decode() -> object:
+        chunks = Chunks()
+        chunks.feed(bytearray(data))
+        return chunks.take()
+
+    return [Operation("decode 4 chunks of 1 KB", decode)]
+
+
+def of_client(folder: Path) -> list[Operation]:
+    """A client's connection, with a coroutine that answers at once."""
+    data, sent = request(chat_body(300)), whole("x" * 200)
+
+    async def answer(exchange: Client) -> None:
+        exchange.take_body(1 << 20)
+        exchange.reply(200, [], sent)
+
+    async def stream(exchange: Client) -> None:
+        exchange.open(200, [])
+        for _ in range(10):
+            exchange.write(sent)
+        exchange.finish()
+
+    return [
+        Operation("a call read, stepped and answered with no header", _called(answer, data)),
+        Operation("a call answered with a stream of 10 pieces", _called(stream, data)),
+    ]
+
+
+def of_commit(folder: Path) -> list[Operation]:
+    """The node's one lock."""
+    region = Region.create(limit.areas(64, 64, 64, 64, 256), 4)
+    seat = Seat(region, Life.claim(folder, 0, 4))
+    return [
+        Operation("take the lock and give it back", lambda: seat.heal()),
+        Operation("publish a change", lambda: seat.publish(KEY, 1)),
+        Operation("ask for changes where there are none", lambda: region.changes(region.generation)),
+    ]
+
+
+def of_digits(folder: Path) -> list[Operation]:
+    """Figures of a reply's headers."""
+    return [
+        Operation("a number of 6 digits", lambda: decimal(999_999)),
+        Operation("a duration in milliseconds", lambda: spell(120_000)),
+        Operation("a duration in minutes", lambda: spell(359_000_000)),
+    ]
+
+
+def of_head(folder: Path) -> list[Operation]:
+    """A request's head, from bytes and from a list."""
+    data = request(b"").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    pairs = parse(data).pairs()
+
+    def read() -> object:
+        head = parse(data)
+        return head.method, head.path, head.credential, head.content_length
+
+    return [
+        Operation(f"parse {len(pairs)} headers and read the credential", read),
+        Operation(f"gather {len(pairs)} headers from a list", lambda: gather(pairs)),
+    ]
+
+
+def of_http1(folder: Path) -> list[Operation]:
+    """An upstream connection over a transport that goes nowhere."""
+    plug = Plug()
+    connection = Connection(plug, (b"openai-",))
+    connection.connection_made(plug)
+    buffer = connection.get_buffer(-1)
+    ask, said = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n\r\n", chat_body(300)
+    piece = b"c8\r\n" + b"x" * 200 + b"\r\n"
+
+    def feed(data: bytes) -> None:
+        buffer[: len(data)] = data
+        connection.buffer_updated(len(data))
+
+    def call() -> None:
+        connection.send(ask, said)
+        connection.head()
+        feed(REPLY)
+        connection.take_whole()
+        connection.rest()
+
+    def stream() -> None:
+        connection.send(ask, said)
+        feed(STREAM_HEAD)
+        for _ in range(10):
+            connection.chunk()
+            feed(piece)
+        feed(b"0\r\n\r\n")
+        connection.take()
+        connection.rest()
+
+    return [
+        Operation("a call sent, its reply of 0.7 KB parsed and taken", call),
+        Operation("a call whose reply is a stream of 10 chunks of 200 B", stream),
+    ]
+
+
+def of_lane(folder: Path) -> list[Operation]:
+    """What a listener's connections share: the reply's head."""
+    data, sent = request(chat_body(300)), whole("x" * 200)
+
+    async def answer(exchange: Client) -> None:
+        exchange.reply(200, HEADERS, sent)
+
+    return [Operation(f"a call answered with {len(HEADERS)} headers", _called(answer, data))]
+
+
+def of_limit(folder: Path) -> list[Operation]:
+    """One verdict: a request, a token and a concurrency limit at each of four scopes."""
+    region = Region.create(limit.areas(64, 64, 64, 64, 256), 4)
+    limits = Limits(region, Seat(region, Life.claim(folder, 0, 4)), 3_600_000_000)
+    fixed = (Gate(KEY, 1, **TERMS), Gate(PARTY, 1, **TERMS), Gate(MODEL, 1, **TERMS))
+    candidates = (Gate(DEPLOYMENT, 1, **TERMS),)
+    verdict = Verdict()
+    now_us = 1_000_000
+
+    def settled() -> None:
+        nonlocal now_us
+        now_us += 100
+        limits.admit(now_us, fixed, candidates, 500, verdict)
+        limits.settle(now_us, verdict.call, 420)
+
+    return [
+        Operation("a verdict made", lambda: Verdict()),
+        Operation("admit and settle, 4 request and 4 token limits", settled),
+        Operation("look at 3 gates", lambda: limits.peek(now_us, fixed, verdict)),
+    ]
+
+
+def of_metric(folder: Path) -> list[Operation]:
+    """The cells that one record moves."""
+    shard = Shard(Region.create(metric.areas(1), 1), 0)
+    bounds = LATENCY_BOUNDS_US
+    cells = RequestCells(
+        requests=(shard.counter("requests", 'a="b"'),),
+        total=(shard.histogram("total", 'a="b"', bounds), shard.histogram("again", 'a="b"', bounds)),
+        overhead=(shard.histogram("overhead", 'a="b"', bounds),),
+        prompt_tokens=(shard.counter("tokens", 'kind="input"'),),
+        completion_tokens=(shard.counter("tokens", 'kind="output"'),),
+    )
+    counter, size = shard.counter("one", ""), shard.histogram("size", "", bounds)
+    return [
+        Operation(
+            "RequestCells.record: 3 counters, 3 histograms", lambda: cells.record(9_000, 60, 0, 90, 18)
+        ),
+        Operation("Counter.add", lambda: counter.add(1)),
+        Operation("Histogram.observe", lambda: size.observe(9_000)),
+    ]
+
+
+def of_outbox(folder: Path) -> list[Operation]:
+    """The end of a loop's turn. What is put in comes from connections: a call's in-between is at `client`."""
+    outbox = Outbox(Plug())  # type: ignore[arg-type]  # it asks a loop for nothing but `call_soon`
+    data, sent = request(chat_body(300)), whole("x" * 200)
+
+    async def answer(exchange: Client) -> None:
+        exchange.reply(200, [], sent)
+
+    return [
+        Operation("flush where nothing waits", lambda: outbox.flush()),
+        Operation("8 calls answered in one turn", _called(answer, data, 8)),
+    ]
+
+
+def of_routes(folder: Path) -> list[Operation]:
+    """A name among 1,000 models, and an order of deployments."""
+    entries = [[f"model-{number}", f"alias-{number}"] for number in range(990)]
+    router = Router([*entries, *([f"family-{number}-*"] for number in range(10))])
+    two, eight = Picker([0, 0], [1, 2]), Picker([0] * 8, list(range(1, 9)))
+    return [
+        Operation("find an alias among 1,000 models", lambda: router.match("alias-500")),
+        Operation("find a name by pattern", lambda: router.match("family-7-mini")),
+        Operation("order 2 deployments", lambda: two.order(0x9E3779B97F4A7C15, 3, 0)),
+        Operation("order 8 deployments", lambda: eight.order(0x9E3779B97F4A7C15, 255, 0)),
+    ]
+
+
+def of_sse(folder: Path) -> list[Operation]:
+    """Events of a streamed reply, and the usage of a whole one."""
+    event = b"data: " + json.dumps(delta(" word"), separators=(",", ":")).encode() + b"\n\n"
+    plain, collecting = sse.Framer(True, 1 << 20), sse.Framer(True, 1 << 20, collect=True)
+    reply = whole("word " * 40).partition(b"\r\n\r\n")[2]
+
+    def collected() -> None:
+        collecting.feed(event)
+        if collecting.text_bytes > 8192:
+            collecting.take_text()
+
+    return [
+        Operation(f"feed an event of {len(event)} B", lambda: plain.feed(event)),
+        Operation(f"feed an event of {len(event)} B, its text kept", collected),
+        Operation("a framer made", lambda: sse.Framer(True, 1 << 20, collect=True)),
+        Operation(f"find the usage in a reply of {len(reply)} B", lambda: sse.find_usage(reply)),
+    ]
+
+
+def of_step(folder: Path) -> list[Operation]:
+    """A coroutine that waits, and is stepped on by what ends its wait."""
+    data, sent = request(chat_body(300)), whole("x" * 200)
+    plug = Plug()
+    waits: list[Wait] = []
+
+    async def answer(exchange: Client) -> None:
+        for wait in waits:
+            await wait
+        exchange.reply(200, [], sent)
+
+    def waiting(count: int) -> Work:
+        call = _called(answer, data, plug=plug)
+
+        def work() -> None:
+            waits[:] = [Wait(plug) for _ in range(count)]
+            call()
+            for wait in list(waits):
+                wait.resolve()
+            plug.turn()
+
+        return work
+
+    return [
+        Operation("a call that waits once", waiting(1)),
+        Operation("a call that waits 5 times", waiting(5)),
+    ]
+
+
+def of_tokens(folder: Path) -> list[Operation]:
+    """Counting by o200k_base."""
+    vocabulary = open_vocabulary("o200k_base", folder)
+    prose, other = (PROSE * 5)[:1000], (CJK * 20).encode()[:999].decode("utf-8", "ignore")
+    short = "You are a helpful assistant."
+    return [
+        Operation("count 28 B of English", lambda: vocabulary.count(short)),
+        Operation("count 1 KB of English", lambda: vocabulary.count(prose)),
+        Operation("count 1 KB of Chinese and Japanese", lambda: vocabulary.count(other)),
+    ]
+
+
+def of_wait(folder: Path) -> list[Operation]:
+    """Awaitables and timers."""
+    plug, wheel, timer = Plug(), Wheel(), Timer()
+    kept = [Timer() for _ in range(1000)]
+    for number, one in enumerate(kept):
+        wheel.add(one, 300_000_000 + number * 1000)
+    at_us = 300_000_000
+
+    def made() -> None:
+        Wait(plug).resolve(1)
+
+    def armed() -> None:
+        wheel.add(timer, 120_000_000)
+        timer.cancel()
+
+    def later() -> None:
+        nonlocal at_us
+        at_us += 1
+        wheel.add(kept[500], at_us)
+
+    return [
+        Operation("a wait made and resolved", made),
+        Operation("a timer made", lambda: Timer()),
+        Operation("Wheel.add and cancel", armed),
+        Operation("Wheel.add, a later deadline", later),
+        Operation("Wheel.advance, nothing due", lambda: wheel.advance(0)),
+    ]
+
+
+def _called(
+    answer: Callable[[Any], Awaitable[None]], data: bytes, clients: int = 1, plug: Plug | None = None
+) -> Work:
+    """A request arriving at each connection of one lane, in one read each, and the end of the loop's turn."""
+    loop: Any = plug or Plug()
+    lane = Lane(
+        answer,
+        wheel=Wheel(),
+        loop=loop,
+        outbox=Outbox(loop),
+        error=lambda code, words: RuntimeError(words),
+        alarm=loop.alarm,
+        clients_max=clients,
+    )
+    lane.bound(
+        head_us=10_000_000,
+        idle_us=75_000_000,
+        body_idle_us=30_000_000,
+        write_stall_us=60_000_000,
+        bytes_a_second_min=240,
+    )
+    connected = [Client(lane) for _ in range(clients)]
+    for one in connected:
+        one.connection_made(loop)
+
+    def call() -> None:
+        for client in connected:
+            buffer = client.get_buffer(-1)
+            buffer[: len(data)] = data
+            client.buffer_updated(len(data))
+        loop.turn()
+
+    return call
+
+
+OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
+    "body": of_body,
+    "chunks": of_chunks,
+    "client": of_client,
+    "commit": of_commit,
+    "digits": of_digits,
+    "head": of_head,
+    "http1": of_http1,
+    "lane": of_lane,
+    "limit": of_limit,
+    "metric": of_metric,
+    "outbox": of_outbox,
+    "routes": of_routes,
+    "sse": of_sse,
+    "step": of_step,
+    "tokens": of_tokens,
+    "wait": of_wait,
+}
+"""By module. A function gets a folder of its own to write in."""
