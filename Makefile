@@ -8,7 +8,7 @@ PY = $(BIN)/python
 export PATH := $(abspath $(BIN)):$(PATH)
 STAMP = $(VENV)/.kpgate-setup
 SOURCES = $(wildcard kpgate/_fast/*.pyx kpgate/_fast/*.pxd kpgate/_fast/*.h kpgate/_fast/*.py) setup.py \
-	kpgate/gateway.py $(wildcard kpgate/services/*.py kpgate/dialects/openai/*.py)
+	$(wildcard kpgate/*.py kpgate/*/*.py kpgate/*/*.pxd kpgate/dialects/openai/*.py)
 
 .PHONY: help run setup build debug sanitize fmt lint types stubs test docs check bench profile clean
 

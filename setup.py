@@ -40,10 +40,11 @@ extensions = [
 # The trunk that every call goes through is compiled from its own Python, which runs as well without that.
 TRUNK = [
     "kpgate/gateway.py",
-    "kpgate/domain/call.py",
+    *(f"kpgate/app/{name}.py" for name in "application logs".split()),
+    *(f"kpgate/domain/{name}.py" for name in "call keys usage".split()),
     *(
         f"kpgate/services/{name}.py"
-        for name in "admit auth meters pool receive record respond route settle upstream".split()
+        for name in "admit auth health meters pool receive record respond route settle upstream".split()
     ),
     *(f"kpgate/dialects/openai/{name}.py" for name in "count endpoints reply request".split()),
 ]

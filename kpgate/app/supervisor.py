@@ -355,11 +355,15 @@ class Supervisor:
                 asker.slot.say(Message(do="reloaded", turn=asker.question, problems=problems))
 
 
+FIXED = ("host", "port", "workers", "transport", "http2", "proxy_protocol", "tls", "head_or_idle_s")
+"""Settings of [server] that listeners are made with."""
+
+
 def fixed_changes(old: Settings, new: Settings) -> tuple[str, ...]:
     """The settings that only a new start can change, and that differ."""
     found = [
         f"server.{name} cannot change while the gateway runs: restart it"
-        for name in ("host", "port", "workers", "http2", "tls", "head_or_idle_s")
+        for name in FIXED
         if getattr(old.server, name) != getattr(new.server, name)
     ]
     if old.admin != new.admin:

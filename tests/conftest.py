@@ -1,0 +1,21 @@
+"""What holds for every test: it runs the code that stands in the sources."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A compiled module that is older than its source would be tested in its place."""
+    stale = []
+    for compiled in (ROOT / "kpgate").rglob("*.so"):
+        stem = compiled.name.partition(".")[0]
+        sources = [compiled.with_name(stem + ending) for ending in (".pyx", ".py", ".pxd")]
+        if any(one.exists() and one.stat().st_mtime > compiled.stat().st_mtime for one in sources):
+            stale.append(stem)
+    if stale:
+        raise pytest.UsageError(
+            f"compiled before their sources were changed: {', '.join(stale)}; run `make build`"
+        )
