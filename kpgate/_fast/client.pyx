@@ -615,7 +615,8 @@ cdef class Client(Step):
         self.received_us = _clock()
         self._output = NOTHING
         self._chunked = False
-        self._closing = not head.keep_alive
+        # Where the message behind an unfit head ends, nobody knows.
+        self._closing = not head.keep_alive or head.fault_status != 0
         self._state = SERVING
         self._body = b""
         self._filled = 0
