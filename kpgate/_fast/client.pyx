@@ -218,8 +218,7 @@ cdef class Client(Step):
         """Send a whole reply; `content-length` is added."""
         cdef bytes data
         cdef Py_ssize_t length
-        if self._output != NOTHING:
-            raise AssertionError("a reply begins once")
+        self._check(status)
         self._output = ENDED
         if self.gone:
             return
@@ -237,8 +236,7 @@ cdef class Client(Step):
 
     def open(self, int status, list headers not None):
         """Send a stream's head; it leaves with the first piece."""
-        if self._output != NOTHING:
-            raise AssertionError("a reply begins once")
+        self._check(status)
         self._output = OPEN
         self._chunked = self.head.modern
         if self._state == BODY or self.lane.draining or not self._chunked:
@@ -452,8 +450,10 @@ cdef class Client(Step):
         self._leave = self._error = self._reading = self._chunks = None
         if self._transport is None or self._state == CLOSED:
             return 0
+        if self._output == NOTHING and not self.gone:
+            self.reply(*self.lane.failed)
         if self._output != ENDED:
-            self._transport.abort()
+            self.abort()
             return 0
         return self._part() if self._closing or self._eof else self._rest()
 
@@ -706,6 +706,13 @@ cdef class Client(Step):
         return 0
 
     # Inside
+
+    cdef int _check(self, int status) except -1:
+        if not 200 <= status <= 599:
+            raise ValueError(f"a reply's status is from 200 to 599, not {status}")
+        if self._output != NOTHING:
+            raise AssertionError("a reply begins once")
+        return 0
 
     def _body_idle(self):
         return self.lane.body_idle_us
