@@ -579,15 +579,15 @@ cdef class Client(Step):
             at = PyByteArray_AS_STRING(heap)
             size += before
             new = at + before
-        if size >= 2 and at[0] == c"\r" and at[1] == c"\n":
-            # RFC 9112, section 2.2: an empty line in front of a request is passed over.
+        while size >= 2 and at[0] == c"\r" and at[1] == c"\n":
+            # RFC 9112, section 2.2: empty lines in front of a request are passed over.
             at += 2
             size -= 2
-            new = max(new, at)
-            new_size = at + size - new
-            if size == 0:
-                self._heap = None
-                return 0
+        if size == 0:
+            self._heap = None
+            return 0
+        new = max(new, at)
+        new_size = at + size - new
         searched = max(0, new - at - 3)
         stop = <const char *>memmem(at + searched, size - searched, b"\r\n\r\n", 4)
         if stop is not NULL:
@@ -596,7 +596,9 @@ cdef class Client(Step):
             return self._begin(parse_at(at, stop - at), stop, size - (stop - at))
         if heap is None:
             self._hold(at, size)
-            self._due(self.lane.head_us)
+            if at[0] != c"\r":
+                # Not for empty lines: those would put the end off for ever.
+                self._due(self.lane.head_us)
         if size > HEAD_BYTES_MAX:
             self._heap = None
             return self._begin(refused(431, f"the head is longer than {HEAD_BYTES_MAX} bytes"), NULL, 0)
