@@ -71,6 +71,7 @@ cdef enum:
     ENDED = 2
 
 cdef tuple STATES = ("opening", "head", "body", "serving", "unsent", "linger", "closed")
+cdef str CUT_SHORT = "the client left before its body was complete"
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 cdef bytes COMMENT = b"3\r\n:\n\n\r\n"
@@ -136,6 +137,7 @@ cdef class Client(Step):
     cdef bint _eof
     cdef bint _closing
     cdef bint _at_boundary
+    cdef bint _turning
 
     def __init__(self, Lane lane not None):
         self.lane = lane
@@ -222,7 +224,7 @@ cdef class Client(Step):
         self._output = ENDED
         if self.gone:
             return
-        if self._state == BODY or self.lane.draining or self._eof:
+        if self._state == BODY or self.lane.draining or self._is_last():
             self._closing = True
         length = PyBytes_GET_SIZE(body)
         if self.head.method == "HEAD":
@@ -239,7 +241,7 @@ cdef class Client(Step):
         self._check(status)
         self._output = OPEN
         self._chunked = self.head.modern
-        if self._state == BODY or self.lane.draining or not self._chunked:
+        if self._state == BODY or self.lane.draining or not self._chunked or self._is_last():
             self._closing = True
         self._held = self.lane.compose(status, headers, -1, b"", self._flags())
 
@@ -348,18 +350,23 @@ cdef class Client(Step):
         self._left("the client closed its connection before the reply was complete")
 
     def eof_received(self):
-        """The loop: the client will send no more. It may still read: a request that was whole is answered."""
+        """The loop: the client will send no more. It may still read: requests that were whole are answered."""
         self._eof = True
-        if self._state == SERVING and self.head.modern:
+        if self._state == BODY:
+            self._end_body("client_gone", CUT_SHORT)
+        elif not self._transport.can_write_eof():
+            # TLS ends both ways at once.
+            self._left("the client closed its connection before the reply was complete")
+        elif self._state == SERVING and self.head.modern:
             self._probes = 0
             self._due(PROBE_FIRST_US)
             return True
-        if self._state == BODY and self._coroutine is not None:
-            self._end_body("client_gone", "the client left before its body was complete")
-        elif self._state == UNSENT or (self._state == LINGER and self._transport.get_write_buffer_size()):
-            return True
         elif self._state == SERVING:
             self._left("the client closed its connection before the reply was complete")
+        elif self._state == HEAD:
+            return self._turning
+        else:
+            return self._state == UNSENT or (self._state == LINGER and self._transport.get_write_buffer_size() > 0)
         return False
 
     def get_buffer(self, sizehint):
@@ -455,7 +462,7 @@ cdef class Client(Step):
         if self._output != ENDED:
             self.abort()
             return 0
-        return self._part() if self._closing or self._eof else self._rest()
+        return self._part() if self._closing or self._is_last() else self._rest()
 
     cdef int _rest(self) except -1:
         """Ready for the next request, once this one's reply has been taken."""
@@ -464,12 +471,13 @@ cdef class Client(Step):
             self._state = UNSENT
             self._left_bytes = self._transport.get_write_buffer_size()
             return self._due(self.lane.write_stall_us)
-        if self._eof or self.lane.draining:
+        if self._is_last() or self.lane.draining:
             return self._part()
         self._state = HEAD
         self._due(self.lane.idle_us)
         if self._heap is not None:
             # Not at once: a thousand requests in one packet would be a thousand calls deep.
+            self._turning = True
             self.lane.loop.call_soon(self._next)
         else:
             self._resume()
@@ -477,10 +485,14 @@ cdef class Client(Step):
 
     def _next(self):
         cdef bytearray heap = self._heap
+        self._turning = False
         if self._state == HEAD and heap is not None:
             self._heap = None
             self._resume()
             self._seek(PyByteArray_AS_STRING(heap), PyByteArray_GET_SIZE(heap))
+            if self._eof and self._state == HEAD and not self._turning:
+                # The rest of this one will never come.
+                self._part()
 
     cdef int _part(self) except -1:
         """Close, so that the client still gets what was sent: closing on unread bytes would take it away."""
@@ -639,6 +651,11 @@ cdef class Client(Step):
                 self._fill(rest, size)
             else:
                 self._keep(rest, size)
+        if self._eof:
+            if self._state == BODY:
+                self._end_body("client_gone", CUT_SHORT)
+            self._probes = 0
+            self._due(PROBE_FIRST_US)
         return self.drive(self.lane.loop, self.lane.serve(self))
 
     cdef int _fill(self, const char *at, Py_ssize_t size) except -1:
@@ -728,6 +745,10 @@ cdef class Client(Step):
         if length > bytes_max:
             return self.lane.error("body_too_large", f"the body is {length} bytes; at most {bytes_max} are read")
         return self.lane.error("body_too_large", f"the body is longer than the {bytes_max} bytes that are read")
+
+    cdef bint _is_last(self) noexcept:
+        """Whether no request can come behind this one: the client sends no more, and nothing is left of what it sent."""
+        return self._eof and self._heap is None
 
     cdef int _flags(self) noexcept:
         cdef int flags = CLOSING if self._closing else 0
