@@ -49,8 +49,10 @@ cdef enum:
     JOINED_BYTES_MAX = 65_536
     UNSENT_BYTES_MAX = 16_384
     UNSENT_BYTES_MIN = 4096
-    LINGER_US = 2_000_000
-    LINGER_BYTES_MAX = 1_048_576
+    # What a client still sends is read a while, so that it gets to the reply; as nginx's lingering_close.
+    LINGER_US = 30_000_000
+    LINGER_IDLE_US = 2_000_000
+    LINGER_BYTES_MAX = 67_108_864
     RATE_CHECK_US = 5_000_000
     PROBE_FIRST_US = 300_000
     PROBE_SECOND_US = 200_000
@@ -128,6 +130,7 @@ cdef class Client(Step):
     cdef int64_t _filled
     cdef int64_t _body_max
     cdef int64_t _left_bytes
+    cdef int64_t _measured_us
     cdef uint8_t _state
     cdef uint8_t _output
     cdef uint8_t _probes
@@ -287,7 +290,7 @@ cdef class Client(Step):
         elif not self._write_paused:
             wait.resolve()
         else:
-            self._left_bytes = self._transport.get_write_buffer_size()
+            self._measure()
             self._due(self.lane.write_stall_us)
         return wait
 
@@ -421,8 +424,8 @@ cdef class Client(Step):
             else:
                 self._due(min(lane.body_idle_us, RATE_CHECK_US))
         elif self._state == LINGER:
-            if self._transport.get_write_buffer_size() and self._moves():
-                self._due(lane.write_stall_us)
+            if self._lingers(now_us):
+                self._due(min(lane.write_stall_us, LINGER_IDLE_US))
             else:
                 self._transport.abort()
         elif self._state == UNSENT:
@@ -430,6 +433,8 @@ cdef class Client(Step):
                 self._due(lane.write_stall_us)
             else:
                 self._transport.abort()
+        elif self._state == CLOSED:
+            self._transport.abort()
         elif self._room is not None and not self._room.done:
             if self._moves():
                 self._due(lane.write_stall_us)
@@ -469,7 +474,7 @@ cdef class Client(Step):
         self._body = None
         if self._write_paused:
             self._state = UNSENT
-            self._left_bytes = self._transport.get_write_buffer_size()
+            self._measure()
             return self._due(self.lane.write_stall_us)
         if self._is_last() or self.lane.draining:
             return self._part()
@@ -505,11 +510,19 @@ cdef class Client(Step):
             return self._shut()
         self._state = LINGER
         self._filled = 0
-        self._left_bytes = self._transport.get_write_buffer_size()
+        self._measure()
+        self._began_us = self._last_us = self.lane.wheel.now_us
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self._due(LINGER_US)
+        self._due(min(self.lane.write_stall_us, LINGER_IDLE_US))
         return self._resume()
+
+    cdef bint _lingers(self, int64_t now_us) except -1:
+        """Whether a client that was answered still takes its reply, or still sends what nobody wants."""
+        if self._transport.get_write_buffer_size():
+            self._began_us = now_us
+            return self._moves()
+        return now_us - self._last_us < LINGER_IDLE_US and now_us - self._began_us < LINGER_US
 
     cdef int _shut(self) except -1:
         self._state = CLOSED
@@ -756,12 +769,20 @@ cdef class Client(Step):
             flags |= KEPT
         return flags | CHUNKED if self._chunked else flags
 
+    cdef int _measure(self) except -1:
+        """Remember how much the client has not taken, and since when."""
+        self._left_bytes = self._transport.get_write_buffer_size()
+        self._measured_us = self.lane.wheel.now_us
+        return 0
+
     cdef bint _moves(self) except -1:
-        """Whether the client has taken enough since last asked."""
-        cdef int64_t left = self._transport.get_write_buffer_size()
-        cdef int64_t taken = self._left_bytes - left
-        self._left_bytes = left
-        return taken > 0 and taken * 1_000_000 >= self.lane.rate_min * self.lane.write_stall_us
+        """Whether the client has taken enough since last measured, as far as that can be said yet."""
+        cdef int64_t taken = self._left_bytes - <int64_t>self._transport.get_write_buffer_size()
+        cdef int64_t in_us = self.lane.wheel.now_us - self._measured_us
+        if in_us < self.lane.write_stall_us:
+            return True
+        self._measure()
+        return taken > 0 and taken * 1_000_000 >= self.lane.rate_min * in_us
 
     cdef int _probe(self) except -1:
         """Ask a client that sends no more whether it still reads: only what is written tells."""
