@@ -319,8 +319,9 @@ cdef class Client(Step):
             return
         self.lane.outbox.empty()
         if self._chunked and not self._write_paused:
-            # What was sent arrives, its end does not.
+            # What was sent arrives, its end does not. A reader that stands still is not waited for.
             self._transport.close()
+            self._due(self.lane.write_stall_us)
         else:
             _reset_on_close(self._transport)
             self._transport.abort()
@@ -447,7 +448,11 @@ cdef class Client(Step):
     def dismiss(self):
         """Close if no request is under way or begun."""
         if self._state == OPENING or (self._state == HEAD and self._heap is None):
-            self._shut()
+            self.lane.outbox.empty()
+            if self._transport.get_write_buffer_size():
+                self._linger()
+            else:
+                self._shut()
 
     cdef int _suspended(self) except -1:
         if self._held is not None and self._transport is not None:
@@ -508,6 +513,10 @@ cdef class Client(Step):
             return self._shut()
         if self._eof and self._transport.get_write_buffer_size() == 0:
             return self._shut()
+        return self._linger()
+
+    cdef int _linger(self) except -1:
+        """Send what is left, and that nothing follows; then wait for the client to close."""
         self._state = LINGER
         self._filled = 0
         self._measure()
