@@ -9,6 +9,7 @@ from kpgate.app.context import Context
 from kpgate.domain.errors import ClientGone, Draining, GatewayError
 from kpgate.domain.settings import Settings
 from kpgate.services.exchange import Exchange, Header
+from kpgate.services.receive import check_head
 
 TEXT: Header = (b"content-type", b"text/plain")
 EVENTS: Header = (b"content-type", b"text/event-stream")
@@ -31,6 +32,8 @@ class Scripted:
     async def serve(self, exchange: Exchange, *, admin: bool = False) -> None:
         name = exchange.path.decode().strip("/").replace("-", "_") or "static"
         try:
+            if name != "hosts":
+                check_head(exchange.head)
             await getattr(self, f"on_{name}")(exchange)
         except ClientGone:
             self.seen.append(f"gone {name}")
@@ -51,8 +54,9 @@ class Scripted:
         exchange.reply(200, [TEXT], ",".join(self.seen).encode())
 
     async def on_hosts(self, exchange: Exchange) -> None:
-        hosts = [value for name, value in exchange.headers if name == b"host"]
-        exchange.reply(200, [TEXT], b"|".join(hosts))
+        hosts = b"|".join(value for name, value in exchange.headers if name == b"host")
+        unfit = exchange.head.fault_status and not exchange.headers
+        exchange.reply(200, [TEXT], b"unfit" if unfit else hosts)
 
     async def on_size(self, exchange: Exchange) -> None:
         exchange.reply(200, [TEXT], b"%d" % self.body_bytes_max)
