@@ -12,6 +12,7 @@ from kpgate.services.exchange import Exchange, Header
 from kpgate.services.receive import check_head
 
 TEXT: Header = (b"content-type", b"text/plain")
+BIG_BYTES = 32 * 1024 * 1024
 EVENTS: Header = (b"content-type", b"text/event-stream")
 
 
@@ -101,6 +102,24 @@ class Scripted:
             self.context.wheel.add(timer, self.context.clock() + 90_000)
             await self._hold(wait)
         exchange.finish()
+
+    async def on_held(self, exchange: Exchange) -> None:
+        """A whole reply that waits for `/release`."""
+        await exchange.read_body(self.body_bytes_max)
+        wait = Wait(self.context.loop)
+        exchange.watch(lambda: _fail(wait))
+        self.seen.append("began held")
+        await self._hold(wait)
+        exchange.reply(200, [TEXT], b"released")
+
+    async def on_release(self, exchange: Exchange) -> None:
+        for wait in list(self.open):
+            wait.resolve()
+        exchange.reply(200, [TEXT], b"")
+
+    async def on_big(self, exchange: Exchange) -> None:
+        """A whole reply that no kernel takes at once."""
+        exchange.reply(200, [TEXT], b"x" * BIG_BYTES)
 
     async def on_flood(self, exchange: Exchange) -> None:
         """A stream without end, as fast as the client takes it."""
