@@ -310,7 +310,8 @@ cdef class Client(Step):
 
     def abort(self):
         """End the stream so that the client sees it was cut; without one, close."""
-        if self._output == ENDED:
+        cdef uint8_t output = self._output
+        if output == ENDED:
             return
         self._held = None
         self._output = ENDED
@@ -318,7 +319,7 @@ cdef class Client(Step):
         if self._transport is None:
             return
         self.lane.outbox.empty()
-        if self._chunked and not self._write_paused:
+        if (self._chunked or output == NOTHING) and not self._write_paused:
             # What was sent arrives, its end does not. A reader that stands still is not waited for.
             self._transport.close()
             self._due(self.lane.write_stall_us)
