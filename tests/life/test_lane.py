@@ -1,6 +1,6 @@
 """The direct transport over real sockets: framing, order, patience and leaving, as clients see them."""
 
-import os
+import json
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,8 +10,10 @@ import pytest
 import trustme
 
 from tests.kit.gateway_process import GatewayProcess, request, until
+from tests.kit.provider import events, silence, stream
 from tests.kit.served import BIG_BYTES
 from tests.kit.talk import Closed, Talk
+from tests.kit.whole import Whole
 
 BODY_BYTES_MAX = 100_000
 SETTINGS = f"""
@@ -73,7 +75,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
 
 def assert_silent(gateway: GatewayProcess) -> None:
     """Whatever clients did, nothing broke, and nobody wrote past the log."""
-    assert not [said for said in gateway.said if said["event"] in ("text", "failure", "lost")]
+    assert not [said for said in gateway.said if said.get("event") in ("text", "failure", "lost")]
 
 
 def kept(path: str, *headers: str, body: bytes = b"", method: str = "POST") -> bytes:
@@ -85,9 +87,14 @@ def chunked(*chunks: bytes, trailers: bytes = b"") -> bytes:
     return b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in chunks) + b"0\r\n" + trailers + b"\r\n"
 
 
-def descriptors(gateway: GatewayProcess) -> int:
-    """How many descriptors the worker has open."""
-    return len(os.listdir(f"/proc/{int(gateway.get('/pid')[1])}/fd"))
+def is_served(gateway: GatewayProcess, talk: Talk) -> bool:
+    """Whether the worker still has the other end of a connection, whatever the kernel does with what it left."""
+    ports = (f":{gateway.port:04X}", f":{talk.connection.getsockname()[1]:04X}")
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        if words[1].endswith(ports[0]) and words[2].endswith(ports[1]):
+            return words[9] != "0"
+    return False
 
 
 def memory_bytes(gateway: GatewayProcess) -> int:
@@ -232,8 +239,8 @@ def test_a_stream_to_http_1_0_ends_with_its_connection(lane: Lane) -> None:
 def test_a_stream_that_breaks_is_seen_to_be_cut(lane: Lane) -> None:
     with lane.open() as talk, pytest.raises(Closed):
         talk.ask(kept("/break-midway"))
-    until(lambda: any(said["event"] == "failure" for said in lane.gateway.said))
-    lane.gateway.said[:] = [said for said in lane.gateway.said if said["event"] != "failure"]
+    until(lambda: any(said.get("event") == "failure" for said in lane.gateway.said))
+    lane.gateway.said[:] = [said for said in lane.gateway.said if said.get("event") != "failure"]
 
 
 # Half-closing and leaving
@@ -352,18 +359,16 @@ def test_a_body_may_not_drip(hasty: GatewayProcess) -> None:
 
 
 def test_a_reader_that_stands_still_is_cut(hasty: GatewayProcess) -> None:
-    before = descriptors(hasty)
     for sent in (kept("/big"), request("/big"), kept("/flood")):
         with Talk(hasty.open(sent, buffer_bytes=4096)) as talk:
-            until(lambda: descriptors(hasty) == before)
+            assert talk.readable(10)
+            until(lambda: not is_served(hasty, talk))
             with pytest.raises((Closed, ConnectionResetError)):
                 talk.reply()
 
 
 @pytest.mark.parametrize("make", [kept, request], ids=["kept", "closed"])
-def test_a_slow_reader_gets_all_of_a_big_reply(
-    hasty: GatewayProcess, make: Callable[[str], bytes]
-) -> None:
+def test_a_slow_reader_gets_all_of_a_big_reply(hasty: GatewayProcess, make: Callable[[str], bytes]) -> None:
     with Talk(hasty.open(make("/big"), buffer_bytes=65_536)) as talk:
         assert len(talk.reply().body) == BIG_BYTES
 
@@ -384,3 +389,117 @@ def test_a_drain_closes_what_rests_and_the_rest_with_its_reply(tmp_path: Path) -
             assert (reply.status, reply.headers["connection"], busy.rest()) == (503, "close", b"")
         assert gateway.ended() == 0
     assert_silent(gateway)
+
+
+# With the whole gateway behind it
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    with Whole(tmp_path_factory.mktemp("whole"), transport="direct") as whole:
+        yield whole
+        whole.settled()
+    assert_silent(whole)
+
+
+def call(key: str, name: str, **more: object) -> bytes:
+    """A chat call whose record is found by its name."""
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]} | more).encode()
+    return kept("/v1/chat/completions", f"Authorization: Bearer {key}", f"X-Request-Id: {name}", body=body)
+
+
+def records_of(whole: Whole, name: str) -> list[tuple[int, str]]:
+    """The records of a request, once nothing is under way."""
+    whole.settled()
+    until(lambda: any(record["id"] == name for record in whole.records()))
+    return [(record["status"], record["end"]) for record in whole.records() if record["id"] == name]
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["closes", "resets"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_leaving_closes_the_upstream_and_is_one_record(whole: Whole, streamed: bool, reset: bool) -> None:
+    name = f"left-{streamed}-{reset}"
+    whole.script(stream(events("a b")[:1], stall=True) if streamed else silence())
+    asked = len(whole.provider.requests)
+    talk = Talk(whole.open(call(whole.key(), name, stream=streamed)))
+    until(lambda: len(whole.provider.requests) > asked)
+    assert not streamed or talk.readable(10)
+    talk.leave(reset=reset)
+    until(whole.provider.requests[-1].gone.is_set)
+    assert records_of(whole, name) == [(499, "caller@upstream")]
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_half_closing_is_not_leaving(whole: Whole, streamed: bool) -> None:
+    name = f"half-{streamed}"
+    with Talk(whole.open(call(whole.key(), name, stream=streamed))) as talk:
+        talk.half_close()
+        reply = talk.reply()
+        assert reply.status == 200
+        assert not streamed or reply.body.endswith(b"data: [DONE]\n\n")
+    assert records_of(whole, name) == [(200, "ok@respond")]
+
+
+def test_leaving_within_a_body_is_one_record(whole: Whole) -> None:
+    Talk(whole.open(call(whole.key(), "within")[:-5])).leave()
+    assert records_of(whole, "within") == [(499, "caller@decode")]
+
+
+def test_a_stranger_who_waits_for_100_is_401_at_once(whole: Whole) -> None:
+    with Talk(whole.open()) as talk:
+        reply = talk.ask(kept("/v1/chat/completions", "Expect: 100-continue", "Content-Length: 50"))
+        assert (reply.status, reply.headers["connection"], talk.rest()) == (401, "close", b"")
+
+
+def test_calls_sent_ahead_are_answered_in_order(whole: Whole) -> None:
+    key = whole.key()
+    with Talk(whole.open()) as talk:
+        talk.send(b"".join(call(key, f"ahead-{number}", stream=number % 2 == 1) for number in range(10)))
+        for number in range(10):
+            reply = talk.reply()
+            assert reply.headers["x-request-id"] == f"ahead-{number}"
+            assert reply.headers["content-type"].startswith(
+                "text/event-stream" if number % 2 else "application/json"
+            )
+
+
+V2 = b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c" + bytes([10, 1, 2, 4, 127, 0, 0, 1, 0, 80, 0, 80])
+PROXIED = {
+    "v1": (b"PROXY TCP4 10.1.2.3 127.0.0.1 5555 80\r\n", "10.1.2.3"),
+    "v1-tcp6": (b"PROXY TCP6 2001:db8::7 ::1 5555 80\r\n", "2001:db8::7"),
+    "v1-unknown": (b"PROXY UNKNOWN\r\n", "127.0.0.1"),
+    "v2": (V2, "10.1.2.4"),
+    "v2-local": (V2[:12] + b"\x20\x00\x00\x00", "127.0.0.1"),
+}
+DAMAGED = [
+    b"PROXY TCP4 10.1.2.3\r\n",
+    b"PROXY TCP4 10.1.2.3 ::1 5555 80\r\n",
+    b"PROXY " + b"x" * 200,
+    V2[:12] + b"\x31" + V2[13:],
+    V2[:14] + b"\xff\xff" + V2[16:],
+    V2[:15] + b"\x02" + V2[16:],
+    b"",
+]
+
+
+def test_a_load_balancer_says_who_the_client_is(tmp_path: Path) -> None:
+    with Whole(tmp_path, server="workers = 1\nproxy_protocol = true", transport="direct") as whole:
+        key = whole.key()
+        for name, (header, _) in PROXIED.items():
+            for split in (False, True):
+                sent = call(key, f"{name}-{split}", model="echo")
+                with Talk(whole.open()) as talk:
+                    talk.send(
+                        *(bytes([byte]) for byte in header) if split else (), sent if split else header + sent
+                    )
+                    assert talk.reply().status == 200
+                    assert talk.ask(call(key, "again", model="echo")).status == 200
+        for header in DAMAGED:
+            with Talk(whole.open(header + call(key, "damaged", model="echo"))) as talk:
+                assert talk.rest() == b"", header
+        until(lambda: len([record for record in whole.records() if "peer" in record]) == 4 * len(PROXIED))
+        peers = {record["id"]: record["peer"] for record in whole.records()}
+        for name, (_, peer) in PROXIED.items():
+            assert peers[f"{name}-False"] == peers[f"{name}-True"] == peer
+        assert "damaged" not in peers
+    assert_silent(whole)

@@ -100,7 +100,9 @@ def test_a_revoked_key_opens_nothing_on_any_worker(tmp_path: Path, transport: st
 
 
 def test_keys_may_do_what_they_were_made_for(tmp_path: Path, transport: str) -> None:
-    with Whole(tmp_path, server='workers = 1\ntrusted_proxies = ["127.0.0.1/32"]', transport=transport) as gate:
+    with Whole(
+        tmp_path, server='workers = 1\ntrusted_proxies = ["127.0.0.1/32"]', transport=transport
+    ) as gate:
         only = gate.key(models=("ech*",))
         assert gate.chat(only, "echo")[0] == 200
         assert gate.chat(only, "m")[2]["error"]["code"] == "model_not_allowed"
@@ -113,7 +115,9 @@ def test_keys_may_do_what_they_were_made_for(tmp_path: Path, transport: str) -> 
         connection.close()
 
 
-def test_a_killed_worker_loses_its_calls_only_and_its_limits_come_back(tmp_path: Path, transport: str) -> None:
+def test_a_killed_worker_loses_its_calls_only_and_its_limits_come_back(
+    tmp_path: Path, transport: str
+) -> None:
     with Whole(tmp_path, server=TWO, transport=transport) as gate:
         key = gate.key(limits=Limits(concurrency=4))
         gate.script(*[silence() for _ in range(4)])
