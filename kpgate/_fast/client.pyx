@@ -36,8 +36,10 @@ cdef enum:
     JOINED_BYTES_MAX = 65_536
     UNSENT_BYTES_MAX = 16_384
     UNSENT_BYTES_MIN = 4096
-    LINGER_US = 2_000_000
-    LINGER_BYTES_MAX = 1_048_576
+    # What a client still sends is read a while, so that it gets to the reply; as nginx's lingering_close.
+    LINGER_US = 30_000_000
+    LINGER_IDLE_US = 2_000_000
+    LINGER_BYTES_MAX = 67_108_864
     RATE_CHECK_US = 5_000_000
     PROBE_FIRST_US = 300_000
     PROBE_SECOND_US = 200_000
@@ -59,6 +61,7 @@ cdef enum:
 
 cdef tuple STATES = ("opening", "head", "body", "serving", "unsent", "linger", "closed")
 cdef str TOO_LONG = "the body is longer than the %d bytes that are read"
+cdef str CUT_SHORT = "the client left before its body was complete"
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 cdef bytes COMMENT = b"3\r\n:\n\n\r\n"
@@ -98,6 +101,7 @@ cdef class Client(Step):
     cdef int64_t _filled
     cdef int64_t _body_max
     cdef int64_t _left_bytes
+    cdef int64_t _measured_us
     cdef uint8_t _state
     cdef uint8_t _output
     cdef uint8_t _probes
@@ -107,6 +111,7 @@ cdef class Client(Step):
     cdef bint _eof
     cdef bint _closing
     cdef bint _at_boundary
+    cdef bint _turning
 
     def __init__(self, Lane lane not None):
         self.lane = lane
@@ -175,12 +180,11 @@ cdef class Client(Step):
         """Send a whole reply; `content-length` is added."""
         cdef bytes data
         cdef Py_ssize_t length
-        if self._output != NOTHING:
-            raise AssertionError("a reply begins once")
+        self._check(status)
         self._output = ENDED
         if self.gone:
             return
-        if self._state == BODY or self.lane.draining or self._eof:
+        if self._state == BODY or self.lane.draining or self._is_last():
             self._closing = True
         length = PyBytes_GET_SIZE(body)
         if self.method == "HEAD":
@@ -195,11 +199,10 @@ cdef class Client(Step):
 
     def open(self, int status, list headers not None):
         """Send a stream's head; it leaves with the first piece."""
-        if self._output != NOTHING:
-            raise AssertionError("a reply begins once")
+        self._check(status)
         self._output = OPEN
         self._chunked = self.head.modern
-        if self._state == BODY or self.lane.draining or not self._chunked:
+        if self._state == BODY or self.lane.draining or not self._chunked or self._is_last():
             self._closing = True
         self._held = self.lane.compose(status, headers, -1, b"", self._flags())
 
@@ -229,7 +232,7 @@ cdef class Client(Step):
         elif not self._write_paused:
             wait.resolve()
         else:
-            self._left_bytes = self._transport.get_write_buffer_size()
+            self._measure()
             self._due(self.lane.write_stall_us)
         return wait
 
@@ -249,7 +252,8 @@ cdef class Client(Step):
 
     def abort(self):
         """End the stream so that the client sees it was cut; without one, close."""
-        if self._output == ENDED:
+        cdef uint8_t output = self._output
+        if output == ENDED:
             return
         self._held = None
         self._output = ENDED
@@ -257,9 +261,10 @@ cdef class Client(Step):
         if self._transport is None:
             return
         self.lane.outbox.empty()
-        if self._chunked and not self._write_paused:
-            # What was sent arrives, its end does not.
+        if (self._chunked or output == NOTHING) and not self._write_paused:
+            # What was sent arrives, its end does not. A reader that stands still is not waited for.
             self._transport.close()
+            self._due(self.lane.write_stall_us)
         else:
             reset_on_close(self._transport)
             self._transport.abort()
@@ -292,18 +297,23 @@ cdef class Client(Step):
         self._left("the client closed its connection before the reply was complete")
 
     def eof_received(self):
-        """The loop: the client will send no more. It may still read: a request that was whole is answered."""
+        """The loop: the client will send no more. It may still read: requests that were whole are answered."""
         self._eof = True
-        if self._state == SERVING and self.head.modern:
+        if self._state == BODY:
+            self._end_body("client_gone", CUT_SHORT)
+        elif not self._transport.can_write_eof():
+            # TLS ends both ways at once.
+            self._left("the client closed its connection before the reply was complete")
+        elif self._state == SERVING and self.head.modern:
             self._probes = 0
             self._due(PROBE_FIRST_US)
             return True
-        if self._state == BODY and self._coroutine is not None:
-            self._end_body("client_gone", "the client left before its body was complete")
-        elif self._state == UNSENT or (self._state == LINGER and self._transport.get_write_buffer_size()):
-            return True
         elif self._state == SERVING:
             self._left("the client closed its connection before the reply was complete")
+        elif self._state == HEAD:
+            return self._turning
+        else:
+            return self._state == UNSENT or (self._state == LINGER and self._transport.get_write_buffer_size() > 0)
         return False
 
     def get_buffer(self, sizehint):
@@ -359,11 +369,18 @@ cdef class Client(Step):
                 self._end_body("request_timeout", "the body stopped arriving, or came too slowly")
             else:
                 self._due(min(lane.body_idle_us, RATE_CHECK_US))
-        elif self._state == LINGER or self._state == UNSENT:
+        elif self._state == LINGER:
+            if self._lingers(now_us):
+                self._due(min(lane.write_stall_us, LINGER_IDLE_US))
+            else:
+                self._transport.abort()
+        elif self._state == UNSENT:
             if self._moves():
                 self._due(lane.write_stall_us)
             else:
                 self._transport.abort()
+        elif self._state == CLOSED:
+            self._transport.abort()
         elif self._room is not None and not self._room.done:
             if self._moves():
                 self._due(lane.write_stall_us)
@@ -376,7 +393,11 @@ cdef class Client(Step):
     def dismiss(self):
         """Close if no request is under way."""
         if self._state == OPENING or (self._state == HEAD and self._heap is None):
-            self._shut()
+            self.lane.outbox.empty()
+            if self._transport.get_write_buffer_size():
+                self._linger()
+            else:
+                self._shut()
 
     cdef int _suspended(self) except -1:
         if self._held is not None and self._transport is not None:
@@ -391,24 +412,27 @@ cdef class Client(Step):
         self._leave = self._error = self._reading = self._chunks = None
         if self._transport is None or self._state == CLOSED:
             return 0
+        if self._output == NOTHING and not self.gone:
+            self.reply(*self.lane.failed)
         if self._output != ENDED:
-            self._transport.abort()
+            self.abort()
             return 0
-        return self._part() if self._closing or self._eof else self._rest()
+        return self._part() if self._closing or self._is_last() else self._rest()
 
     cdef int _rest(self) except -1:
         """Ready for the next request, once this one's reply has been taken."""
         self._body = None
         if self._write_paused:
             self._state = UNSENT
-            self._left_bytes = self._transport.get_write_buffer_size()
+            self._measure()
             return self._due(self.lane.write_stall_us)
-        if self._eof or self.lane.draining:
+        if self._is_last() or self.lane.draining:
             return self._part()
         self._state = HEAD
         self._due(self.lane.idle_us)
         if self._heap is not None:
             # Not at once: a thousand requests in one packet would be a thousand calls deep.
+            self._turning = True
             self.lane.loop.call_soon(self._next)
         else:
             self._resume()
@@ -416,10 +440,14 @@ cdef class Client(Step):
 
     def _next(self):
         cdef bytearray heap = self._heap
+        self._turning = False
         if self._state == HEAD and heap is not None:
             self._heap = None
             self._resume()
             self._seek(PyByteArray_AS_STRING(heap), PyByteArray_GET_SIZE(heap))
+            if self._eof and self._state == HEAD and not self._turning:
+                # The rest of this one will never come.
+                self._part()
 
     cdef int _part(self) except -1:
         """Close, so that the client still gets what was sent: closing on unread bytes would take it away."""
@@ -428,13 +456,25 @@ cdef class Client(Step):
         self.lane.outbox.empty()
         if (self._eof or not unread) and self._transport.get_write_buffer_size() == 0:
             return self._shut()
+        return self._linger()
+
+    cdef int _linger(self) except -1:
+        """Send what is left, and that nothing follows; then wait for the client to close."""
         self._state = LINGER
         self._filled = 0
-        self._left_bytes = self._transport.get_write_buffer_size()
+        self._measure()
+        self._began_us = self._last_us = self.lane.wheel.now_us
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self._due(self.lane.write_stall_us if self._left_bytes else LINGER_US)
+        self._due(min(self.lane.write_stall_us, LINGER_IDLE_US))
         return self._resume()
+
+    cdef bint _lingers(self, int64_t now_us) except -1:
+        """Whether a client that was answered still takes its reply, or still sends what nobody wants."""
+        if self._transport.get_write_buffer_size():
+            self._began_us = now_us
+            return self._moves()
+        return now_us - self._last_us < LINGER_IDLE_US and now_us - self._began_us < LINGER_US
 
     cdef int _shut(self) except -1:
         self._state = CLOSED
@@ -516,15 +556,15 @@ cdef class Client(Step):
             at = PyByteArray_AS_STRING(heap)
             size += before
             new = at + before
-        if size >= 2 and at[0] == c"\r" and at[1] == c"\n":
-            # RFC 9112, section 2.2: an empty line in front of a request is passed over.
+        while size >= 2 and at[0] == c"\r" and at[1] == c"\n":
+            # RFC 9112, section 2.2: empty lines in front of a request are passed over.
             at += 2
             size -= 2
-            new = max(new, at)
-            new_size = at + size - new
-            if size == 0:
-                self._heap = None
-                return 0
+        if size == 0:
+            self._heap = None
+            return 0
+        new = max(new, at)
+        new_size = at + size - new
         searched = max(0, new - at - 3)
         stop = end_of_head(at + searched, size - searched)
         if stop is not NULL:
@@ -532,7 +572,9 @@ cdef class Client(Step):
             return self._begin(parse_at(at, stop - at), stop, size - (stop - at))
         if heap is None:
             self._hold(at, size)
-            self._due(self.lane.head_us)
+            if at[0] != c"\r":
+                # Not for empty lines: those would put the end off for ever.
+                self._due(self.lane.head_us)
         if size > HEAD_BYTES_MAX:
             self._heap = None
             return self._begin(refused(431, f"the head is longer than {HEAD_BYTES_MAX} bytes"), NULL, 0)
@@ -554,7 +596,8 @@ cdef class Client(Step):
         self.received_us = clock_us()
         self._output = NOTHING
         self._chunked = False
-        self._closing = not head.keep_alive
+        # Where the message behind an unfit head ends, nobody knows.
+        self._closing = not head.keep_alive or head.fault_status != 0
         self._state = SERVING
         self._body = b""
         self._filled = 0
@@ -575,6 +618,11 @@ cdef class Client(Step):
                 self._fill(rest, size)
             else:
                 self._keep(rest, size)
+        if self._eof:
+            if self._state == BODY:
+                self._end_body("client_gone", CUT_SHORT)
+            self._probes = 0
+            self._due(PROBE_FIRST_US)
         return self.drive(self.lane.loop, self.lane.serve(self))
 
     cdef int _fill(self, const char *at, Py_ssize_t size) except -1:
@@ -645,6 +693,13 @@ cdef class Client(Step):
 
     # Inside
 
+    cdef int _check(self, int status) except -1:
+        if not 200 <= status <= 599:
+            raise ValueError(f"a reply's status is from 200 to 599, not {status}")
+        if self._output != NOTHING:
+            raise AssertionError("a reply begins once")
+        return 0
+
     def _crawls(self, int64_t now_us):
         """Whether a body has come more slowly, for long enough, than anybody's line."""
         cdef int64_t taken_us = now_us - self._began_us
@@ -657,16 +712,28 @@ cdef class Client(Step):
             said = TOO_LONG % bytes_max
         return self.lane.error("body_too_large", said)
 
+    cdef bint _is_last(self) noexcept:
+        """Whether no request can come behind this one: the client sends no more, and nothing is left of what it sent."""
+        return self._eof and self._heap is None
+
     cdef int _flags(self) noexcept:
         cdef int flags = KEPT * (not self.head.modern) + CHUNKED * self._chunked
         return flags + CLOSING * self._closing
 
+    cdef int _measure(self) except -1:
+        """Remember how much the client has not taken, and since when."""
+        self._left_bytes = self._transport.get_write_buffer_size()
+        self._measured_us = self.lane.wheel.now_us
+        return 0
+
     cdef bint _moves(self) except -1:
-        """Whether the client has taken enough since last asked."""
-        cdef int64_t left = self._transport.get_write_buffer_size()
-        cdef int64_t taken = self._left_bytes - left
-        self._left_bytes = left
-        return taken > 0 and taken * 1_000_000 >= self.lane.rate_min * self.lane.write_stall_us
+        """Whether the client has taken enough since last measured, as far as that can be said yet."""
+        cdef int64_t taken = self._left_bytes - <int64_t>self._transport.get_write_buffer_size()
+        cdef int64_t in_us = self.lane.wheel.now_us - self._measured_us
+        if in_us < self.lane.write_stall_us:
+            return True
+        self._measure()
+        return taken > 0 and taken * 1_000_000 >= self.lane.rate_min * in_us
 
     cdef int _probe(self) except -1:
         """Ask a client that sends no more whether it still reads: only what is written tells."""

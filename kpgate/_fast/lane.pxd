@@ -21,6 +21,7 @@ cdef class Lane:
     cdef object serve
     cdef object error
     cdef object alarm
+    cdef tuple failed
     cdef object preamble
     cdef int64_t clients_max
     cdef int64_t head_us

@@ -18,6 +18,7 @@ class Lane:
         outbox: Outbox,
         error: Callable[[str, str], Exception],
         alarm: Callable[[BaseException], None],
+        failed: tuple[int, list[tuple[bytes, bytes]], bytes],
         clients_max: int,
         preamble: Callable[[bytes], tuple[int, str | None] | None] | None = None,
     ) -> None: ...

@@ -32,8 +32,9 @@ cdef class Lane:
     """What all connections of a listener share.
 
     Shape: `serve(exchange)` gives the coroutine that answers; `error(code, words)` an error of that code;
-    `alarm(error)` is told what escaped; `preamble(data)`, if any, reads what a load balancer puts in front:
-    None while there is too little of it, else its length and the client's address, None for the socket's.
+    `alarm(error)` is told what escaped, and `failed` is the reply then: status, headers, body; `preamble(data)`,
+    if any, reads what a load balancer puts in front: None while there is too little of it, else its length and
+    the client's address, None for the socket's.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ cdef class Lane:
         Outbox outbox not None,
         error,
         alarm,
+        tuple failed not None,
         int64_t clients_max,
         preamble=None,
     ):
@@ -55,6 +57,7 @@ cdef class Lane:
         self.serve = serve
         self.error = error
         self.alarm = alarm
+        self.failed = failed
         self.preamble = preamble
         self.clients_max = clients_max
         self._starts = {}

@@ -14,6 +14,7 @@ from kpgate._fast.client import Client
 from kpgate._fast.lane import Lane
 from kpgate._fast.outbox import Outbox
 from kpgate._fast.wait import Wheel
+from kpgate.app.asgi import FAILED_BODY, JSON
 from kpgate.app.bounds import Bounds
 from kpgate.app.descriptors import connections_max
 from kpgate.app.listeners import BACKLOG
@@ -49,6 +50,7 @@ class Direct:
             outbox=Outbox(self._loop),
             error=lambda code, words: REGISTRY[code](words),
             alarm=alarm,
+            failed=(500, [JSON], FAILED_BODY),
             clients_max=connections_max(),
             preamble=read_proxy_header if server.proxy_protocol and public else None,
         )

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20.0
+TRANSPORTS = ("granian", "direct")
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -29,7 +30,10 @@ sys.exit(run(ServeOptions(data=Path(data), config=Path(config)), builder=builder
 
 
 class GatewayProcess:
-    """Starts with `with`. Shape: `settings` is TOML; the port is free and known once it listens."""
+    """Starts with `with`.
+
+    Shape: `settings` is TOML, `transport` is added to it; the port is free and known once it listens.
+    """
 
     def __init__(
         self,
@@ -39,8 +43,10 @@ class GatewayProcess:
         builder: str = "tests.kit.served:build",
         clerk: str = "",
         wait: bool = True,
+        transport: str = "granian",
     ) -> None:
         self.folder = folder
+        self.transport = transport
         self.config = folder / "kpgate.toml"
         self.configure(settings)
         self.builder = builder
@@ -53,9 +59,9 @@ class GatewayProcess:
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
 
     def configure(self, settings: str) -> None:
-        self.config.write_text(
-            settings if "[server]" in settings else f"[server]\nport = 0\nworkers = 1\n{settings}"
-        )
+        if "[server]" not in settings:
+            settings = f"[server]\nport = 0\nworkers = 1\n{settings}"
+        self.config.write_text(settings.replace("[server]", f'[server]\ntransport = "{self.transport}"', 1))
 
     def __enter__(self) -> Self:
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}

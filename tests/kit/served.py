@@ -9,8 +9,10 @@ from kpgate.app.context import Context
 from kpgate.domain.errors import ClientGone, Draining, GatewayError
 from kpgate.domain.settings import Settings
 from kpgate.services.exchange import Exchange, Header
+from kpgate.services.receive import check_head
 
 TEXT: Header = (b"content-type", b"text/plain")
+BIG_BYTES = 32 * 1024 * 1024
 EVENTS: Header = (b"content-type", b"text/event-stream")
 
 
@@ -31,6 +33,8 @@ class Scripted:
     async def serve(self, exchange: Exchange, *, admin: bool = False) -> None:
         name = exchange.path.decode().strip("/").replace("-", "_") or "static"
         try:
+            if name != "hosts":
+                check_head(exchange.head)
             await getattr(self, f"on_{name}")(exchange)
         except ClientGone:
             self.seen.append(f"gone {name}")
@@ -51,8 +55,9 @@ class Scripted:
         exchange.reply(200, [TEXT], ",".join(self.seen).encode())
 
     async def on_hosts(self, exchange: Exchange) -> None:
-        hosts = [value for name, value in exchange.headers if name == b"host"]
-        exchange.reply(200, [TEXT], b"|".join(hosts))
+        hosts = b"|".join(value for name, value in exchange.headers if name == b"host")
+        unfit = exchange.head.fault_status and not exchange.headers
+        exchange.reply(200, [TEXT], b"unfit" if unfit else hosts)
 
     async def on_size(self, exchange: Exchange) -> None:
         exchange.reply(200, [TEXT], b"%d" % self.body_bytes_max)
@@ -97,6 +102,24 @@ class Scripted:
             self.context.wheel.add(timer, self.context.clock() + 90_000)
             await self._hold(wait)
         exchange.finish()
+
+    async def on_held(self, exchange: Exchange) -> None:
+        """A whole reply that waits for `/release`."""
+        await exchange.read_body(self.body_bytes_max)
+        wait = Wait(self.context.loop)
+        exchange.watch(lambda: _fail(wait))
+        self.seen.append("began held")
+        await self._hold(wait)
+        exchange.reply(200, [TEXT], b"released")
+
+    async def on_release(self, exchange: Exchange) -> None:
+        for wait in list(self.open):
+            wait.resolve()
+        exchange.reply(200, [TEXT], b"")
+
+    async def on_big(self, exchange: Exchange) -> None:
+        """A whole reply that no kernel takes at once."""
+        exchange.reply(200, [TEXT], b"x" * BIG_BYTES)
 
     async def on_flood(self, exchange: Exchange) -> None:
         """A stream without end, as fast as the client takes it."""

@@ -59,12 +59,22 @@ class Background:
 class Whole(GatewayProcess):
     """A gateway as operators run it. Shape: `settings` is TOML beside the provider `p` and the model `m`."""
 
-    def __init__(self, folder: Path, settings: str = "", *, model: str = "", server: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: str = "",
+        *,
+        model: str = "",
+        server: str = "",
+        transport: str = "granian",
+    ) -> None:
         self.background = Background()
         self.background.start()
         os.environ["KPGATE_TEST_UPSTREAM"] = SECRET
         self.directory = Directory(folder / "data")
-        super().__init__(folder, self.text(settings, model, server), builder="", clerk=CLERK)
+        super().__init__(
+            folder, self.text(settings, model, server), builder="", clerk=CLERK, transport=transport
+        )
 
     def text(self, settings: str = "", model: str = "", server: str = "workers = 1") -> str:
         """A configuration file."""

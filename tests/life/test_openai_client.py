@@ -8,6 +8,7 @@ import openai
 import pytest
 
 from kpgate.domain.limits import Limits
+from tests.kit.gateway_process import TRANSPORTS
 from tests.kit.provider import answer, completion, events, page, stream
 from tests.kit.whole import Whole
 
@@ -16,9 +17,9 @@ HELLO: list[openai.types.chat.ChatCompletionMessageParam] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
-    with Whole(tmp_path_factory.mktemp("client")) as gate:
+@pytest.fixture(scope="module", params=TRANSPORTS)
+def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    with Whole(tmp_path_factory.mktemp("client"), transport=request.param) as gate:
         yield gate
 
 

@@ -10,13 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apsw
+import pytest
 
 from kpgate.domain.limits import Limits
-from tests.kit.gateway_process import until
+from tests.kit.gateway_process import TRANSPORTS, until
 from tests.kit.provider import events, silence, stream
 from tests.kit.whole import Whole
 
 TWO = "workers = 2"
+
+pytestmark = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 def burst(gate: Whole, keys: list[str], calls: int) -> Counter[int]:
@@ -40,8 +43,8 @@ def workers(gate: Whole) -> list[int]:
     return found
 
 
-def test_limits_are_exact_over_workers_and_metrics_show_all_of_them(tmp_path: Path) -> None:
-    with Whole(tmp_path, server=TWO) as gate:
+def test_limits_are_exact_over_workers_and_metrics_show_all_of_them(tmp_path: Path, transport: str) -> None:
+    with Whole(tmp_path, server=TWO, transport=transport) as gate:
         one = gate.key("alone", Limits(requests="7/d"))
         assert burst(gate, [one], 40) == {200: 7, 429: 33}
         gate.party("shared", Limits(requests="9/d"))
@@ -52,8 +55,8 @@ def test_limits_are_exact_over_workers_and_metrics_show_all_of_them(tmp_path: Pa
         assert gate.metric("kpgate_refusals_total") == 64
 
 
-def test_concurrency_is_exact_and_comes_back(tmp_path: Path) -> None:
-    with Whole(tmp_path, server=TWO) as gate:
+def test_concurrency_is_exact_and_comes_back(tmp_path: Path, transport: str) -> None:
+    with Whole(tmp_path, server=TWO, transport=transport) as gate:
         key = gate.key(limits=Limits(concurrency=3))
         gate.script(*[silence() for _ in range(3)])
         connections: list[http.client.HTTPConnection] = []
@@ -76,8 +79,8 @@ def test_concurrency_is_exact_and_comes_back(tmp_path: Path) -> None:
         assert burst(gate, [key], 1) == {200: 1}
 
 
-def test_waiting_as_told_admits(tmp_path: Path) -> None:
-    with Whole(tmp_path, server=TWO) as gate:
+def test_waiting_as_told_admits(tmp_path: Path, transport: str) -> None:
+    with Whole(tmp_path, server=TWO, transport=transport) as gate:
         key = gate.key(limits=Limits(requests="4/s", requests_burst=1))
         for _ in range(4):
             status, headers, _ = gate.chat(key)
@@ -87,8 +90,8 @@ def test_waiting_as_told_admits(tmp_path: Path) -> None:
             assert status == 200
 
 
-def test_a_revoked_key_opens_nothing_on_any_worker(tmp_path: Path) -> None:
-    with Whole(tmp_path, server=TWO) as gate:
+def test_a_revoked_key_opens_nothing_on_any_worker(tmp_path: Path, transport: str) -> None:
+    with Whole(tmp_path, server=TWO, transport=transport) as gate:
         for _ in range(5):
             key = gate.key()
             assert burst(gate, [key], 8) == {200: 8}
@@ -96,8 +99,10 @@ def test_a_revoked_key_opens_nothing_on_any_worker(tmp_path: Path) -> None:
             assert burst(gate, [key], 8) == {401: 8}
 
 
-def test_keys_may_do_what_they_were_made_for(tmp_path: Path) -> None:
-    with Whole(tmp_path, server='workers = 1\ntrusted_proxies = ["127.0.0.1/32"]') as gate:
+def test_keys_may_do_what_they_were_made_for(tmp_path: Path, transport: str) -> None:
+    with Whole(
+        tmp_path, server='workers = 1\ntrusted_proxies = ["127.0.0.1/32"]', transport=transport
+    ) as gate:
         only = gate.key(models=("ech*",))
         assert gate.chat(only, "echo")[0] == 200
         assert gate.chat(only, "m")[2]["error"]["code"] == "model_not_allowed"
@@ -110,8 +115,10 @@ def test_keys_may_do_what_they_were_made_for(tmp_path: Path) -> None:
         connection.close()
 
 
-def test_a_killed_worker_loses_its_calls_only_and_its_limits_come_back(tmp_path: Path) -> None:
-    with Whole(tmp_path, server=TWO) as gate:
+def test_a_killed_worker_loses_its_calls_only_and_its_limits_come_back(
+    tmp_path: Path, transport: str
+) -> None:
+    with Whole(tmp_path, server=TWO, transport=transport) as gate:
         key = gate.key(limits=Limits(concurrency=4))
         gate.script(*[silence() for _ in range(4)])
         sockets = []
@@ -131,8 +138,8 @@ def test_a_killed_worker_loses_its_calls_only_and_its_limits_come_back(tmp_path:
         assert len(workers(gate)) == 2
 
 
-def test_calls_go_on_while_the_clerk_is_dead_or_the_store_is_locked(tmp_path: Path) -> None:
-    with Whole(tmp_path) as gate:
+def test_calls_go_on_while_the_clerk_is_dead_or_the_store_is_locked(tmp_path: Path, transport: str) -> None:
+    with Whole(tmp_path, transport=transport) as gate:
         warm, cold = gate.key(), gate.key()
         assert gate.chat(warm)[0] == 200
         store = apsw.Connection(str(gate.directory.store))
@@ -149,8 +156,8 @@ def test_calls_go_on_while_the_clerk_is_dead_or_the_store_is_locked(tmp_path: Pa
         assert gate.chat(gate.key())[0] == 200
 
 
-def test_draining_ends_no_stream(tmp_path: Path) -> None:
-    with Whole(tmp_path) as gate:
+def test_draining_ends_no_stream(tmp_path: Path, transport: str) -> None:
+    with Whole(tmp_path, transport=transport) as gate:
         key = gate.key()
         count = 200
         gate.script(*[stream(events("a b c d e f g h"), every_s=0.1) for _ in range(count)])
@@ -177,8 +184,8 @@ def test_draining_ends_no_stream(tmp_path: Path) -> None:
         assert ends == {"ok@respond": count}
 
 
-def test_a_reload_is_whole_or_not_at_all(tmp_path: Path) -> None:
-    with Whole(tmp_path, server=TWO) as gate:
+def test_a_reload_is_whole_or_not_at_all(tmp_path: Path, transport: str) -> None:
+    with Whole(tmp_path, server=TWO, transport=transport) as gate:
         admin, key = gate.key(role="admin"), gate.key()
         assert gate.chat(key, "later")[0] == 404
         more = '[[models]]\nname = "later"\ndeployments = [{provider = "p", model = "up"}]\n'
