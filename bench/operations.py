@@ -178,6 +178,16 @@ def of_http1(folder: Path) -> list[Operation]:
     ]
 
 
+def of_flow(folder: Path) -> list[Operation]:
+    """A client's pace: the deadline of an idle connection, moved on after each call."""
+    data = request(chat_body(300))
+
+    async def answer(exchange: Client) -> None:
+        exchange.reply(200, [], b"")
+
+    return [Operation("a call with nothing in its reply", _called(answer, data))]
+
+
 def of_lane(folder: Path) -> list[Operation]:
     """What a listener's connections share: the reply's head."""
     data, sent = request(chat_body(300)), whole("x" * 200)
@@ -388,6 +398,7 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "client": of_client,
     "commit": of_commit,
     "digits": of_digits,
+    "flow": of_flow,
     "head": of_head,
     "http1": of_http1,
     "lane": of_lane,

@@ -1,16 +1,14 @@
 from collections.abc import Callable
 from typing import Any, final
 
+from kpgate._fast.flow import Flow
 from kpgate._fast.head import Head
 from kpgate._fast.lane import Lane
-from kpgate._fast.step import Step
 from kpgate._fast.wait import Wait
 
 @final
-class Client(Step):
+class Client(Flow):
     def __init__(self, lane: Lane) -> None: ...
-    @property
-    def lane(self) -> Lane: ...
     @property
     def method(self) -> str: ...
     @property

@@ -16,9 +16,9 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
 from kpgate._fast.chunks cimport Chunks
+from kpgate._fast.flow cimport BODY, CLOSED, HEAD, LINGER, LINGER_IDLE_US, OPENING, SERVING, UNSENT, Flow
 from kpgate._fast.head cimport Head, end_of_head, has_bare_lf, parse_at, refused
 from kpgate._fast.lane cimport CHUNKED, CLOSING, KEPT, Lane, frame, reset_on_close
-from kpgate._fast.step cimport Step
 from kpgate._fast.wait cimport Wait, clock_us
 
 
@@ -36,23 +36,11 @@ cdef enum:
     JOINED_BYTES_MAX = 65_536
     UNSENT_BYTES_MAX = 16_384
     UNSENT_BYTES_MIN = 4096
-    # What a client still sends is read a while, so that it gets to the reply; as nginx's lingering_close.
-    LINGER_US = 30_000_000
-    LINGER_IDLE_US = 2_000_000
     LINGER_BYTES_MAX = 67_108_864
     RATE_CHECK_US = 5_000_000
     PROBE_FIRST_US = 300_000
     PROBE_SECOND_US = 200_000
     PROBE_US = 1_000_000
-
-cdef enum:
-    OPENING = 0
-    HEAD = 1
-    BODY = 2
-    SERVING = 3
-    UNSENT = 4
-    LINGER = 5
-    CLOSED = 6
 
 cdef enum:
     NOTHING = 0
@@ -72,13 +60,12 @@ cdef char *_shared_start = PyByteArray_AS_STRING(_shared)
 
 
 @cython.final
-cdef class Client(Step):
+cdef class Client(Flow):
     """One client's connection, a buffered protocol of the loop, and the exchange of the request it carries.
 
     Order: as `services/exchange.py` says. It is its own timer.
     """
 
-    cdef readonly Lane lane
     cdef readonly Head head
     cdef readonly str method
     cdef readonly bytes path
@@ -86,7 +73,6 @@ cdef class Client(Step):
     cdef readonly str peer
     cdef readonly int64_t received_us
     cdef readonly bint gone
-    cdef object _transport
     cdef object _leave
     cdef bytes _body
     cdef bytes _held
@@ -95,17 +81,9 @@ cdef class Client(Step):
     cdef Wait _reading
     cdef Wait _room
     cdef object _error
-    cdef int64_t _due_us
-    cdef int64_t _last_us
-    cdef int64_t _began_us
-    cdef int64_t _filled
     cdef int64_t _body_max
-    cdef int64_t _left_bytes
-    cdef int64_t _measured_us
-    cdef uint8_t _state
     cdef uint8_t _output
     cdef uint8_t _probes
-    cdef bint _paused
     cdef bint _write_paused
     cdef bint _chunked
     cdef bint _eof
@@ -297,7 +275,7 @@ cdef class Client(Step):
         self._left("the client closed its connection before the reply was complete")
 
     def eof_received(self):
-        """The loop: the client will send no more. It may still read: requests that were whole are answered."""
+        """The loop: the client will send no more. It may still read: whole requests are answered."""
         self._eof = True
         if self._state == BODY:
             self._end_body("client_gone", CUT_SHORT)
@@ -313,7 +291,9 @@ cdef class Client(Step):
         elif self._state == HEAD:
             return self._turning
         else:
-            return self._state == UNSENT or (self._state == LINGER and self._transport.get_write_buffer_size() > 0)
+            return self._state == UNSENT or (
+                self._state == LINGER and self._transport.get_write_buffer_size() > 0
+            )
         return False
 
     def get_buffer(self, sizehint):
@@ -457,32 +437,6 @@ cdef class Client(Step):
         if (self._eof or not unread) and self._transport.get_write_buffer_size() == 0:
             return self._shut()
         return self._linger()
-
-    cdef int _linger(self) except -1:
-        """Send what is left, and that nothing follows; then wait for the client to close."""
-        self._state = LINGER
-        self._filled = 0
-        self._measure()
-        self._began_us = self._last_us = self.lane.wheel.now_us
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-        self._due(min(self.lane.write_stall_us, LINGER_IDLE_US))
-        return self._resume()
-
-    cdef bint _lingers(self, int64_t now_us) except -1:
-        """Whether a client that was answered still takes its reply, or still sends what nobody wants."""
-        if self._transport.get_write_buffer_size():
-            self._began_us = now_us
-            return self._moves()
-        return now_us - self._last_us < LINGER_IDLE_US and now_us - self._began_us < LINGER_US
-
-    cdef int _shut(self) except -1:
-        self._state = CLOSED
-        if self._transport.get_write_buffer_size():
-            self._transport.abort()
-        else:
-            self._transport.close()
-        return 0
 
     cdef int _left(self, str words) except -1:
         """The client has gone: whatever the call waits for ends."""
@@ -700,11 +654,6 @@ cdef class Client(Step):
             raise AssertionError("a reply begins once")
         return 0
 
-    def _crawls(self, int64_t now_us):
-        """Whether a body has come more slowly, for long enough, than anybody's line."""
-        cdef int64_t taken_us = now_us - self._began_us
-        return taken_us > self.lane.body_idle_us and self._filled * 1_000_000 < self.lane.rate_min * taken_us
-
     def _too_large(self, int64_t length, int64_t bytes_max):
         if length > bytes_max:
             said = f"the body is {length} bytes; at most {bytes_max} are read"
@@ -713,27 +662,12 @@ cdef class Client(Step):
         return self.lane.error("body_too_large", said)
 
     cdef bint _is_last(self) noexcept:
-        """Whether no request can come behind this one: the client sends no more, and nothing is left of what it sent."""
+        """Whether no request can come behind this one: the client sends no more, and nothing is left."""
         return self._eof and self._heap is None
 
     cdef int _flags(self) noexcept:
         cdef int flags = KEPT * (not self.head.modern) + CHUNKED * self._chunked
         return flags + CLOSING * self._closing
-
-    cdef int _measure(self) except -1:
-        """Remember how much the client has not taken, and since when."""
-        self._left_bytes = self._transport.get_write_buffer_size()
-        self._measured_us = self.lane.wheel.now_us
-        return 0
-
-    cdef bint _moves(self) except -1:
-        """Whether the client has taken enough since last measured, as far as that can be said yet."""
-        cdef int64_t taken = self._left_bytes - <int64_t>self._transport.get_write_buffer_size()
-        cdef int64_t in_us = self.lane.wheel.now_us - self._measured_us
-        if in_us < self.lane.write_stall_us:
-            return True
-        self._measure()
-        return taken > 0 and taken * 1_000_000 >= self.lane.rate_min * in_us
 
     cdef int _probe(self) except -1:
         """Ask a client that sends no more whether it still reads: only what is written tells."""
@@ -743,22 +677,6 @@ cdef class Client(Step):
             self.lane.outbox.put(self._transport, COMMENT)
         self._probes += self._probes < 2
         return self._due(PROBE_SECOND_US if self._probes == 1 else PROBE_US)
-
-    cdef int _due(self, int64_t in_us) except -1:
-        self._due_us = self.lane.wheel.now_us + in_us
-        return self.lane.wheel.add(self, self._due_us)
-
-    cdef int _pause(self) except -1:
-        if not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
-        return 0
-
-    cdef int _resume(self) except -1:
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
-        return 0
 
     def __repr__(self):
         return f"<Client {STATES[self._state]}{' gone' if self.gone else ''} {self.head!r}>"

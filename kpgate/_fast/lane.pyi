@@ -18,8 +18,8 @@ class Lane:
         outbox: Outbox,
         error: Callable[[str, str], Exception],
         alarm: Callable[[BaseException], None],
-        failed: tuple[int, list[tuple[bytes, bytes]], bytes],
         clients_max: int,
+        failed: tuple[int, list[tuple[bytes, bytes]], bytes] | None = None,
         preamble: Callable[[bytes], tuple[int, str | None] | None] | None = None,
     ) -> None: ...
     @property

@@ -32,9 +32,9 @@ cdef class Lane:
     """What all connections of a listener share.
 
     Shape: `serve(exchange)` gives the coroutine that answers; `error(code, words)` an error of that code;
-    `alarm(error)` is told what escaped, and `failed` is the reply then: status, headers, body; `preamble(data)`,
-    if any, reads what a load balancer puts in front: None while there is too little of it, else its length and
-    the client's address, None for the socket's.
+    `alarm(error)` is told what escaped, and `failed` is the reply then: status, headers, body.
+    `preamble(data)`, if any, reads what a load balancer puts in front: None while there is too little of it,
+    else its length and the client's address, None for the socket's.
     """
 
     def __init__(
@@ -46,8 +46,8 @@ cdef class Lane:
         Outbox outbox not None,
         error,
         alarm,
-        tuple failed not None,
         int64_t clients_max,
+        tuple failed=None,
         preamble=None,
     ):
         self.loop = loop
@@ -57,7 +57,7 @@ cdef class Lane:
         self.serve = serve
         self.error = error
         self.alarm = alarm
-        self.failed = failed
+        self.failed = (500, [], b"") if failed is None else failed
         self.preamble = preamble
         self.clients_max = clients_max
         self._starts = {}
