@@ -53,6 +53,7 @@ def launch(name: str, seconds: int, keep: Path) -> int:
         "-print_final_stats=1",
         "-verbosity=1",
         "-reload=0",
+        "-detect_leaks=0",
     ]
     print(f"fuzz: {name}, {seconds} s", flush=True)
     command = [sys.executable, "-m", "tests.fuzz", "--engine", name, *options, str(grown), str(CORPUS / name)]

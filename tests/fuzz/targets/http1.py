@@ -106,12 +106,16 @@ class Call:
         try:
             await connection.head()
             body = await self.body(connection)
-        except UpstreamLost as error:
-            assert error.phase in ("head", "body")
+        except UpstreamLost:
             self.outcome = Outcome(lost=True)
-            assert not connection.rest()
+            assert not connection.rest(), "a call that failed left a connection that may carry another"
         else:
-            seen = (connection.content_type, connection.retry_after, connection.request_id, *connection.passed)
+            seen = (
+                connection.content_type,
+                connection.retry_after,
+                connection.request_id,
+                *connection.passed,
+            )
             self.outcome = Outcome(False, connection.status, seen, body)
             self.kept = connection.rest()
 

@@ -8,9 +8,10 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
+TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3}) [\t \x21-\x7e\x80-\xff]*\r\n")
-FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[\t ]*((?:[\t \x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)[\t ]*\r\n")
-CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})((?:;[!-:<-~]+)*)\r\n")
+FIELD = re.compile(rb"(" + TOKEN + rb"):[\t ]*((?:[\t \x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)[\t ]*\r\n")
+CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;" + TOKEN + rb"(?:=" + TOKEN + rb")?)*\r\n")
 LENGTH = re.compile(rb"[0-9]{1,18}")
 
 
@@ -114,7 +115,7 @@ def reply(reader: OracleReader) -> Reply:
             raise Stop(Verdict.REFUSED)
         if status >= 200:
             break
-        if codings or lengths or options:
+        if codings or lengths or options or line[1] == b"0":
             raise Stop(Verdict.UNSURE)
     modern = line[1] == b"1"
     keeps = b"close" not in options and (modern or b"keep-alive" in options)
