@@ -50,7 +50,7 @@ def check(data: bytes) -> None:
     names = keys.names
     depth_max = DEPTHS[data[0] >> 1 & 3]
     body = data[2:]
-    if data[0] & 8:
+    if data[0] >> 3 == 7:
         # Over the size from which the interpreter is let go, and a body is spliced in parts.
         body = body.replace(b"{", b"{" + b" " * 70_000, 1)
     try:

@@ -109,8 +109,6 @@ def reply(reader: OracleReader) -> Reply:
         codings = values(headers, b"transfer-encoding")
         lengths = values(headers, b"content-length")
         options = [o.strip().lower() for v in values(headers, b"connection") for o in v.split(b",")]
-        if b"upgrade" in options or values(headers, b"upgrade"):
-            raise Stop(Verdict.UNSURE)
         if status == 101 or not 100 <= status <= 599:
             raise Stop(Verdict.REFUSED)
         if status >= 200:
