@@ -83,7 +83,7 @@ debug: setup
 sanitize: setup
 	$(call copy_tree,sanitize)
 	cd build/sanitize && SANITIZE=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace -j $(JOBS)
-	cd build/sanitize && $(SANITIZED) $(abspath $(PY)) -m pytest -n $(JOBS) tests/fast tests/fuzz
+	cd build/sanitize && $(SANITIZED) $(abspath $(PY)) -m pytest -n $(JOBS) --timeout 300 tests/fast tests/fuzz
 
 $(STAMP)-fuzz: $(STAMP)
 	$(PY) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['optional-dependencies']['fuzz']))" > $(VENV)/requirements-fuzz.txt

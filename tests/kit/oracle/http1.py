@@ -1,4 +1,4 @@
-"""Where a reply of HTTP/1.1 ends and what it carries, in plain Python and by the letter: slow, and easy to believe.
+"""Where a message of HTTP/1.1 ends and what it carries, in plain Python and by the letter: slow, and easy to believe.
 
 What the letter does not allow is UNSURE: a reader may refuse it, or be lenient.
 Source: RFC 9112 sections 2 to 7, RFC 9110 section 15 (November 2026).
@@ -9,6 +9,7 @@ from enum import Enum
 from typing import NamedTuple
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") (/[0-9A-Za-z/?=&._~-]*) HTTP/1\.([01])\r\n")
 STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3}) [\t \x21-\x7e\x80-\xff]*\r\n")
 FIELD = re.compile(rb"(" + TOKEN + rb"):[\t ]*((?:[\t \x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)[\t ]*\r\n")
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;" + TOKEN + rb"(?:=" + TOKEN + rb")?)*\r\n")
@@ -38,6 +39,14 @@ class Reply(NamedTuple):
     def header(self, name: bytes) -> bytes | None:
         """The last header of that name."""
         return next((value for found, value in reversed(self.headers) if found == name), None)
+
+
+class Request(NamedTuple):
+    """What was asked."""
+
+    method: str
+    target: bytes
+    body: bytes
 
 
 class Stop(Exception):
@@ -138,3 +147,53 @@ def reply(reader: OracleReader) -> Reply:
     if len(body) < size:
         raise Stop(Verdict.SHORT)
     return Reply(Verdict.WHOLE, *said, body, reader.at + size, keeps)
+
+
+def read_requests(data: bytes) -> tuple[list[Request], Verdict]:
+    """The requests that stand in `data`, and how what follows them stands; WHOLE where they end the connection."""
+    reader = OracleReader(data)
+    found: list[Request] = []
+    keeps = True
+    try:
+        while keeps:
+            if reader.at == len(data):
+                return found, Verdict.SHORT
+            asked, keeps = request(reader)
+            found.append(asked)
+    except Stop as stop:
+        return found, stop.args[0]
+    return found, Verdict.WHOLE
+
+
+def request(reader: OracleReader) -> tuple[Request, bool]:
+    """One request, and whether another may follow it."""
+    line = reader.line(REQUEST_LINE)
+    modern = line[3] == b"1"
+    headers = reader.fields()
+    names = [name for name, _ in headers]
+    codings = values(headers, b"transfer-encoding")
+    lengths = values(headers, b"content-length")
+    if codings and lengths:
+        raise Stop(Verdict.REFUSED)
+    if len(set(names)) < len(names) or len(names) > 100 or b"expect" in names or b"content-encoding" in names:
+        raise Stop(Verdict.UNSURE)
+    if len(line[1]) > 20 or not re.fullmatch(
+        rb"[0-9A-Za-z.:-]+", values(headers, b"host")[0] if b"host" in names else b""
+    ):
+        raise Stop(Verdict.UNSURE)
+    options = [o.strip().lower() for v in values(headers, b"connection") for o in v.split(b",")]
+    body = b""
+    if codings:
+        if not modern or codings[0].lower() != b"chunked":
+            raise Stop(Verdict.REFUSED)
+        body = reader.chunks()
+    elif lengths:
+        if not re.fullmatch(rb"[0-9]{1,15}", lengths[0]):
+            raise Stop(Verdict.REFUSED)
+        size = int(lengths[0])
+        body = reader.data[reader.at : reader.at + size]
+        if len(body) < size:
+            raise Stop(Verdict.SHORT)
+        reader.at += size
+    keeps = b"close" not in options and (modern or b"keep-alive" in options)
+    return Request(line[1].decode(), line[2], body), keeps
