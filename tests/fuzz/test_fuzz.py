@@ -8,7 +8,7 @@ from tests.fuzz.mutation import mutations
 from tests.fuzz.target import INPUT_BYTES_MAX, corpus, names, target
 
 SEEDS = (1, 2)
-MUTATIONS = 400
+MUTATIONS = 2500
 
 
 def checked(name: str, data: bytes) -> None:

@@ -96,7 +96,7 @@ def compare_member(found: Scan, wanted: oracle.OracleScan, i: int) -> None:
         assert found.integer(i) == (int(raw) if kind == "number" else None)
     with suppress(BodyError):
         assert found.boolean(i) is bool(value)
-    if kind == "string" and is_text(value):
+    if isinstance(value, str) and is_text(value):
         assert found.string(i) == value
 
 

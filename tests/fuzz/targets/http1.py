@@ -177,7 +177,7 @@ def unread_bytes(connection: Connection) -> int:
 def check(data: bytes) -> None:
     if len(data) < 2:
         return
-    way, lost, stretched = data[0] & 3, bool(data[0] & 4), bool(data[0] & 8)
+    way, lost, stretched = data[0] & 3, bool(data[0] & 4), data[0] >> 3 == 7
     reply = data[2:]
     if stretched:
         check_endless(way, reply)

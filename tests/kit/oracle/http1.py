@@ -196,4 +196,5 @@ def request(reader: OracleReader) -> tuple[Request, bool]:
             raise Stop(Verdict.SHORT)
         reader.at += size
     keeps = b"close" not in options and (modern or b"keep-alive" in options)
-    return Request(line[1].decode(), line[2], body), keeps
+    path, _, query = line[2].partition(b"?")
+    return Request(line[1].decode(), path + b"?" * bool(query) + query, body), keeps
