@@ -144,6 +144,7 @@ class Listener:
             outbox=Outbox(self.loop),  # type: ignore[arg-type]
             error=lambda code, words: Refusal(code),
             alarm=self.alarms.append,
+            failed=(500, [], b"failed"),
             clients_max=1,
         )
         self.lane.bound(
