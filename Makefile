@@ -10,12 +10,34 @@ STAMP = $(VENV)/.kpgate-setup
 SOURCES = $(wildcard kpgate/_fast/*.pyx kpgate/_fast/*.pxd kpgate/_fast/*.h kpgate/_fast/*.py) setup.py \
 	$(wildcard kpgate/*.py kpgate/*/*.py kpgate/*/*.pxd kpgate/dialects/openai/*.py)
 
-.PHONY: help run setup build debug sanitize fmt lint types stubs test docs check bench profile clean
+SECONDS ?= 60
+TARGETS ?=
+
+# The compiled modules built in another way, in a copy of the tree: the ordinary build stays as it is.
+TREE = kpgate tests setup.py pyproject.toml README.md
+define copy_tree
+	mkdir -p build/$(1)
+	find build/$(1) \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -path '*/corpus/*' \) -type f -delete
+	tar -c --exclude='*.so' --exclude='kpgate/_fast/*.c' --exclude=__pycache__ $(TREE) | tar -x -C build/$(1)
+endef
+
+# The runtimes come before everything else; Python's own allocator would hide what runs over its edge.
+RUNTIMES = $(shell $(CC) -print-file-name=libasan.so) $(shell $(CC) -print-file-name=libubsan.so)
+SANITIZED = LD_PRELOAD="$(RUNTIMES)" PYTHONMALLOC=malloc UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64
+
+# A million code points through the oracle take minutes there, nearly all of them in Python.
+TOO_LONG = -k "not every_code_point"
+
+.PHONY: help run setup build debug sanitize fuzz fmt lint types stubs test docs check bench profile clean
 
 help:
 	@echo "make run    build and serve the demo on 127.0.0.1:8080"
 	@echo "make test   the whole test suite"
 	@echo "make check  what CI runs: format, lint, types, stubs, tests, house rules"
+	@echo "make debug  the compiled modules with assertions and bounds checks, and their tests, in build/debug"
+	@echo "make sanitize  the same with the address and undefined-behaviour sanitizers, in build/sanitize"
+	@echo "make fuzz SECONDS=60 TARGETS='http1 body'  coverage-guided fuzzing, so long a target; all of them without TARGETS"
 	@echo "make bench  the governed benchmark, beside nginx where it is installed"
 	@echo "make profile where a governed call's time goes: flame graph, shares, instructions, phases (TRANSPORT=direct)"
 
@@ -55,6 +77,28 @@ stubs: build
 
 test: build
 	$(PY) -m pytest -n $(JOBS)
+
+debug: setup
+	$(call copy_tree,debug)
+	cd build/debug && DEBUG=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace -j $(JOBS)
+	cd build/debug && $(abspath $(PY)) -m pytest -n $(JOBS) tests/fast tests/fuzz
+
+sanitize: setup
+	$(call copy_tree,sanitize)
+	cd build/sanitize && SANITIZE=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace -j $(JOBS)
+	cd build/sanitize && $(SANITIZED) $(abspath $(PY)) -m pytest -n $(JOBS) --timeout 300 $(TOO_LONG) tests/fast tests/fuzz
+
+$(STAMP)-fuzz: $(STAMP)
+	$(PY) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['optional-dependencies']['fuzz']))" > $(VENV)/requirements-fuzz.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements-fuzz.txt
+	touch $@
+
+fuzz: $(STAMP)-fuzz
+	$(call copy_tree,fuzz)
+	cd build/fuzz && SANITIZE=1 COVERAGE=1 $(abspath $(PY)) setup.py --quiet build_ext --inplace -j $(JOBS)
+	$(CC) -O2 -shared -fPIC -o build/fuzz/libcoverage.so tests/fuzz/coverage.c
+	cd build/fuzz && $(SANITIZED) LD_PRELOAD="$(RUNTIMES) $(abspath build/fuzz/libcoverage.so)" \
+		$(abspath $(PY)) -m tests.fuzz --seconds $(SECONDS) --keep $(abspath build/findings) $(TARGETS)
 
 bench: build
 	$(PY) -m bench governed

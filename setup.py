@@ -1,7 +1,7 @@
 """The compiled ground's extension list. Everything else about the project stands in pyproject.toml.
 
-DEBUG=1 builds with bounds checks and live-object counters, SANITIZE=1 with ASan and UBSan, ANNOTATE=1 writes
-Cython's annotated HTML beside each source.
+DEBUG=1 builds with bounds checks and live-object counters, SANITIZE=1 with ASan and UBSan, COVERAGE=1 with
+calls that tell a fuzzer which way was taken, ANNOTATE=1 writes Cython's annotated HTML beside each source.
 """
 
 import os
@@ -16,12 +16,14 @@ import unicode_tables
 
 DEBUG = bool(os.environ.get("DEBUG"))
 SANITIZE = bool(os.environ.get("SANITIZE"))
+COVERAGE = bool(os.environ.get("COVERAGE"))
 ANNOTATE = bool(os.environ.get("ANNOTATE"))
 
 checked = DEBUG or SANITIZE
 compile_args = ["-O1", "-g"] if checked else ["-O3", "-fno-plt"]
 compile_args += ["-fno-strict-aliasing", "-Wno-unreachable-code-fallthrough"]
 sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"] if SANITIZE else []
+traced = ["-fsanitize-coverage=trace-pc"] if COVERAGE else []
 
 unicode_tables.write(Path("kpgate/_fast/_unicode.h"))
 
@@ -31,13 +33,14 @@ extensions = [
         [str(source)],
         include_dirs=["kpgate/_fast"],
         define_macros=[("KPGATE_LIVE_COUNTERS", "1" if checked else "0")],
-        extra_compile_args=compile_args + sanitizers,
+        extra_compile_args=compile_args + sanitizers + traced,
         extra_link_args=sanitizers,
     )
     for source in sorted(Path("kpgate/_fast").glob("*.pyx"))
 ]
 
-# The trunk that every call goes through is compiled from its own Python, which runs as well without that.
+# The trunk that every call goes through is compiled from its own Python, which runs as well without that:
+# a checked build has nothing to look for in it.
 TRUNK = [
     "kpgate/gateway.py",
     *(f"kpgate/app/{name}.py" for name in "application logs".split()),
@@ -52,10 +55,9 @@ trunk = [
     Extension(
         path[:-3].replace("/", "."),
         [path],
-        extra_compile_args=compile_args + sanitizers,
-        extra_link_args=sanitizers,
+        extra_compile_args=compile_args,
     )
-    for path in TRUNK
+    for path in ([] if checked else TRUNK)
 ]
 
 setup(

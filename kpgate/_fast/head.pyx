@@ -370,7 +370,8 @@ cdef Head parse_at(const char *at, Py_ssize_t size):
         head._blame(400, "header host: is not the host in the request's target")
     if head.chunked and (head.content_length >= 0 or not head.modern):
         head._blame(400, "header transfer-encoding: may not stand beside a length, nor in HTTP/1.0")
-    head.keep_alive = not head._says_close and (head.modern or head._says_keep)
+    # Behind a head that is refused nobody knows where the next one begins: a body may stand there.
+    head.keep_alive = not head.fault_status and not head._says_close and (head.modern or head._says_keep)
     return head
 
 

@@ -302,6 +302,14 @@ def test_one_connection_carries_many_calls():
         assert not wire.connection.reply_started
 
 
+def test_white_space_behind_a_value_is_not_part_of_it():
+    wire = asked()
+    wire.feed(b"HTTP/1.1 200 X\r\ncontent-type: a b \t \r\nretry-after: \r\nopenai-x:y\t\r\n\r\n")
+    connection = wire.connection
+    assert (connection.content_type, connection.retry_after) == (b"a b", b"")
+    assert connection.passed == [(b"openai-x", b"y")]
+
+
 def test_headers_do_not_outlive_their_reply():
     wire = asked()
     read_all(wire, FIXED, 65_536)
