@@ -101,12 +101,6 @@ cdef inline const char *_colon(const char *at) noexcept nogil:
     return at if at > begin and at[0] == c":" else NULL
 
 
-cdef inline bint _ends_blank(bytes value) noexcept:
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(value)
-    cdef char last = PyBytes_AS_STRING(value)[size - 1] if size else 0
-    return last == c" " or last == c"\t"
-
-
 @cython.final
 cdef class Connection:
     """An upstream connection as a buffered protocol of the loop.
@@ -455,8 +449,7 @@ cdef class Connection:
             self._note("the reply's head is too large")
             return
         # The parser leaves the white space behind a value in it.
-        if _ends_blank(value):
-            value = value.rstrip(b" \t")
+        value = value.rstrip(b" \t")
         if size == 12:
             if _is(name, b"content-type"):
                 self.content_type = value
