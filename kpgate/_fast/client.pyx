@@ -459,11 +459,11 @@ cdef class Client(Flow):
     # Reading
 
     cdef int _take(self, const char *at, Py_ssize_t size) except -1:
-        if self._state == HEAD:
+        if self._state == HEAD and not self._turning:
             return self._seek(at, size)
         if self._state == BODY:
             return self._fill(at, size)
-        if self._state == SERVING or self._state == UNSENT:
+        if self._state == SERVING or self._state == UNSENT or self._state == HEAD:
             return self._keep(at, size)
         if self._state == OPENING:
             return self._introduce(at, size)
