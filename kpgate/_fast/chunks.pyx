@@ -134,12 +134,12 @@ cdef class Chunks:
             self._line += 1
             return 1
         if self._state == EXTENSION or self._state == TRAILER_VALUE:
-            stop = <const char *>memchr(at, c"\r", end - at)
-            if stop is NULL:
-                stop = end
-            if memchr(at, c"\n", stop - at) is not NULL or memchr(at, 0, stop - at) is not NULL:
-                self._blame("a chunk's extension or trailer has a control character in it")
-                return 1
+            stop = at
+            while stop < end and stop[0] != c"\r":
+                if (0 <= stop[0] < c" " and stop[0] != c"\t") or stop[0] == 127:
+                    self._blame("a chunk's extension or trailer has a control character in it")
+                    return 1
+                stop += 1
             self._line += stop - at
             if self._line > LINE_BYTES_MAX:
                 self._blame("the body's chunk extensions or trailers are too large")
