@@ -123,6 +123,17 @@ def test_a_hundred_requests_in_one_packet_are_answered_in_order(lane: Lane) -> N
         assert [talk.reply().body for _ in range(100)] == [b"body %d" % number for number in range(100)]
 
 
+def test_requests_sent_ahead_may_come_in_any_packets(lane: Lane) -> None:
+    asked = [kept("/", body=b"%d" % number) + kept("/", method="GET") for number in range(300)]
+    sent = b"".join(asked)
+    for size in (61, 997, 4099):
+        with lane.open() as talk:
+            talk.send(*(sent[at : at + size] for at in range(0, len(sent), size)))
+            said = [talk.reply().body for _ in range(600)]
+            assert said[::2] == [b"%d" % number for number in range(300)]
+            assert set(said[1::2]) == {b"hello"}
+
+
 def test_bodies_may_stand_behind_requests_that_were_sent_ahead(lane: Lane) -> None:
     large = b"y" * 90_000
     with lane.open() as talk:
@@ -216,6 +227,12 @@ def test_heads_too_large_are_431(lane: Lane) -> None:
     with lane.open() as talk:
         talk.send(b"GET / HTTP/1.1\r\nhost: x\r\nx: ", b"y" * 200_000)
         assert talk.reply().status == 431, "one that does not end"
+
+
+def test_closing_takes_no_reply_away_from_a_client_that_sent_more(lane: Lane) -> None:
+    with lane.open() as talk:
+        talk.send(request("/", "Content-Length: 50000"), b"x" * 50_000 + kept("/") * 100)
+        assert (talk.reply().body, talk.rest()) == (b"x" * 50_000, b"")
 
 
 def test_http_1_0_closes_unless_asked_to_keep(lane: Lane) -> None:
