@@ -29,6 +29,7 @@ cdef enum:
     TRAILER_END = 7
     LAST_LF = 8
     DONE = 9
+    TRAILER_VALUE = 10
 
 
 cdef inline int _digit(char character) noexcept nogil:
@@ -39,6 +40,13 @@ cdef inline int _digit(char character) noexcept nogil:
     if c"A" <= character <= c"F":
         return character - c"A" + 10
     return -1
+
+
+cdef inline bint _is_named(char character) noexcept nogil:
+    """Whether it may stand in a name: a token's character."""
+    if c"a" <= character <= c"z" or c"A" <= character <= c"Z" or c"0" <= character <= c"9":
+        return True
+    return character > c" " and memchr(b"!#$%&'*+-.^_`|~", character, 15) is not NULL
 
 
 @cython.final
@@ -115,23 +123,30 @@ cdef class Chunks:
             else:
                 self._blame("a chunk's size is not a number")
             return 1
-        if self._state == EXTENSION or self._state == TRAILER:
-            stop = <const char *>memchr(at, c"\r", end - at)
-            if stop is NULL:
-                stop = end
-            if memchr(at, c"\n", stop - at) is not NULL or memchr(at, 0, stop - at) is not NULL:
-                self._blame("a chunk's extension or trailer has a control character in it")
-                return 1
+        if self._state == TRAILER:
+            # A line's name. What is none may be the next request, of a body that was cut.
+            if character == c"\r" and self._line == 0:
+                self._state = LAST_LF
+            elif character == c":" and self._line:
+                self._state = TRAILER_VALUE
+            elif not _is_named(character):
+                self._blame("a trailer is not a name, a colon and a value")
+            self._line += 1
+            return 1
+        if self._state == EXTENSION or self._state == TRAILER_VALUE:
+            stop = at
+            while stop < end and stop[0] != c"\r":
+                if (0 <= stop[0] < c" " and stop[0] != c"\t") or stop[0] == 127:
+                    self._blame("a chunk's extension or trailer has a control character in it")
+                    return 1
+                stop += 1
             self._line += stop - at
             if self._line > LINE_BYTES_MAX:
                 self._blame("the body's chunk extensions or trailers are too large")
                 return 1
             if stop == end:
                 return end - at
-            if self._state == EXTENSION:
-                self._state = SIZE_END
-            else:
-                self._state = LAST_LF if self._line == 0 else TRAILER_END
+            self._state = SIZE_END if self._state == EXTENSION else TRAILER_END
             return stop - at + 1
         if self._state == DATA_CR:
             if character != c"\r":

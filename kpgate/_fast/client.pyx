@@ -90,6 +90,7 @@ cdef class Client(Flow):
     cdef bint _closing
     cdef bint _at_boundary
     cdef bint _turning
+    cdef bint _surplus
 
     def __init__(self, Lane lane not None):
         self.lane = lane
@@ -311,6 +312,8 @@ cdef class Client(Flow):
         self._last_us = self.lane.wheel.now_us
         if self._reading is not None and self._chunks is None and self._state == BODY:
             self._filled += nbytes
+            # Read no further than the body: what stands behind it is still to be read.
+            self._surplus = True
             if self._filled == self.head.content_length:
                 self._end_body(None, None)
         else:
@@ -431,7 +434,7 @@ cdef class Client(Flow):
 
     cdef int _part(self) except -1:
         """Close, so that the client still gets what was sent: closing on unread bytes would take it away."""
-        cdef bint unread = self._state == BODY or self._heap is not None or self.head.fault_status != 0
+        cdef bint unread = self._state == BODY or self._heap is not None or self._surplus or self.head.fault_status != 0
         self._heap = self._body = None
         self.lane.outbox.empty()
         if (self._eof or not unread) and self._transport.get_write_buffer_size() == 0:
@@ -459,11 +462,11 @@ cdef class Client(Flow):
     # Reading
 
     cdef int _take(self, const char *at, Py_ssize_t size) except -1:
-        if self._state == HEAD:
+        if self._state == HEAD and not self._turning:
             return self._seek(at, size)
         if self._state == BODY:
             return self._fill(at, size)
-        if self._state == SERVING or self._state == UNSENT:
+        if self._state == SERVING or self._state == UNSENT or self._state == HEAD:
             return self._keep(at, size)
         if self._state == OPENING:
             return self._introduce(at, size)
@@ -549,7 +552,7 @@ cdef class Client(Flow):
         self.query = head.query
         self.received_us = clock_us()
         self._output = NOTHING
-        self._chunked = False
+        self._chunked = self._surplus = False
         # Where the message behind an unfit head ends, nobody knows.
         self._closing = not head.keep_alive or head.fault_status != 0
         self._state = SERVING
@@ -629,7 +632,9 @@ cdef class Client(Flow):
 
     cdef int _keep(self, const char *at, Py_ssize_t size) except -1:
         """What came ahead of its turn."""
-        if not self._closing:
+        if self._closing:
+            self._surplus = True
+        else:
             self._hold(at, size)
             if PyByteArray_GET_SIZE(self._heap) > AHEAD_BYTES_MAX:
                 self._pause()

@@ -31,11 +31,11 @@ class Scripted:
         return len(self.open)
 
     async def serve(self, exchange: Exchange, *, admin: bool = False) -> None:
-        name = exchange.path.decode().strip("/").replace("-", "_") or "static"
+        name = exchange.path.decode("latin-1").strip("/").replace("-", "_") or "static"
         try:
             if name != "hosts":
                 check_head(exchange.head)
-            await getattr(self, f"on_{name}")(exchange)
+            await getattr(self, f"on_{name}", self.on_nothing)(exchange)
         except ClientGone:
             self.seen.append(f"gone {name}")
             exchange.abort()
@@ -48,11 +48,18 @@ class Scripted:
         exchange.watch(lambda: None)
         exchange.reply(200, [TEXT], body or b"hello")
 
+    async def on_nothing(self, exchange: Exchange) -> None:
+        await exchange.read_body(self.body_bytes_max)
+        exchange.reply(404, [TEXT], b"")
+
     async def on_pid(self, exchange: Exchange) -> None:
         exchange.reply(200, [TEXT], b"%d" % os.getpid())
 
     async def on_seen(self, exchange: Exchange) -> None:
         exchange.reply(200, [TEXT], ",".join(self.seen).encode())
+
+    async def on_sentinel(self, exchange: Exchange) -> None:
+        exchange.reply(299, [TEXT], b"")
 
     async def on_hosts(self, exchange: Exchange) -> None:
         hosts = b"|".join(value for name, value in exchange.headers if name == b"host")
