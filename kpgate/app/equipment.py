@@ -51,6 +51,7 @@ class Ground(msgspec.Struct):
     limits: Limits
     meters: Meters
     offload: Offload
+    inflight: Inflight
     ids: Ids
     auth: Callable[[Settings], Auth]
     write: Callable[[bytes], None]
@@ -77,7 +78,9 @@ def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
     admit = Admit(ground.limits, limits.key, limits.party, ground.offload)
     return Equipment(
         ids=ground.ids,
-        inflight=Inflight(server.inflight_max, int(server.queue_wait_s * 1e6), ground.wheel, ground.loop),
+        inflight=ground.inflight,
+        inflight_max=server.inflight_max,
+        queue_wait_us=_us(server.queue_wait_s),
         auth=ground.auth(settings),
         routes=_routes(settings, ground, numbers),
         admit=admit,
