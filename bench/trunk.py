@@ -41,7 +41,7 @@ from kpgate.gateway import Life as Call
 from kpgate.services.auth import Auth, Keyring, Terms
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
-from kpgate.services.receive import Ids
+from kpgate.services.receive import Ids, Inflight
 from kpgate.services.route import Plan
 from tests.kit.exchange import FakeExchange
 from tests.kit.keyrings import PEPPER, START_US, Keys
@@ -119,6 +119,7 @@ class Trunk:
             limits=Limits(region, Seat(region, self._life), 3_600_000_000),
             meters=Meters(Shard(region, 0)),
             offload=cast(Offload, None),
+            inflight=Inflight(0, 0, self._wheel, self.plug),
             ids=Ids("req-0123456789ab-"),
             auth=lambda settings: Auth(Terms(settings.auth.enabled), keyring),
             write=self.lines.append,

@@ -39,11 +39,14 @@ FOLD_BYTES = 8192
 class Equipment(msgspec.Struct, frozen=True):
     """What a configuration amounts to. A reload makes a new one; a call keeps the one it began with.
 
+    Shape: `inflight` is the worker's for life; `inflight_max` and `queue_wait_us` are its bounds from now on.
     Units: `long_bytes` is the size from which a body is decoded and counted off the loop.
     """
 
     ids: Ids
     inflight: Inflight
+    inflight_max: int
+    queue_wait_us: int
     auth: Auth
     routes: Routes
     admit: Admit
@@ -107,12 +110,19 @@ class Life:
 
 
 class Gateway:
-    """Serves calls. `equipment` is replaced whole by a reload."""
+    """Serves calls by its equipment, which a reload replaces whole."""
+
+    equipment: Equipment
 
     def __init__(self, equipment: Equipment, clock: Callable[[], int]) -> None:
-        self.equipment = equipment
         self.clock = clock
         self.lives: set[Life] = set()
+        self.swap(equipment)
+
+    def swap(self, equipment: Equipment) -> None:
+        """Serve by this from the next call on. Those under way keep their places, which count among the new."""
+        self.equipment = equipment
+        equipment.inflight.follow(equipment.inflight_max, equipment.queue_wait_us)
 
     async def serve(self, exchange: Exchange, endpoint: Endpoint) -> None:
         """Serve one call, whatever becomes of it: one reply, one record, nothing left behind."""

@@ -109,7 +109,7 @@ class Application:
 
     def swap(self, prepared: Equipment) -> None:
         """Serve by a new configuration from the next request on."""
-        self.gateway.equipment = prepared
+        self.gateway.swap(prepared)
 
     async def drain(self, deadline_us: int) -> None:
         """Return when no call is under way; those still open at the deadline end with an error in their own shape."""

@@ -29,7 +29,7 @@ from kpgate.gateway import Equipment, Gateway
 from kpgate.services.auth import Auth, Keyring, Terms
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
-from kpgate.services.receive import Ids
+from kpgate.services.receive import Ids, Inflight
 from kpgate.stores.sqlite import SqliteReader
 
 RELOAD_PATIENCE_S = 2.0
@@ -89,6 +89,8 @@ def _ground(context: Context, limits: Limits, meters: Meters, keyring: Keyring) 
         limits=limits,
         meters=meters,
         offload=Offload(context.loop),
+        # Without a place until the gateway says how many there are.
+        inflight=Inflight(0, 0, context.wheel, context.loop),
         ids=Ids(f"req-{secrets.token_hex(6)}-"),
         auth=auth,
         write=context.log.write,

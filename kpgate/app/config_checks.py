@@ -27,6 +27,7 @@ from kpgate.domain.settings import (
     Server,
     Tls,
     Tokens,
+    full_name,
 )
 
 S = TypeVar("S", bound=Struct)
@@ -91,14 +92,24 @@ def _check_names(draft: Draft, report: Say, warn: Say) -> None:
     defaults = [path for path, model in draft.each(Model) if model.default]
     for path in defaults[1:]:
         report((*path, "default"), "only one model may be the default, and one before it is")
+    if not draft.model_names:
+        warn((), "no models are configured: every call is answered with model_not_found")
+
+
+def _check_deployments(draft: Draft, report: Say, warn: Say) -> None:
     providers = set(draft.provider_names.values())
+    seen: set[str] = set()
     for path, deployment in draft.each(Deployment):
         name = deployment.provider
         if name not in providers:
             hint = did_you_mean(name, providers)
             report((*path, "provider"), f'no provider is named "{name}"{hint}')
-    if not draft.model_names:
-        warn((), "no models are configured: every call is answered with model_not_found")
+        name = full_name(draft.model_names.get((*path[:2], "name"), ""), deployment)
+        if name in seen:
+            report(
+                (*path, "model"), "is deployed above already, and would share its limits: make one of the two"
+            )
+        seen.add(name)
 
 
 def _check_limits(draft: Draft, report: Say, warn: Say) -> None:
@@ -327,6 +338,7 @@ def _no_password() -> str:
 
 RULES: tuple[Callable[[Draft, Say, Say], None], ...] = (
     _check_names,
+    _check_deployments,
     _check_limits,
     _check_server,
     _check_rules,

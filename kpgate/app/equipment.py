@@ -18,7 +18,7 @@ from kpgate.app.references import is_reference, resolve
 from kpgate.dialects.openai.endpoints import ENDPOINTS
 from kpgate.domain.call import Record
 from kpgate.domain.encodings import encoding_for_model
-from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts
+from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts, full_name
 from kpgate.domain.upstream import Origin, PoolOptions, parse_origin, parse_proxy
 from kpgate.gateway import Equipment
 from kpgate.services.admit import Admit, gate
@@ -51,6 +51,7 @@ class Ground(msgspec.Struct):
     limits: Limits
     meters: Meters
     offload: Offload
+    inflight: Inflight
     ids: Ids
     auth: Callable[[Settings], Auth]
     write: Callable[[bytes], None]
@@ -64,7 +65,9 @@ class Ground(msgspec.Struct):
 def names(settings: Settings) -> list[tuple[str, str]]:
     """Every model and deployment that needs a number, as (kind, name)."""
     found = [("model", model.name) for model in settings.models]
-    found += [("deployment", _name(model, one)) for model in settings.models for one in model.deployments]
+    found += [
+        ("deployment", full_name(model.name, one)) for model in settings.models for one in model.deployments
+    ]
     return found
 
 
@@ -77,7 +80,9 @@ def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
     admit = Admit(ground.limits, limits.key, limits.party, ground.offload)
     return Equipment(
         ids=ground.ids,
-        inflight=Inflight(server.inflight_max, int(server.queue_wait_s * 1e6), ground.wheel, ground.loop),
+        inflight=ground.inflight,
+        inflight_max=server.inflight_max,
+        queue_wait_us=_us(server.queue_wait_s),
         auth=ground.auth(settings),
         routes=_routes(settings, ground, numbers),
         admit=admit,
@@ -113,7 +118,7 @@ def _plan(
     settings: Settings, model: Model, providers: Mapping[str, Provider], ground: Ground, numbers: Numbers
 ) -> Plan:
     targets = tuple(
-        _target(providers[one.provider], one, numbers["deployment", _name(model, one)], ground)
+        _target(providers[one.provider], one, numbers["deployment", full_name(model.name, one)], ground)
         for one in model.deployments
     )
     encoding, grade = encoding_for_model(model.encoding or model.deployments[0].model)
@@ -202,10 +207,6 @@ def _vocabulary(encoding: str, ground: Ground) -> Any:
     if kept is None:
         kept = ground.vocabularies[encoding] = open_vocabulary(encoding, ground.cache)
     return kept
-
-
-def _name(model: Model, deployment: Deployment) -> str:
-    return f"{model.name} {deployment.provider}/{deployment.model}"
 
 
 def _us(seconds: float) -> int:

@@ -199,6 +199,11 @@ class Deployment(Part, frozen=True):
     timeouts: Annotated[Timeouts | None, Meta(description="Instead of its provider's.")] = None
 
 
+def full_name(model: str, deployment: Deployment) -> str:
+    """What a deployment of a model is numbered by, and its limits with it."""
+    return f"{model} {deployment.provider}/{deployment.model}"
+
+
 class Model(Part, frozen=True):
     """A model that callers can ask for, and who answers."""
 

@@ -104,6 +104,12 @@ class Inflight:
         self._loop = loop
         self._queue: deque[_Place] = deque()
 
+    def follow(self, places: int, queue_wait_us: int) -> None:
+        """Take new bounds. Who has a place keeps it; who waits for one has as long as it was told."""
+        self.places = places
+        self.queue_wait_us = queue_wait_us
+        self._hand_on()
+
     def enter(self) -> bool:
         """Take a place if one is free. False: `await queue()`."""
         if self.taken < self.places:
@@ -116,6 +122,8 @@ class Inflight:
 
         Errors: Overloaded when the queue is full, or none came free in time.
         """
+        while self._queue and self._queue[0].wait.done:
+            self._queue.popleft()
         if len(self._queue) >= self.places:
             raise Overloaded("too many calls are in flight and waiting", retry_after_us=500_000)
         place = _Place()
@@ -129,9 +137,13 @@ class Inflight:
 
     def leave(self) -> None:
         """Give a place back, to the first in the queue that still waits for one."""
-        while self._queue:
+        self.taken -= 1
+        if self._queue:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        while self._queue and self.taken < self.places:
             place = self._queue.popleft()
             if not place.wait.done:
+                self.taken += 1
                 place.wait.resolve(None)
-                return
-        self.taken -= 1

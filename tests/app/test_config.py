@@ -8,6 +8,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kpgate._fast.routes import Router
 from kpgate.app.config import Loaded, load
 from kpgate.app.references import ReferenceFailed, resolve
 from kpgate.domain.secret import Secret
@@ -206,6 +207,55 @@ deployments = []
         "kpgate.toml:25: models[1].deployments",
     ):
         assert place in places
+
+
+CLASHES = """\
+[[providers]]
+name = "p"
+dialect = "echo"
+[[models]]
+name = "one"
+aliases = [
+  "first",
+  {alias},
+]
+deployments = [
+  {{ provider = "p", model = "x" }},
+  {{ provider = "p", model = {model} }},
+]
+[[models]]
+name = "two"
+aliases = ["second"]
+deployments = [{{ provider = "p", model = "x" }}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("alias", "model", "said"),
+    [
+        ("uno", "y", []),
+        ("one", "y", ['kpgate.toml:8: models[0].aliases[1]: another model or alias is named "one"']),
+        ("first", "y", ['kpgate.toml:8: models[0].aliases[1]: another model or alias is named "first"']),
+        ("two", "y", ['kpgate.toml:15: models[1].name: another model or alias is named "two"']),
+        ("second", "y", ['kpgate.toml:16: models[1].aliases[0]: another model or alias is named "second"']),
+        ("o*", "y", []),
+        (
+            "uno",
+            "x",
+            [
+                "kpgate.toml:12: models[0].deployments[1].model: is deployed above already, and would share its"
+                " limits: make one of the two"
+            ],
+        ),
+    ],
+)
+def test_names_and_deployments_that_clash_are_said(alias: str, model: str, said: list[str]) -> None:
+    text = CLASHES.format(alias=repr(alias), model=repr(model))
+    assert problems(text) == said
+    loaded = read(text)
+    if loaded.settings is not None:
+        entries = [(one.name, *one.aliases) for one in loaded.settings.models]
+        assert Router(entries).match("one") == 0
 
 
 @pytest.mark.parametrize(

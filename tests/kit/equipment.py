@@ -22,7 +22,7 @@ from kpgate.domain.settings import Settings
 from kpgate.gateway import Gateway
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
-from kpgate.services.receive import Ids
+from kpgate.services.receive import Ids, Inflight
 from kpgate.services.record import Line
 
 TICK_S = 0.02
@@ -51,6 +51,7 @@ class Bench:
             limits=self.limits,
             meters=Meters(Shard(self.region, 0)),
             offload=self.offload,
+            inflight=Inflight(0, 0, self.wheel, self.loop),
             ids=Ids("req-test-"),
             auth=lambda settings: auth,
             write=lambda line: self.lines.append(full(orjson.loads(line))),

@@ -15,9 +15,10 @@ import msgspec
 import pytest
 
 from kpgate._fast.wait import Wait
+from kpgate.app.equipment import equip
 from kpgate.dialects.openai.endpoints import ENDPOINTS
 from kpgate.domain.limits import Limits
-from kpgate.domain.settings import Deployment, Model, Retries, Settings, Timeouts
+from kpgate.domain.settings import Deployment, Model, Retries, Server, Settings, Timeouts
 from kpgate.domain.settings import Provider as Named
 from tests.kit.equipment import Bench, bench
 from tests.kit.exchange import FakeExchange
@@ -359,3 +360,23 @@ def test_a_refused_call_is_forgotten_at_once(fault: str) -> None:
                     gc.enable()
 
     run()
+
+
+@looped
+async def test_a_reload_counts_the_calls_that_are_under_way() -> None:
+    async with Provider() as provider:
+        with bench(settings(provider)) as gate:
+            less = msgspec.structs.replace(
+                settings(provider), server=Server(inflight_max=1, queue_wait_s=0.05)
+            )
+            provider.script(silence())
+            held = ask()
+            call = asyncio.ensure_future(gate.gateway.serve(held, CHAT))
+            await until(lambda: provider.requests)
+            gate.gateway.swap(equip(less, gate.ground, gate.numbers))
+            exchange = ask()
+            await gate.gateway.serve(exchange, CHAT)
+            assert (exchange.status, error_of(exchange)["code"]) == (503, "overloaded")
+            held.walk_away()
+            await call
+            assert (await one(gate, ask()))["status"] == 200

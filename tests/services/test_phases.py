@@ -104,6 +104,40 @@ async def test_places_are_given_in_turn_and_the_queue_is_bounded_in_length_and_t
     assert (inflight.taken, wheel.live) == (0, 0)
 
 
+@looped
+async def test_who_waited_in_vain_takes_no_room_in_the_queue() -> None:
+    wheel = Wheel(now_us=0)
+    inflight = Inflight(1, 500_000, wheel, asyncio.get_running_loop())
+    assert inflight.enter()
+    for now_us in (0, 700_000, 1_400_000):
+        waiting = asyncio.ensure_future(inflight.queue(now_us))
+        await asyncio.sleep(0)
+        assert not wheel.advance(now_us + 700_000)
+        with pytest.raises(Overloaded, match="in time"):
+            await waiting
+
+
+@looped
+async def test_new_bounds_count_who_is_in_already() -> None:
+    wheel = Wheel(now_us=0)
+    inflight = Inflight(3, 500_000, wheel, asyncio.get_running_loop())
+    assert all(inflight.enter() for _ in range(3))
+    waiting = [asyncio.ensure_future(inflight.queue(0)) for _ in range(2)]
+    await asyncio.sleep(0)
+    inflight.follow(2, 500_000)
+    inflight.leave()
+    assert (inflight.taken, inflight.enter()) == (2, False), "nobody comes in while there are too many"
+    inflight.leave()
+    await waiting[0]
+    assert inflight.taken == 2 and not waiting[1].done()
+    inflight.follow(4, 500_000)
+    await waiting[1]
+    assert (inflight.taken, inflight.enter(), inflight.enter()) == (3, True, False)
+    for _ in range(4):
+        inflight.leave()
+    assert (inflight.taken, wheel.live) == (0, 0)
+
+
 def test_failures_in_a_row_eject_for_longer_each_time_and_never_more_than_half() -> None:
     rules = Ejection(failures=2, base_s=10, max_s=15)
     one, other = Health(), Health()
