@@ -102,18 +102,20 @@ async def _streams(target: Target, streams: int) -> AsyncIterator[tuple[Pool, li
 
 
 async def stalled_readers(target: Target, readers: int) -> float:
-    """Bytes of resident memory a reader that reads nothing."""
+    """Bytes of resident memory a reader that reads nothing. Errors: Failed if one was not answered 200."""
     async with _streams(target, WARM):
         pass
     before = rss_bytes(target.pids())
     message, loop = request(target, streaming(BIG)), asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:
+        ends = []
         for _ in range(readers):
             one = stack.enter_context(socket.socket())
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             one.setblocking(False)
             await loop.sock_connect(one, (target.host, target.port))
             await loop.sock_sendall(one, message)
+            ends.append(one)
         last = 0
         for _ in range(20):
             await asyncio.sleep(1)
@@ -121,6 +123,10 @@ async def stalled_readers(target: Target, readers: int) -> float:
             if abs(now - last) < readers * KB:
                 break
             last = now
+        for one in ends:
+            said = await loop.sock_recv(one, 40)
+            if not said.startswith(b"HTTP/1.1 200"):
+                raise Failed(f"{target.name}: a stalled reader was told {said.decode('latin-1')}")
     return (now - before) / readers
 
 

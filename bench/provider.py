@@ -1,8 +1,9 @@
 """A provider that is never the bottleneck: one uvloop, protocol callbacks, answers made before they are asked for.
 
 The model's name says what comes back: `stream-N-R` and `stream-N-R-B` stream N chunks (of B bytes) at R a second when
-the request says `"stream":true`, and `clock-N-R` chunks that say when they were written; `slow-MS` answers after MS; `size-B` answers B bytes of content; `error-STATUS`
-refuses; `reset` closes without a word; anything else is one 0.5 KB chat completion. Run as `python -m bench.provider`.
+the request says `"stream":true`, and `clock-N-R` chunks that say when they were written; `slow-MS` answers after MS;
+`size-B` answers B bytes of content; `error-STATUS` refuses; `reset` closes without a word; anything else is one 0.5 KB
+chat completion. Run as `python -m bench.provider`.
 It knows nothing of what stands before it, and no more of a request than its model and two flags.
 """
 
@@ -87,6 +88,11 @@ def delta(content: str, finish: str | None = None) -> dict[str, Any]:
     }
 
 
+def prose(size: int) -> str:
+    """So many characters of ordinary words: one word of that length would be a feat to count."""
+    return (" " + TEXT * (size // len(TEXT) + 1))[:size]
+
+
 def stamped() -> bytes:
     """A streamed chunk that says when it was written. Units: nanoseconds of the system's monotonic clock."""
     return STAMPED % monotonic_ns()
@@ -167,7 +173,7 @@ class Script:
             values = []
         if kind == "stream" and len(values) in (2, 3):
             size = int(values[2]) if len(values) == 3 else 5
-            return self.streaming(int(values[0]), values[1], event(delta(" " + "x" * (size - 1))))
+            return self.streaming(int(values[0]), values[1], event(delta(prose(size))))
         if kind == "clock" and len(values) == 2:
             return self.streaming(int(values[0]), values[1], None)
         if kind == "slow" and len(values) == 1:
