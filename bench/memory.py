@@ -26,6 +26,8 @@ WARM = 50
 BATCH = 500
 WATCHED_S = 10.0
 LATE_MS = 50.0
+PATIENCE_S = 30
+STEADY_S = 3
 
 
 @dataclass(frozen=True)
@@ -116,18 +118,36 @@ async def stalled_readers(target: Target, readers: int) -> float:
             await loop.sock_connect(one, (target.host, target.port))
             await loop.sock_sendall(one, message)
             ends.append(one)
-        last = 0
-        for _ in range(20):
+        for _ in range(PATIENCE_S):
             await asyncio.sleep(1)
-            now = rss_bytes(target.pids())
-            if abs(now - last) < readers * KB:
+            if all(_answered(target, one) for one in ends):
                 break
-            last = now
-        for one in ends:
-            said = await loop.sock_recv(one, 40)
-            if not said.startswith(b"HTTP/1.1 200"):
-                raise Failed(f"{target.name}: a stalled reader was told {said.decode('latin-1')}")
-    return (now - before) / readers
+        else:
+            raise Failed(f"{target.name}: a stalled reader was not answered")
+        full = await _steady(target, readers * KB)
+    return (full - before) / readers
+
+
+def _answered(target: Target, one: socket.socket) -> bool:
+    """Whether the answer is there; it stays unread. Errors: Failed if it is not 200."""
+    try:
+        said = one.recv(40, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    if not said.startswith(b"HTTP/1.1 200"):
+        raise Failed(f"{target.name}: a stalled reader was told {said.decode('latin-1')}")
+    return True
+
+
+async def _steady(target: Target, within_bytes: int) -> int:
+    """Resident memory once it has not grown for a while, or at the end of patience."""
+    readings = [rss_bytes(target.pids())]
+    for _ in range(PATIENCE_S):
+        await asyncio.sleep(1)
+        readings.append(rss_bytes(target.pids()))
+        if len(readings) > STEADY_S and readings[-1] - readings[-1 - STEADY_S] < within_bytes:
+            break
+    return readings[-1]
 
 
 def measure(lane: bool = False, streams: int = 0) -> Result:
