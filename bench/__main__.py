@@ -10,7 +10,20 @@ from pathlib import Path
 
 import click
 
-from bench import governed, memory, micro, overhead, people, profile, report, scale, start, stream, tokens
+from bench import (
+    bodies,
+    governed,
+    memory,
+    micro,
+    overhead,
+    people,
+    profile,
+    report,
+    scale,
+    start,
+    stream,
+    tokens,
+)
 from bench.callgrind import Unavailable
 from bench.results import Result
 from bench.stacks import SAMPLERS
@@ -18,6 +31,14 @@ from bench.stacks import SAMPLERS
 VALGRIND = shutil.which("valgrind") is not None
 ROUNDS = click.option("--rounds", default=9, show_default=True, help="Rounds of the targets in turn.")
 SECONDS = click.option("--seconds", default=2.0, show_default=True, help="Each target's time in a round.")
+
+TRANSPORT = click.option(
+    "--transport",
+    type=click.Choice(["granian", "direct"]),
+    default="granian",
+    show_default=True,
+    help="How the gateway serves; direct has a result of its own.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -62,23 +83,36 @@ def governed_command(rounds: int, seconds: float, peers: tuple[str, ...], provid
 @cli.command("overhead")
 @ROUNDS
 @SECONDS
-def overhead_command(rounds: int, seconds: float) -> None:
+@TRANSPORT
+def overhead_command(rounds: int, seconds: float, transport: str) -> None:
     """What a call waits longer, at 500 calls a second."""
-    _keep(overhead.measure(rounds, seconds))
+    _keep(overhead.measure(rounds, seconds, transport == "direct"))
 
 
 @cli.command("stream")
 @click.option("--rounds", default=3, show_default=True, help="Rounds of the targets in turn.")
 @click.option("--seconds", default=5.0, show_default=True, help="How long the open streams are watched.")
-def stream_command(rounds: int, seconds: float) -> None:
+@TRANSPORT
+def stream_command(rounds: int, seconds: float, transport: str) -> None:
     """CPU a chunk and the first byte, at 1,000 open streams."""
-    _keep(stream.measure(rounds, seconds))
+    _keep(stream.measure(rounds, seconds, transport == "direct"))
+
+
+@cli.command("bodies")
+@click.option("--rounds", default=5, show_default=True, help="Rounds of the targets in turn.")
+@SECONDS
+@TRANSPORT
+def bodies_command(rounds: int, seconds: float, transport: str) -> None:
+    """Request bodies of 64 KB and 1 MB, beside nginx unbuffered."""
+    _keep(bodies.measure(rounds, seconds, transport == "direct"))
 
 
 @cli.command("memory")
-def memory_command() -> None:
-    """What streams, stalled readers and an idle worker weigh."""
-    _keep(memory.measure())
+@TRANSPORT
+@click.option("--streams", default=0, help="Open streams; 0 is as many as the transport is asked to carry.")
+def memory_command(transport: str, streams: int) -> None:
+    """What streams, stalled readers and an idle worker weigh, and how late their chunks come."""
+    _keep(memory.measure(transport == "direct", streams))
 
 
 @cli.command("micro")
@@ -110,9 +144,10 @@ def start_command(rounds: int) -> None:
 @cli.command("scale")
 @click.option("--rounds", default=5, show_default=True, help="Rounds of the targets in turn.")
 @SECONDS
-def scale_command(rounds: int, seconds: float) -> None:
+@TRANSPORT
+def scale_command(rounds: int, seconds: float, transport: str) -> None:
     """Two workers, huge prompts, many models."""
-    _keep(scale.measure(rounds, seconds))
+    _keep(scale.measure(rounds, seconds, transport == "direct"))
 
 
 @cli.command("locust")

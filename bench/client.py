@@ -96,9 +96,12 @@ class Line(asyncio.Protocol):
 class Pool:
     """Connections to one target, opened when they are wanted and kept."""
 
-    def __init__(self, target: Target, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, target: Target, context: ssl.SSLContext | None = None, line: "type[Line]" = Line
+    ) -> None:
         self.target = target
         self.context = context
+        self.line = line
         self.free: deque[Line] = deque()
         self.lines: list[Line] = []
         self.open = 0
@@ -111,7 +114,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         for _ in range(count):
             _, line = await loop.create_connection(
-                lambda: Line(self), self.target.host, self.target.port, ssl=self.context
+                lambda: self.line(self), self.target.host, self.target.port, ssl=self.context
             )
             self.lines.append(line)
             self.free.append(line)

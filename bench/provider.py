@@ -1,8 +1,9 @@
 """A provider that is never the bottleneck: one uvloop, protocol callbacks, answers made before they are asked for.
 
 The model's name says what comes back: `stream-N-R` and `stream-N-R-B` stream N chunks (of B bytes) at R a second when
-the request says `"stream":true`; `slow-MS` answers after MS; `size-B` answers B bytes of content; `error-STATUS`
-refuses; `reset` closes without a word; anything else is one 0.5 KB chat completion. Run as `python -m bench.provider`.
+the request says `"stream":true`, and `clock-N-R` chunks that say when they were written; `slow-MS` answers after MS;
+`size-B` answers B bytes of content; `error-STATUS` refuses; `reset` closes without a word; anything else is one 0.5 KB
+chat completion. Run as `python -m bench.provider`.
 It knows nothing of what stands before it, and no more of a request than its model and two flags.
 """
 
@@ -13,6 +14,7 @@ import signal
 import ssl
 from collections.abc import Callable
 from functools import partial
+from time import monotonic_ns
 from typing import Any, cast
 
 import click
@@ -86,7 +88,18 @@ def delta(content: str, finish: str | None = None) -> dict[str, Any]:
     }
 
 
+def prose(size: int) -> str:
+    """So many characters of ordinary words: one word of that length would be a feat to count."""
+    return (" " + TEXT * (size // len(TEXT) + 1))[:size]
+
+
+def stamped() -> bytes:
+    """A streamed chunk that says when it was written. Units: nanoseconds of the system's monotonic clock."""
+    return STAMPED % monotonic_ns()
+
+
 STREAM_HEAD = HEAD % (200, b"OK", b"text/event-stream; charset=utf-8") + b"transfer-encoding: chunked\r\n\r\n"
+STAMPED = event(delta(" xxxx") | {"system_fingerprint": "fp_" + "0" * 19}).replace(b"0" * 19, b"%019d")
 REPLY = whole(TEXT[:70])
 EMBEDDING = embedding()
 
@@ -159,7 +172,10 @@ class Script:
         except ValueError:
             values = []
         if kind == "stream" and len(values) in (2, 3):
-            return self.streaming(int(values[0]), values[1], int(values[2]) if len(values) == 3 else 5)
+            size = int(values[2]) if len(values) == 3 else 5
+            return self.streaming(int(values[0]), values[1], event(delta(prose(size))))
+        if kind == "clock" and len(values) == 2:
+            return self.streaming(int(values[0]), values[1], None)
         if kind == "slow" and len(values) == 1:
             return partial(_slow, values[0] / 1000)
         if kind == "size" and len(values) == 1:
@@ -170,19 +186,18 @@ class Script:
             return _reset
         return partial(_write, EMBEDDING if "embedding" in model else REPLY)
 
-    def streaming(self, chunks: int, rate: float, size: int) -> Act:
-        """An act that streams when asked to, at that rate."""
+    def streaming(self, chunks: int, rate: float, piece: bytes | None) -> Act:
+        """An act that streams when asked to, at that rate. Shape: without a piece, chunks are stamped."""
         rhythm = self.rhythms.get(rate)
         if rhythm is None:
             rhythm = self.rhythms[rate] = Rhythm(rate, self.loop)
-        piece = event(delta(" " + "x" * (size - 1)))
         tails = (tail(chunks, False), tail(chunks, True))
 
         def act(connection: Connection, body: bytes) -> None:
             if STREAM.search(body) is None:
                 connection.transport.write(REPLY)
                 return
-            connection.transport.write(STREAM_HEAD + piece)
+            connection.transport.write(STREAM_HEAD + (piece or stamped()))
             connection.begin(chunks - 1, piece, tails[USAGE.search(body) is not None])
             rhythm.join(connection)
 
@@ -211,7 +226,7 @@ class Connection(asyncio.Protocol):
         self.parser = httptools.HttpRequestParser(self)
         self.bucket: set[Connection] | None = None
         self.left = 0
-        self.piece = b""
+        self.piece: bytes | None = None
         self.tail = b""
         self.full = False
         self.gone = False
@@ -239,7 +254,7 @@ class Connection(asyncio.Protocol):
         found = MODEL.search(body)
         self.script.act(found[1] if found else b"")(self, body)
 
-    def begin(self, chunks: int, piece: bytes, tail: bytes) -> None:
+    def begin(self, chunks: int, piece: bytes | None, tail: bytes) -> None:
         """A stream with that much still to send."""
         self.left, self.piece, self.tail = chunks, piece, tail
 
@@ -251,7 +266,7 @@ class Connection(asyncio.Protocol):
             return False
         if self.left > 0:
             self.left -= 1
-            self.transport.write(self.piece)
+            self.transport.write(self.piece or stamped())
             return False
         self.transport.write(self.tail)
         return True

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.results import FOLDER
+from bench.results import DIRECT, FOLDER
 
 PAGE = FOLDER.parent / "README.md"
-ORDER = ("governed", "overhead", "stream", "tokens", "scale", "memory", "start", "micro")
+ORDER = ("governed", "overhead", "stream", "bodies", "tokens", "scale", "memory", "start", "micro")
 OPENING = """# Benchmarks
 
 Rendered from `bench/results/*.json` by `python -m bench report`; not edited by hand. `make bench` measures the
@@ -23,8 +23,13 @@ run fails if one call fails.
 def render(folder: Path = FOLDER) -> str:
     """The page."""
     found = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
-    names = [name for name in ORDER if name in found] + [name for name in found if name not in ORDER]
-    return "\n".join([OPENING, *(section(found[name]) for name in names)])
+    return "\n".join([OPENING, *(section(found[name]) for name in sorted(found, key=_place))])
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Shape: the transports of one benchmark stand together."""
+    bench = name.removesuffix(DIRECT)
+    return ORDER.index(bench) if bench in ORDER else len(ORDER), name
 
 
 def section(result: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "results"
 PACKAGES = ("granian", "uvloop", "httptools", "Cython", "orjson", "msgspec", "apsw")
+DIRECT = "-direct"
 Cell = str | float | int | None
 
 
@@ -67,6 +68,11 @@ class Result:
         value = asdict(self) | {"goals": goals} | circumstances()
         path.write_text(json.dumps(value, indent=1) + "\n")
         return path
+
+
+def named(bench: str, title: str, lane: bool) -> tuple[str, str]:
+    """A result's name and title: the direct transport has a file and a title of its own."""
+    return (bench + DIRECT, f"{title}, direct transport") if lane else (bench, title)
 
 
 def circumstances() -> dict[str, Any]:

@@ -61,6 +61,7 @@ http {{
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_buffering {buffering};
+            proxy_request_buffering {request_buffering};
             {tls}
         }}
     }}
@@ -115,6 +116,11 @@ class Shape:
     models: tuple[str, ...] = ()
     pinned: bool = True
 
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return " ".join(["lane"] * self.lane + ["governed" if self.governed else "off"])
+
 
 class Lab:
     """A folder and the processes in it, all gone at the end of a `with`."""
@@ -143,7 +149,7 @@ class Lab:
             raise FailedToStart(f"the provider did not come up: {(folder / 'said').read_text()[-2000:]}")
         return Target("direct", int(line), pid=child.pid, tls=tls, folder=folder)
 
-    def nginx(self, provider: Target, buffering: bool = True) -> Target:
+    def nginx(self, provider: Target, buffering: bool = True, request_buffering: bool = True) -> Target:
         """Nginx with an access log and kept-alive connections to the provider."""
         if shutil.which("nginx") is None:
             raise FailedToStart("nginx is not installed (apt-get install nginx)")
@@ -158,19 +164,20 @@ class Lab:
                 upstream=provider.port,
                 port=port,
                 scheme="https" if provider.tls else "http",
-                buffering="on" if buffering else "off",
+                buffering=_switch(buffering),
+                request_buffering=_switch(request_buffering),
                 tls=tls,
             )
         )
         command = ["nginx", "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(conf)]
         child = self._stack.enter_context(running(command, target_core(), folder / "said"))
         until(lambda: answers(port), child, "nginx")
-        return Target("nginx" if buffering else "nginx unbuffered", port, pid=child.pid, folder=folder)
+        name = "nginx" if buffering and request_buffering else "nginx unbuffered"
+        return Target(name, port, pid=child.pid, folder=folder)
 
     def gateway(self, provider: Target, shape: Shape | None = None) -> Target:
         """Kpgate before that provider."""
         shape = shape or Shape()
-        name = " ".join(["lane"] * shape.lane + ["governed" if shape.governed else "off"])
         folder = self._subfolder("kpgate")
         (folder / "kpgate.toml").write_text(settings(provider, shape))
         key = make_key(folder) if shape.governed else ""
@@ -182,10 +189,14 @@ class Lab:
             until(lambda: ready(port), child, "kpgate")
         except FailedToStart as error:
             raise FailedToStart(f"{error}: {(folder / 'log').read_text()[-2000:]}") from None
-        return Target(name, port, key, child.pid, folder=folder)
+        return Target(shape.name, port, key, child.pid, folder=folder)
 
     def _subfolder(self, name: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+
+
+def _switch(on: bool) -> str:
+    return "on" if on else "off"
 
 
 def serve_command(folder: Path, port: int, workers: int = 1) -> list[str]:

@@ -2,8 +2,8 @@
 
 import re
 
-SIZE = re.compile(rb"([0-9A-Fa-f]{1,12})(;[^\r\n\x00]*)?\r\n")
-TRAILER = re.compile(rb"[^\r\n\x00]*\r\n")
+SIZE = re.compile(rb"([0-9A-Fa-f]{1,12})(;[\t\x20-\x7e\x80-\xff]*)?\r\n")
+TRAILER = re.compile(rb"\r\n|[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
 
 
 def read(data: bytes) -> tuple[bytes, int] | None:
