@@ -29,7 +29,7 @@ SANITIZED = LD_PRELOAD="$(RUNTIMES)" PYTHONMALLOC=malloc UBSAN_OPTIONS=halt_on_e
 # A million code points through the oracle take minutes there, nearly all of them in Python.
 TOO_LONG = -k "not every_code_point"
 
-.PHONY: help run setup build debug sanitize fuzz fmt lint types stubs test docs check bench profile clean
+.PHONY: help run setup build debug sanitize fuzz fmt lint types stubs test docs check bench profile soak clean
 
 help:
 	@echo "make run    build and serve the demo on 127.0.0.1:8080"
@@ -39,6 +39,7 @@ help:
 	@echo "make sanitize  the same with the address and undefined-behaviour sanitizers, in build/sanitize"
 	@echo "make fuzz SECONDS=60 TARGETS='http1 body'  coverage-guided fuzzing, so long a target; all of them without TARGETS"
 	@echo "make bench  the governed benchmark, beside nginx where it is installed"
+	@echo "make soak   a million calls beside clients that misbehave: memory and descriptors (TRANSPORT=direct)"
 	@echo "make profile where a governed call's time goes: flame graph, shares, instructions, phases (TRANSPORT=direct)"
 
 $(STAMP): pyproject.toml
@@ -106,6 +107,10 @@ bench: build
 
 profile: build
 	$(PY) -m bench profile --transport $(TRANSPORT)
+
+soak: build
+	$(PY) -m bench soak --transport $(or $(TRANSPORT),granian)
+	$(PY) -m bench report
 
 docs: build
 	$(PY) -m kpgate.app.reference

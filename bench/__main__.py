@@ -20,6 +20,7 @@ from bench import (
     profile,
     report,
     scale,
+    soak,
     start,
     stream,
     tokens,
@@ -148,6 +149,14 @@ def start_command(rounds: int) -> None:
 def scale_command(rounds: int, seconds: float, transport: str) -> None:
     """Two workers, huge prompts, many models."""
     _keep(scale.measure(rounds, seconds, transport == "direct"))
+
+
+@cli.command("soak")
+@click.option("--calls", default=1_000_000, show_default=True, help="Whole calls to answer meanwhile.")
+@TRANSPORT
+def soak_command(calls: int, transport: str) -> None:
+    """A long run with clients that leave, reset, stand still and talk nonsense."""
+    _keep(soak.measure(calls, transport == "direct", click.echo))
 
 
 @cli.command("locust")

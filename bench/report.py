@@ -10,7 +10,7 @@ from typing import Any
 from bench.results import DIRECT, FOLDER
 
 PAGE = FOLDER.parent / "README.md"
-ORDER = ("governed", "overhead", "stream", "bodies", "tokens", "scale", "memory", "start", "micro")
+ORDER = ("governed", "overhead", "stream", "bodies", "tokens", "scale", "memory", "soak", "start", "micro")
 OPENING = """# Benchmarks
 
 Rendered from `bench/results/*.json` by `python -m bench report`; not edited by hand. `make bench` measures the

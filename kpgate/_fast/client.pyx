@@ -434,7 +434,8 @@ cdef class Client(Flow):
 
     cdef int _part(self) except -1:
         """Close, so that the client still gets what was sent: closing on unread bytes would take it away."""
-        cdef bint unread = self._state == BODY or self._heap is not None or self._surplus or self.head.fault_status != 0
+        cdef bint unread = self._state == BODY or self._surplus or self.head.fault_status != 0
+        unread = unread or self._heap is not None
         self._heap = self._body = None
         self.lane.outbox.empty()
         if (self._eof or not unread) and self._transport.get_write_buffer_size() == 0:
