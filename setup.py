@@ -41,16 +41,26 @@ extensions = [
 
 # The trunk that every call goes through is compiled from its own Python, which runs as well without that:
 # a checked build has nothing to look for in it.
-TRUNK = [
-    "kpgate/gateway.py",
-    *(f"kpgate/app/{name}.py" for name in "application logs".split()),
-    *(f"kpgate/domain/{name}.py" for name in "call keys usage".split()),
-    *(
-        f"kpgate/services/{name}.py"
-        for name in "admit auth health meters pool receive record respond route settle upstream".split()
-    ),
-    *(f"kpgate/dialects/openai/{name}.py" for name in "count endpoints reply request".split()),
-]
+ROOMS = {
+    "": ["gateway"],
+    "app/": ["application", "logs"],
+    "dialects/openai/": ["count", "endpoints", "reply", "request"],
+    "domain/": ["call", "keys", "usage"],
+    "services/": [
+        "admit",
+        "auth",
+        "health",
+        "meters",
+        "pool",
+        "receive",
+        "record",
+        "respond",
+        "route",
+        "settle",
+        "upstream",
+    ],
+}
+TRUNK = [f"kpgate/{room}{name}.py" for room, names in ROOMS.items() for name in names]
 trunk = [
     Extension(
         path[:-3].replace("/", "."),

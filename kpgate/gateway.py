@@ -333,6 +333,9 @@ class Gateway:
             if ready:
                 record.reply_bytes += len(ready)
                 if not exchange.write(ready):
+                    # Nothing more is taken in for a reader that stands still.
+                    ready = b""
+                    attempt.hold()
                     await exchange.room()
             if life.ended is not None:
                 raise life.ended

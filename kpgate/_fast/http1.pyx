@@ -231,7 +231,13 @@ cdef class Connection:
             wait.fail(self._error)
         else:
             self._wanted = A_CHUNK
+            if self._paused:
+                self._resume()
         return wait
+
+    def hold(self):
+        """Read no more before the next `chunk`: whoever it is for does not follow."""
+        self._pause()
 
     def whole(self, int64_t bytes_max):
         """Await the whole body.
@@ -253,10 +259,7 @@ cdef class Connection:
         return wait
 
     def take(self):
-        """What `chunk` would give if that is here already, else None.
-
-        Errors: as `chunk`.
-        """
+        """What `chunk` would give if that is here already, else None. Errors: as `chunk`."""
         if self._unread:
             return self._grab()
         if self.complete:
@@ -506,8 +509,7 @@ cdef class Connection:
             self._interim = False
         elif self._state == BODY:
             self._state = DONE
-            # The only place where the parser knows.
-            self._keep_alive = self._parser.should_keep_alive()
+            self._keep_alive = self._parser.should_keep_alive()  # the only place where the parser knows
 
     # Inside
 
@@ -540,8 +542,8 @@ cdef class Connection:
             at = _line_end(value)
             if at[0] != c"\r" or at[1] != c"\n" or (at - 1)[0] == c" ":
                 return self._not_plain()
+            # The first may be `transfer-encoding`, the other say something other than `keep-alive`.
             if name_size == 17 or (name_size == 10 and strncasecmp(line, b"connection", 10) == 0):
-                # It may be `transfer-encoding`, or say something other than `keep-alive`.
                 return self._not_plain()
             elif name_size == 14 and strncasecmp(line, b"content-length", 14) == 0:
                 if self.content_length >= 0 or not 0 < at - value < 10 or not value[:at - value].isdigit():
@@ -588,11 +590,11 @@ cdef class Connection:
         if self._state == DONE:
             self.complete = True
         if wanted == NOTHING:
-            if self._unread > UNREAD_BYTES_MAX and not self.complete:
+            if self._unread > UNREAD_BYTES_MAX:
                 self._pause()
         elif wanted == THE_HEAD:
             if self._state > HEAD:
-                if self._unread > UNREAD_BYTES_MAX and not self.complete:
+                if self._unread > UNREAD_BYTES_MAX:
                     self._pause()
                 self._wanted = NOTHING
                 wait.resolve()
@@ -637,7 +639,7 @@ cdef class Connection:
 
     cdef int _pause(self) except -1:
         # On TLS both: the socket, so that its end is not seen before what stands in front of it was taken.
-        if not self._paused and self._alive:
+        if not self._paused and self._alive and not self.complete:
             self._paused = True
             self._socket.pause_reading()
             if self.secure:

@@ -36,6 +36,9 @@ class EchoConnection:
         """The next event, empty at the end."""
         return self._pieces.pop() if self._pieces else b""
 
+    def hold(self) -> None:
+        """It speaks only when asked."""
+
     def fail(self, error: BaseException) -> None:
         """Stop talking."""
         self._pieces.clear()

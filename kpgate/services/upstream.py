@@ -108,6 +108,11 @@ class Attempt(Timer):
         except UpstreamLost as error:
             raise self._translate(error) from error
 
+    def hold(self) -> None:
+        """Read no more of a stream before the next `chunk`: the client does not follow."""
+        if self.connection is not None:
+            self.connection.hold()
+
     def fail(self, error: GatewayError) -> None:
         """End the attempt from outside: whatever waits on it fails with `error`, the connection is aborted."""
         self._ended = error
