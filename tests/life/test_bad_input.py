@@ -218,7 +218,8 @@ def test_a_chunked_body_is_counted_as_it_comes(gate: Whole, key: str) -> None:
     except OSError:
         pass
     reply = read_all(connection)
-    assert not reply or b" 413 " in reply.split(b"\r\n")[0]
+    # Granian closes on what it has not read, and a reset may take the reply away; the lane reads on.
+    assert b" 413 " in reply.split(b"\r\n")[0] or (gate.transport == "granian" and not reply)
 
 
 def test_bad_chunks_and_gzip_are_refused(gate: Whole, key: str) -> None:

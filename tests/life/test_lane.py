@@ -3,6 +3,7 @@
 import json
 import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,11 @@ class Lane:
     gateway: GatewayProcess
     open: Callable[[], Talk]
     tls: bool
+
+    def seen(self) -> str:
+        """What the worker has seen."""
+        with self.open() as talk:
+            return talk.ask(kept("/seen")).body.decode()
 
 
 @pytest.fixture(scope="module", params=["plain", "tls"])
@@ -261,6 +267,24 @@ def test_a_stream_that_breaks_is_seen_to_be_cut(lane: Lane) -> None:
 
 
 # Half-closing and leaving
+
+
+@pytest.mark.parametrize("lane", ["tls"], indirect=True)
+@pytest.mark.parametrize("path", ["/held", "/stream"])
+def test_a_client_that_ends_tls_has_left(lane: Lane, path: str) -> None:
+    name = path.strip("/")
+    with lane.open() as talk:
+        talk.send(kept(path))
+        if path == "/stream":
+            assert talk.connection.recv(65_536)
+        else:
+            until(lambda: "began held" in lane.seen())
+        assert isinstance(talk.connection, ssl.SSLSocket)
+        talk.connection.settimeout(0)
+        # It says so, and does not wait for the other's word.
+        with suppress(OSError):
+            talk.connection.unwrap()
+        until(lambda: f"gone {name}" in lane.seen())
 
 
 def test_a_client_that_half_closes_is_answered(gateway: GatewayProcess) -> None:
