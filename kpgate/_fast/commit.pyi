@@ -16,6 +16,7 @@ class Region:
     resident: Final[bool]
     seats: Final[int]
     generation: Final[int]
+    owner: Final[tuple[int, int, int] | None]
     takeovers: Final[int]
     repairs: Final[int]
     @staticmethod

@@ -192,6 +192,14 @@ cdef class Region:
         return load_acquire(&self.head.generation)
 
     @property
+    def owner(self):
+        """Who holds the lock, and which hold it is: (seat, incarnation, sequence); None when it is free."""
+        cdef uint64_t word = load(&self.head.lock)
+        if word == 0:
+            return None
+        return (word >> 52) - 1, (word >> 32) & 0xFFFFF, word & 0xFFFFFFFF
+
+    @property
     def takeovers(self):
         """How often the lock was taken over from a dead owner."""
         return load(&self.head.takeovers)

@@ -1,4 +1,4 @@
-"""The clerk: the one writer of the store while a gateway runs, and the one who ends the calls of the dead.
+"""The clerk: the one writer of the store while a gateway runs, who ends the calls of the dead and stuck owners.
 
 It serves `DATA/ctl.sock`, one operation at a time: a change is in the store, then in the region's ring, then
 answered. It serves no HTTP and no call; a worker goes on without it, but nothing can be changed. Killed at any
@@ -18,6 +18,7 @@ from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.limit import Limits
 from kpgate.app.control import LINE_BYTES_MAX, Said, refusal, wall_us
 from kpgate.app.directory import Directory
+from kpgate.app.warden import Warden
 from kpgate.domain.errors import GatewayError, Internal, InvalidRequest
 from kpgate.domain.management import decode
 from kpgate.services.management import Management
@@ -44,6 +45,7 @@ class Clerk:
         pepper = directory.pepper()
         self._store = SqliteStore(directory.store)
         self._management = Management(self._store, pepper, self._publish, wall_us)
+        self._warden = Warden(region, self._seat, self._folder, _report_stuck)
         self._connections = 0
         self._parent = os.getppid()
         self._stop = asyncio.Event()
@@ -74,6 +76,7 @@ class Clerk:
         ticks = 0
         while not self._stop.is_set():
             try:
+                self._warden.look(_now_us())
                 self._reap()
                 if ticks % TICKS_A_BEAT == 0:
                     self._beat()
@@ -116,9 +119,11 @@ class Clerk:
             await asyncio.sleep(TICK_S)
 
     def _publish(self, kind: int, number: int) -> bool:
-        """Tell every worker. The lock is held for microseconds; its dead owner is found out in a millisecond."""
+        """Tell every worker. The lock is held for microseconds; its dead owner is found out in a millisecond, a
+        stuck one is ended in a second."""
         deadline = time.monotonic() + PUBLISH_PATIENCE_S
         while not self._seat.publish(kind, number):
+            self._warden.look(_now_us())
             if time.monotonic() >= deadline:
                 return False
         return True
@@ -157,6 +162,11 @@ class Clerk:
 def _now_us() -> int:
     """The clock that limits are decided by. Units: microseconds, monotonic."""
     return time.monotonic_ns() // 1000
+
+
+def _report_stuck(seat: int, pid: int) -> None:
+    said = {"clerk": "stuck_owner_killed", "seat": seat, "pid": pid}
+    sys.stderr.write(msgspec.json.encode(said).decode() + "\n")
 
 
 def _report(error: Exception) -> None:

@@ -2,24 +2,29 @@
 
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import uvloop
 
-from kpgate._fast.commit import Region
+from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.limit import DONE, Gate, Verdict
 from kpgate.app.control import AsyncControl, Control, new_id, new_random, number, reach
 from kpgate.app.directory import Directory
+from kpgate.app.warden import Warden
 from kpgate.domain.errors import Conflict, InvalidApiKey, NotFound, StoreUnavailable
 from kpgate.domain.management import CreateKey, GetKey, ListKeys, Ping, RevokeKey, RotateKey, build
 from kpgate.services.auth import Auth, Keyring, Terms
 from kpgate.stores.sqlite import SqliteReader
+from tests.kit.gateway_process import until
 from tests.kit.real_clerk import ROOT, Gateway, gateway
 
 
@@ -196,6 +201,68 @@ def test_the_calls_of_a_dead_worker_are_ended_and_those_of_the_living_are_not(tm
         while mine.in_use(0, 1) != 1 and time.monotonic() < deadline:
             made.ask(Ping)
         assert mine.in_use(0, 1) == 1
+
+
+@contextmanager
+def stopped(made: Gateway, index: int, mode: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A worker at a seat that is stopped: while it holds the lock, or while it does not."""
+    command = [sys.executable, "-m", "tests.kit.hammer", made.region.path, str(made.directory.run)]
+    process = subprocess.Popen([*command, str(index), "0", mode], cwd=ROOT, stdout=subprocess.PIPE)
+    with process:
+        try:
+            assert process.stdout is not None
+            for said in ("ready", "holding")[: 1 + (mode == "hold")]:
+                assert process.stdout.readline().decode() == f"{said}\n"
+            process.send_signal(signal.SIGSTOP)
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_stopped_owner_of_the_lock_is_killed_and_others_go_on(tmp_path: Path) -> None:
+    with gateway(tmp_path) as made:
+        limits = made.sit(2)
+        key = made.ask(CreateKey, party="acme", random=new_random())
+        with stopped(made, 4, "rest") as other, stopped(made, 3, "hold") as owner:
+            assert owner.wait(20) == -signal.SIGKILL
+            assert limits.admit(1, (Gate(0, 1, concurrency_max=5),), (Gate(3, 1),), 0, Verdict()) == DONE
+            assert (made.region.owner, made.region.takeovers) == (None, 1)
+            made.ask(RevokeKey, key=key["id"])
+            assert other.poll() is None, "who holds no lock may stand still"
+        said = [json.loads(line) for line in made.stop().splitlines()]
+        assert said == [{"clerk": "stuck_owner_killed", "seat": 3, "pid": owner.pid}]
+
+
+def test_a_change_that_waits_for_a_stopped_owner_is_kept_and_in_force(tmp_path: Path) -> None:
+    with gateway(tmp_path) as made, stopped(made, 3, "hold"):
+        key = made.ask(CreateKey, party="acme", random=new_random())
+        assert worker(made).identify(key["key"], "").key_id == key["id"]
+
+
+def test_time_in_which_nobody_looked_does_not_count(tmp_path: Path) -> None:
+    with gateway(tmp_path) as made:
+        made.stop()
+        life = Life.obtain(made.directory.run, 2)
+        assert life is not None
+        killed: list[int] = []
+        warden = Warden(
+            made.region, Seat(made.region, life), made.directory.run, lambda seat, pid: killed.append(pid)
+        )
+        with stopped(made, 3, "hold") as owner:
+            for look in range(5):
+                warden.look(look * 3_600_000_000)
+                assert not killed
+            warden.look(6 * 3_600_000_000)
+            assert killed == [owner.pid]
+            assert owner.wait(20) == -signal.SIGKILL
+
+
+def test_a_dead_owner_s_lock_is_taken_over_though_nobody_asks_for_it(tmp_path: Path) -> None:
+    with gateway(tmp_path) as made, stopped(made, 3, "hold") as owner:
+        owner.kill()
+        owner.wait()
+        until(lambda: made.region.owner is None)
+        assert made.region.takeovers == 1
 
 
 def test_the_socket_and_the_pepper_are_their_owners_alone(tmp_path: Path) -> None:

@@ -59,10 +59,9 @@ def main() -> None:
     ended = limits.end_dead(1000, life)
     while ended < 0:
         ended = limits.end_dead(1000, life)
-    shard = Shard(region, int(index))
     print("ready", flush=True)
     if mode == "hammer":
-        hammer(limits, shard, int(rounds))
+        hammer(limits, Shard(region, int(index)), int(rounds))
     elif mode == "grab":
         print(grab(limits, int(rounds)), flush=True)
     elif mode == "hold":
@@ -70,6 +69,8 @@ def main() -> None:
         seat.stores_left = 5
         seat.publish(1, 1)
         print("holding", flush=True)
+        time.sleep(60)
+    elif mode == "rest":
         time.sleep(60)
 
 
