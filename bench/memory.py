@@ -94,13 +94,25 @@ async def _streams(target: Target, streams: int) -> AsyncIterator[tuple[Pool, li
             await pool.connect(len(batch))
             await opened(pool, batch, message, len(batch) / BATCH)
             calls += batch
-        await asyncio.sleep(3)
-        if pool.failed or pool.open != streams or not all(call.first for call in calls):
-            raise Failed(f"{target.name}: {pool.failed or 'streams are missing'}")
+        await _begun(pool, calls)
         yield pool, calls
     finally:
         pool.close()
         await asyncio.sleep(1)
+
+
+async def _begun(pool: Pool, calls: list[Call]) -> None:
+    """Wait until every stream has brought something, and a little longer. Errors: Failed if one does not."""
+    for _ in range(PATIENCE_S):
+        await asyncio.sleep(1)
+        missing = sum(not call.first for call in calls)
+        if pool.failed or pool.open != len(calls):
+            raise Failed(f"{pool.target.name}: {pool.failed or 'a stream ended'}")
+        if not missing:
+            break
+    else:
+        raise Failed(f"{pool.target.name}: {missing} of {len(calls)} streams never began")
+    await asyncio.sleep(STEADY_S)
 
 
 async def stalled_readers(target: Target, readers: int) -> float:

@@ -194,7 +194,10 @@ class Gateway:
         if life.framer is None:
             self._whole(kit, life, first)
         else:
-            await self._stream(kit, life, first)
+            # The rest holds nothing of what has been said: thousands of streams are open at once.
+            rest = self._stream(kit, life, first)
+            body = first = b""
+            await rest
 
     def _find(self, kit: Equipment, life: Life, caller: Caller) -> None:
         """Find the plan of the model that was asked for, if the caller may use it."""
@@ -329,12 +332,14 @@ class Gateway:
         record.status = attempt.connection.status
         record.head_us = record.first_token_us = self.clock() - record.received_us
         exchange.open(record.status, headers)
+        headers = []
         while True:
             if ready:
                 record.reply_bytes += len(ready)
-                if not exchange.write(ready):
+                follows = exchange.write(ready)
+                ready = b""
+                if not follows:
                     # Nothing more is taken in for a reader that stands still.
-                    ready = b""
                     attempt.hold()
                     await exchange.room()
             if life.ended is not None:
@@ -343,6 +348,7 @@ class Gateway:
             if not chunk:
                 break
             ready = framer.feed(chunk)
+            chunk = b""
             if framer.text_bytes > FOLD_BYTES:
                 self._fold(kit, life, framer)
         if tail := framer.finish():
