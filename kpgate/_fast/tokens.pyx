@@ -18,7 +18,9 @@ import os
 import zlib
 
 cdef enum:
-    VERSION = 1
+    VERSION = 2
+    # Of the head: all before its checksum.
+    CHECKED_BYTES = 36
     SHORT_BYTES = 48
     RELEASE_BYTES = 4096
     TOKEN_BYTES_MAX = 255
@@ -335,7 +337,7 @@ cdef class Vocabulary:
         at = sizeof(Head)
         if size != at + table_bytes(head.count, head.slots, head.blob_bytes) or head.slots & (head.slots - 1):
             raise ValueError("the table of tokens has the wrong size")
-        if zlib.crc32(memoryview(self.mapped)[at:]) != head.checksum:
+        if checksum(memoryview(self.mapped)) != head.checksum:
             raise ValueError("the table of tokens is damaged")
         lay_out(&self.table, &self.view[0], head)
         self.pattern = PATTERNS[head.pattern]
@@ -456,8 +458,9 @@ def build_table(bytes ranks not None, path, str pattern not None):
     head.blob_bytes = <uint32_t>len(blob)
     lay_out(&table, &view[0], head)
     fill(&table, tokens, blob)
-    head.checksum = zlib.crc32(memoryview(image)[sizeof(Head):])
-    fresh = f"{path}.{os.getpid()}"
+    head.checksum = checksum(memoryview(image))
+    # A name of its own: threads, and processes that do not see each other, may be making the same table.
+    fresh = f"{path}.{os.urandom(8).hex()}"
     try:
         with open(fresh, "wb") as file:
             file.write(image)
@@ -465,6 +468,11 @@ def build_table(bytes ranks not None, path, str pattern not None):
     finally:
         if os.path.exists(fresh):
             os.unlink(fresh)
+
+
+cdef uint32_t checksum(image):
+    """The checksum of a table's file, but for itself and what is spare."""
+    return zlib.crc32(image[sizeof(Head):], zlib.crc32(image[:CHECKED_BYTES]))
 
 
 cdef list parse(bytes ranks):

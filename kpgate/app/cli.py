@@ -168,12 +168,18 @@ def count(model: str, cache: Path, file: BinaryIO) -> None:
     # house: imports - as above
     from kpgate.app.count import count_text
 
+    # house: imports - as above
+    from kpgate.stores.vocabulary import VocabularyUnavailable
+
     try:
         raw = _read(file)
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise click.ClickException(f"{file.name} is not UTF-8 text (byte {error.start})") from None
-    total, encoding, grade = count_text(text, model, cache)
+    try:
+        total, encoding, grade = count_text(text, model, cache)
+    except VocabularyUnavailable as error:
+        raise click.ClickException(str(error)) from None
     about = {"model": model, "encoding": encoding, "grade": grade, "bytes": len(raw)}
     show_count(total, about, sys.stdout.isatty())
 

@@ -74,7 +74,7 @@ def names(settings: Settings) -> list[tuple[str, str]]:
 def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
     """Make the equipment for settings that have been found valid.
 
-    Errors: ReferenceFailed for a secret that is not there, VocabularyError, OSError for a file of authorities.
+    Errors: ReferenceFailed for a secret that is not there, VocabularyUnavailable, OSError for a file of authorities.
     """
     server, limits = settings.server, settings.limits
     admit = Admit(ground.limits, limits.key, limits.party, ground.offload)

@@ -1,6 +1,6 @@
 """Which encoding counts a model's tokens, and how far the count can be trusted.
 
-Source: tiktoken's table of models (checked November 2026).
+Source: tiktoken's table of models (checked November 2026); its `o200k_harmony` is `o200k_base` for ordinary text.
 """
 
 EXACT, CALIBRATED = "exact", "calibrated"
@@ -24,6 +24,9 @@ _PREFIXES = (
     ("o4", "o200k_base"),
     ("gpt-4", "cl100k_base"),
     ("gpt-3.5", "cl100k_base"),
+    ("gpt-35-turbo", "cl100k_base"),
+    ("davinci-002", "cl100k_base"),
+    ("babbage-002", "cl100k_base"),
     ("text-embedding-3", "cl100k_base"),
     ("text-embedding-ada-002", "cl100k_base"),
 )

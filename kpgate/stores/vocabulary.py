@@ -22,24 +22,33 @@ CACHED_NAMES = {
 
 
 class VocabularyUnavailable(Exception):
-    """An encoding's ranks are missing or are not what they should be."""
+    """An encoding's ranks are missing or are not what they should be, or its table cannot be kept."""
 
 
 def open_vocabulary(encoding: str, cache: Path, environ: Mapping[str, str] = os.environ) -> Vocabulary:
     """The vocabulary of an encoding, by its table in `cache`; made there if it is missing or damaged.
 
-    Errors: VocabularyUnavailable; OSError when the cache cannot be written.
+    Errors: VocabularyUnavailable.
     """
     digest = ENCODINGS.get(encoding)
     if digest is None:
         raise VocabularyUnavailable(f"no encoding is named {encoding!r}")
     path = cache / f"{encoding}-{digest[:12]}.kpt"
     try:
-        return Vocabulary.open(path)
-    except (FileNotFoundError, ValueError):
+        found = Vocabulary.open(path)
+        if found.pattern == encoding:
+            return found
+    except (OSError, ValueError):
+        pass
+    ranks = read_ranks(encoding, environ)
+    try:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        build_table(read_ranks(encoding, environ), path, encoding)
+        build_table(ranks, path, encoding)
         return Vocabulary.open(path)
+    except OSError as error:
+        raise VocabularyUnavailable(
+            f"{encoding}: its table cannot be kept in {cache}: {error.strerror}"
+        ) from error
 
 
 def read_ranks(encoding: str, environ: Mapping[str, str] = os.environ) -> bytes:

@@ -167,3 +167,10 @@ def test_bytes_that_are_no_text_are_refused() -> None:
     code, output = run("tokens", "count", "--model", "gpt-4o", "text")
     assert code == 1
     assert output == "Error: text is not UTF-8 text (byte 1)\n"
+
+
+def test_a_cache_that_cannot_be_written_is_one_line() -> None:
+    code, output = run("tokens", "count", "--model", "gpt-4o", "--cache", "/proc/self", input="one")
+    assert code == 1
+    assert output.startswith("Error: o200k_base: its table cannot be kept in /proc/self: ")
+    assert output.count("\n") == 1
