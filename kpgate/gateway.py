@@ -197,6 +197,7 @@ class Gateway:
             # The rest holds nothing of what has been said: thousands of streams are open at once.
             rest = self._stream(kit, life, first)
             body = first = b""
+            call.content = call.scan = None
             await rest
 
     def _find(self, kit: Equipment, life: Life, caller: Caller) -> None:

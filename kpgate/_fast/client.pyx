@@ -181,6 +181,9 @@ cdef class Client(Flow):
         self._check(status)
         self._output = OPEN
         self._chunked = self.head.modern
+        if self._state != BODY:
+            # A stream may last for hours; its request was read.
+            self._body = self._reading = None
         if self._state == BODY or self.lane.draining or not self._chunked or self._is_last():
             self._closing = True
         self._held = self.lane.compose(status, headers, -1, b"", self._flags())
