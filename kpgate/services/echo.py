@@ -1,24 +1,29 @@
 """The built-in `echo` provider at work: what the upstream service sees of it is a pool and a connection."""
 
 from kpgate.dialects.openai.echo import Vocabulary, answer
+from kpgate.dialects.openai.reply import CONTENT_TYPE, encode_error
+from kpgate.domain.errors import InvalidRequest
 
 
 class EchoConnection:
     """One call to the echo model. Order: as `_fast.http1.Connection`."""
 
-    status = 200
     retry_after: bytes | None = None
     passed: tuple[tuple[bytes, bytes], ...] = ()
 
     def __init__(self, vocabulary: Vocabulary) -> None:
+        self.status = 200
         self.content_type: bytes | None = None
         self._vocabulary = vocabulary
         self._pieces: list[bytes] = []
 
     def send(self, head: bytes, body: bytes) -> None:
-        """Ask it. Shape: the head's first line names the path, as for any provider."""
+        """Ask it; a mistake of the caller's is its answer. Shape: the head's first line names the path."""
         path = head.split(b" ", 2)[1].decode()
-        self.content_type, pieces = answer(path, body, self._vocabulary)
+        try:
+            self.content_type, pieces = answer(path, body, self._vocabulary)
+        except InvalidRequest as error:
+            self.status, self.content_type, pieces = error.status, CONTENT_TYPE, [encode_error(error)]
         self._pieces = pieces[::-1]
 
     async def head(self) -> None:

@@ -7,16 +7,20 @@ import struct
 from base64 import b64encode
 from hashlib import blake2b
 from math import sqrt
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 import orjson
 
 from kpgate.dialects.openai.count import count_request, count_text
 from kpgate.dialects.openai.request import ChatRequest, CompletionRequest, EmbeddingRequest
+from kpgate.domain.errors import InvalidRequest
 
 CREATED_S = 1_700_000_000
 DIMENSIONS = 256
+# It answers on the loop: what would take it long, or much room, is refused.
+SAID_LENGTH_MAX = 16 << 20
+NUMBERS_MAX = 1 << 20
 
 
 class Vocabulary(Protocol):
@@ -27,24 +31,24 @@ class Vocabulary(Protocol):
     def pieces(self, text: str) -> list[bytes]: ...
 
 
-class _Chat(ChatRequest):
-    seed: int | None = None
-
-
 class _Embedding(EmbeddingRequest):
-    dimensions: int | None = None
-    encoding_format: str | None = None
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=4096)] | None = None
+    encoding_format: Literal["float", "base64"] | None = None
 
 
 def answer(path: str, body: bytes, vocabulary: Vocabulary) -> tuple[bytes, list[bytes]]:
     """What the model says. Shape: the content type, then the reply's pieces as they are to be sent.
 
-    Errors: KeyError for a path it does not serve.
+    Errors: InvalidRequest for what it does not serve.
     """
     if path == "/embeddings":
-        return b"application/json", [_embed(msgspec.json.decode(body, type=_Embedding), vocabulary)]
+        try:
+            asked = msgspec.json.decode(body, type=_Embedding)
+        except msgspec.ValidationError as error:
+            raise InvalidRequest(str(error)) from None
+        return b"application/json", [_embed(asked, vocabulary)]
     if path == "/chat/completions":
-        chat = msgspec.json.decode(body, type=_Chat)
+        chat = msgspec.json.decode(body, type=ChatRequest)
         text = _last_text(chat)
         prompt_tokens = count_request(chat, vocabulary, chat.model)
         cap = chat.max_completion_tokens or chat.max_tokens
@@ -100,12 +104,14 @@ class _TextShape(_Shape):
 def _complete(
     shape: _Shape, request: Any, text: str, prompt_tokens: int, cap: int | None, vocabulary: Vocabulary
 ) -> tuple[bytes, list[bytes]]:
-    pieces = _whole_characters(vocabulary.pieces(text))
-    reason = "stop"
-    if cap and len(pieces) > cap:
-        pieces, reason = pieces[:cap], "length"
+    tokens, reason = vocabulary.pieces(text), "stop"
+    if cap and len(tokens) > cap:
+        tokens, reason = tokens[:cap], "length"
+    pieces = _whole_characters(tokens)
     choices = request.n or 1
     said = "".join(pieces)
+    if len(said) * choices > SAID_LENGTH_MAX:
+        raise InvalidRequest(f"n: {choices} times so long a text is more than echo says", param="n")
     output_tokens = vocabulary.count(said) * choices
     usage = {
         "prompt_tokens": prompt_tokens,
@@ -131,7 +137,7 @@ def _event(frame: dict[str, Any]) -> bytes:
 
 
 def _whole_characters(pieces: list[bytes]) -> list[str]:
-    """Tokens as text: one that ends inside a character is joined with the next."""
+    """Tokens as text: one that ends inside a character is joined with the next, and left out if it is the last."""
     texts, pending = [], b""
     for piece in pieces:
         pending += piece
@@ -157,7 +163,11 @@ def _embed(request: _Embedding, vocabulary: Vocabulary) -> bytes:
     inputs = request.input if isinstance(request.input, list) else [request.input]
     if inputs and all(isinstance(one, int) for one in inputs):
         inputs = [str(inputs)]
-    dimensions = min(request.dimensions or DIMENSIONS, 4096)
+    dimensions = request.dimensions or DIMENSIONS
+    if len(inputs) * dimensions > NUMBERS_MAX:
+        raise InvalidRequest(
+            f"input: echo makes {NUMBERS_MAX // dimensions} such vectors at most", param="input"
+        )
     rows = []
     for index, one in enumerate(inputs):
         vector = [0.0] * dimensions
