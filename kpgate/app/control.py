@@ -141,6 +141,10 @@ class AsyncControl:
 
     async def ask(self, operation: Operation) -> Answer:
         """As `Control.ask`, without holding up the loop."""
+        # A time-out needs a task, and whoever asks may be driven without one.
+        return await asyncio.create_task(self._ask(operation))
+
+    async def _ask(self, operation: Operation) -> Answer:
         line = encode(operation) + b"\n"
         try:
             async with asyncio.timeout(self._patience_s):
