@@ -86,17 +86,17 @@ class Admin:
 
     async def _answer(self, method: str, path: str, query: str, body: bytes) -> tuple[int, Answer]:
         if path == "/admin/v1/keys":
+            _only(method, "GET", "POST")
             if method == "POST":
                 return 201, await self._create(body)
-            _only(method, "GET")
             return 200, await self._ask(ListKeys, _list_fields(query))
         if path == "/admin/v1/reload":
             _only(method, "POST")
             return 200, await self._reload()
         if match := _KEY.fullmatch(path):
+            _only(method, "GET", "DELETE")
             if method == "DELETE":
                 return 200, await self._ask(RevokeKey, {"key": match[1]})
-            _only(method, "GET")
             return 200, await self._ask(GetKey, {"key": match[1]})
         if match := _ROTATE.fullmatch(path):
             _only(method, "POST")
@@ -124,9 +124,9 @@ class Admin:
         return await self._control.ask(build(kind, {"id": new_id(), **fields}))
 
 
-def _only(method: str, expected: str) -> None:
-    if method != expected:
-        raise MethodNotAllowed(f"{method} is not served on this path")
+def _only(method: str, *served: str) -> None:
+    if method not in served:
+        raise MethodNotAllowed(method, *served)
 
 
 def _read(field: str, read: Callable[[], int]) -> int:

@@ -163,8 +163,10 @@ class Application:
         record.request_id = kit.ids.keep(head.request_id) or record.request_id
         management = path.startswith("/admin/v1/")
         listed = path == "/v1/models" or path.startswith("/v1/models/")
-        if exchange.path in self.front.endpoints or exchange.path in self._fixed:
-            raise MethodNotAllowed(f"{exchange.method} is not served on this path")
+        if exchange.path in self.front.endpoints and not admin:
+            raise MethodNotAllowed(exchange.method, "POST")
+        if exchange.path in self._fixed:
+            raise MethodNotAllowed(exchange.method, "GET", "HEAD")
         if not (listed and not admin) and not (management and (admin or self.front.shared_admin)):
             raise NotFound(f"no such path: {path[:200]!r}")
         record.path = "/admin/v1" if management else "/v1/models"
@@ -189,7 +191,7 @@ class Application:
 
     def _models(self, kit: Equipment, method: str, name: str, caller: Caller) -> Answer:
         if method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(f"{method} is not served on this path")
+            raise MethodNotAllowed(method, "GET", "HEAD")
         routes = kit.routes
         if not name:
             allowed = [plan for plan in routes.plans if not plan.wild and kit.auth.allows(caller, plan.name)]

@@ -13,6 +13,7 @@ from kpgate.app.settings_tree import Field, fields
 from kpgate.domain.caller import ROLES
 from kpgate.domain.errors import REGISTRY, GatewayError, Retry
 from kpgate.domain.limits import Limits
+from kpgate.domain.management import PAGE_MAX
 
 Json = dict[str, Any]
 
@@ -38,19 +39,18 @@ GOVERNED = (
     "store_unavailable",
     "upstream_timeout",
 )
-LISTED = ("invalid_api_key", "source_not_allowed", "method_not_allowed", "headers_too_large", "internal")
-MANAGED = (
+LISTED = (
     "invalid_request",
     "invalid_api_key",
-    "role_required",
     "source_not_allowed",
-    "not_found",
     "method_not_allowed",
-    "conflict",
-    "body_too_large",
+    "request_timeout",
+    "unsupported_encoding",
+    "headers_too_large",
     "internal",
     "store_unavailable",
 )
+MANAGED = (*LISTED, "role_required", "not_found", "conflict", "body_too_large")
 
 # Name, schema, meaning. On every reply that kpgate makes, then those of calls with limits, then of refusals.
 ALWAYS: tuple[tuple[str, Json, str], ...] = (
@@ -76,6 +76,7 @@ REFUSED: tuple[tuple[str, Json, str], ...] = (
     ("retry-after-ms", {"type": "integer"}, "The same in milliseconds."),
     ("x-should-retry", {"type": "string", "enum": ["true", "false"]}, "Whether another try can help."),
 )
+ALLOWED: tuple[tuple[str, Json, str], ...] = (("allow", {"type": "string"}, "The methods that are served."),)
 
 # Path, operation, summary, request schema, reply schema, whether it may stream.
 CALLS: tuple[tuple[str, str, str, str, bool], ...] = (
@@ -123,6 +124,15 @@ MANAGEMENT: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
         "CreatedKey",
     ),
     (
+        "put",
+        "/admin/v1/parties/{name}",
+        "setParty",
+        "Set a party's limits, making the party if need be.",
+        "PartyTerms",
+        200,
+        "Party",
+    ),
+    (
         "post",
         "/admin/v1/reload",
         "reload",
@@ -132,6 +142,20 @@ MANAGEMENT: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
         "Reload",
     ),
 )
+# What stands in paths; what lists may be asked for: name, schema, meaning.
+PLACES = {"id": "A key's id, as sk-kp-ID-... has it.", "name": "A party's name."}
+QUERIES: dict[str, tuple[tuple[str, Json, str], ...]] = {
+    "listKeys": (
+        (
+            "after",
+            {"type": "integer", "minimum": 0},
+            "From after this number on: `after` of the page before.",
+        ),
+        ("count", {"type": "integer", "minimum": 1, "maximum": PAGE_MAX}, "How many at most; 100 if absent."),
+        ("party", {"type": "string"}, "Of this party only."),
+        ("revoked", {"type": "string", "enum": ["true", "false", "1", "0"]}, "Revoked ones too."),
+    )
+}
 
 
 def encoded() -> bytes:
@@ -146,15 +170,18 @@ def document() -> Json:
         paths[path] = {"post": _call(operation, summary, schema, streams)}
     paths["/v1/models"] = {"get": _models("listModels", "List the models this key may use.", "ModelList", ())}
     paths["/v1/models/{id}"] = {
-        "parameters": [_id_parameter("A model's name.")],
+        "parameters": [_parameter("path", "id", {"type": "string"}, "A model's name.")],
         "get": _models("getModel", "One model.", "Model", ("model_not_found",)),
     }
     for path, operation, summary, kind, may_refuse in PROBES:
         paths[path] = {"get": _probe(operation, summary, kind, may_refuse)}
     for method, path, operation, summary, request, status, reply in MANAGEMENT:
         entry = paths.setdefault(path, {})
-        if "{id}" in path:
-            entry["parameters"] = [_id_parameter("A key's id, as sk-kp-ID-... has it.")]
+        named = [name for name in PLACES if f"{{{name}}}" in path]
+        if named:
+            entry["parameters"] = [
+                _parameter("path", name, {"type": "string"}, PLACES[name]) for name in named
+            ]
         entry[method] = _management(operation, summary, request, status, reply)
     return {
         "openapi": "3.1.0",
@@ -232,8 +259,10 @@ def _management(operation: str, summary: str, request: str | None, status: int, 
         "description": "Asks for a key with the role `admin`. On the admin listener if `[admin] port` is set.",
         "tags": ["management"],
     }
+    if operation in QUERIES:
+        described["parameters"] = [_parameter("query", *row) for row in QUERIES[operation]]
     if request is not None:
-        described["requestBody"] = _body(request)
+        described["requestBody"] = _body(request, required=request != "Rotation")
     described["responses"] = {str(status): _success(reply), **_errors(MANAGED)}
     return described
 
@@ -246,8 +275,8 @@ def _success(schema: str) -> Json:
     }
 
 
-def _body(schema: str) -> Json:
-    return {"required": True, "content": {"application/json": {"schema": _schema(schema)}}}
+def _body(schema: str, required: bool = True) -> Json:
+    return {"required": required, "content": {"application/json": {"schema": _schema(schema)}}}
 
 
 def _by_status(codes: tuple[str, ...]) -> dict[int, list[type[GatewayError]]]:
@@ -268,15 +297,17 @@ def _errors(codes: tuple[str, ...]) -> Json:
 def _refusal(status: int) -> Json:
     errors = _by_status(tuple(REGISTRY))[status]
     headers = REFUSED if any(error.retry is Retry.LATER for error in errors) else REFUSED[2:]
+    if status == 405:
+        headers += ALLOWED
     return {
         "description": " ".join(f"`{error.code}`: {error.meaning}" for error in errors),
-        "headers": _headers(ALWAYS + headers),
+        "headers": _headers(ALWAYS + ROUTED + LIMITED + headers),
         "content": {"application/json": {"schema": _schema("Error")}},
     }
 
 
 def _all_headers() -> tuple[tuple[str, Json, str], ...]:
-    return ALWAYS + ROUTED + LIMITED + REFUSED
+    return ALWAYS + ROUTED + LIMITED + REFUSED + ALLOWED
 
 
 def _headers(rows: tuple[tuple[str, Json, str], ...]) -> Json:
@@ -291,31 +322,13 @@ def _schema(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _id_parameter(meaning: str) -> Json:
-    return {
-        "name": "id",
-        "in": "path",
-        "required": True,
-        "description": meaning,
-        "schema": {"type": "string"},
-    }
+def _parameter(where: str, name: str, schema: Json, meaning: str) -> Json:
+    return {"name": name, "in": where, "required": where == "path", "description": meaning, "schema": schema}
 
 
 def _schemas() -> Json:
-    texts = {"type": "array", "items": {"type": "string"}}
-    time = {"type": ["integer", "null"], "description": "Microseconds since the epoch."}
-    rules = {
-        "party": {"type": "string"},
-        "label": {"type": "string"},
-        "role": {"type": "string", "enum": list(ROLES)},
-        "models": {**texts, "description": "Names or wildcards; empty for all."},
-        "networks": {**texts, "description": "CIDR blocks; empty for any."},
-        "limits": _schema("Limits"),
-        "expires_us": time,
-    }
-    key = {"id": {"type": "string"}, **rules, "created_us": time, "revoked_us": time}
-    secret = {"type": "string", "description": "The key itself: shown here and never again."}
     return {
+        **_management_schemas(),
         "ChatCompletionRequest": _open(
             {"model": {"type": "string"}, "messages": {"type": "array"}, **_generating()},
             ("model", "messages"),
@@ -342,24 +355,41 @@ def _schemas() -> Json:
             ("object", "data"),
         ),
         "Error": _error_schema(),
-        "Limits": {"type": "object", "properties": _limits(), "additionalProperties": False},
-        "Key": _open(key, ("id",)),
-        "KeyList": _open({"data": {"type": "array", "items": _schema("Key")}}, ("data",)),
-        "NewKey": {
-            "type": "object",
-            "properties": rules,
-            "required": ["party"],
-            "additionalProperties": False,
-        },
-        "CreatedKey": _open({**key, "key": secret}, ("id", "key")),
-        "Rotation": {
-            "type": "object",
-            "properties": {
-                "grace_us": {"type": "integer", "description": "How long the old secret is taken."}
-            },
-            "additionalProperties": False,
-        },
-        "Reload": _open({"reloaded": {"type": "boolean"}, "problems": texts}, ("reloaded",)),
+    }
+
+
+def _management_schemas() -> Json:
+    text, number, limits = {"type": "string"}, {"type": "integer"}, _schema("Limits")
+    texts = {"type": "array", "items": text}
+    time = {"type": ["string", "null"], "description": "RFC 3339, in UTC; null for never."}
+    rules = {
+        "party": text,
+        "label": text,
+        "role": {"type": "string", "enum": list(ROLES)},
+        "models": {**texts, "description": "Names or wildcards; empty for all."},
+        "networks": {**texts, "description": "CIDR blocks; empty for any."},
+        "limits": limits,
+    }
+    times = {"created_at": time, "expires_at": time, "revoked_at": time}
+    key = {"id": text, "number": number, **rules, **times}
+    secret = {"type": "string", "description": "The key itself: shown here and never again."}
+    expires = {"type": ["string", "null"], "description": "As 30d, or an instant in RFC 3339; absent, never."}
+    grace = {"type": "string", "description": "How long the old secret serves on, as 24h."}
+    after = {"type": ["integer", "null"], "description": "Ask for what is after this; null at the end."}
+    until = {"type": "string", "description": "Until when the old secret serves on: rotation says it."}
+    party = {"name": text, "number": number, "limits": limits}
+    return {
+        "Limits": _asked(_limits()),
+        "NewKey": _asked({**rules, "expires": expires}, ("party",)),
+        "Rotation": _asked({"grace": grace}),
+        "PartyTerms": _asked({"limits": limits}),
+        "Key": _open(key, tuple(key)),
+        "KeyList": _open(
+            {"keys": {"type": "array", "items": _schema("Key")}, "after": after}, ("keys", "after")
+        ),
+        "CreatedKey": _open({**key, "key": secret, "old_secret_until": until}, (*key, "key")),
+        "Party": _open(party, tuple(party)),
+        "Reload": _open({"reloaded": {"type": "boolean"}}, ("reloaded",)),
     }
 
 
@@ -371,6 +401,11 @@ def _generating() -> Json:
         "max_completion_tokens": {"type": ["integer", "null"]},
         "n": {"type": ["integer", "null"]},
     }
+
+
+def _asked(properties: Json, required: tuple[str, ...] = ()) -> Json:
+    """An object of a request: what is not named is refused."""
+    return {**_open(properties, required), "additionalProperties": False}
 
 
 def _open(properties: Json, required: tuple[str, ...]) -> Json:

@@ -120,7 +120,11 @@ class NotFound(GatewayError):
 class MethodNotAllowed(GatewayError):
     code, status, fault, retry = "method_not_allowed", 405, Fault.CALLER, Retry.NEVER
     meaning = "The path exists but not for this HTTP method."
-    remedy = "Use the method that the `allow` header names."
+    remedy = "Use a method that the `allow` header names."
+
+    def __init__(self, method: str, *allowed: str) -> None:
+        super().__init__(f"{method} is not served on this path, but {' and '.join(allowed)}")
+        self.allowed = allowed
 
 
 class RequestTimeout(GatewayError):

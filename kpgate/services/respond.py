@@ -5,7 +5,7 @@ from kpgate._fast.limit import Verdict
 from kpgate.domain.call import Record
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.durations import whole_ms, whole_seconds
-from kpgate.domain.errors import GatewayError, Retry
+from kpgate.domain.errors import GatewayError, MethodNotAllowed, Retry
 from kpgate.services.exchange import Exchange, Header
 
 JSON = (b"content-type", b"application/json")
@@ -42,6 +42,8 @@ def refusal(error: GatewayError) -> list[Header]:
         headers.append((b"retry-after", decimal(whole_seconds(error.retry_after_us))))
         headers.append((b"retry-after-ms", decimal(whole_ms(error.retry_after_us))))
     headers.append((b"x-should-retry", b"false" if error.retry is Retry.NEVER else b"true"))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
     return headers
 
 

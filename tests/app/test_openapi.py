@@ -23,6 +23,7 @@ PATHS = {
     "/admin/v1/keys": {"get", "post"},
     "/admin/v1/keys/{id}": {"get", "delete"},
     "/admin/v1/keys/{id}/rotate": {"post"},
+    "/admin/v1/parties/{name}": {"put"},
     "/admin/v1/reload": {"post"},
 }
 
@@ -87,6 +88,8 @@ def test_every_operation_is_whole() -> None:
         assert any(status.startswith("2") for status in operation["responses"]), (path, method)
         for status, reply in operation["responses"].items():
             assert status.isdecimal() and ("$ref" in reply or reply["description"])
+        for parameter in operation.get("parameters", []):
+            assert parameter["in"] == "query" and parameter["description"]
         declared = {parameter["name"] for parameter in doc["paths"][path].get("parameters", [])}
         assert declared == set(re.findall(r"\{(\w+)\}", path))
         if "requestBody" in operation:

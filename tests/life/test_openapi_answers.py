@@ -1,0 +1,284 @@
+"""Every operation of the OpenAPI document, asked of a real gateway: what is answered is what the document says."""
+
+import http.client
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+import pytest
+
+from kpgate.app.openapi import document
+from kpgate.domain.limits import Limits
+from tests.kit.provider import answer, page
+from tests.kit.whole import Whole
+
+DOCUMENT = document()
+MARKED = {
+    "server",
+    "date",
+    "connection",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "cache-control",
+}
+"""Headers that HTTP itself explains."""
+
+
+def closed(node: Any) -> Any:
+    """The document with every object that kpgate itself makes closed, so that what is not in it is found."""
+    if isinstance(node, list):
+        return [closed(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    node = {name: closed(one) for name, one in node.items()}
+    if node.get("type") == "object" and node.get("properties"):
+        node["additionalProperties"] = False
+    return node
+
+
+STRICT = closed(DOCUMENT["components"])
+
+
+def valid(schema: dict[str, Any], value: Any, components: dict[str, Any] = STRICT) -> bool:
+    rooted = {**schema, "components": components}
+    return jsonschema_rs.validator_for(rooted).is_valid(value)
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Asker:
+    """A client of the document: asks for operations and holds every answer to what is written there."""
+
+    def __init__(self, gate: Whole) -> None:
+        self.gate = gate
+        self.asked: set[str] = set()
+
+    def ask(self, path: str, method: str = "GET", key: str = "", sent: Any = None, **headers: str) -> Answer:
+        body = sent if isinstance(sent, bytes) or sent is None else json.dumps(sent).encode()
+        said = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key:
+            said["authorization"] = f"Bearer {key}"
+        connection = http.client.HTTPConnection("127.0.0.1", self.gate.port, timeout=20)
+        try:
+            connection.request(method, path, body, said)
+            reply = connection.getresponse()
+            headers_got = {name.lower(): value for name, value in reply.getheaders()}
+            found = Answer(reply.status, headers_got, reply.read())
+        finally:
+            connection.close()
+        self._check(method, path.partition("?")[0], found)
+        return found
+
+    def _check(self, method: str, path: str, found: Answer) -> None:
+        template = self.template(path)
+        operation = DOCUMENT["paths"].get(template, {}).get(method.lower())
+        if operation is not None:
+            assert str(found.status) in operation["responses"], (operation["operationId"], found)
+            response = operation["responses"][str(found.status)]
+            if found.status < 300:
+                self.asked.add(operation["operationId"])
+        else:
+            response = {"$ref": f"#/components/responses/{found.status}"}
+        if "$ref" in response:
+            response = DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]]
+        kind = found.headers["content-type"].partition(";")[0]
+        schema = response["content"][kind]["schema"]
+        assert valid(schema, found.json() if kind == "application/json" else found.body.decode()), found
+        self._check_headers(response.get("headers", {}), found.headers)
+
+    def _check_headers(self, declared: dict[str, Any], headers: dict[str, str]) -> None:
+        own = {name: value for name, value in headers.items() if name not in MARKED}
+        assert own.keys() <= declared.keys(), "what is sent is in the document"
+        for name, value in own.items():
+            schema = DOCUMENT["components"]["headers"][name]["schema"]
+            assert valid(schema, int(value) if schema["type"] == "integer" else value), (name, value)
+
+    def template(self, path: str) -> str:
+        """The path of the document that a path is one of."""
+        for template in DOCUMENT["paths"]:
+            if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path):
+                return template
+        return ""
+
+
+@pytest.fixture(scope="module", params=["granian", "direct"])
+def asker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
+    folder = tmp_path_factory.mktemp("whole")
+    with Whole(folder, transport=request.param, server="workers = 1\nbody_bytes_max = 100000") as gate:
+        yield Asker(gate)
+
+
+def code(found: Answer) -> tuple[int, str]:
+    return found.status, found.json()["error"]["code"]
+
+
+def test_probes(asker: Asker) -> None:
+    for path in ("live", "liveliness", "ready", "readiness"):
+        assert asker.ask(f"/health/{path}").status == 200
+    assert asker.ask("/metrics").body.startswith(b"# HELP")
+    assert asker.ask("/openapi.json").json() == DOCUMENT
+    found = asker.ask("/health/live", "POST")
+    assert (code(found), found.headers["allow"]) == ((405, "method_not_allowed"), "GET, HEAD")
+
+
+def test_models(asker: Asker) -> None:
+    key, one = asker.gate.key(), asker.gate.key(models=("ech*",))
+    assert [model["id"] for model in asker.ask("/v1/models", key=key).json()["data"]] == ["m", "echo"]
+    assert [model["id"] for model in asker.ask("/v1/models", key=one).json()["data"]] == ["echo"]
+    assert asker.ask("/v1/models/m", key=key).json()["id"] == "m"
+    assert code(asker.ask("/v1/models/m", key=one)) == (404, "model_not_found")
+    assert code(asker.ask("/v1/models")) == (401, "invalid_api_key")
+    assert code(asker.ask("/v1/models", key=key, content_encoding="gzip")) == (415, "unsupported_encoding")
+    assert asker.ask("/v1/models", "DELETE", key=key).headers["allow"] == "GET, HEAD"
+
+
+def test_calls(asker: Asker) -> None:
+    gate, key = asker.gate, asker.gate.key(limits=Limits(requests="1000/min", tokens="9000/min"))
+    chat = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+    bodies = {
+        "/v1/chat/completions": chat,
+        "/v1/completions": {"model": "echo", "prompt": "hello"},
+        "/v1/embeddings": {"model": "echo", "input": ["hello"]},
+    }
+    for path, body in bodies.items():
+        schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert valid(schema, body, DOCUMENT["components"])
+        found = asker.ask(path, "POST", key, body)
+        assert found.status == 200 and int(found.headers["x-ratelimit-remaining-tokens"]) < 9000
+        assert code(asker.ask(path, "POST", key, b"{")) == (400, "invalid_request")
+        assert code(asker.ask(path, "POST", sent=body)) == (401, "invalid_api_key")
+        assert code(asker.ask(path, "POST", key, body | {"model": "?"})) == (404, "model_not_found")
+        assert code(asker.ask(path, "POST", key, b"x" * 100_001)) == (413, "body_too_large")
+        assert asker.ask(path, "GET", key).headers["allow"] == "POST"
+    path = "/v1/chat/completions"
+    assert asker.ask(path, "POST", key, chat | {"model": "echo", "stream": True}).body.endswith(b"[DONE]\n\n")
+    gate.script(page(503), page(503))
+    assert code(asker.ask(path, "POST", key, chat)) == (502, "upstream_failed")
+    gate.script(answer({"error": "x"}, status=429, headers={"retry-after": "7"}))
+    assert code(asker.ask(path, "POST", key, chat)) == (429, "rate_limited")
+    slow = gate.key(limits=Limits(requests="1/h"))
+    assert asker.ask(path, "POST", slow, chat).status == 200
+    assert int(asker.ask(path, "POST", slow, chat).headers["retry-after-ms"]) > 1000
+    placed = gate.key(networks=("10.0.0.0/8",))
+    assert code(asker.ask(path, "POST", placed, chat)) == (403, "source_not_allowed")
+
+
+FULL = {
+    "party": "acme",
+    "label": "ours",
+    "role": "call",
+    "models": ["m*"],
+    "networks": ["127.0.0.0/8"],
+    "limits": {
+        "requests": "60/min",
+        "requests_burst": 3,
+        "tokens": "9/s",
+        "tokens_burst": 2,
+        "concurrency": 1,
+    },
+    "expires": "30d",
+}
+
+
+def test_management(asker: Asker) -> None:
+    admin = asker.gate.key(role="admin")
+    made = asker.ask("/admin/v1/keys", "POST", admin, FULL).json()
+    assert made["expires_at"] and made["key"]
+    bare = asker.ask("/admin/v1/keys", "POST", admin, {"party": "acme"}).json()
+    shown = asker.ask(f"/admin/v1/keys/{made['id']}", key=admin).json()
+    assert shown == {name: value for name, value in made.items() if name != "key"}
+    pages = asker.ask("/admin/v1/keys?party=acme&count=1", key=admin).json()
+    assert [key["id"] for key in pages["keys"]] == [made["id"]]
+    rest = asker.ask(f"/admin/v1/keys?party=acme&after={pages['after']}&revoked=true", key=admin).json()
+    assert ([key["id"] for key in rest["keys"]], rest["after"]) == ([bare["id"]], None)
+    rotate = f"/admin/v1/keys/{made['id']}/rotate"
+    assert asker.ask(rotate, "POST", admin, {"grace": "1h"}).json()["key"] != made["key"]
+    assert asker.ask(rotate, "POST", admin).status == 200
+    assert asker.ask(f"/admin/v1/keys/{made['id']}", "DELETE", admin).json()["revoked_at"]
+    assert code(asker.ask(rotate, "POST", admin)) == (409, "conflict")
+    party = asker.ask("/admin/v1/parties/acme%20inc", "PUT", admin, {"limits": FULL["limits"]}).json()
+    assert (party["name"], party["limits"]) == ("acme inc", FULL["limits"])
+    assert asker.ask("/admin/v1/reload", "POST", admin).json() == {"reloaded": True}
+
+
+MANAGEMENT = [
+    (method.upper(), path.replace("{id}", "aaaaaaaaaa").replace("{name}", "acme"), operation)
+    for path, entry in DOCUMENT["paths"].items()
+    if path.startswith("/admin/")
+    for method, operation in entry.items()
+    if method != "parameters"
+]
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), MANAGEMENT)
+def test_management_refuses_in_shape(asker: Asker, method: str, path: str, operation: dict[str, Any]) -> None:
+    admin, key = asker.gate.key(role="admin"), asker.gate.key()
+    assert code(asker.ask(path, method)) == (401, "invalid_api_key")
+    assert code(asker.ask(path, method, key)) == (403, "role_required")
+    assert code(asker.ask(path, method, admin, b"", content_encoding="gzip")) == (415, "unsupported_encoding")
+    assert code(asker.ask(path, method, admin, b"", traceparent="x" * 66_000)) == (431, "headers_too_large")
+    assert code(asker.ask(path, method, admin, b" " * 70_000)) == (413, "body_too_large")
+    served = {one for one, at, _ in MANAGEMENT if at == path}
+    found = asker.ask(path, "PATCH", admin)
+    assert code(found) == (405, "method_not_allowed")
+    assert set(found.headers["allow"].split(", ")) == served
+    if "aaaaaaaaaa" in path:
+        assert code(asker.ask(path, method, admin)) == (404, "not_found")
+    if "requestBody" in operation:
+        assert code(asker.ask(path, method, admin, b"{")) == (400, "invalid_request")
+    if operation.get("parameters"):
+        assert code(asker.ask(f"{path}?nonsense=1", method, admin)) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/admin/v1/keys", {}),
+        ("/admin/v1/keys", []),
+        ("/admin/v1/keys", {"party": 5}),
+        ("/admin/v1/keys", {"party": "a", "role": "root"}),
+        ("/admin/v1/keys", {"party": "a", "models": "m"}),
+        ("/admin/v1/keys", {"party": "a", "limits": {"requests": 5}}),
+        ("/admin/v1/keys", {"party": "a", "limits": {"surprise": 5}}),
+        ("/admin/v1/keys", {"party": "a", "expires": 5}),
+        ("/admin/v1/keys", {"party": "a", "surprise": 5}),
+        ("/admin/v1/keys", {"party": "a", "limits": {"concurrency": None}, "expires": None}),
+        ("/admin/v1/keys/ID/rotate", {"grace": 5}),
+        ("/admin/v1/keys/ID/rotate", {"surprise": 5}),
+        ("/admin/v1/keys/ID/rotate", {"grace": "5s"}),
+        ("/admin/v1/parties/a", {"limits": {"concurrency": "x"}}),
+        ("/admin/v1/parties/a", {"surprise": 5}),
+        ("/admin/v1/parties/a", {}),
+    ],
+)
+def test_a_body_is_taken_where_its_schema_takes_it(asker: Asker, path: str, body: Any) -> None:
+    admin = asker.gate.key(role="admin")
+    method = "PUT" if "parties" in path else "POST"
+    if "ID" in path:
+        made = asker.ask("/admin/v1/keys", "POST", admin, {"party": "a"}).json()
+        path = path.replace("ID", made["id"])
+    template = asker.template(path)
+    operation = DOCUMENT["paths"][template][method.lower()]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    taken = asker.ask(path, method, admin, body).status < 300
+    assert taken == valid(schema, body, DOCUMENT["components"])
+
+
+def test_every_operation_was_answered_well(asker: Asker) -> None:
+    """Order: the last one here."""
+    assert asker.asked == {
+        operation["operationId"]
+        for entry in DOCUMENT["paths"].values()
+        for method, operation in entry.items()
+        if method != "parameters"
+    }
