@@ -4,11 +4,14 @@ import asyncio
 import http.client
 import json
 import os
+import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+
+import trustme
 
 from kpgate.app.control import Ask, new_id, new_random, reach
 from kpgate.app.directory import Directory
@@ -26,9 +29,10 @@ SECRET = "sk-upstream-canary"
 class Background:
     """A provider on a loop in a thread of its own, for tests that block."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.loop = asyncio.new_event_loop()
-        self.provider = Provider()
+        self.tls = tls is not None
+        self.provider = Provider(tls)
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -57,7 +61,10 @@ class Background:
 
 
 class Whole(GatewayProcess):
-    """A gateway as operators run it. Shape: `settings` is TOML beside the provider `p` and the model `m`."""
+    """A gateway as operators run it.
+
+    Shape: `settings` is TOML beside the provider `p` and the model `m`; an `authority` makes `p` speak TLS.
+    """
 
     def __init__(
         self,
@@ -67,8 +74,14 @@ class Whole(GatewayProcess):
         model: str = "",
         server: str = "",
         transport: str = "granian",
+        authority: trustme.CA | None = None,
     ) -> None:
-        self.background = Background()
+        context = None
+        if authority is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority.issue_cert("127.0.0.1").configure_cert(context)
+            authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+        self.background = Background(context)
         self.background.start()
         os.environ["KPGATE_TEST_UPSTREAM"] = SECRET
         self.directory = Directory(folder / "data")
@@ -78,6 +91,7 @@ class Whole(GatewayProcess):
 
     def text(self, settings: str = "", model: str = "", server: str = "workers = 1") -> str:
         """A configuration file."""
+        provider = f'ca = "{self.directory.root.parent}/ca.pem"' if self.background.tls else ""
         return f"""
 [server]
 port = 0
@@ -87,6 +101,7 @@ drain_ready_s = 0.2
 name = "p"
 base_url = "{self.background.provider.url}/v1"
 api_key = "env:KPGATE_TEST_UPSTREAM"
+{provider}
 [[providers]]
 name = "e"
 dialect = "echo"
