@@ -34,6 +34,7 @@ cdef class Flow(Step):
 
     cdef bint _crawls(self, int64_t now_us) noexcept
     cdef int _measure(self) except -1
+    cdef int64_t _untaken(self) except -1
     cdef bint _moves(self) except -1
     cdef int _due(self, int64_t in_us) except -1
     cdef int _pause(self) except -1

@@ -9,6 +9,17 @@ from libc.stdint cimport int64_t
 
 from kpgate._fast.step cimport Step
 
+cdef extern from *:
+    """
+    #include <sys/ioctl.h>
+    /* What the system still has of a socket's output: not sent, or not acknowledged; 0 where it does not say. */
+    static int kp_queued(int descriptor) {
+        int bytes = 0;
+        return ioctl(descriptor, TIOCOUTQ, &bytes) == 0 ? bytes : 0;
+    }
+    """
+    int queued_by_system "kp_queued"(int descriptor) noexcept
+
 
 # house: final - a client's connection is one
 cdef class Flow(Step):
@@ -24,13 +35,19 @@ cdef class Flow(Step):
 
     cdef int _measure(self) except -1:
         """Remember how much the client has not taken, and since when."""
-        self._left_bytes = self._transport.get_write_buffer_size()
+        self._left_bytes = self._untaken()
         self._measured_us = self.lane.wheel.now_us
         return 0
 
+    cdef int64_t _untaken(self) except -1:
+        """What is on its way to the client. The system asks for more only once megabytes of its own have gone."""
+        cdef int64_t held = self._transport.get_write_buffer_size()
+        connection = self._transport.get_extra_info("socket")
+        return held if connection is None else held + queued_by_system(connection.fileno())
+
     cdef bint _moves(self) except -1:
         """Whether the client has taken enough since last measured, as far as that can be said yet."""
-        cdef int64_t taken = self._left_bytes - <int64_t>self._transport.get_write_buffer_size()
+        cdef int64_t taken = self._left_bytes - self._untaken()
         cdef int64_t in_us = self.lane.wheel.now_us - self._measured_us
         if in_us < self.lane.write_stall_us:
             return True

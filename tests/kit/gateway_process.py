@@ -140,10 +140,20 @@ class GatewayProcess:
             connection.close()
 
     def open(
-        self, sent: bytes = b"", *, tls: ssl.SSLContext | None = None, buffer_bytes: int = 0
+        self,
+        sent: bytes = b"",
+        *,
+        tls: ssl.SSLContext | None = None,
+        buffer_bytes: int = 0,
+        segment_bytes: int = 0,
     ) -> socket.socket:
-        """A connection on which something was sent."""
+        """A connection on which something was sent.
+
+        Shape: with segments as on a real network the system buffers as little there, not as much as on loopback.
+        """
         raw = socket.socket()
+        if segment_bytes:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment_bytes)
         if buffer_bytes:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
         raw.settimeout(PATIENCE_S)
