@@ -12,7 +12,7 @@ from kpgate._fast.step cimport Step
 cdef extern from *:
     """
     #include <sys/ioctl.h>
-    /* What the system still has of a socket's output: not sent, or not acknowledged; 0 where it does not say. */
+    /* What the system still has of a socket's output, sent or not; 0 where it does not say. */
     static int kp_queued(int descriptor) {
         int bytes = 0;
         return ioctl(descriptor, TIOCOUTQ, &bytes) == 0 ? bytes : 0;
@@ -40,7 +40,7 @@ cdef class Flow(Step):
         return 0
 
     cdef int64_t _untaken(self) except -1:
-        """What is on its way to the client. The system asks for more only once megabytes of its own have gone."""
+        """What is on its way to the client: held here, and what the system holds, which may be megabytes."""
         cdef int64_t held = self._transport.get_write_buffer_size()
         connection = self._transport.get_extra_info("socket")
         return held if connection is None else held + queued_by_system(connection.fileno())
