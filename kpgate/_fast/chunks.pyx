@@ -1,8 +1,8 @@
 # cython: auto_pickle=False, autotestdict=False
 """A chunked body, decoded strictly as it comes, and where exactly it ends.
 
-Owns the framing and its bounds: sizes, extensions and trailers are ignored, but never without end. What could
-be read in two ways is a fault. Knows no transport.
+Owns the framing and its bounds: extensions and trailers are read and ignored, but never without end. What
+could be read in two ways is a fault. Knows no transport.
 Source: RFC 9112 section 7.1 (November 2026).
 """
 
@@ -30,6 +30,12 @@ cdef enum:
     LAST_LF = 8
     DONE = 9
     TRAILER_VALUE = 10
+    EXTENSION_NAME = 11
+    EXTENSION_IS = 12
+    EXTENSION_VALUE = 13
+    EXTENSION_QUOTED = 14
+    EXTENSION_ESCAPED = 15
+    EXTENSION_OVER = 16
 
 
 cdef inline int _digit(char character) noexcept nogil:
@@ -47,6 +53,37 @@ cdef inline bint _is_named(char character) noexcept nogil:
     if c"a" <= character <= c"z" or c"A" <= character <= c"Z" or c"0" <= character <= c"9":
         return True
     return character > c" " and memchr(b"!#$%&'*+-.^_`|~", character, 15) is not NULL
+
+
+cdef inline bint _is_text(char character) noexcept nogil:
+    """Whether it is no control character."""
+    return not (0 <= character < c" ") and character != 127 or character == c"\t"
+
+
+cdef int _extended(int state, char character) noexcept nogil:
+    """The state behind a character of an extension: `;name`, `;name=value` or `;name="text"`. -1: it is none.
+
+    White space around them, which RFC 9112 lets a reader forgive, is not forgiven.
+    """
+    if state == EXTENSION_QUOTED:
+        if character == c'"':
+            return EXTENSION_OVER
+        if character == c"\\":
+            return EXTENSION_ESCAPED
+        return EXTENSION_QUOTED if _is_text(character) else -1
+    if state == EXTENSION_ESCAPED:
+        return EXTENSION_QUOTED if _is_text(character) else -1
+    if state != EXTENSION_OVER and _is_named(character):
+        return EXTENSION_NAME if state == EXTENSION or state == EXTENSION_NAME else EXTENSION_VALUE
+    if state == EXTENSION_IS:
+        return EXTENSION_QUOTED if character == c'"' else -1
+    if state == EXTENSION:
+        return -1
+    if character == c"\r":
+        return SIZE_END
+    if character == c";":
+        return EXTENSION
+    return EXTENSION_IS if character == c"=" and state == EXTENSION_NAME else -1
 
 
 @cython.final
@@ -107,6 +144,7 @@ cdef class Chunks:
         cdef char character = at[0]
         cdef const char *stop
         cdef int digit
+        cdef int following
         if self._state == SIZE:
             digit = _digit(character)
             if digit >= 0:
@@ -133,11 +171,25 @@ cdef class Chunks:
                 self._blame("a trailer is not a name, a colon and a value")
             self._line += 1
             return 1
-        if self._state == EXTENSION or self._state == TRAILER_VALUE:
+        if self._state == EXTENSION or self._state >= EXTENSION_NAME:
+            following = self._state
+            stop = at
+            while stop < end and following >= 0 and following != SIZE_END:
+                following = _extended(following, stop[0])
+                stop += 1
+            self._line += stop - at
+            if following < 0:
+                self._blame("a chunk's extension is not a name, nor a name and a value")
+            elif self._line > LINE_BYTES_MAX:
+                self._blame("the body's chunk extensions or trailers are too large")
+            else:
+                self._state = <uint8_t>following
+            return stop - at
+        if self._state == TRAILER_VALUE:
             stop = at
             while stop < end and stop[0] != c"\r":
-                if (0 <= stop[0] < c" " and stop[0] != c"\t") or stop[0] == 127:
-                    self._blame("a chunk's extension or trailer has a control character in it")
+                if not _is_text(stop[0]):
+                    self._blame("a trailer has a control character in it")
                     return 1
                 stop += 1
             self._line += stop - at
@@ -146,7 +198,7 @@ cdef class Chunks:
                 return 1
             if stop == end:
                 return end - at
-            self._state = SIZE_END if self._state == EXTENSION else TRAILER_END
+            self._state = TRAILER_END
             return stop - at + 1
         if self._state == DATA_CR:
             if character != c"\r":

@@ -2,8 +2,12 @@
 
 import re
 
-SIZE = re.compile(rb"([0-9A-Fa-f]{1,12})(;[\t\x20-\x7e\x80-\xff]*)?\r\n")
-TRAILER = re.compile(rb"\r\n|[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+TEXT = rb"[\t\x20-\x7e\x80-\xff]"
+QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\' + TEXT + rb')*"'
+EXTENSION = rb";" + TOKEN + rb"(?:=(?:" + TOKEN + rb"|" + QUOTED + rb"))?"
+SIZE = re.compile(rb"([0-9A-Fa-f]{1,12})(?:" + EXTENSION + rb")*\r\n")
+TRAILER = re.compile(rb"\r\n|" + TOKEN + rb":" + TEXT + rb"*\r\n")
 
 
 def read(data: bytes) -> tuple[bytes, int] | None:
