@@ -9,6 +9,7 @@ _SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 _V1_BYTES_MAX = 107
 _V2_BYTES_MAX = 2048
 _FAMILIES = {"TCP4": 4, "TCP6": 6}
+_V2_FAMILY_MAX, _V2_TRANSPORT_MAX = 3, 2
 _V2_ADDRESSES = {0x11: (4, 12), 0x21: (16, 36)}
 """By family and protocol: how long an address is, and the least that both addresses and ports take."""
 
@@ -32,11 +33,14 @@ def _read_v1(data: bytes) -> tuple[int, str | None] | None:
         if len(data) >= _V1_BYTES_MAX:
             raise ValueError("the PROXY line does not end")
         return None
-    words = data[:end].decode("ascii").split(" ")
+    words = data[:end].decode("latin-1").split(" ")
     if words[1] == "UNKNOWN":
         return end + 2, None
     if len(words) != 6 or words[1] not in _FAMILIES:
         raise ValueError("the PROXY line is not TCP4 or TCP6, two addresses and two ports")
+    # Python takes any text for one, control characters too.
+    if any("%" in word for word in words):
+        raise ValueError("the PROXY line's addresses have a zone, which means nothing here")
     addresses = [ipaddress.ip_address(word) for word in words[2:4]]
     ports = words[4:]
     if any(address.version != _FAMILIES[words[1]] for address in addresses):
@@ -54,6 +58,9 @@ def _read_v2(data: bytes) -> tuple[int, str | None] | None:
     if len(data) < 16 + length:
         return None
     address_bytes, least = _V2_ADDRESSES.get(data[13], (0, 0))
+    # Of what it says of itself the family is ignored, whatever it is.
+    if command == 1 and (data[13] >> 4 > _V2_FAMILY_MAX or data[13] & 0xF > _V2_TRANSPORT_MAX):
+        raise ValueError("the PROXY header's family or transport is none")
     if command == 0 or not address_bytes:
         return 16 + length, None
     if length < least:
