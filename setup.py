@@ -45,11 +45,12 @@ ROOMS = {
     "": ["gateway"],
     "app/": ["application", "logs"],
     "dialects/openai/": ["count", "endpoints", "reply", "request"],
-    "domain/": ["call", "keys", "usage"],
+    "domain/": ["call", "keys", "price", "usage"],
     "services/": [
         "admit",
         "auth",
         "health",
+        "hold",
         "meters",
         "pool",
         "receive",

@@ -10,6 +10,7 @@ cdef class Life:
     cdef public object verdict
     cdef public object attempt
     cdef public object framer
+    cdef public object hold
     cdef public object ended
     cdef public object head
     cdef public object call

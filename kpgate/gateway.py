@@ -23,6 +23,7 @@ from kpgate.domain.usage import Usage
 from kpgate.services.admit import Admit, reserve
 from kpgate.services.auth import Auth
 from kpgate.services.exchange import Exchange
+from kpgate.services.hold import Hold, Holds
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.receive import Ids, Inflight, check_head, onward
@@ -50,6 +51,7 @@ class Equipment(msgspec.Struct, frozen=True):
     auth: Auth
     routes: Routes
     admit: Admit
+    holds: Holds
     retrying: Retrying
     offload: Offload
     wheel: Wheel
@@ -73,6 +75,7 @@ class Life:
         "exchange",
         "framer",
         "head",
+        "hold",
         "placed",
         "plan",
         "record",
@@ -92,6 +95,7 @@ class Life:
         self.verdict: Verdict | None = None
         self.attempt: Attempt | None = None
         self.framer: Framer | None = None
+        self.hold: Hold | None = None
         self.ended: GatewayError | None = None
         self.placed = False
         self.tokens = 0
@@ -186,12 +190,25 @@ class Gateway:
         if life.verdict is None:
             life.verdict = await kit.admit.take_patiently(now_us, caller, life.plan, order, life.tokens)
 
+        # HOLD: what the call may cost at most is put aside before anybody is asked.
+        if life.plan.tariff is not None:
+            record.phase = Phase.HOLD
+            life.hold = kit.holds.take(now_us, kit.auth.generation, caller, life.plan, record, call)
+            if life.hold is None:
+                life.hold = await self._hold(kit, life)
+            record.held_as = life.hold.call
+            if not kit.holds.written:
+                await kit.holds.write()
+
         # ROUTE, UPSTREAM
         exchange.watch(life.leave)
         first = await self._answer(kit, life, order, body)
 
-        # SETTLE, RESPOND: a whole reply is settled before it is sent, a stream while it is.
+        # SETTLE, RESPOND: a whole reply is settled before it is sent, a stream before its end is.
         if life.framer is None:
+            self._settle(kit, life, first)
+            if life.hold is not None and not kit.holds.written:
+                await kit.holds.write()
             self._whole(kit, life, first)
         else:
             # The rest holds nothing of what has been said: thousands of streams are open at once.
@@ -211,6 +228,22 @@ class Gateway:
         kit.auth.authorise(caller, call.model if plan.wild else plan.name)
         record.model = plan.name
 
+    async def _hold(self, kit: Equipment, life: Life) -> Hold:
+        """Hold off the loop, and ask AUTH again where a key has changed meanwhile.
+
+        Errors: as AUTH and HOLD.
+        """
+        record, caller = life.record, life.record.caller
+        while True:
+            assert caller is not None, "only who is known is held for"
+            generation = kit.auth.generation
+            hold = await kit.holds.take_patiently(
+                self.clock(), generation, caller, life.plan, record, life.call
+            )
+            if hold is not None:
+                return hold
+            record.caller = caller = kit.auth.identify(life.head.credential, record.peer)
+
     def _count(self, life: Life) -> int:
         """The prompt's tokens; 0 where nobody counts."""
         plan = life.plan
@@ -227,6 +260,7 @@ class Gateway:
             raise ModelNotFound(
                 "model: none of its deployments is for requests with these headers", param="model"
             )
+        life.record.generates = life.endpoint.generates
         cap = plan.output_cap if life.endpoint.generates else 0
         life.tokens = reserve(life.record.prompt_tokens, life.call, cap)
         return order
@@ -269,9 +303,12 @@ class Gateway:
         try:
             if life.ended is not None:
                 raise life.ended
-            sent = endpoint.forward(body, call, target.model)
+            hold = life.hold
+            sent = endpoint.forward(body, call, target.model, 0 if hold is None else hold.cap)
             head = target.heads[endpoint.upstream_path] + onward(life.head, record.request_id, len(sent))
             record.phase = Phase.UPSTREAM
+            if hold is not None:
+                kit.holds.sent(hold)
             connection = await attempt.send(head, sent)
             error = judge(connection, target)
             if error is not None:
@@ -302,16 +339,23 @@ class Gateway:
                 return ready
         return framer.finish()
 
-    def _whole(self, kit: Equipment, life: Life, body: bytes) -> None:
-        """Settle and send a reply that is here as a whole."""
+    def _settle(self, kit: Equipment, life: Life, body: bytes) -> None:
+        """What a whole reply used, and what that costs. Order: before any of it is sent."""
         record, attempt = life.record, life.attempt
         assert attempt is not None and attempt.connection is not None and life.verdict is not None
-        connection = attempt.connection
         record.phase = Phase.SETTLE
-        record.status = connection.status
-        if connection.status < 300:
-            record.usage = whole_usage(life.endpoint, record, body)
+        record.status = attempt.connection.status
+        if record.status < 300:
+            record.usage = whole_usage(life.endpoint, record, body, life.plan.vocabulary)
         kit.admit.end(self.clock(), life.verdict, record)
+        if life.hold is not None:
+            kit.holds.end(self.clock(), life.hold, record, attempt.target)
+
+    def _whole(self, kit: Equipment, life: Life, body: bytes) -> None:
+        """Send a reply that is here as a whole."""
+        record, attempt = life.record, life.attempt
+        assert attempt is not None and attempt.connection is not None
+        connection = attempt.connection
         record.phase = Phase.RESPOND
         record.reply_bytes = len(body)
         if kit.log_bodies:
@@ -350,13 +394,39 @@ class Gateway:
                 break
             ready = framer.feed(chunk)
             chunk = b""
+            if life.hold is not None and framer.text_bytes > life.hold.room and not self._goes_on(kit, life):
+                # What would pass the hold is not forwarded.
+                attempt.close()
+                exchange.write(life.endpoint.encode_cut(record.request_id, record.model, life.call.choices))
+                break
             if framer.text_bytes > FOLD_BYTES:
                 self._fold(kit, life, framer)
-        if tail := framer.finish():
+        tail = framer.finish() if life.hold is None or not life.hold.cut else b""
+        if life.hold is not None:
+            self._settle_stream(kit, life, attempt.target)
+            if not kit.holds.written:
+                await kit.holds.write()
+        if tail:
             record.reply_bytes += len(tail)
             exchange.write(tail)
         record.phase = Phase.RESPOND
         exchange.finish()
+
+    def _goes_on(self, kit: Equipment, life: Life) -> bool:
+        """Whether a stream's running charge is within its hold, which grows while there is credit."""
+        hold, framer, attempt = life.hold, life.framer, life.attempt
+        assert hold is not None and framer is not None and attempt is not None, "a stream that is held for"
+        self._fold(kit, life, framer)
+        return kit.holds.run(self.clock(), kit.auth.generation, hold, life.record, life.spoken, attempt.target)
+
+    def _settle_stream(self, kit: Equipment, life: Life, target: Target | None) -> None:
+        """What a stream used so far, and what that costs. A second time has no effect on its charge."""
+        record, framer = life.record, life.framer
+        assert framer is not None, "a stream has begun"
+        self._fold(kit, life, framer)
+        record.usage = stream_usage(life.endpoint, record, framer, life.spoken)
+        if life.hold is not None:
+            kit.holds.end(self.clock(), life.hold, record, target)
 
     def _fold(self, kit: Equipment, life: Life, framer: Framer) -> None:
         """Count what was sent on since last, and forget it: a provider may end without saying what was used."""
@@ -389,12 +459,14 @@ class Gateway:
 
     def _end(self, kit: Equipment, life: Life) -> None:
         """Give everything back and write the record. Runs once, whatever happened."""
-        record = life.record
+        record, attempt = life.record, life.attempt
+        target = attempt.target if attempt is not None else None
         if life.framer is not None:
-            self._fold(kit, life, life.framer)
-            record.usage = stream_usage(life.endpoint, record, life.framer, life.spoken)
-        if life.attempt is not None:
-            life.attempt.close()
+            self._settle_stream(kit, life, target)
+        elif life.hold is not None:
+            kit.holds.end(self.clock(), life.hold, record, target)
+        if attempt is not None:
+            attempt.close()
         if life.verdict is not None:
             kit.admit.end(self.clock(), life.verdict, record)
         if life.placed:

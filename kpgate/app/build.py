@@ -14,7 +14,7 @@ from kpgate._fast.metric import Shard
 from kpgate.app.admin import Admin
 from kpgate.app.application import Application, Front
 from kpgate.app.context import Context
-from kpgate.app.control import AsyncControl, Control, wall_us
+from kpgate.app.control import KINDS, AsyncControl, Control, wall_us
 from kpgate.app.directory import Directory
 from kpgate.app.equipment import Ground, Numbers, equip, names
 from kpgate.app.gauges import Gauges
@@ -102,7 +102,7 @@ def _ground(context: Context, limits: Limits, meters: Meters, keyring: Keyring) 
 def _numbers(control: Control, settings: Settings) -> Numbers:
     found: dict[tuple[str, str], int] = {}
     wanted = names(settings)
-    for kind in ("model", "deployment"):
+    for kind in KINDS:
         named = control.numbers(kind, [name for of, name in wanted if of == kind])
         found |= {(kind, name): number for name, number in named.items()}
     return found

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from kpgate.app.prices import problems
 from kpgate.app.references import ReferenceFailed, exposure, is_reference, resolve
 from kpgate.app.settings_tree import Path, did_you_mean
 from kpgate.domain.limits import Limits
@@ -21,7 +22,9 @@ from kpgate.domain.settings import (
     Auth,
     Deployment,
     Ejection,
+    Ledger,
     Model,
+    Prices,
     Provider,
     Retries,
     Server,
@@ -250,6 +253,26 @@ def _check_secrets(
             warn(at, message)
 
 
+def _check_prices(draft: Draft, report: Say, warn: Say) -> None:
+    """Where credits are spent nothing is free unless it says so."""
+    ledger = next((part for _, part in draft.each(Ledger)), Ledger())
+    tokens = next((part for _, part in draft.each(Tokens)), Tokens())
+    for path, prices in draft.each(Prices):
+        for sentence in problems(prices, ledger):
+            field, _, message = sentence.partition(": ")
+            report((*path, field), message)
+    if not ledger.enabled:
+        return
+    for path, model in draft.each(Model):
+        priced = model.price is not None or all(one.price is not None for one in model.deployments)
+        if model.free and (model.price is not None or any(one.price for one in model.deployments)):
+            report((*path, "free"), "has a price as well: take one of the two away")
+        elif not model.free and not priced:
+            report((*path, "price"), "missing: with [ledger] enabled a model has a price, or `free = true`")
+    if not tokens.count:
+        report(("tokens", "count"), "must be on with [ledger] enabled: what is held depends on it")
+
+
 def _has_credential(provider: Provider) -> bool:
     return any(SECRET_HEADERS.fullmatch(name) for name in provider.headers)
 
@@ -345,4 +368,5 @@ RULES: tuple[Callable[[Draft, Say, Say], None], ...] = (
     _check_tls,
     _check_upstream,
     _check_headers,
+    _check_prices,
 )

@@ -28,6 +28,8 @@ PAUSE_S = 0.05
 NAMES_A_REQUEST = 500
 
 Ask = Callable[[Operation], Answer]
+Kind = Literal["model", "deployment", "price"]
+KINDS: tuple[Kind, ...] = ("model", "deployment", "price")
 
 
 class Failed(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -113,7 +115,7 @@ class Control:
                 continue
             return read_answer(answer)
 
-    def numbers(self, kind: Literal["model", "deployment"], names: Sequence[str]) -> dict[str, int]:
+    def numbers(self, kind: Kind, names: Sequence[str]) -> dict[str, int]:
         """The numbers of models or deployments, given to them at first sight."""
         return number(self.ask, kind, names)
 
@@ -168,7 +170,7 @@ class AsyncControl:
             writer.close()
 
 
-def number(ask: Ask, kind: Literal["model", "deployment"], names: Sequence[str]) -> dict[str, int]:
+def number(ask: Ask, kind: Kind, names: Sequence[str]) -> dict[str, int]:
     """The numbers of any number of names, asked for in pieces."""
     found: dict[str, int] = {}
     for at in range(0, len(names), NAMES_A_REQUEST):

@@ -14,10 +14,12 @@ from kpgate._fast.commit import DEPLOYMENT, MODEL
 from kpgate._fast.limit import Limits
 from kpgate._fast.routes import Picker, Router
 from kpgate._fast.wait import Wheel
+from kpgate.app.prices import price_names, price_of
 from kpgate.app.references import is_reference, resolve
 from kpgate.dialects.openai.endpoints import ENDPOINTS
 from kpgate.domain.call import Record
-from kpgate.domain.encodings import encoding_for_model
+from kpgate.domain.encodings import EXACT, encoding_for_model
+from kpgate.domain.price import tariff
 from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts, full_name
 from kpgate.domain.upstream import Origin, PoolOptions, parse_origin, parse_proxy
 from kpgate.gateway import Equipment
@@ -25,6 +27,7 @@ from kpgate.services.admit import Admit, gate
 from kpgate.services.auth import Auth
 from kpgate.services.echo import EchoPool
 from kpgate.services.health import Health
+from kpgate.services.hold import Holds
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.pool import Pool
@@ -49,6 +52,7 @@ class Ground(msgspec.Struct):
     environ: Mapping[str, str]
     cache: Path
     limits: Limits
+    holds: Holds
     meters: Meters
     offload: Offload
     inflight: Inflight
@@ -65,6 +69,7 @@ class Ground(msgspec.Struct):
 def names(settings: Settings) -> list[tuple[str, str]]:
     """Every model and deployment that needs a number, as (kind, name)."""
     found = [("model", model.name) for model in settings.models]
+    found += [("price", terms) for terms in price_names(settings.models, settings.ledger)]
     found += [
         ("deployment", full_name(model.name, one)) for model in settings.models for one in model.deployments
     ]
@@ -86,6 +91,7 @@ def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
         auth=ground.auth(settings),
         routes=_routes(settings, ground, numbers),
         admit=admit,
+        holds=ground.holds,
         retrying=Retrying(settings.retries, settings.ejection, ground.wheel, ground.loop),
         offload=ground.offload,
         wheel=ground.wheel,
@@ -107,20 +113,17 @@ def _recorder(settings: Settings, ground: Ground) -> Recorder:
 
 
 def _routes(settings: Settings, ground: Ground, numbers: Numbers) -> Routes:
-    providers = {provider.name: provider for provider in settings.providers}
-    plans = [_plan(settings, model, providers, ground, numbers) for model in settings.models]
+    plans = [_plan(settings, model, ground, numbers) for model in settings.models]
     default = next((index for index, model in enumerate(settings.models) if model.default), -1)
     router = Router([(model.name, *model.aliases) for model in settings.models], default)
     return Routes(router, plans, ground.created_s)
 
 
-def _plan(
-    settings: Settings, model: Model, providers: Mapping[str, Provider], ground: Ground, numbers: Numbers
-) -> Plan:
+def _plan(settings: Settings, model: Model, ground: Ground, numbers: Numbers) -> Plan:
     targets = tuple(
-        _target(providers[one.provider], one, numbers["deployment", full_name(model.name, one)], ground)
-        for one in model.deployments
+        _target(settings, model, one, numbers, ground) for one in model.deployments
     )
+    prices = [target.price for target in targets if target.price is not None]
     encoding, grade = encoding_for_model(model.encoding or model.deployments[0].model)
     return Plan(
         number=numbers["model", model.name],
@@ -134,10 +137,16 @@ def _plan(
         owner=targets[0].provider,
         matched=any(target.match for target in targets),
         gates=tuple(target.gate for target in targets),
+        tariff=tariff(prices, estimated=grade != EXACT) if prices else None,
     )
 
 
-def _target(provider: Provider, deployment: Deployment, number: int, ground: Ground) -> Target:
+def _target(
+    settings: Settings, model: Model, deployment: Deployment, numbers: Numbers, ground: Ground
+) -> Target:
+    provider = next(one for one in settings.providers if one.name == deployment.provider)
+    number = numbers["deployment", full_name(model.name, deployment)]
+    price = price_of(model, deployment, settings.ledger)
     timeouts = deployment.timeouts or provider.timeouts
     name = f"{provider.name}/{deployment.model}"
     return Target(
@@ -153,6 +162,8 @@ def _target(provider: Provider, deployment: Deployment, number: int, ground: Gro
         idle_us=_us(timeouts.idle_s),
         total_us=_us(timeouts.total_s),
         match=tuple((key.lower().encode(), value.encode()) for key, value in deployment.match.items()),
+        price=price,
+        price_version=numbers["price", price.terms] if price is not None else 0,
     )
 
 

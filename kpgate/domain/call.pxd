@@ -15,6 +15,11 @@ cdef class Record:
     cdef public object asked
     cdef public object said
     cdef public bint stream
+    cdef public bint generates
+    cdef public long long held_as
+    cdef public long long held
+    cdef public long long cost
+    cdef public long long overrun
     cdef public int status
     cdef public int attempts
     cdef public long long received_us

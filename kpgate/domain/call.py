@@ -30,20 +30,26 @@ class Record:
     """What happened to one request so far: the log line and the metrics are written from it, once.
 
     Units: `*_us` microseconds; instants are monotonic. `upstream_us` is time spent waiting for providers.
-    Shape: `asked` and `said` hold prompt and reply only where `[log] bodies` asks for them.
+    `held`, `cost` and `overrun` microKPT: the most it could cost, what it was charged, what it used beyond its hold.
+    Shape: `held_as` is the call's id where credit was held for it, else 0; `asked` and `said` hold prompt and reply only where `[log] bodies` asks for them.
     """
 
     __slots__ = (
         "asked",
         "attempts",
         "caller",
+        "cost",
         "deployment",
         "error",
         "first_token_us",
+        "generates",
         "head_us",
+        "held",
+        "held_as",
         "method",
         "model",
         "overhead_us",
+        "overrun",
         "path",
         "peer",
         "phase",
@@ -72,6 +78,11 @@ class Record:
         self.provider = ""
         self.deployment = ""
         self.stream = False
+        self.generates = True
+        self.held_as = 0
+        self.held = 0
+        self.cost = 0
+        self.overrun = 0
         self.status = 0
         self.attempts = 0
         self.prompt_tokens = 0

@@ -10,11 +10,18 @@ ROLES = (CALL, ADMIN)
 
 
 class Party(msgspec.Struct, frozen=True, gc=False):
-    """A person or organisation that owns keys. `number` is its index in the region, never reused."""
+    """A person or organisation that owns keys. `number` is its index in the region, never reused.
+
+    Shape: `account` and `budget` are what its calls are charged to, 0 where there is none.
+    Units: `price_factor` basis points.
+    """
 
     number: int
     name: str
     limits: Limits = UNLIMITED
+    account: int = 0
+    budget: int = 0
+    price_factor: int = 10_000
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +40,7 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     networks: tuple[str, ...] = ()
     limits: Limits = UNLIMITED
     expires_us: int = 0
+    budget: int = 0
 
 
 ANONYMOUS = Caller("anonymous", 0, Party(0, "anonymous"))

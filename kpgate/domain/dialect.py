@@ -28,7 +28,9 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     generates: bool
     decode: Callable[[bytes, int], Call]
     count: Callable[[Call, Counter, str], int]
-    forward: Callable[[bytes, Call, str], bytes]
+    forward: Callable[[bytes, Call, str, int], bytes]
     decode_usage: Callable[[bytes], Usage | None]
+    decode_text: Callable[[bytes], str]
     encode_error: Callable[[GatewayError], bytes]
     encode_error_event: Callable[[GatewayError], bytes]
+    encode_cut: Callable[[str, str, int], bytes]

@@ -87,6 +87,18 @@ class InvalidApiKey(GatewayError):
     remedy = "Send a valid key as `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`."
 
 
+class InsufficientCredit(GatewayError):
+    code, status, fault, retry = "insufficient_credit", 402, Fault.CALLER, Retry.NEVER
+    meaning = "The party's credit is less than the call may cost."
+    remedy = "Top the account up, ask for fewer output tokens, or use a cheaper model."
+
+
+class BudgetExhausted(GatewayError):
+    code, status, fault, retry = "budget_exhausted", 402, Fault.CALLER, Retry.NEVER
+    meaning = "A budget of the key or its party for this day, month or in total has less left than the call may cost."
+    remedy = "Wait for the next period, or have the budget raised."
+
+
 class ModelNotAllowed(GatewayError):
     code, status, fault, retry = "model_not_allowed", 403, Fault.CALLER, Retry.NEVER
     meaning = "The key is valid but may not use this model."
@@ -173,6 +185,12 @@ class ConcurrencyLimited(GatewayError):
     code, status, fault, retry = "concurrency_limited", 429, Fault.CALLER, Retry.LATER
     meaning = "Too many calls are open at once for this key, party, model or deployment."
     remedy = "Wait for one of them to end."
+
+
+class CreditHeld(GatewayError):
+    code, status, fault, retry = "credit_held", 429, Fault.CALLER, Retry.LATER
+    meaning = "There is credit for the call, but calls under way hold it."
+    remedy = "Wait for `retry-after-ms`: what they do not use comes back when they end."
 
 
 class Internal(GatewayError):

@@ -94,7 +94,7 @@ class SetParty(_Operation, frozen=True, kw_only=True, tag="party.set"):
 class EnsureNumbers(_Operation, frozen=True, kw_only=True, tag="numbers.ensure"):
     """The numbers of names of one kind, given to them for ever at first sight."""
 
-    kind: Literal["model", "deployment"]
+    kind: Literal["model", "deployment", "price"]
     names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=1000)], ...], Meta(max_length=500)]
 
 

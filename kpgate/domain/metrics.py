@@ -68,6 +68,13 @@ METRICS: tuple[Metric, ...] = (
         "Attempts at providers, by what became of them: ok, or the code of an error.",
     ),
     Metric(
+        "kpgate_credit_microkpt_total",
+        "counter",
+        ("kind",),
+        "microKPT",
+        "Credit of calls that have ended, by kind: held for them, charged, overrun (used beyond a hold, the house's).",
+    ),
+    Metric(
         "kpgate_pool_connections",
         "gauge",
         ("provider", "state"),

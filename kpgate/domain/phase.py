@@ -11,6 +11,7 @@ class Phase(StrEnum):
     AUTH = "auth"
     ADMIT = "admit"
     ROUTE = "route"
+    HOLD = "hold"
     UPSTREAM = "upstream"
     SETTLE = "settle"
     RESPOND = "respond"

@@ -181,6 +181,40 @@ class Provider(Part, frozen=True):
     timeouts: Annotated[Timeouts, Meta(description="For all its deployments that set none.")] = Timeouts()
 
 
+Amount = str | int | float
+
+
+class ShareOf(Part, frozen=True):
+    """What a party gets of each charge."""
+
+    party: Annotated[Name, Meta(description="Who gets it, on its `earn` account.")]
+    basis_points: Annotated[int, Meta(ge=1, le=10_000, description="Hundredths of a percent of the charge.")]
+
+
+class Prices(Part, frozen=True):
+    """What tokens cost callers, for a million of a kind. Kinds that are absent cost what their whole costs."""
+
+    input: Annotated[Amount, Meta(description="Prompt tokens.")]
+    output: Annotated[
+        Amount | None, Meta(description="Output tokens; absent, the model only embeds.")
+    ] = None
+    cached: Annotated[Amount | None, Meta(description="Prompt tokens that the provider had in its cache.")] = (
+        None
+    )
+    audio_input: Annotated[Amount | None, Meta(description="Audio tokens of the prompt.")] = None
+    image: Annotated[Amount | None, Meta(description="Image tokens of the prompt.")] = None
+    reasoning: Annotated[Amount | None, Meta(description="Output tokens spent on reasoning.")] = None
+    audio_output: Annotated[Amount | None, Meta(description="Audio tokens of the output.")] = None
+    request: Annotated[Amount, Meta(description="A fixed price for each call, not for a million.")] = 0
+    currency: Annotated[
+        Literal["USD", "KPT"], Meta(description="What the prices are in; dollars by `[ledger] kpt_per_usd`.")
+    ] = "USD"
+    shares: Annotated[
+        tuple[ShareOf, ...],
+        Meta(max_length=16, description="Who gets which part of each charge; the rest is the house's."),
+    ] = ()
+
+
 class Deployment(Part, frozen=True):
     """A model at a provider: one of those who may answer for a model."""
 
@@ -197,6 +231,9 @@ class Deployment(Part, frozen=True):
         Limits, Meta(description="Limits of this deployment; at its limit another one is used.")
     ] = UNLIMITED
     timeouts: Annotated[Timeouts | None, Meta(description="Instead of its provider's.")] = None
+    price: Annotated[Prices | None, Meta(description="What it costs callers, instead of its model's price.")] = (
+        None
+    )
 
 
 def full_name(model: str, deployment: Deployment) -> str:
@@ -223,6 +260,8 @@ class Model(Part, frozen=True):
         Count | None, Meta(description="Its output cap: what is reserved when the caller gives none.")
     ] = None
     limits: Annotated[Limits, Meta(description="Limits of this model over all callers.")] = UNLIMITED
+    price: Annotated[Prices | None, Meta(description="What it costs callers, where credits are spent.")] = None
+    free: Annotated[bool, Meta(description="It costs nothing: no credit is held, nothing is charged.")] = False
 
 
 class Retries(Part, frozen=True):
@@ -264,6 +303,30 @@ class Log(Part, frozen=True):
     ] = False
 
 
+class Ledger(Part, frozen=True):
+    """Credits: whether calls cost anything, what a KPT is worth, when a charge is safe."""
+
+    enabled: Annotated[
+        bool, Meta(description="Calls are held for and charged. Every model then needs a price, or `free`.")
+    ] = False
+    kpt_per_usd: Annotated[
+        int, Meta(ge=1, le=1_000_000_000, description="The peg: 100 makes 1 KPT a US cent.")
+    ] = 100
+    markup_basis_points: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Added to every price, in hundredths of a percent.")
+    ] = 0
+    sync_ms: Annotated[
+        int, Meta(ge=1, le=1000, description="How often the journal is synced to disk: what a power loss may lose.")
+    ] = 10
+    on_worker_death: Annotated[
+        Literal["metered", "void"],
+        Meta(description="What calls of a worker that died are charged: what was metered so far, or nothing."),
+    ] = "metered"
+    accounts_max: Annotated[
+        int, Meta(ge=1024, le=1 << 30, description="Highest account number the node has room for (128 B each).")
+    ] = 1_048_576
+
+
 class Settings(Part, frozen=True):
     """The whole configuration file."""
 
@@ -277,3 +340,4 @@ class Settings(Part, frozen=True):
     retries: Retries = Retries()
     ejection: Ejection = Ejection()
     log: Log = Log()
+    ledger: Ledger = Ledger()

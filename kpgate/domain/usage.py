@@ -4,7 +4,8 @@ import msgspec
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of one call. Units: tokens; `cached` and `reasoning` are parts of `input` and `output`.
+    """Tokens of one call. Units: tokens; `cached`, `audio_input` and `image` are parts of `input`, `reasoning` and
+    `audio_output` of `output`.
 
     `source` is `provider` (reported upstream), `counted` (ours, where the provider said nothing) or `none`.
     """
@@ -14,6 +15,9 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cached: int = 0
     reasoning: int = 0
     source: str = "none"
+    audio_input: int = 0
+    audio_output: int = 0
+    image: int = 0
 
     @property
     def total(self) -> int:

@@ -104,6 +104,11 @@ class Keyring:
         self._catch_up()
         self._learn()
 
+    @property
+    def generation(self) -> int:
+        """The number of the newest change that has been caught up with."""
+        return self._generation
+
     def find(self, credential: bytes) -> Entry:
         """The entry of a credential. Order: every change answered before this call is seen.
 
@@ -203,6 +208,11 @@ class Auth:
         self._sources: dict[tuple[str, bytes], str] = {}
         self._addresses: dict[str, Address | None] = {}
         self._allowed: dict[tuple[str, ...], dict[str, bool]] = {}
+
+    @property
+    def generation(self) -> int:
+        """The number of the newest change that is taken into account here."""
+        return self._keyring.generation
 
     def source(self, peer: str, forwarded_for: bytes | None) -> str:
         """The client's address: the peer's, or what its proxy says where that is trusted."""

@@ -70,6 +70,10 @@ class Meters:
         self._cells: dict[tuple[str, str, str, int, bool], _Cells] = {}
         self._attempts: dict[tuple[str, str], Counter] = {}
         self._refusals: dict[str, Counter] = {}
+        self._credit = {
+            kind: shard.counter("kpgate_credit_microkpt_total", f'kind="{kind}"')
+            for kind in ("held", "charged", "overrun")
+        }
         self.inflight: Gauge = shard.gauge("kpgate_inflight")
 
     def attempt(self, provider: str, outcome: str) -> None:
@@ -98,6 +102,11 @@ class Meters:
                 cells.reasoning.add(usage.reasoning)
             if record.first_token_us and usage.output > 1:
                 cells.pace.observe((total_us - record.first_token_us) // (usage.output - 1))
+        if record.held:
+            self._credit["held"].add(record.held)
+            self._credit["charged"].add(record.cost)
+            if record.overrun:
+                self._credit["overrun"].add(record.overrun)
         if record.error is not None:
             self._refused(record.error.code)
 

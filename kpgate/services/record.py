@@ -10,6 +10,7 @@ from time import time_ns
 import msgspec
 
 from kpgate.domain.call import Record
+from kpgate.domain.ledger import show_call
 from kpgate.services.meters import Meters
 
 Write = Callable[[bytes], None]
@@ -56,6 +57,8 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     usage: str = "none"
+    receipt: str = ""
+    cost_microkpt: int = 0
     request_bytes: int = 0
     reply_bytes: int = 0
     code: str = ""
@@ -91,6 +94,8 @@ def line(record: Record, now_us: int) -> Line:
         usage.cached,
         usage.reasoning,
         usage.source,
+        show_call(record.held_as) if record.held_as else "",
+        record.cost,
         record.request_bytes,
         record.reply_bytes,
         "" if error is None else error.code,

@@ -6,6 +6,7 @@ from kpgate.domain.call import Record
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.durations import whole_ms, whole_seconds
 from kpgate.domain.errors import GatewayError, MethodNotAllowed, Retry
+from kpgate.domain.ledger import show_call
 from kpgate.services.exchange import Exchange, Header
 
 JSON = (b"content-type", b"application/json")
@@ -23,6 +24,10 @@ def describe(record: Record, verdict: Verdict | None) -> list[Header]:
         headers.append((b"x-kpgate-model", record.model.encode()))
     if record.provider:
         headers.append((b"x-kpgate-provider", record.provider.encode()))
+    if record.held_as:
+        headers.append((b"x-kpgate-receipt", show_call(record.held_as).encode()))
+        if not record.head_us and not record.stream:
+            headers.append((b"x-kpgate-cost-microkpt", decimal(record.cost)))
     if verdict is not None:
         if verdict.requests_limit > 0:
             headers.append((b"x-ratelimit-limit-requests", decimal(verdict.requests_limit)))

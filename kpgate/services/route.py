@@ -11,6 +11,7 @@ from kpgate._fast.routes import Picker, Router
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.dialect import Counter
 from kpgate.domain.errors import Fault, GatewayError, Retry
+from kpgate.domain.price import Price, Tariff
 from kpgate.domain.settings import Ejection, Retries
 from kpgate.services.health import Health
 
@@ -35,6 +36,8 @@ class Target(msgspec.Struct, gc=False, eq=False):
     total_us: int
     connect_us: int
     match: tuple[tuple[bytes, bytes], ...] = ()
+    price: Price | None = None
+    price_version: int = 0
 
 
 class Plan(msgspec.Struct, gc=False, eq=False):
@@ -51,6 +54,7 @@ class Plan(msgspec.Struct, gc=False, eq=False):
     owner: str
     matched: bool = False
     gates: tuple[Gate, ...] = ()
+    tariff: Tariff | None = None
 
     @property
     def wild(self) -> bool:

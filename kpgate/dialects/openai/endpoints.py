@@ -13,8 +13,10 @@ def _endpoint(path: str, generates: bool, name: str) -> Endpoint:
         count=getattr(count, f"count_{name}"),
         forward=request.forward,
         decode_usage=reply.decode_usage,
+        decode_text=reply.decode_text,
         encode_error=reply.encode_error,
         encode_error_event=reply.encode_error_event,
+        encode_cut=reply.encode_cut_chat if name == "chat" else reply.encode_cut_completion,
     )
 
 

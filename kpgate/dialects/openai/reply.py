@@ -26,6 +26,8 @@ _TYPES = {
 
 class _Details(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
     reasoning_tokens: int | None = None
 
 
@@ -36,6 +38,10 @@ class _Usage(msgspec.Struct, gc=False):
     completion_tokens_details: _Details | None = None
 
 
+_NOTHING = _Details()
+TOKENS_MAX = 1 << 40
+"""More than any call has: a provider that says more says nonsense."""
+
 _usage = msgspec.json.Decoder(_Usage)
 
 
@@ -45,15 +51,71 @@ def decode_usage(raw: bytes) -> Usage | None:
         said = _usage.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    before, after = said.prompt_tokens_details, said.completion_tokens_details
+    before = said.prompt_tokens_details or _NOTHING
+    after = said.completion_tokens_details or _NOTHING
     usage = Usage(
         said.prompt_tokens or 0,
         said.completion_tokens or 0,
-        (before.cached_tokens or 0) if before is not None else 0,
-        (after.reasoning_tokens or 0) if after is not None else 0,
+        before.cached_tokens or 0,
+        after.reasoning_tokens or 0,
         "provider",
+        before.audio_tokens or 0,
+        after.audio_tokens or 0,
+        before.image_tokens or 0,
     )
-    return usage if min(usage.input, usage.output, usage.cached, usage.reasoning) >= 0 else None
+    least = min(usage.input, usage.output, usage.cached, usage.reasoning)
+    least = min(least, usage.audio_input, usage.audio_output, usage.image)
+    most = max(usage.input, usage.output)
+    return usage if least >= 0 and most <= TOKENS_MAX else None
+
+
+class _Said(msgspec.Struct, gc=False):
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    message: _Said | None = None
+    text: str | None = None
+
+
+class _Reply(msgspec.Struct, gc=False):
+    choices: list[_Choice] = []
+
+
+_reply = msgspec.json.Decoder(_Reply)
+
+
+def decode_text(body: bytes) -> str:
+    """All that a whole reply says, for counting; empty where it is not what a reply is."""
+    try:
+        said = _reply.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    texts: list[str | None] = []
+    for choice in said.choices:
+        texts.append(choice.text)
+        if choice.message is not None:
+            texts += (choice.message.content, choice.message.refusal, choice.message.reasoning_content)
+    return "".join(filter(None, texts))
+
+
+def encode_cut_chat(request_id: str, model: str, choices: int) -> bytes:
+    """The end of a chat's stream that the gateway cuts: every choice is as long as it may be."""
+    ends = [{"index": index, "delta": {}, "finish_reason": "length"} for index in range(choices)]
+    return _cut(request_id, model, "chat.completion.chunk", ends)
+
+
+def encode_cut_completion(request_id: str, model: str, choices: int) -> bytes:
+    """The same of a completion's stream."""
+    ends = [{"index": index, "text": "", "finish_reason": "length"} for index in range(choices)]
+    return _cut(request_id, model, "text_completion", ends)
+
+
+def _cut(request_id: str, model: str, kind: str, ends: list[dict[str, object]]) -> bytes:
+    event = {"id": request_id, "object": kind, "created": 0, "model": model, "choices": ends}
+    return b"data: " + orjson.dumps(event) + b"\n\ndata: [DONE]\n\n"
 
 
 def encode_error(error: GatewayError) -> bytes:

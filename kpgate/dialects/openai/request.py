@@ -11,7 +11,7 @@ from kpgate._fast.body import BodyError, Keys, Scan, scan, splice
 from kpgate.domain.call import Call
 from kpgate.domain.errors import InvalidRequest
 
-MODEL, STREAM, STREAM_OPTIONS = 0, 1, 2
+MODEL, STREAM, STREAM_OPTIONS, MAX_TOKENS, MAX_COMPLETION_TOKENS = 0, 1, 2, 6, 7
 READ = Keys(
     (
         "model",
@@ -137,14 +137,32 @@ def decode_embedding(body: bytes, depth_max: int) -> Call:
     return Call(request.model, request, offsets)
 
 
-def forward(body: bytes, call: Call, upstream_model: str) -> bytes:
-    """The body to send upstream: the caller's bytes, with the model's name there and usage asked for on streams."""
+def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes:
+    """The body to send upstream: the caller's bytes, with the model's name there and usage asked for on streams.
+
+    Units: `cap` output tokens a choice, 0 for none: what the caller gave is lowered to it, or it is set.
+    """
     edits: dict[int, bytes | None] = {}
     if upstream_model != call.model:
         edits[MODEL] = msgspec.json.encode(upstream_model)
     if call.stream and not call.usage_wanted:
         edits[STREAM_OPTIONS] = _with_usage(call.scan)
+    if cap:
+        _bound(edits, call, cap)
     return splice(body, call.scan, edits) if edits else body
+
+
+def _bound(edits: dict[int, bytes | None], call: Call, cap: int) -> None:
+    """Have no more output asked for than `cap`. A provider may read either of a chat's two fields."""
+    content = call.content
+    chat = isinstance(content, ChatRequest)
+    given = content.max_completion_tokens if chat else None
+    if given is not None and given > cap:
+        edits[MAX_COMPLETION_TOKENS] = b"%d" % cap
+    if content.max_tokens is not None and content.max_tokens > cap:
+        edits[MAX_TOKENS] = b"%d" % cap
+    if given is None and content.max_tokens is None:
+        edits[MAX_COMPLETION_TOKENS if chat else MAX_TOKENS] = b"%d" % cap
 
 
 def _with_usage(offsets: Scan) -> bytes:

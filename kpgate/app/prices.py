@@ -1,0 +1,68 @@
+"""Prices as an operator writes them, made into prices as calls are charged by them."""
+
+from kpgate.domain.price import MICROKPT, WHOLE, Price, Share, read_price
+from kpgate.domain.settings import Deployment, Ledger, Model, Prices
+
+
+def price(written: Prices, ledger: Ledger) -> Price:
+    """The price that a table of the configuration amounts to.
+
+    Errors: ValueError, as `field: what is wrong`.
+    """
+    found: dict[str, int] = {}
+    for field in ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "image", "request"):
+        value = getattr(written, field)
+        if value is None:
+            continue
+        try:
+            found[field] = read_price(
+                value,
+                MICROKPT * (ledger.kpt_per_usd if written.currency == "USD" else 1),
+                ledger.markup_basis_points,
+            )
+        except ValueError as error:
+            raise ValueError(f"{field}: {error}") from None
+    for field, whole in (
+        ("output", None),
+        ("cached", "input"),
+        ("audio_input", "input"),
+        ("image", "input"),
+        ("reasoning", "output"),
+        ("audio_output", "output"),
+    ):
+        found.setdefault(field, found[whole] if whole else 0)
+    shares = tuple(Share(one.party, one.basis_points) for one in written.shares)
+    return Price(**found, shares=shares)
+
+
+def problems(written: Prices, ledger: Ledger) -> list[str]:
+    """What is wrong with a table of prices, each as `field: what`."""
+    try:
+        found = price(written, ledger)
+    except ValueError as error:
+        return [str(error)]
+    said = []
+    if not found.input:
+        said.append("input: a price of 0 needs `free = true` at the model instead")
+    if written.output is not None and not found.output:
+        said.append("output: a price of 0 gives output away; leave it out where a model only embeds")
+    if sum(one.basis_points for one in found.shares) > WHOLE:
+        said.append("shares: come to more than the whole charge")
+    if len({one.party for one in found.shares}) < len(found.shares):
+        said.append("shares: a party is named twice")
+    return said
+
+
+def price_of(model: Model, deployment: Deployment, ledger: Ledger) -> Price | None:
+    """The price of a deployment of a model; None where calls cost nothing.
+
+    Errors: ValueError for prices that `problems` tells of.
+    """
+    written = deployment.price or model.price
+    return None if model.free or written is None or not ledger.enabled else price(written, ledger)
+
+
+def price_names(models: tuple[Model, ...], ledger: Ledger) -> list[str]:
+    """The spelling of every price in force: each is given its version by it."""
+    found = [price_of(model, one, ledger) for model in models for one in model.deployments]
+    return list(dict.fromkeys(one.terms for one in found if one is not None))

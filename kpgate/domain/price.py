@@ -1,0 +1,146 @@
+"""What calls cost: prices a kind of token, the charge of a call, and the most that it may come to.
+
+Pure integer arithmetic. Units: prices are microKPT for a million tokens, amounts microKPT. A charge is rounded
+once, upwards, to a whole microKPT.
+"""
+
+from collections.abc import Sequence
+from decimal import Context, Decimal
+from fractions import Fraction
+from hashlib import sha256
+
+import msgspec
+
+from kpgate.domain.usage import Usage
+
+MICROKPT = 1_000_000
+"""microKPT in one KPT."""
+PER = 1_000_000
+"""Tokens that a price is for."""
+WHOLE = 10_000
+"""Basis points in one."""
+PRICE_MAX = 1 << 50
+AMOUNT_MAX = (1 << 53) - 1
+MARGIN_PERCENT = 15
+"""What is added to a prompt's count where it is an estimate."""
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+_exact = Context(prec=60)
+
+
+class Share(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """What a party gets of each charge. Units: hundredths of a percent."""
+
+    party: str
+    basis_points: int
+
+
+class Price(msgspec.Struct, frozen=True, gc=False):
+    """The prices of one deployment of a model, by kind of token, and a fixed price a call.
+
+    Shape: `shares` say who gets what of a charge; the rest is the house's.
+    """
+
+    input: int
+    output: int
+    cached: int
+    reasoning: int
+    audio_input: int
+    audio_output: int
+    image: int
+    request: int = 0
+    shares: tuple[Share, ...] = ()
+
+    def charge(self, usage: Usage, factor: int = WHOLE) -> int:
+        """What a call costs. Units: `factor` is the caller's, in basis points.
+
+        Parts of a kind are never more than the whole, whatever a provider says: what is counted under two kinds
+        is charged as the first of cached, audio, image.
+        """
+        cached = min(usage.cached, usage.input)
+        audio = min(usage.audio_input, usage.input - cached)
+        image = min(usage.image, usage.input - cached - audio)
+        reasoning = min(usage.reasoning, usage.output)
+        spoken = min(usage.audio_output, usage.output - reasoning)
+        total = (
+            (usage.input - cached - audio - image) * self.input
+            + cached * self.cached
+            + audio * self.audio_input
+            + image * self.image
+            + (usage.output - reasoning - spoken) * self.output
+            + reasoning * self.reasoning
+            + spoken * self.audio_output
+        )
+        return rounded(total, self.request, factor)
+
+    @property
+    def terms(self) -> str:
+        """The canonical spelling that a price version stands for."""
+        return _encode(self).decode()
+
+
+def read_terms(terms: str) -> Price:
+    """The price that a canonical spelling stands for.
+
+    Errors: msgspec.DecodeError.
+    """
+    return msgspec.json.decode(terms, type=Price)
+
+
+def terms_hash(terms: str) -> str:
+    """What a receipt names a price version's terms by."""
+    return sha256(terms.encode()).hexdigest()
+
+
+def rounded(total: int, request: int, factor: int) -> int:
+    """Token price and fixed price as an amount: one rounding, upwards."""
+    return -(-(total + request * PER) * factor // (PER * WHOLE))
+
+
+class Tariff(msgspec.Struct, frozen=True, gc=False):
+    """The most that a model's calls may cost, over all deployments that may answer.
+
+    Units: as prices. `margin` is what a prompt's count is multiplied by, in percent.
+    """
+
+    input: int
+    output: int
+    request: int
+    margin: int = 100
+
+    def bound(self, prompt_tokens: int, output_tokens: int, factor: int = WHOLE) -> int:
+        """No call with so many tokens costs more."""
+        prompt_tokens = -(-prompt_tokens * self.margin // 100)
+        return rounded(prompt_tokens * self.input + output_tokens * self.output, self.request, factor)
+
+
+def tariff(prices: Sequence[Price], *, estimated: bool) -> Tariff:
+    """The dearest of some prices. `estimated` says that prompts are not counted exactly."""
+    return Tariff(
+        max(max(one.input, one.cached, one.audio_input, one.image) for one in prices),
+        max(max(one.output, one.reasoning, one.audio_output) for one in prices),
+        max(one.request for one in prices),
+        100 + MARGIN_PERCENT if estimated else 100,
+    )
+
+
+def read_price(written: str | float, microkpt: int, markup: int) -> int:
+    """A price as an operator writes it, in microKPT, rounded upwards.
+
+    Units: `microkpt` is what one of its currency is worth, `markup` basis points that are added.
+    Errors: ValueError for what is no number, negative, or too large.
+    """
+    # A float is what its shortest spelling says: that is what stood in the file.
+    text = written if isinstance(written, str) else repr(written)
+    try:
+        value = Decimal(text, _exact)
+    except ArithmeticError:
+        raise ValueError(f"expected a price such as 2.50, not {text[:40]!r}") from None
+    if not value.is_finite() or value < 0 or len(text) > 40:
+        raise ValueError(f"expected a price from 0 on, not {text[:40]!r}")
+    exact = Fraction(value) * microkpt * (WHOLE + markup) / WHOLE
+    found = -(-exact.numerator // exact.denominator)
+    if found > PRICE_MAX:
+        raise ValueError(f"{text[:40]} is more than any price may be")
+    return found
+

@@ -1,0 +1,277 @@
+"""HOLD: the most that a call may cost, put aside before anybody is asked; and its one end, charged or released.
+
+Deciding is `_fast.credit`'s, under the node's lock. Here are the words around it: what is held, what a refusal is
+called, what is noted. A hold is in the journal's file before the provider is asked, its end before the reply's last
+byte: `written` says whether, `write` waits for it.
+Source: docs/decisions/0007-one-journal.md.
+"""
+
+from collections import deque
+from time import sleep
+
+import msgspec
+
+from kpgate._fast.credit import (
+    BUDGET_TIED,
+    BUSY,
+    CHANGED,
+    DONE,
+    FULL,
+    NO_CREDIT,
+    OVER_BUDGET,
+    TIED,
+    Credit,
+    Decision,
+    Purse,
+)
+from kpgate._fast.journal import Journal
+from kpgate.domain.call import Call, Record
+from kpgate.domain.caller import Caller
+from kpgate.domain.errors import (
+    BudgetExhausted,
+    CreditHeld,
+    GatewayError,
+    InsufficientCredit,
+    ModelNotAllowed,
+    Overloaded,
+    StoreUnavailable,
+)
+from kpgate.domain.ledger import Reason, note_end, note_hold
+from kpgate.domain.price import AMOUNT_MAX, PER, WHOLE, rounded
+from kpgate.domain.usage import Usage
+from kpgate.services.offload import Offload
+from kpgate.services.route import Plan, Target
+
+PURSES_MAX = 100_000
+PATIENCE_US = 50_000
+STEP_S = 0.002
+AHEAD_TOKENS = 256
+"""Output for which a hold is extended at once."""
+TIED_WAIT_US = 250_000
+STORE_WAIT_US = 500_000
+
+
+class Hold(msgspec.Struct, gc=False):
+    """What one call holds. Units: microKPT; `cap` output tokens a choice; `factor` basis points.
+
+    Shape: `call` is the call's id; `handle` its place in the region, 0 once it has ended; `room` bytes of output are
+    surely within the hold, for no token is less than a byte; `cut` says that a stream was ended at its hold.
+    """
+
+    call: int
+    handle: int
+    amount: int
+    cap: int
+    factor: int
+    room: int = 0
+    metered: int = 0
+    recorded: int = 0
+    cut: bool = False
+
+
+class Holds:
+    """Takes, meters and ends the holds of one worker's calls. It outlives configurations."""
+
+    def __init__(self, credit: Credit, journal: Journal, offload: Offload) -> None:
+        self._credit = credit
+        self._journal = journal
+        self._offload = offload
+        self._purses: dict[int, tuple[Caller, Purse]] = {}
+        self._owed: deque[tuple[int, int, int, bytes]] = deque()
+
+    def take(
+        self, now_us: int, generation: int, caller: Caller, plan: Plan, record: Record, call: Call
+    ) -> Hold | None:
+        """Hold what a call may cost at most. None: not to be decided at once, `await take_patiently`.
+
+        Shape: `generation` is the number of the newest change that AUTH had seen.
+        Errors: InsufficientCredit, BudgetExhausted, CreditHeld, StoreUnavailable, Overloaded.
+        """
+        hold, decision = self._want(caller, plan, record, call), Decision()
+        purse, note = self._purse(caller), self._note(hold, plan, record, call)
+        code = self._credit.hold(now_us, generation, purse, hold.amount, note, decision)
+        return None if code in (BUSY, CHANGED) else self._taken(code, decision, hold)
+
+    async def take_patiently(
+        self, now_us: int, generation: int, caller: Caller, plan: Plan, record: Record, call: Call
+    ) -> Hold | None:
+        """The same on a thread that may wait for the lock. None: a key has changed, ask AUTH again.
+
+        Errors: as `take`.
+        """
+        hold, decision = self._want(caller, plan, record, call), Decision()
+        purse, note = self._purse(caller), self._note(hold, plan, record, call)
+        code = await self._offload.run(self._patiently, now_us, generation, purse, hold.amount, note, decision)
+        return None if code == CHANGED else self._taken(code, decision, hold)
+
+    @property
+    def written(self) -> bool:
+        """Whether all that this worker decided is in the journal's file, which this tries to bring about."""
+        return self._journal.flush(self._journal.tail)
+
+    async def write(self) -> None:
+        """Wait until it is.
+
+        Errors: StoreUnavailable when the disk fails.
+        """
+        tail = self._journal.tail
+        if not await self._offload.run(self._write, tail):
+            raise StoreUnavailable("the journal cannot be written", retry_after_us=STORE_WAIT_US)
+
+    def sent(self, hold: Hold) -> None:
+        """The provider is about to be asked."""
+        self._credit.sent(hold.handle)
+
+    def run(
+        self, now_us: int, generation: int, hold: Hold, record: Record, spoken: int, target: Target
+    ) -> bool:
+        """Meter a running stream, and hold more where it needs more. False: there is no more, it ends here.
+
+        Units: `spoken` output tokens so far, over all choices.
+        """
+        price = target.price
+        assert price is not None, "only what has a price is metered"
+        used = price.charge(Usage(record.prompt_tokens, spoken, source="counted"), hold.factor)
+        if used > hold.amount:
+            more = used - hold.amount + rounded(AHEAD_TOKENS * price.output, 0, hold.factor)
+            if hold.amount + more > AMOUNT_MAX or (
+                self._credit.extend(now_us, generation, hold.handle, more) != DONE
+            ):
+                hold.cut = True
+                used = hold.amount
+            else:
+                hold.amount += more
+        hold.room = (hold.amount - used) * PER * WHOLE // (price.output * hold.factor)
+        hold.metered = used
+        self._credit.meter(hold.handle, used)
+        return not hold.cut
+
+    def note_progress(self, now_us: int, hold: Hold) -> None:
+        """Have the journal know what a running stream has come to: a start after a crash charges that."""
+        if hold.metered > hold.recorded and self._credit.record_meter(now_us, hold.handle) == DONE:
+            hold.recorded = hold.metered
+
+    def end(self, now_us: int, hold: Hold, record: Record, target: Target | None) -> None:
+        """Charge what a call used, or release all it held. A second time has no effect.
+
+        Shape: `target` is who answered; None, or a use that nobody knows, charges nothing.
+        """
+        handle, hold.handle = hold.handle, 0
+        if not handle:
+            return
+        usage, reason = record.usage, Reason.CREDIT if hold.cut else reason_of(record)
+        charged = -1
+        if target is not None and target.price is not None and usage.source != "none":
+            charged = target.price.charge(usage, hold.factor)
+            record.cost = min(charged, hold.amount)
+            record.overrun = charged - record.cost
+        record.held = hold.amount
+        note = note_end(record, target.price_version if target is not None else 0, hold.factor)
+        if self._put_end(now_us, handle, charged, reason, note) == BUSY:
+            self._owed.append((handle, charged, reason, note))
+
+    def retry(self, now_us: int) -> None:
+        """End what could not be ended because the lock was taken. Order: once a tick."""
+        for _ in range(len(self._owed)):
+            handle, charged, reason, note = self._owed.popleft()
+            if self._put_end(now_us, handle, charged, reason, note) == BUSY:
+                self._owed.append((handle, charged, reason, note))
+
+    def _put_end(self, now_us: int, handle: int, charged: int, reason: int, note: bytes) -> int:
+        if charged < 0:
+            return self._credit.void(now_us, handle, reason, note)
+        return self._credit.post(now_us, handle, charged, reason, note)
+
+    def _want(self, caller: Caller, plan: Plan, record: Record, call: Call) -> Hold:
+        """What is to be held. Order: the cap is what the provider is told, too."""
+        tariff = plan.tariff
+        assert tariff is not None, "only what has a price is held for"
+        cap = 0
+        if record.generates:
+            if not tariff.output:
+                raise ModelNotAllowed("model: it has no price for output: it only embeds", param="model")
+            cap = min(call.output_cap or plan.output_cap, plan.output_cap)
+        factor = caller.party.price_factor
+        amount = tariff.bound(record.prompt_tokens, call.choices * cap, factor)
+        if amount > AMOUNT_MAX:
+            raise InsufficientCredit("the call may cost more than any account can hold")
+        return Hold(0, 0, amount, cap, factor)
+
+    def _note(self, hold: Hold, plan: Plan, record: Record, call: Call) -> bytes:
+        version = plan.targets[0].price_version
+        return note_hold(
+            record.request_id, plan.name, version, record.prompt_tokens, hold.cap * call.choices, hold.factor
+        )
+
+    def _purse(self, caller: Caller) -> Purse:
+        kept = self._purses.get(caller.number)
+        if kept is not None and kept[0] is caller:
+            return kept[1]
+        if len(self._purses) >= PURSES_MAX:
+            self._purses.clear()
+        party = caller.party
+        budgets = tuple(one for one in (caller.budget, party.budget) if one)
+        purse = Purse(party.account, budgets, party=party.number, key=caller.number)
+        self._purses[caller.number] = (caller, purse)
+        return purse
+
+    def _patiently(
+        self, now_us: int, generation: int, purse: Purse, amount: int, note: bytes, decision: Decision
+    ) -> int:
+        code = BUSY
+        for _ in range(PATIENCE_US // int(STEP_S * 1_000_000)):
+            code = self._credit.hold(now_us, generation, purse, amount, note, decision)
+            if code != BUSY:
+                break
+            sleep(STEP_S)
+        return code
+
+    def _write(self, lsn: int) -> bool:
+        while not self._journal.flush(lsn):
+            if self._journal.failed:
+                return False
+            sleep(STEP_S)
+        return True
+
+    def _taken(self, code: int, decision: Decision, hold: Hold) -> Hold:
+        if code != DONE:
+            raise refusal(code, decision, hold.amount)
+        hold.call, hold.handle = decision.call, decision.handle
+        return hold
+
+
+def reason_of(record: Record) -> Reason:
+    """Why a call ended, for the journal."""
+    error = record.error
+    if error is None:
+        return Reason.DONE
+    return _REASONS.get(error.code, Reason.FAILED)
+
+
+_REASONS = {
+    "client_gone": Reason.CALLER_GONE,
+    "upstream_failed": Reason.UPSTREAM,
+    "upstream_timeout": Reason.DEADLINE,
+    "draining": Reason.DRAIN,
+}
+
+PERIODS = ("day's", "month's", "whole")
+
+
+def refusal(code: int, decision: Decision, amount: int) -> GatewayError:
+    """What a refused hold is called."""
+    needed = f"the call may cost {amount} microKPT"
+    if code == NO_CREDIT:
+        return InsufficientCredit(f"{needed}, the account has {max(0, decision.free)} free")
+    if code == OVER_BUDGET:
+        return BudgetExhausted(
+            f"{needed}, the {PERIODS[decision.period]} budget has {max(0, decision.free)} left"
+        )
+    if code in (TIED, BUDGET_TIED):
+        return CreditHeld(
+            f"{needed}; {max(0, decision.free)} is free, and {decision.held} held by calls under way",
+            retry_after_us=TIED_WAIT_US,
+        )
+    if code == FULL:
+        return Overloaded("this node keeps track of as many open calls as it can", retry_after_us=STORE_WAIT_US)
+    return StoreUnavailable("no credit can be held: the journal does not go on", retry_after_us=STORE_WAIT_US)
