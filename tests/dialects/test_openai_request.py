@@ -118,3 +118,29 @@ def test_a_stream_is_always_asked_for_its_usage(options: Any, sent: Any) -> None
 def test_a_caller_who_asked_for_usage_is_sent_on_untouched() -> None:
     body = json.dumps(HELLO | {"stream": True, "stream_options": {"include_usage": True}}).encode()
     assert forward(body, decode_chat(body, 64), "m") is body
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({}, {"max_completion_tokens": 50}),
+        ({"max_tokens": 20}, {"max_tokens": 20}),
+        ({"max_tokens": 51}, {"max_tokens": 50}),
+        ({"max_completion_tokens": 50}, {"max_completion_tokens": 50}),
+        ({"max_completion_tokens": 90}, {"max_completion_tokens": 50}),
+        ({"max_completion_tokens": 10, "max_tokens": 90}, {"max_completion_tokens": 10, "max_tokens": 50}),
+        ({"max_tokens": None}, {"max_tokens": None, "max_completion_tokens": 50}),
+        ({"max_completion_tokens": None}, {"max_completion_tokens": 50}),
+    ],
+)
+def test_no_more_output_is_asked_for_than_is_held_for(given: dict[str, Any], sent: dict[str, Any]) -> None:
+    body = json.dumps(HELLO | given | {"unknown": [1, {"a": 2}]}).encode()
+    forwarded = json.loads(forward(body, decode_chat(body, 64), "m", 50))
+    assert forwarded == HELLO | {"unknown": [1, {"a": 2}]} | sent
+
+
+@pytest.mark.parametrize(("given", "sent"), [({}, 16), ({"max_tokens": 7}, 7), ({"max_tokens": 99}, 16)])
+def test_a_completion_is_told_its_cap_too(given: dict[str, Any], sent: int) -> None:
+    body = json.dumps({"model": "m", "prompt": "a"} | given).encode()
+    forwarded = json.loads(forward(body, decode_completion(body, 64), "m", 16))
+    assert forwarded == {"model": "m", "prompt": "a", "max_tokens": sent}

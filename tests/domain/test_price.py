@@ -1,0 +1,144 @@
+"""Prices: integers, one rounding upwards, and a bound that no call exceeds."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kpgate.domain.price import (
+    MICROKPT,
+    PER,
+    WHOLE,
+    Price,
+    Share,
+    read_price,
+    read_terms,
+    tariff,
+    terms_hash,
+)
+from kpgate.domain.usage import Usage
+
+PLAIN = Price(250, 1000, 125, 1000, 4000, 8000, 300, 7)
+
+rates = st.integers(0, 10**12)
+prices = st.builds(Price, rates, rates, rates, rates, rates, rates, rates, rates)
+tokens = st.integers(0, 1 << 40)
+
+
+@st.composite
+def usages(draw: st.DrawFn) -> Usage:
+    return Usage(
+        draw(tokens),
+        draw(tokens),
+        draw(tokens),
+        draw(tokens),
+        "provider",
+        draw(tokens),
+        draw(tokens),
+        draw(tokens),
+    )
+
+
+def test_each_kind_of_token_has_its_own_price() -> None:
+    usage = Usage(1000, 500, 100, 50, "provider", 20, 30, 40)
+    exact = 840 * 250 + 100 * 125 + 20 * 4000 + 40 * 300 + 420 * 1000 + 50 * 1000 + 30 * 8000
+    assert exact == 210_000 + 12_500 + 80_000 + 12_000 + 420_000 + 50_000 + 240_000
+    assert PLAIN.charge(usage) == -(-exact // PER) + 7
+
+
+def test_a_charge_is_rounded_once_and_upwards() -> None:
+    cent = Price(1, 1, 1, 1, 1, 1, 1)
+    assert cent.charge(Usage(1, 1)) == 1
+    assert cent.charge(Usage(PER // 2, PER // 2)) == 1
+    assert cent.charge(Usage(PER // 2, PER // 2 + 1)) == 2
+    assert cent.charge(Usage()) == 0
+
+
+@given(prices, usages(), st.integers(1, 100_000))
+def test_a_charge_is_never_less_than_the_exact_sum_and_less_than_one_more(
+    price: Price, usage: Usage, factor: int
+) -> None:
+    cached = min(usage.cached, usage.input)
+    audio = min(usage.audio_input, usage.input - cached)
+    image = min(usage.image, usage.input - cached - audio)
+    reasoning = min(usage.reasoning, usage.output)
+    spoken = min(usage.audio_output, usage.output - reasoning)
+    exact = Fraction(
+        (usage.input - cached - audio - image) * price.input
+        + cached * price.cached
+        + audio * price.audio_input
+        + image * price.image
+        + (usage.output - reasoning - spoken) * price.output
+        + reasoning * price.reasoning
+        + spoken * price.audio_output,
+        PER,
+    )
+    exact = (exact + price.request) * factor / WHOLE
+    assert 0 <= price.charge(usage, factor) - exact < 1
+
+
+@given(
+    st.lists(prices, min_size=1, max_size=4),
+    st.integers(0, 1 << 24),
+    st.integers(0, 1 << 24),
+    st.integers(1, 100_000),
+    st.data(),
+)
+def test_no_call_within_its_tokens_costs_more_than_its_bound(
+    candidates: list[Price], prompt: int, output: int, factor: int, data: st.DataObject
+) -> None:
+    said = data.draw(usages())
+    usage = Usage(
+        min(said.input, prompt),
+        min(said.output, output),
+        said.cached,
+        said.reasoning,
+        "provider",
+        said.audio_input,
+        said.audio_output,
+        said.image,
+    )
+    bound = tariff(candidates, estimated=False).bound(prompt, output, factor)
+    assert all(price.charge(usage, factor) <= bound for price in candidates)
+
+
+def test_an_estimated_prompt_is_held_for_with_a_margin() -> None:
+    price = Price(PER, PER, PER, PER, PER, PER, PER)
+    assert tariff([price], estimated=False).bound(100, 10) == 110
+    assert tariff([price], estimated=True).bound(100, 10) == 125
+    assert tariff([price], estimated=True).bound(1, 0) == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [
+        (2.5, 250 * MICROKPT),
+        ("2.50", 250 * MICROKPT),
+        (3, 300 * MICROKPT),
+        (0.1, 10 * MICROKPT),
+        ("0.000000001", 1),
+        ("0.0000000149", 2),
+        (0, 0),
+    ],
+)
+def test_a_price_in_dollars_is_what_was_written(written: str | float, found: int) -> None:
+    assert read_price(written, 100 * MICROKPT, 0) == found
+
+
+def test_a_markup_is_added_before_the_one_rounding() -> None:
+    assert read_price("1", MICROKPT, 2_500) == 1_250_000
+    assert read_price("0.000001", MICROKPT, 1) == 2
+
+
+@pytest.mark.parametrize("written", ["", "ten", "-1", -0.5, "nan", "inf", float("inf"), "1e400", "9" * 41, 1e30])
+def test_what_is_no_price_is_refused(written: str | float) -> None:
+    with pytest.raises(ValueError, match="price"):
+        read_price(written, MICROKPT, 0)
+
+
+def test_terms_are_spelled_one_way_and_read_back() -> None:
+    price = Price(1, 2, 3, 4, 5, 6, 7, 8, (Share("acme", 2_000),))
+    assert read_terms(price.terms) == price
+    assert len(terms_hash(price.terms)) == 64
+    assert terms_hash(price.terms) != terms_hash(PLAIN.terms)
