@@ -417,7 +417,9 @@ class Gateway:
         hold, framer, attempt = life.hold, life.framer, life.attempt
         assert hold is not None and framer is not None and attempt is not None, "a stream that is held for"
         self._fold(kit, life, framer)
-        return kit.holds.run(self.clock(), kit.auth.generation, hold, life.record, life.spoken, attempt.target)
+        return kit.holds.run(
+            self.clock(), kit.auth.generation, hold, life.record, life.spoken, attempt.target
+        )
 
     def _settle_stream(self, kit: Equipment, life: Life, target: Target | None) -> None:
         """What a stream used so far, and what that costs. A second time has no effect on its charge."""

@@ -58,6 +58,10 @@ cdef enum:
     AREA_DEPLOYMENT = 3
     AREA_CALL = 4
     AREA_METRIC = 5
+    AREA_ACCOUNT = 6
+    AREA_BUDGET = 7
+    AREA_HOLD = 8
+    AREA_JOURNAL = 9
 
 
 cdef struct Area:

@@ -8,6 +8,10 @@ MODEL: Final[int]
 DEPLOYMENT: Final[int]
 CALL: Final[int]
 METRIC: Final[int]
+ACCOUNT: Final[int]
+BUDGET: Final[int]
+HOLD: Final[int]
+JOURNAL: Final[int]
 
 @final
 class Region:

@@ -120,9 +120,7 @@ def _routes(settings: Settings, ground: Ground, numbers: Numbers) -> Routes:
 
 
 def _plan(settings: Settings, model: Model, ground: Ground, numbers: Numbers) -> Plan:
-    targets = tuple(
-        _target(settings, model, one, numbers, ground) for one in model.deployments
-    )
+    targets = tuple(_target(settings, model, one, numbers, ground) for one in model.deployments)
     prices = [target.price for target in targets if target.price is not None]
     encoding, grade = encoding_for_model(model.encoding or model.deployments[0].model)
     return Plan(

@@ -10,7 +10,16 @@ def price(written: Prices, ledger: Ledger) -> Price:
     Errors: ValueError, as `field: what is wrong`.
     """
     found: dict[str, int] = {}
-    for field in ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "image", "request"):
+    for field in (
+        "input",
+        "output",
+        "cached",
+        "reasoning",
+        "audio_input",
+        "audio_output",
+        "image",
+        "request",
+    ):
         value = getattr(written, field)
         if value is None:
             continue

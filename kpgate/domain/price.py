@@ -143,4 +143,3 @@ def read_price(written: str | float, microkpt: int, markup: int) -> int:
     if found > PRICE_MAX:
         raise ValueError(f"{text[:40]} is more than any price may be")
     return found
-

@@ -195,12 +195,10 @@ class Prices(Part, frozen=True):
     """What tokens cost callers, for a million of a kind. Kinds that are absent cost what their whole costs."""
 
     input: Annotated[Amount, Meta(description="Prompt tokens.")]
-    output: Annotated[
-        Amount | None, Meta(description="Output tokens; absent, the model only embeds.")
+    output: Annotated[Amount | None, Meta(description="Output tokens; absent, the model only embeds.")] = None
+    cached: Annotated[
+        Amount | None, Meta(description="Prompt tokens that the provider had in its cache.")
     ] = None
-    cached: Annotated[Amount | None, Meta(description="Prompt tokens that the provider had in its cache.")] = (
-        None
-    )
     audio_input: Annotated[Amount | None, Meta(description="Audio tokens of the prompt.")] = None
     image: Annotated[Amount | None, Meta(description="Image tokens of the prompt.")] = None
     reasoning: Annotated[Amount | None, Meta(description="Output tokens spent on reasoning.")] = None
@@ -231,9 +229,9 @@ class Deployment(Part, frozen=True):
         Limits, Meta(description="Limits of this deployment; at its limit another one is used.")
     ] = UNLIMITED
     timeouts: Annotated[Timeouts | None, Meta(description="Instead of its provider's.")] = None
-    price: Annotated[Prices | None, Meta(description="What it costs callers, instead of its model's price.")] = (
-        None
-    )
+    price: Annotated[
+        Prices | None, Meta(description="What it costs callers, instead of its model's price.")
+    ] = None
 
 
 def full_name(model: str, deployment: Deployment) -> str:
@@ -260,8 +258,12 @@ class Model(Part, frozen=True):
         Count | None, Meta(description="Its output cap: what is reserved when the caller gives none.")
     ] = None
     limits: Annotated[Limits, Meta(description="Limits of this model over all callers.")] = UNLIMITED
-    price: Annotated[Prices | None, Meta(description="What it costs callers, where credits are spent.")] = None
-    free: Annotated[bool, Meta(description="It costs nothing: no credit is held, nothing is charged.")] = False
+    price: Annotated[Prices | None, Meta(description="What it costs callers, where credits are spent.")] = (
+        None
+    )
+    free: Annotated[bool, Meta(description="It costs nothing: no credit is held, nothing is charged.")] = (
+        False
+    )
 
 
 class Retries(Part, frozen=True):
@@ -316,14 +318,20 @@ class Ledger(Part, frozen=True):
         int, Meta(ge=0, le=1_000_000, description="Added to every price, in hundredths of a percent.")
     ] = 0
     sync_ms: Annotated[
-        int, Meta(ge=1, le=1000, description="How often the journal is synced to disk: what a power loss may lose.")
+        int,
+        Meta(
+            ge=1, le=1000, description="How often the journal is synced to disk: what a power loss may lose."
+        ),
     ] = 10
     on_worker_death: Annotated[
         Literal["metered", "void"],
-        Meta(description="What calls of a worker that died are charged: what was metered so far, or nothing."),
+        Meta(
+            description="What calls of a worker that died are charged: what was metered so far, or nothing."
+        ),
     ] = "metered"
     accounts_max: Annotated[
-        int, Meta(ge=1024, le=1 << 30, description="Highest account number the node has room for (128 B each).")
+        int,
+        Meta(ge=1024, le=1 << 30, description="Highest account number the node has room for (128 B each)."),
     ] = 1_048_576
 
 

@@ -101,7 +101,9 @@ class Holds:
         """
         hold, decision = self._want(caller, plan, record, call), Decision()
         purse, note = self._purse(caller), self._note(hold, plan, record, call)
-        code = await self._offload.run(self._patiently, now_us, generation, purse, hold.amount, note, decision)
+        code = await self._offload.run(
+            self._patiently, now_us, generation, purse, hold.amount, note, decision
+        )
         return None if code == CHANGED else self._taken(code, decision, hold)
 
     @property
@@ -273,5 +275,7 @@ def refusal(code: int, decision: Decision, amount: int) -> GatewayError:
             retry_after_us=TIED_WAIT_US,
         )
     if code == FULL:
-        return Overloaded("this node keeps track of as many open calls as it can", retry_after_us=STORE_WAIT_US)
+        return Overloaded(
+            "this node keeps track of as many open calls as it can", retry_after_us=STORE_WAIT_US
+        )
     return StoreUnavailable("no credit can be held: the journal does not go on", retry_after_us=STORE_WAIT_US)

@@ -131,7 +131,9 @@ def test_a_markup_is_added_before_the_one_rounding() -> None:
     assert read_price("0.000001", MICROKPT, 1) == 2
 
 
-@pytest.mark.parametrize("written", ["", "ten", "-1", -0.5, "nan", "inf", float("inf"), "1e400", "9" * 41, 1e30])
+@pytest.mark.parametrize(
+    "written", ["", "ten", "-1", -0.5, "nan", "inf", float("inf"), "1e400", "9" * 41, 1e30]
+)
 def test_what_is_no_price_is_refused(written: str | float) -> None:
     with pytest.raises(ValueError, match="price"):
         read_price(written, MICROKPT, 0)
