@@ -14,8 +14,8 @@ POST: Final[int]
 VOID: Final[int]
 TRANSFER: Final[int]
 
-type Folder = str | PathLike[str]
-type Entry = tuple[int, int, bytes]
+Folder = str | PathLike[str]
+Entry = tuple[int, int, bytes]
 
 @final
 class Journal:

@@ -133,6 +133,11 @@ class SqliteStore:
                 self._connection.execute(f"PRAGMA {pragma}").fetchall()
         self._migrate()
 
+    @property
+    def connection(self) -> apsw.Connection:
+        """The one connection that writes, for the ledger and the log beside the keys."""
+        return self._connection
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()

@@ -1,0 +1,375 @@
+"""The journal's entries as the ledger reads them, and the postings that each amounts to.
+
+Pure: bytes in, structs out, and back. Units: amounts microKPT, instants microseconds since 1970.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
+from kpgate.domain.price import WHOLE, Price
+from kpgate.domain.usage import Usage
+
+SPEND, EARN, HOUSE = "spend", "earn", "house"
+ISSUED, REVENUE, OVERRUN, EXPIRED = "house:issued", "house:revenue", "house:overrun", "house:expired"
+HOUSE_ACCOUNTS = (ISSUED, REVENUE, OVERRUN, EXPIRED)
+PLAIN = 0xFFFFFFFF
+"""The slot of a leg that means the plain balance."""
+LOTS = 4
+
+
+class Reason(IntEnum):
+    """Why a hold ended."""
+
+    DONE = 0
+    WORKER_DIED = 1
+    EXPIRED = 2
+    LOST = 3
+    CALLER_GONE = 4
+    UPSTREAM = 5
+    DEADLINE = 6
+    DRAIN = 7
+    CREDIT = 8
+    REFUSED = 9
+    FAILED = 10
+
+
+class Hold(msgspec.Struct, frozen=True, gc=False):
+    """A HOLD: who may be charged how much at most, and from which windows of which budgets.
+
+    Shape: `lots` is what each of the account's lots gave; `budgets` are (number, day, month).
+    """
+
+    call: int
+    time_us: int
+    amount: int
+    account: int
+    party: int
+    key: int
+    seat: int
+    lots: tuple[int, ...]
+    budgets: tuple[tuple[int, int, int], ...]
+    note: bytes
+
+
+class End(msgspec.Struct, frozen=True, gc=False):
+    """A POST, or a VOID, whose amount is 0."""
+
+    lsn: int
+    call: int
+    time_us: int
+    amount: int
+    overrun: int
+    lots: tuple[int, ...]
+    reason: int
+    note: bytes
+    posted: bool
+
+
+class Leg(msgspec.Struct, frozen=True, gc=False):
+    """What a TRANSFER does to one account in the region. `slot` is a lot's, or PLAIN."""
+
+    account: int
+    slot: int
+    delta: int
+    expires_us: int = 0
+
+
+class HoldNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a HOLD says of its call. Shape: `price_version` is the first candidate's. Units: `factor` basis points."""
+
+    request_id: str
+    model: str
+    price_version: int
+    input_bound: int
+    output_bound: int
+    factor: int = WHOLE
+
+
+class EndNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What the end of a call says of it. Shape: `price_version` is that of who answered, 0 where nobody did."""
+
+    provider: str
+    deployment: str
+    attempts: int
+    status: int
+    price_version: int
+    usage: Usage
+
+
+NOTHING_SAID = EndNote("", "", 0, 0, 0, Usage())
+
+_HOLD = struct.Struct("<QqIIII4qII")
+_BUDGET = struct.Struct("<IIII")
+_EXTEND = struct.Struct("<QQq4q")
+_METER = struct.Struct("<QQq")
+_POST = struct.Struct("<QQqq4qII")
+_VOID = struct.Struct("<QQII")
+_TRANSFER = struct.Struct("<QII")
+_LEG = struct.Struct("<IIqQ")
+
+_pack = msgspec.msgpack.Encoder().encode
+_hold_note = msgspec.msgpack.Decoder(HoldNote).decode
+_end_note = msgspec.msgpack.Decoder(EndNote).decode
+
+NAME_MAX = 200
+
+
+def show_call(call: int) -> str:
+    """A call's id as people see it."""
+    return f"kp1-{call:016x}"
+
+
+def read_call(text: str) -> int:
+    """The id that is shown so.
+
+    Errors: ValueError.
+    """
+    if len(text) != 20 or not text.startswith("kp1-"):
+        raise ValueError("expected kp1- and 16 hexadecimal digits")
+    return int(text[4:], 16)
+
+
+def note_hold(
+    request_id: str, model: str, price_version: int, input_bound: int, output_bound: int, factor: int
+) -> bytes:
+    """The note of a HOLD."""
+    return _pack(HoldNote(request_id, model[:NAME_MAX], price_version, input_bound, output_bound, factor))
+
+
+def note_end(
+    provider: str, deployment: str, attempts: int, status: int, price_version: int, usage: Usage
+) -> bytes:
+    """The note of a POST or VOID."""
+    return _pack(EndNote(provider[:NAME_MAX], deployment[:NAME_MAX], attempts, status, price_version, usage))
+
+
+def read_hold_note(note: bytes) -> HoldNote:
+    """What a HOLD says of its call."""
+    return _hold_note(note)
+
+
+def read_end_note(note: bytes) -> EndNote:
+    """What the end of a call says; nothing where its worker could say nothing."""
+    return _end_note(note) if note else NOTHING_SAID
+
+
+def read_hold(lsn: int, body: bytes) -> Hold:
+    """A HOLD's body."""
+    time_us, amount, account, party, key, seat, *lots, count, note_bytes = _HOLD.unpack_from(body)
+    at = _HOLD.size
+    budgets = tuple([_BUDGET.unpack_from(body, at + 16 * i)[:3] for i in range(count)])
+    at += 16 * count
+    return Hold(
+        lsn, time_us, amount, account, party, key, seat, tuple(lots), budgets, body[at : at + note_bytes]
+    )
+
+
+def read_end(lsn: int, kind: int, body: bytes) -> End:
+    """A POST's or VOID's body."""
+    if kind == VOID:
+        call, time_us, reason, note_bytes = _VOID.unpack_from(body)
+        at = _VOID.size
+        return End(lsn, call, time_us, 0, 0, (0,) * LOTS, reason, body[at : at + note_bytes], False)
+    call, time_us, amount, overrun, *lots, reason, note_bytes = _POST.unpack_from(body)
+    at = _POST.size
+    return End(lsn, call, time_us, amount, overrun, tuple(lots), reason, body[at : at + note_bytes], True)
+
+
+def read_extend(body: bytes) -> tuple[int, int, tuple[int, ...]]:
+    """An EXTEND's body: call, amount added, lots added."""
+    call, _, amount, *lots = _EXTEND.unpack_from(body)
+    return call, amount, tuple(lots)
+
+
+def read_meter(body: bytes) -> tuple[int, int]:
+    """A METER's body: call, used so far."""
+    call, _, amount = _METER.unpack_from(body)
+    return call, amount
+
+
+def read_transfer(body: bytes) -> tuple[int, tuple[Leg, ...], bytes]:
+    """A TRANSFER's body: time, legs, note."""
+    time_us, count, note_bytes = _TRANSFER.unpack_from(body)
+    at = _TRANSFER.size
+    legs = tuple([Leg(*_LEG.unpack_from(body, at + 24 * i)) for i in range(count)])
+    at += 24 * count
+    return time_us, legs, body[at : at + note_bytes]
+
+
+def write_hold(hold: Hold) -> bytes:
+    """The body of a HOLD."""
+    head = _HOLD.pack(
+        hold.time_us,
+        hold.amount,
+        hold.account,
+        hold.party,
+        hold.key,
+        hold.seat,
+        *hold.lots,
+        len(hold.budgets),
+        len(hold.note),
+    )
+    return head + b"".join(_BUDGET.pack(*budget, 0) for budget in hold.budgets) + hold.note
+
+
+def write_end(end: End) -> bytes:
+    """The body of a POST or VOID."""
+    if not end.posted:
+        return _VOID.pack(end.call, end.time_us, end.reason, len(end.note)) + end.note
+    head = _POST.pack(
+        end.call, end.time_us, end.amount, end.overrun, *end.lots, end.reason, len(end.note)
+    )
+    return head + end.note
+
+
+def write_transfer(time_us: int, legs: Sequence[Leg], note: bytes) -> bytes:
+    """The body of a TRANSFER."""
+    packed = b"".join(_LEG.pack(leg.account, leg.slot, leg.delta, leg.expires_us) for leg in legs)
+    return _TRANSFER.pack(time_us, len(legs), len(note)) + packed + note
+
+
+class Posting(msgspec.Struct, frozen=True, gc=False):
+    """An amount that moves from one account to another. Nothing else changes a balance.
+
+    Shape: accounts are numbers, or names of the house's or of parties' `earn` accounts.
+    """
+
+    kind: str
+    debit: int | str
+    credit: int | str
+    amount: int
+
+
+def earn_of(party: str) -> str:
+    """The name of the account that a party's shares go to."""
+    return f"earn:{party}"
+
+
+def postings(account: int, end: End, price: Price | None) -> tuple[Posting, ...]:
+    """What the end of a call amounts to: the charge, its shares, what the house bears.
+
+    Pure in the journal and the price's immutable terms. Shares are rounded downwards, the rest is the house's:
+    they sum to the charge exactly.
+    """
+    if not end.posted or (not end.amount and not end.overrun):
+        return ()
+    found = []
+    left = end.amount
+    for share in price.shares if price is not None else ():
+        part = end.amount * share.basis_points // WHOLE
+        if part:
+            found.append(Posting("share", account, earn_of(share.party), part))
+            left -= part
+    if left:
+        found.append(Posting("charge", account, REVENUE, left))
+    if end.overrun:
+        found.append(Posting("overrun", OVERRUN, REVENUE, end.overrun))
+    return tuple(found)
+
+
+class Book:
+    """The state that a journal amounts to: balances, and what is open. The oracle that others are checked by.
+
+    Shape: `balances` by account number or name; `held` by account number; `open` HOLDs by call.
+    """
+
+    def __init__(self) -> None:
+        self.balances: dict[int | str, int] = {}
+        self.held: dict[int, int] = {}
+        self.open: dict[int, Hold] = {}
+        self.metered: dict[int, int] = {}
+        self.charged = 0
+        self.problems: list[str] = []
+
+    def apply(self, entry: tuple[int, int, bytes], prices: Mapping[int, Price]) -> None:
+        """Take one entry into account."""
+        lsn, kind, body = entry
+        if kind == HOLD:
+            hold = read_hold(lsn, body)
+            self.open[lsn] = hold
+            self.held[hold.account] = self.held.get(hold.account, 0) + hold.amount
+        elif kind == EXTEND:
+            call, amount, lots = read_extend(body)
+            self._extend(call, amount, lots)
+        elif kind == METER:
+            call, amount = read_meter(body)
+            self.metered[call] = amount
+        elif kind in (POST, VOID):
+            self._end(read_end(lsn, kind, body), prices)
+        elif kind == TRANSFER:
+            for posting in read_postings(read_transfer(body)[2]):
+                self.move(posting)
+
+    def move(self, posting: Posting) -> None:
+        """Do one posting."""
+        self.balances[posting.debit] = self.balances.get(posting.debit, 0) - posting.amount
+        self.balances[posting.credit] = self.balances.get(posting.credit, 0) + posting.amount
+
+    def _extend(self, call: int, amount: int, lots: tuple[int, ...]) -> None:
+        hold = self.open.get(call)
+        if hold is None:
+            self.problems.append(f"{show_call(call)}: extended, but not held")
+            return
+        self.open[call] = msgspec.structs.replace(
+            hold,
+            amount=hold.amount + amount,
+            lots=tuple(a + b for a, b in zip(hold.lots, lots, strict=True)),
+        )
+        self.held[hold.account] += amount
+
+    def _end(self, end: End, prices: Mapping[int, Price]) -> None:
+        hold = self.open.pop(end.call, None)
+        if hold is None:
+            self.problems.append(f"{show_call(end.call)}: ended, but not held, or ended twice")
+            return
+        if end.amount > hold.amount:
+            self.problems.append(f"{show_call(end.call)}: charged {end.amount}, more than the {hold.amount} held")
+        self.metered.pop(end.call, None)
+        self.held[hold.account] -= hold.amount
+        self.charged += end.amount
+        version = price_version_of(hold, end)
+        for posting in postings(hold.account, end, prices.get(version)):
+            self.move(posting)
+
+
+def price_version_of(hold: Hold, end: End) -> int:
+    """The price that a call was charged by: that of who answered, else the one it was held for."""
+    return read_end_note(end.note).price_version or read_hold_note(hold.note).price_version
+
+
+class TransferNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What a TRANSFER says: the operation it belongs to, a hash of what that asked, and the postings."""
+
+    operation: str
+    content: bytes
+    memo: str
+    postings: tuple[Posting, ...]
+
+
+_transfer_note = msgspec.msgpack.Decoder(TransferNote).decode
+
+
+def note_transfer(operation: str, content: bytes, memo: str, moves: Sequence[Posting]) -> bytes:
+    """The note of a TRANSFER. Shape: `content` is a hash of what was asked."""
+    return _pack(TransferNote(operation, content, memo, tuple(moves)))
+
+
+def read_transfer_note(note: bytes) -> TransferNote:
+    """What a TRANSFER says."""
+    return _transfer_note(note)
+
+
+def read_postings(note: bytes) -> tuple[Posting, ...]:
+    """The postings of a TRANSFER."""
+    return _transfer_note(note).postings
+
+
+def public(usage: Usage) -> dict[str, Any]:
+    """Usage by kind, as receipts and statements show it: kinds that are 0 are left out."""
+    kinds = ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "image")
+    return {kind: getattr(usage, kind) for kind in kinds if getattr(usage, kind)}

@@ -1,0 +1,416 @@
+"""The ledger in SQLite: what the journal amounts to, posted in its order, in transactions that carry the cursor.
+
+Order: one writer, the clerk; before its first post the journal's past is read from `cursor` on.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import apsw
+import msgspec
+
+from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
+from kpgate.domain.errors import Internal, StoreUnavailable
+from kpgate.domain.ledger import (
+    EARN,
+    LOTS,
+    PLAIN,
+    SPEND,
+    End,
+    Hold,
+    Leg,
+    Posting,
+    Reason,
+    postings,
+    price_version_of,
+    read_end,
+    read_extend,
+    read_hold,
+    read_meter,
+    read_transfer,
+    read_transfer_note,
+    write_hold,
+)
+from kpgate.domain.price import Price, read_terms
+
+Entry = tuple[int, int, bytes]
+
+
+class Charge(NamedTuple):
+    """A call that was charged: its HOLD, its POST, and the body of that."""
+
+    hold: Hold
+    end: End
+    body: bytes
+
+
+class AccountRow(NamedTuple):
+    """An account as the region is loaded with it. Shape: `lots` are (slot, amount, expires_us)."""
+
+    number: int
+    balance: int
+    floor: int
+    lots: tuple[tuple[int, int, int], ...]
+
+
+class BudgetRow(NamedTuple):
+    """A budget as the region is loaded with it. Shape: `uses` are (period, window, used)."""
+
+    number: int
+    caps: tuple[int, int, int]
+    uses: tuple[tuple[int, int, int], ...]
+
+
+class Operated(NamedTuple):
+    """A management operation that was answered. Shape: `code` is empty where it was done."""
+
+    content: bytes
+    lsn: int
+    code: str
+    message: str
+
+
+Leaves = Callable[[apsw.Connection, Sequence[Charge]], int]
+"""Appends receipts to the log, inside the posting's transaction; the index of the first."""
+
+
+class SqliteLedger:
+    """Balances, transfers, charges and budgets. `leaves` keeps the log of receipts."""
+
+    def __init__(self, connection: apsw.Connection, leaves: Leaves) -> None:
+        self._connection = connection
+        self._leaves = leaves
+        self._numbers: dict[str, int] = {}
+        self._prices: dict[int, Price] = {}
+        self._open: dict[int, tuple[Hold, int]] = {}
+        self._load()
+
+    def _load(self) -> None:
+        self._numbers = {}
+        rows = self._rows("SELECT call, body, metered FROM open_holds")
+        self._open = {call: (read_hold(call, body), metered) for call, body, metered in rows}
+
+    @property
+    def cursor(self) -> int:
+        """Up to where the journal is posted."""
+        return int(self._rows("SELECT cursor FROM ledger")[0][0])
+
+    @property
+    def last_us(self) -> int:
+        """The time of the newest entry that is posted."""
+        return int(self._rows("SELECT last_us FROM ledger")[0][0])
+
+    def begin_start(self) -> int:
+        """The number of a new start."""
+        return int(self._rows("UPDATE ledger SET start = start + 1 RETURNING start")[0][0])
+
+    def post(self, entries: Sequence[Entry], cursor: int) -> None:
+        """Post entries that are durable, and move the cursor beyond them, or nothing.
+
+        Errors: StoreUnavailable; Internal where the entries do not follow what is posted.
+        """
+        batch = _Batch(self._open, self._price, self._number)
+        try:
+            with self._connection:
+                for entry in entries:
+                    batch.take(entry)
+                self._write(batch, cursor)
+        except apsw.Error as error:
+            self._load()
+            raise StoreUnavailable("the ledger cannot be posted", retry_after_us=250_000) from error
+        except BaseException:
+            self._load()
+            raise
+        for call in batch.ended:
+            self._open.pop(call, None)
+        self._open.update(batch.opened)
+
+    def _write(self, batch: "_Batch", cursor: int) -> None:
+        many = self._connection.executemany
+        if batch.charges:
+            leaf = self._leaves(self._connection, batch.charges)
+            many(
+                "INSERT INTO charges (call, lsn, party, account, amount, leaf, hold, post) VALUES (?,?,?,?,?,?,?,?)",
+                [
+                    (
+                        hold.call,
+                        end.lsn,
+                        hold.party,
+                        hold.account,
+                        end.amount,
+                        leaf + index,
+                        write_hold(hold),
+                        body,
+                    )
+                    for index, (hold, end, body) in enumerate(batch.charges)
+                ],
+            )
+        many(
+            "INSERT INTO transfers (lsn, part, kind, debit, credit, amount, time_us, call, memo)"
+            " VALUES (?,?,?,?,?,?,?,?,?)",
+            batch.transfers,
+        )
+        moved = [(delta, number) for number, delta in batch.deltas.items() if delta]
+        many("UPDATE accounts SET balance = balance + ? WHERE number = ?", moved)
+        many(
+            "INSERT INTO lots VALUES (?1, ?2, ?3, ?4) ON CONFLICT (account, slot) DO UPDATE"
+            " SET amount = amount + ?3, expires_us = iif(?4, ?4, expires_us)",
+            [(*key, delta, expires_us) for key, (delta, expires_us) in batch.lots.items()],
+        )
+        many(
+            "INSERT INTO budget_uses VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET used = used + ?4",
+            [(*key, used) for key, used in batch.uses.items() if used],
+        )
+        many("INSERT INTO operations (id, content, lsn) VALUES (?, ?, ?)", batch.operations)
+        many("UPDATE charges SET refunded = refunded + ? WHERE call = ?", batch.refunds)
+        many("DELETE FROM open_holds WHERE call = ?", [(call,) for call in batch.ended])
+        many(
+            "INSERT OR REPLACE INTO open_holds VALUES (?, ?, ?)",
+            [(call, write_hold(hold), metered) for call, (hold, metered) in batch.opened.items()],
+        )
+        self._rows("UPDATE ledger SET cursor = ?, last_us = max(last_us, ?)", (cursor, batch.last_us))
+
+    def open_holds(self) -> dict[int, tuple[Hold, int]]:
+        """Holds that are open at the cursor, by call, with what was last metered."""
+        return dict(self._open)
+
+    def _number(self, name: str) -> int:
+        """The number of an account by name; a party's `earn` account is opened at first use."""
+        number = self._numbers.get(name)
+        if number is None:
+            rows = self._rows("SELECT number FROM accounts WHERE name = ?", (name,))
+            number = rows[0][0] if rows else self._open_earn(name)
+            self._numbers[name] = number
+        return number
+
+    def _open_earn(self, name: str) -> int:
+        kind, _, party = name.partition(":")
+        if kind != EARN:
+            raise Internal(f"no account is named {name[:100]!r}")
+        return self.account(party, EARN)
+
+    def account(self, party: str, kind: str = SPEND) -> int:
+        """The number of a party's account, opened at first use, the party too. Order: within a transaction."""
+        name = f"{kind}:{party}"
+        rows = self._rows("SELECT number FROM accounts WHERE name = ?", (name,))
+        if not rows:
+            owner = self._rows("SELECT number FROM parties WHERE name = ?", (party,))
+            if not owner:
+                owner = self._rows("INSERT INTO parties (name) VALUES (?) RETURNING number", (party,))
+            statement = "INSERT INTO accounts (name, kind, party) VALUES (?, ?, ?) RETURNING number"
+            rows = self._rows(statement, (name, kind, owner[0][0]))
+        return int(rows[0][0])
+
+    def _price(self, version: int) -> Price | None:
+        price = self._prices.get(version)
+        if price is None and version:
+            rows = self._rows("SELECT name FROM numbers WHERE kind = 'price' AND number = ?", (version,))
+            if rows:
+                price = self._prices[version] = read_terms(rows[0][0])
+        return price
+
+    def terms(self, version: int) -> str:
+        """The spelling of a price version."""
+        rows = self._rows("SELECT name FROM numbers WHERE kind = 'price' AND number = ?", (version,))
+        return str(rows[0][0]) if rows else ""
+
+    # What the region is loaded with
+
+    def accounts(self) -> Iterable[AccountRow]:
+        """Every account that calls are charged to."""
+        lots: dict[int, list[tuple[int, int, int]]] = {}
+        for account, *lot in self._rows("SELECT account, slot, amount, expires_us FROM lots WHERE amount > 0"):
+            lots.setdefault(account, []).append((lot[0], lot[1], lot[2]))
+        for number, balance, floor in self._rows(
+            "SELECT number, balance, floor FROM accounts WHERE kind = 'spend' AND (balance != 0 OR floor != 0)"
+        ):
+            yield AccountRow(number, balance, floor, tuple(lots.get(number, ())))
+
+    def budgets(self) -> Iterable[BudgetRow]:
+        """Every budget, with its uses in the newest windows."""
+        uses: dict[int, list[tuple[int, int, int]]] = {}
+        newest = """
+            SELECT budget, period, window, used FROM budget_uses AS this WHERE window >=
+                (SELECT max(window) - 1 FROM budget_uses WHERE budget = this.budget AND period = this.period)
+        """
+        for budget, period, window, used in self._rows(newest):
+            uses.setdefault(budget, []).append((period, window, used))
+        for number, day, month, total in self._rows("SELECT number, day, month, total FROM budgets"):
+            yield BudgetRow(number, (day, month, total), tuple(uses.get(number, ())))
+
+    # Operations
+
+    def operation(self, request_id: str) -> Operated | None:
+        """What became of an operation of this id."""
+        rows = self._rows("SELECT content, lsn, code, message FROM operations WHERE id = ?", (request_id,))
+        return Operated(*rows[0]) if rows else None
+
+    def keep_refusal(self, request_id: str, content: bytes, code: str, message: str) -> None:
+        """Remember that an operation was refused, for good."""
+        self._rows(
+            "INSERT INTO operations (id, content, code, message) VALUES (?, ?, ?, ?)",
+            (request_id, content, code, message),
+        )
+
+    def set_floor(self, number: int, floor: int) -> None:
+        """Let an account go down to a balance."""
+        self._rows("UPDATE accounts SET floor = ? WHERE number = ?", (floor, number))
+
+    def set_budget(self, kind: int, owner: int, caps: tuple[int, int, int]) -> int:
+        """Give a key or party a budget; its number."""
+        statement = """
+            INSERT INTO budgets (kind, owner, day, month, total) VALUES (?1, ?2, ?3, ?4, ?5)
+            ON CONFLICT (kind, owner) DO UPDATE SET day = ?3, month = ?4, total = ?5 RETURNING number
+        """
+        return int(self._rows(statement, (kind, owner, *caps))[0][0])
+
+    # Questions
+
+    def balance(self, name: str) -> int:
+        """What an account holds at the cursor; 0 where there is none."""
+        rows = self._rows("SELECT balance FROM accounts WHERE name = ?", (name,))
+        return int(rows[0][0]) if rows else 0
+
+    def balances(self) -> dict[str, int]:
+        """Every account's balance, by name."""
+        return dict(self._rows("SELECT name, balance FROM accounts ORDER BY number"))
+
+    def charge(self, call: int) -> tuple[int, int, int, Charge] | None:
+        """A charged call: (party, leaf, refunded, charge); None where there is none."""
+        rows = self._rows("SELECT party, leaf, refunded, lsn, hold, post FROM charges WHERE call = ?", (call,))
+        if not rows:
+            return None
+        party, leaf, refunded, lsn, hold, post = rows[0]
+        return party, leaf, refunded, Charge(read_hold(call, hold), read_end(lsn, POST, post), post)
+
+    def statement(self, account: int, before: int, count: int) -> list[dict[str, Any]]:
+        """An account's transfers, newest first, from before an LSN on (0: from the newest)."""
+        before = before or (1 << 62)
+        statement = """
+            SELECT lsn, part, kind, iif(debit = ?1, -amount, amount), time_us, call, memo FROM transfers
+            WHERE lsn < ?2 AND (debit = ?1 OR credit = ?1) ORDER BY lsn DESC, part LIMIT ?3
+        """
+        names = ("lsn", "part", "kind", "amount", "time_us", "call", "memo")
+        rows = self._rows(statement, (account, before, count))
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        return self._connection.execute(statement, values).fetchall()
+
+
+class _Batch:
+    """Entries being posted: rows that are inserted, and sums by which rows change."""
+
+    def __init__(
+        self,
+        open_holds: Mapping[int, tuple[Hold, int]],
+        price: Callable[[int], Price | None],
+        number: Callable[[str], int],
+    ) -> None:
+        self._before = open_holds
+        self._price = price
+        self._number = number
+        self.opened: dict[int, tuple[Hold, int]] = {}
+        self.ended: list[int] = []
+        self.charges: list[Charge] = []
+        self.transfers: list[tuple[Any, ...]] = []
+        self.deltas: dict[int, int] = {}
+        self.lots: dict[tuple[int, int], tuple[int, int]] = {}
+        self.uses: dict[tuple[int, int, int], int] = {}
+        self.operations: list[tuple[str, bytes, int]] = []
+        self.refunds: list[tuple[int, int]] = []
+        self.last_us = 0
+
+    def take(self, entry: Entry) -> None:
+        """Take one entry into account.
+
+        Errors: Internal for one that does not follow from what was before.
+        """
+        lsn, kind, body = entry
+        if kind == HOLD:
+            hold = read_hold(lsn, body)
+            self.opened[lsn] = (hold, 0)
+            self.last_us = hold.time_us
+        elif kind in (POST, VOID):
+            self._end(read_end(lsn, kind, body), body)
+        elif kind == EXTEND:
+            call, amount, lots = read_extend(body)
+            hold, metered = self._held(call)
+            more = tuple([a + b for a, b in zip(hold.lots, lots, strict=True)])
+            self.opened[call] = (msgspec.structs.replace(hold, amount=hold.amount + amount, lots=more), metered)
+        elif kind == METER:
+            call, amount = read_meter(body)
+            self.opened[call] = (self._held(call)[0], amount)
+        elif kind == TRANSFER:
+            self._transfer(lsn, body)
+
+    def _held(self, call: int) -> tuple[Hold, int]:
+        found = self.opened.get(call) or self._before.get(call)
+        if found is None or call in self.ended:
+            raise Internal(f"the journal ends or extends call {call:#x}, which is not open")
+        return found
+
+    def _end(self, end: End, body: bytes) -> None:
+        hold, _ = self._held(end.call)
+        if self.opened.pop(end.call, None) is None or end.call in self._before:
+            self.ended.append(end.call)
+        self.last_us = end.time_us
+        if end.amount > hold.amount:
+            raise Internal(f"the journal charges call {end.call:#x} more than it held")
+        if not end.posted:
+            return
+        self.charges.append(Charge(hold, end, body))
+        price = self._price(price_version_of(hold, end))
+        for part, posting in enumerate(postings(hold.account, end, price)):
+            self._move(end.lsn, part, posting, end.time_us, end.call, "")
+        if not end.amount:
+            return
+        for slot in range(LOTS):
+            if end.lots[slot]:
+                self._lot(hold.account, slot, -end.lots[slot], 0)
+        for budget, day, month in hold.budgets:
+            for period, window in enumerate((day, month, 0)):
+                key = (budget, period, window)
+                self.uses[key] = self.uses.get(key, 0) + end.amount
+
+    def _transfer(self, lsn: int, body: bytes) -> None:
+        time_us, legs, note = read_transfer(body)
+        said = read_transfer_note(note)
+        self.last_us = time_us
+        if said.operation:
+            self.operations.append((said.operation, said.content, lsn))
+        for part, posting in enumerate(said.postings):
+            if posting.kind == "refund" and said.memo:
+                self.refunds.append((posting.amount, int(said.memo)))
+            self._move(lsn, part, posting, time_us, 0, said.memo)
+        for leg in legs:
+            if leg.slot != PLAIN:
+                self._lot(leg.account, leg.slot, leg.delta, leg.expires_us)
+
+    def _lot(self, account: int, slot: int, delta: int, expires_us: int) -> None:
+        before, ends_us = self.lots.get((account, slot), (0, 0))
+        self.lots[account, slot] = (before + delta, expires_us or ends_us)
+
+    def _move(self, lsn: int, part: int, posting: Posting, time_us: int, call: int, memo: str) -> None:
+        debit, credit = (
+            one if isinstance(one, int) else self._number(one) for one in (posting.debit, posting.credit)
+        )
+        self.transfers.append((lsn, part, posting.kind, debit, credit, posting.amount, time_us, call, memo))
+        self.deltas[debit] = self.deltas.get(debit, 0) - posting.amount
+        self.deltas[credit] = self.deltas.get(credit, 0) + posting.amount
+
+
+def lost_end(hold: Hold, metered: int, lsn: int, *, void: bool) -> End:
+    """How a hold ends that was open when all processes went: by what was last metered."""
+    amount = 0 if void else min(metered, hold.amount)
+    lots, left = [], amount
+    for slot in range(LOTS):
+        part = min(left, hold.lots[slot])
+        lots.append(part)
+        left -= part
+    return End(lsn, hold.call, hold.time_us, amount, 0, tuple(lots), Reason.LOST, b"", amount > 0)
+
+
+def legs_of(account: int, amount: int, slot: int = PLAIN, expires_us: int = 0) -> Leg:
+    """What a transfer does to one account in the region."""
+    return Leg(account, slot, amount, expires_us)

@@ -1,0 +1,226 @@
+"""The log of receipts in SQLite: a Merkle tree in tiles of 256 hashes, and signed heads.
+
+Order: one writer, within the posting's transaction; heads are written for sizes that are committed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import apsw
+
+from kpgate.domain.merkle import Node, consistency, fold, inclusion, leaf_hash, root
+
+TILE = 256
+TILE_LEVELS = 8
+HASH_BYTES = 32
+
+
+class Head(NamedTuple):
+    """A signed tree head."""
+
+    size: int
+    root: bytes
+    time_us: int
+    key: str
+    signature: bytes
+
+
+class Damaged(Exception):
+    """The log is not what it was; the message names the tile, leaf or head."""
+
+
+class SqliteLog:
+    """The newest log of a data directory. `connection` may be one that cannot write."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        rows = self._rows("SELECT number, origin FROM logs ORDER BY number DESC LIMIT 1")
+        self.number, self.origin = rows[0] if rows else (0, "")
+        self._edges: list[bytearray] | None = None
+
+    def open(self, origin: str, before: str = "") -> None:
+        """Begin a log. Shape: `before` names the last head of the one it takes over from."""
+        statement = "INSERT INTO logs (origin, before) VALUES (?, ?) RETURNING number"
+        self.number = self._rows(statement, (origin, before))[0][0]
+        self.origin = origin
+        self._edges = None
+
+    @property
+    def size(self) -> int:
+        """How many leaves are committed."""
+        rows = self._rows("SELECT size FROM logs WHERE number = ?", (self.number,))
+        return int(rows[0][0]) if rows else 0
+
+    def append(self, leaves: Sequence[bytes]) -> int:
+        """Add leaves; the index of the first. Order: within a transaction; `forget` if that fails."""
+        size = self.size
+        edges = self._load(size)
+        tiles: dict[tuple[int, int], bytes] = {}
+        for leaf in leaves:
+            edges[0] += leaf_hash(leaf)
+            if len(edges[0]) == TILE * HASH_BYTES:
+                self._carry(edges, size, tiles)
+            size += 1
+        self._keep(edges, size, tiles)
+        self._rows("UPDATE logs SET size = ? WHERE number = ?", (size, self.number))
+        return size - len(leaves)
+
+    def forget(self) -> None:
+        """What is remembered of the tree's edge may not have been committed."""
+        self._edges = None
+
+    def _load(self, size: int) -> list[bytearray]:
+        """The tiles that are not yet full, lowest level first."""
+        if self._edges is None:
+            self._edges = []
+            count = size
+            while count or not self._edges:
+                short = count % TILE
+                tile = self._tile(len(self._edges), count // TILE)[: short * HASH_BYTES] if short else b""
+                if len(tile) != short * HASH_BYTES:
+                    raise Damaged(f"tile {len(self._edges)}/{count // TILE} of log {self.origin} is too short")
+                self._edges.append(bytearray(tile))
+                count //= TILE
+        return self._edges
+
+    def _carry(self, edges: list[bytearray], size: int, tiles: dict[tuple[int, int], bytes]) -> None:
+        """A tile of the lowest level is full: so its root goes up."""
+        level, number = 0, size // TILE
+        while len(edges[level]) == TILE * HASH_BYTES:
+            full = bytes(edges[level])
+            tiles[level, number] = full
+            edges[level] = bytearray()
+            level, number = level + 1, number // TILE
+            if level == len(edges):
+                edges.append(bytearray())
+            edges[level] += fold([full[at : at + HASH_BYTES] for at in range(0, len(full), HASH_BYTES)])
+
+    def _keep(self, edges: list[bytearray], size: int, tiles: dict[tuple[int, int], bytes]) -> None:
+        for level, edge in enumerate(edges):
+            if edge:
+                tiles[level, size // TILE ** (level + 1)] = bytes(edge)
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO tiles VALUES (?, ?, ?, ?)",
+            [(self.number, level, number, hashes) for (level, number), hashes in tiles.items()],
+        )
+
+    def _tile(self, level: int, number: int) -> bytes:
+        rows = self._rows(
+            "SELECT hashes FROM tiles WHERE log = ? AND level = ? AND number = ?", (self.number, level, number)
+        )
+        return rows[0][0] if rows else b""
+
+    def node(self) -> Node:
+        """The hashes of perfect subtrees. What it reads it keeps, so one serves one question.
+
+        Errors: Damaged.
+        """
+        kept: dict[tuple[int, int], list[list[bytes]]] = {}
+
+        def read(level: int, index: int) -> bytes:
+            tile_level, within = divmod(level, TILE_LEVELS)
+            per = TILE >> within
+            key = (tile_level, index // per)
+            rows = kept.get(key)
+            if rows is None:
+                tile = self._tile(*key)
+                rows = kept[key] = [[tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]]
+            while len(rows) <= within:
+                row = rows[-1]
+                rows.append([fold(row[at : at + 2]) for at in range(0, len(row) - 1, 2)])
+            try:
+                return rows[within][index % per]
+            except IndexError:
+                raise Damaged(f"tile {key[0]}/{key[1]} of log {self.origin} is too short") from None
+
+        return read
+
+    def leaf(self, index: int) -> bytes:
+        """The hash of a leaf."""
+        return self.node()(0, index)
+
+    def root(self, size: int) -> bytes:
+        """The root over the first leaves."""
+        return root(self.node(), size)
+
+    def inclusion(self, index: int, size: int) -> list[bytes]:
+        """The proof that a leaf is among the first ones.
+
+        Errors: ValueError, Damaged.
+        """
+        return inclusion(self.node(), index, size)
+
+    def consistency(self, before: int, size: int) -> list[bytes]:
+        """The proof that the log of one size is the beginning of that of another.
+
+        Errors: ValueError, Damaged.
+        """
+        return consistency(self.node(), before, size)
+
+    # Heads and signers
+
+    def keep_head(self, head: Head) -> None:
+        """Store a signed head. Order: before it is shown."""
+        self._rows("INSERT INTO heads VALUES (?, ?, ?, ?, ?, ?)", (self.number, *head))
+
+    def head(self, size: int = 0) -> Head | None:
+        """The newest head, or the first one that covers so many leaves."""
+        if size:
+            statement = "SELECT size, root, time_us, key, signature FROM heads WHERE log = ? AND size >= ? ORDER BY size LIMIT 1"
+            rows = self._rows(statement, (self.number, size))
+        else:
+            statement = "SELECT size, root, time_us, key, signature FROM heads WHERE log = ? ORDER BY size DESC, time_us DESC LIMIT 1"
+            rows = self._rows(statement, (self.number,))
+        return Head(*rows[0]) if rows else None
+
+    def signers(self) -> list[dict[str, Any]]:
+        """The public keys, oldest first, each with its endorsement."""
+        rows = self._rows("SELECT id, public, endorsed_by, endorsement FROM signers ORDER BY created_us, rowid")
+        return [
+            {"id": one, "public": public.hex(), "endorsed_by": by, "endorsement": said.hex()}
+            for one, public, by, said in rows
+        ]
+
+    def keep_signer(self, key: str, public: bytes, now_us: int, endorsed_by: str, endorsement: bytes) -> None:
+        """Make a public key known, once."""
+        self._rows(
+            "INSERT OR IGNORE INTO signers VALUES (?, ?, ?, ?, ?)", (key, public, now_us, endorsed_by, endorsement)
+        )
+
+    def check(self) -> None:
+        """Compare the newest head with the tree's top: what a start does.
+
+        Errors: Damaged, naming what does not fit.
+        """
+        head, size = self.head(), self.size
+        if head is not None:
+            if head.size > size:
+                raise Damaged(f"head {head.size} of log {self.origin} covers more than its {size} leaves")
+            if self.root(head.size) != head.root:
+                raise Damaged(f"head {head.size} of log {self.origin} does not fit the tree")
+
+    def check_all(self, leaf: Callable[[int], bytes]) -> None:
+        """Compare every leaf with what it is rebuilt from, every tile with the one above, and what `check` does.
+
+        Errors: Damaged, naming what does not fit.
+        """
+        self.check()
+        size = self.size
+        full, level = size // TILE, 0
+        while full:
+            for number in range(full):
+                tile = self._tile(level, number)
+                above = self._tile(level + 1, number // TILE)[number % TILE * HASH_BYTES :][:HASH_BYTES]
+                if len(tile) != TILE * HASH_BYTES or above != fold(
+                    [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
+                ):
+                    raise Damaged(f"tile {level}/{number} of log {self.origin} does not fit the one above")
+            full, level = full // TILE, level + 1
+        for number in range(-(-size // TILE)):
+            tile = self._tile(0, number)
+            for index in range(number * TILE, min(size, (number + 1) * TILE)):
+                if leaf_hash(leaf(index)) != tile[index % TILE * HASH_BYTES :][:HASH_BYTES]:
+                    raise Damaged(f"leaf {index} of log {self.origin} is not its receipt's")
+
+    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        return self._connection.execute(statement, values).fetchall()
