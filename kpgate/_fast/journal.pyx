@@ -113,7 +113,8 @@ cdef class Journal:
         lost *= (prepared - tail) // self.segment_bytes + 1
         if tail + wanted + lost > prepared:
             return False
-        return tail + entry_bytes + lost - load_acquire(&control.written) <= self.ring_bytes
+        # What is kept for ends is kept in the ring as well: they never wait for a disk.
+        return tail + wanted + lost - load_acquire(&control.written) <= self.ring_bytes
 
     cdef int64_t ledger_us(self, int64_t now_us) noexcept:
         """The time that money goes by, which never goes back. Units: microseconds since 1970, UTC."""
@@ -349,7 +350,10 @@ cdef class Journal:
         control.prepared = first + segment_bytes
         control.ledger_us = <uint64_t>last_us
         control.anchor_us = <uint64_t>anchor_us
-        store_bare_release(&control.standing, 1)
+
+    def open(self):
+        """Say that the start has come to its end: now there is something to serve by."""
+        store_bare_release(&self.control.standing, 1)
 
     def note_posted(self, uint64_t lsn):
         """The store has all entries before it."""
@@ -558,7 +562,7 @@ def read_entries(folder, uint64_t since, uint64_t until, uint64_t segment_bytes,
 def recover(folder, uint64_t since, uint64_t segment_bytes, each):
     """Read the journal of the past from a position on: where what is valid ends, and what is wrong, if anything is.
 
-    Shape: `each` is called with lists of (LSN, kind, body); (end, problem). A tail that was cut is no problem; a
+    Shape: `each` is called with lists of (LSN, kind, body), and where they end; (end, problem). A tail that was cut is no problem; a
     damaged entry that had reached the disk is.
     Errors: OSError.
     """
@@ -568,7 +572,7 @@ def recover(folder, uint64_t since, uint64_t segment_bytes, each):
     while firsts:
         found, since, problem = read_entries(folder, since, 1 << 62, segment_bytes, 10_000)
         if found:
-            each(found)
+            each(found, since)
         if not problem:
             continue
         follower = 0

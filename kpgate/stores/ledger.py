@@ -4,7 +4,7 @@ Order: one writer, the clerk; before its first post the journal's past is read f
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import apsw
 import msgspec
@@ -70,8 +70,14 @@ class Operated(NamedTuple):
     message: str
 
 
-Leaves = Callable[[apsw.Connection, Sequence[Charge]], int]
-"""Appends receipts to the log, inside the posting's transaction; the index of the first."""
+class Leaves(Protocol):
+    """Keeps the log of receipts."""
+
+    def append(self, ledger: "SqliteLedger", charges: Sequence[Charge]) -> int:
+        """Make leaves of charges, inside the posting's transaction; the index of the first."""
+
+    def forget(self) -> None:
+        """The transaction failed."""
 
 
 class SqliteLedger:
@@ -80,6 +86,7 @@ class SqliteLedger:
     def __init__(self, connection: apsw.Connection, leaves: Leaves) -> None:
         self._connection = connection
         self._leaves = leaves
+        self._terms: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
         self._prices: dict[int, Price] = {}
         self._open: dict[int, tuple[Hold, int]] = {}
@@ -116,19 +123,23 @@ class SqliteLedger:
                     batch.take(entry)
                 self._write(batch, cursor)
         except apsw.Error as error:
-            self._load()
+            self._forget()
             raise StoreUnavailable("the ledger cannot be posted", retry_after_us=250_000) from error
         except BaseException:
-            self._load()
+            self._forget()
             raise
         for call in batch.ended:
             self._open.pop(call, None)
         self._open.update(batch.opened)
 
+    def _forget(self) -> None:
+        self._load()
+        self._leaves.forget()
+
     def _write(self, batch: "_Batch", cursor: int) -> None:
         many = self._connection.executemany
         if batch.charges:
-            leaf = self._leaves(self._connection, batch.charges)
+            leaf = self._leaves.append(self, batch.charges)
             many(
                 "INSERT INTO charges (call, lsn, party, account, amount, leaf, hold, post) VALUES (?,?,?,?,?,?,?,?)",
                 [
@@ -203,16 +214,19 @@ class SqliteLedger:
 
     def _price(self, version: int) -> Price | None:
         price = self._prices.get(version)
-        if price is None and version:
-            rows = self._rows("SELECT name FROM numbers WHERE kind = 'price' AND number = ?", (version,))
-            if rows:
-                price = self._prices[version] = read_terms(rows[0][0])
+        if price is None and (terms := self.terms(version)):
+            price = self._prices[version] = read_terms(terms)
         return price
 
     def terms(self, version: int) -> str:
         """The spelling of a price version."""
+        if version in self._terms:
+            return self._terms[version]
         rows = self._rows("SELECT name FROM numbers WHERE kind = 'price' AND number = ?", (version,))
-        return str(rows[0][0]) if rows else ""
+        if not rows:
+            return ""
+        self._terms[version] = rows[0][0]
+        return self._terms[version]
 
     # What the region is loaded with
 

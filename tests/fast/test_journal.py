@@ -34,7 +34,7 @@ class Desk:
 
     def stand(self, segments_ready: int = 3) -> "Desk":
         firsts = segments(self.files)
-        end, problem = recover(self.files, 0, SEGMENT_BYTES, lambda found: None) if firsts else (0, "")
+        end, problem = recover(self.files, 0, SEGMENT_BYTES, lambda found, end: None) if firsts else (0, "")
         assert not problem
         first = firsts[-1] + SEGMENT_BYTES if firsts else SEGMENT_BYTES
         self.journal.stand(first, end, 1, SEGMENT_BYTES, 1_000_000, 0)
@@ -56,7 +56,7 @@ class Desk:
 
     def read(self) -> list[tuple[int, int, bytes]]:
         found: list[tuple[int, int, bytes]] = []
-        _, problem = recover(self.files, 0, SEGMENT_BYTES, found.extend)
+        _, problem = recover(self.files, 0, SEGMENT_BYTES, lambda more, end: found.extend(more))
         assert not problem
         return found
 
@@ -170,7 +170,7 @@ def test_cut_at_any_byte_the_rest_is_a_prefix(tmp_path: Path) -> None:
     for cut in range(0, used, 7):
         path.write_bytes(whole[:cut] + b"\xaa" * (len(whole) - cut))
         found: list[tuple[int, int, bytes]] = []
-        end, problem = recover(desk.files, 0, SEGMENT_BYTES, found.extend)
+        end, problem = recover(desk.files, 0, SEGMENT_BYTES, lambda more, end: found.extend(more))
         assert not problem
         assert notes(found) == bodies[: len(notes(found))]
         assert end <= SEGMENT_BYTES + cut
@@ -193,7 +193,7 @@ def test_a_flipped_bit_is_found_and_before_a_sync_it_is_damage(tmp_path: Path) -
         flipped[at] ^= 1 << rng.randrange(8)
         path.write_bytes(flipped)
         found: list[tuple[int, int, bytes]] = []
-        end, problem = recover(desk.files, 0, SEGMENT_BYTES, found.extend)
+        end, problem = recover(desk.files, 0, SEGMENT_BYTES, lambda more, end: found.extend(more))
         assert found == intact[: len(found)]
         assert len(found) < len(intact)
         assert end <= SEGMENT_BYTES + at
@@ -224,7 +224,7 @@ def test_a_new_start_goes_on_beyond_and_nothing_cut_comes_back(tmp_path: Path) -
         file.write(spell_entry(NOTE, torn + 4096, b"ghost"))
     assert notes(third.read()) == [b"one", b"two", b"three", b"four"]
     found: list[tuple[int, int, bytes]] = []
-    end, _ = recover(first.files, torn, SEGMENT_BYTES, found.extend)
+    end, _ = recover(first.files, torn, SEGMENT_BYTES, lambda more, end: found.extend(more))
     assert notes(found) == [b"three", b"four"], "whoever had read up to the cut goes on in the next segment"
     assert end == third.journal.tail
 
@@ -234,7 +234,7 @@ def test_whole_segments_are_trimmed_and_reading_goes_on(desk: Desk) -> None:
     desk.journal.flush(desk.journal.tail)
     assert desk.journal.trim(lsns[100]) == 1
     found: list[tuple[int, int, bytes]] = []
-    recover(desk.files, lsns[100], SEGMENT_BYTES, found.extend)
+    recover(desk.files, lsns[100], SEGMENT_BYTES, lambda more, end: found.extend(more))
     assert [lsn for lsn, kind, _ in found if kind == NOTE] == lsns[100:]
 
 

@@ -1,0 +1,150 @@
+"""Operations on money, as management is asked for them, and amounts as people write them.
+
+Units: amounts are whole microKPT.
+"""
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from kpgate.domain.price import AMOUNT_MAX, MICROKPT
+
+OperationId = Annotated[str, Meta(min_length=8, max_length=64, pattern="^[A-Za-z0-9._:-]+$")]
+PartyName = Annotated[str, Meta(min_length=1, max_length=200)]
+Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MAX)]
+Cap = Annotated[int, Meta(ge=0, le=AMOUNT_MAX)]
+Memo = Annotated[str, Meta(max_length=200)]
+CREDITING = ("issue", "top_up", "grant", "reward")
+
+
+class _Money(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op", omit_defaults=True
+):
+    """What all have in common: an id, by which asking twice does it once."""
+
+    id: OperationId
+
+
+class Movement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One transfer.
+
+    Shape: `kind` issue, top_up, grant and reward give a party credit; clawback takes it back, below 0 if need be;
+    adjust mends a mistake in either direction; transfer gives it to party `to`; payout takes what a party earned.
+    Units: `expires_us` microseconds since 1970, 0 for never, for what is given.
+    """
+
+    kind: Literal["issue", "top_up", "grant", "reward", "adjust", "clawback", "transfer", "payout"]
+    party: PartyName
+    amount: Annotated[int, Meta(ge=-AMOUNT_MAX, le=AMOUNT_MAX)]
+    to: str = ""
+    memo: Memo = ""
+    expires_us: Annotated[int, Meta(ge=0, le=253_402_300_800_000_000)] = 0
+
+
+class Transfer(_Money, frozen=True, kw_only=True, tag="money.transfer"):
+    """Transfers that are made together, all or none."""
+
+    movements: Annotated[tuple[Movement, ...], Meta(min_length=1, max_length=8)]
+
+
+class Refund(_Money, frozen=True, kw_only=True, tag="money.refund"):
+    """Give back what a call was charged, or a part of it. Units: `amount` 0 is all that is left of it."""
+
+    call: str
+    amount: Cap = 0
+
+
+class SetCreditLine(_Money, frozen=True, kw_only=True, tag="money.line"):
+    """Let a party's balance go so far below 0."""
+
+    party: PartyName
+    line: Cap
+
+
+class SetBudget(_Money, frozen=True, kw_only=True, tag="money.budget"):
+    """Cap what a party or one of its keys may spend in a day, a month (UTC) and in all. 0 is no cap."""
+
+    party: PartyName = ""
+    key: str = ""
+    day: Cap = 0
+    month: Cap = 0
+    total: Cap = 0
+
+
+class ShowBalance(_Money, frozen=True, kw_only=True, tag="money.balance"):
+    """What a party has."""
+
+    party: PartyName
+
+
+class ShowStatement(_Money, frozen=True, kw_only=True, tag="money.statement"):
+    """A party's transfers, newest first, from before an LSN on."""
+
+    party: PartyName
+    account: Literal["spend", "earn"] = "spend"
+    before: Annotated[int, Meta(ge=0)] = 0
+    count: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class ShowReceipt(_Money, frozen=True, kw_only=True, tag="money.receipt"):
+    """The receipt of a call and its proof. Shape: `party` empty for whoever manages."""
+
+    call: str
+    party: str = ""
+
+
+class ShowLog(_Money, frozen=True, kw_only=True, tag="log.show"):
+    """The log's newest head and its signers; with `before`, the proof that a smaller log is its beginning."""
+
+    before: Annotated[int, Meta(ge=0)] = 0
+    size: Annotated[int, Meta(ge=0)] = 0
+
+
+class ShowAccounts(_Money, frozen=True, kw_only=True, tag="money.accounts"):
+    """Every account's balance; all of them sum to 0."""
+
+
+MoneyOperation = (
+    Transfer
+    | Refund
+    | SetCreditLine
+    | SetBudget
+    | ShowBalance
+    | ShowStatement
+    | ShowReceipt
+    | ShowLog
+    | ShowAccounts
+)
+
+
+def read_amount(text: str) -> int:
+    """An amount as people write it: `12.5 KPT`, `12.5`, or `12500000 microKPT`.
+
+    Errors: ValueError for what is none, not above 0, not whole in microKPT, or more than an account can hold.
+    """
+    number, _, unit = text.strip().partition(" ")
+    scale = {"": MICROKPT, "kpt": MICROKPT, "microkpt": 1}.get(unit.strip().lower())
+    try:
+        if scale is None or len(number) > 40 or "_" in number:
+            raise ValueError
+        value = Decimal(number) * scale
+        if not value.is_finite():
+            raise ValueError
+    except (InvalidOperation, ValueError):
+        raise ValueError(f"expected an amount such as 12.5 KPT, not {text[:40]!r}") from None
+    if value <= 0:
+        raise ValueError("expected an amount above 0")
+    if value != int(value):
+        raise ValueError("the smallest amount is 0.000001 KPT")
+    if value > AMOUNT_MAX:
+        raise ValueError(f"no account can hold more than {show_amount(AMOUNT_MAX)}")
+    return int(value)
+
+
+def show_amount(amount: int) -> str:
+    """An amount for people."""
+    whole, rest = divmod(abs(amount), MICROKPT)
+    text = f"{whole:,}.{rest:06}".rstrip("0").rstrip(".")
+    return f"{'-' if amount < 0 else ''}{text} KPT"

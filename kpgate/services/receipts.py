@@ -1,0 +1,119 @@
+"""Receipts: leaves made of charges, heads signed, proofs given to whom a call belongs.
+
+The log itself is a store's. Order: a head is stored before it is shown, and covers only what is committed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from kpgate.domain.errors import NotFound
+from kpgate.domain.ledger import price_version_of, read_call
+from kpgate.domain.receipt import canonical, head_bytes, receipt
+from kpgate.stores.ledger import Charge, SqliteLedger
+from kpgate.stores.log import Head, SqliteLog
+
+
+class Signs(Protocol):
+    """A key that signs heads."""
+
+    id: str
+
+    def sign(self, message: bytes) -> bytes: ...
+
+
+class Receipts:
+    """The log of one ledger. `secret` keeps parties and calls from being guessed. Units: `wall_us` since 1970."""
+
+    def __init__(self, log: SqliteLog, secret: bytes, signer: Signs, wall_us: Callable[[], int]) -> None:
+        self._log = log
+        self._secret = secret
+        self._signer = signer
+        self._wall_us = wall_us
+        self._signed = head.size if (head := log.head()) else 0
+
+    def append(self, ledger: SqliteLedger, charges: Sequence[Charge]) -> int:
+        """Make leaves of charges; the index of the first. Order: within the posting's transaction."""
+        return self._log.append([self._leaf(ledger, charge) for charge in charges])
+
+    def forget(self) -> None:
+        """The transaction failed."""
+        self._log.forget()
+
+    def sign(self) -> Head | None:
+        """Sign a head over all that is committed, where there is more than was signed."""
+        size = self._log.size
+        if size <= self._signed:
+            return None
+        root, now_us = self._log.root(size), self._wall_us()
+        said = head_bytes(self._log.origin, size, root, now_us, self._signer.id)
+        head = Head(size, root, now_us, self._signer.id, self._signer.sign(said))
+        self._log.keep_head(head)
+        self._signed = size
+        return head
+
+    def show(self, ledger: SqliteLedger, call: str, party: int | None) -> dict[str, Any]:
+        """A call's receipt with its proof, as `kpgate verify` reads it. Shape: `party` None for whoever manages.
+
+        Errors: NotFound, also for another party's.
+        """
+        try:
+            found = ledger.charge(read_call(call))
+        except ValueError:
+            found = None
+        if found is None or (party is not None and found[0] != party):
+            raise NotFound(f"there is no receipt {call[:40]!r}: it was not charged, or is another party's")
+        _, index, refunded, charge = found
+        if index >= self._signed:
+            self.sign()
+        head = self._log.head()
+        assert head is not None, "what is posted is signed"
+        return {
+            "leaf": self._receipt(ledger, charge),
+            "index": index,
+            "proof": [step.hex() for step in self._log.inclusion(index, head.size)],
+            "head": self.show_head(head),
+            "signers": self._log.signers(),
+            "price_terms": ledger.terms(price_version_of(charge.hold, charge.end)),
+            "refunded_microkpt": refunded,
+        }
+
+    def show_log(self, before: int, size: int) -> dict[str, Any]:
+        """The newest head, or the first that covers `size`, and the proof that the log of `before` is its beginning.
+
+        Errors: NotFound for sizes that are not there.
+        """
+        if size <= 0:
+            self.sign()
+        head = self._log.head(size)
+        if head is None or before > head.size:
+            raise NotFound("the log has no head of such a size yet")
+        proof = self._log.consistency(before, head.size) if before else []
+        return {
+            "head": self.show_head(head),
+            "before": before,
+            "proof": [step.hex() for step in proof],
+            "signers": self._log.signers(),
+        }
+
+    def show_head(self, head: Head) -> dict[str, Any]:
+        """A head as it is shown."""
+        return {
+            "log": self._log.origin,
+            "size": head.size,
+            "root": head.root.hex(),
+            "time_us": head.time_us,
+            "key": head.key,
+            "signature": head.signature.hex(),
+        }
+
+    def leaf(self, ledger: SqliteLedger, charge: Charge) -> bytes:
+        """The bytes of a charge's leaf."""
+        return self._leaf(ledger, charge)
+
+    def _leaf(self, ledger: SqliteLedger, charge: Charge) -> bytes:
+        return canonical(self._receipt(ledger, charge))
+
+    def _receipt(self, ledger: SqliteLedger, charge: Charge) -> dict[str, Any]:
+        terms = ledger.terms(price_version_of(charge.hold, charge.end))
+        return receipt(charge.hold, charge.end, terms, self._log.origin, self._secret)
+
