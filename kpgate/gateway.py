@@ -51,7 +51,7 @@ class Equipment(msgspec.Struct, frozen=True):
     auth: Auth
     routes: Routes
     admit: Admit
-    holds: Holds
+    holds: Holds | None
     retrying: Retrying
     offload: Offload
     wheel: Wheel
@@ -193,12 +193,14 @@ class Gateway:
         # HOLD: what the call may cost at most is put aside before anybody is asked.
         if life.plan.tariff is not None:
             record.phase = Phase.HOLD
-            life.hold = kit.holds.take(now_us, kit.auth.generation, caller, life.plan, record, call)
+            holds = kit.holds
+            assert holds is not None, "where calls cost something, there is a ledger"
+            life.hold = holds.take(now_us, kit.auth.generation, caller, life.plan, record, call)
             if life.hold is None:
                 life.hold = await self._hold(kit, life)
             record.held_as = life.hold.call
-            if not kit.holds.written:
-                await kit.holds.write()
+            if not holds.written:
+                await holds.write()
 
         # ROUTE, UPSTREAM
         exchange.watch(life.leave)

@@ -25,6 +25,7 @@ from kpgate.domain.phase import Phase
 from kpgate.domain.settings import Settings
 from kpgate.gateway import Equipment, Gateway
 from kpgate.services.exchange import Exchange, Header
+from kpgate.services.hold import Holds
 from kpgate.services.receive import check_head
 from kpgate.services.respond import JSON, describe, refusal
 
@@ -32,6 +33,7 @@ MANAGEMENT_BYTES_MAX = 65_536
 DRAIN_GRACE_US = 2_000_000
 DRAIN_STEP_S = 0.02
 TICKS_A_REFRESH = 10
+TICKS_A_METER = 50
 METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 Answer = tuple[int, list[Header], bytes]
@@ -100,6 +102,11 @@ class Application:
         """
         errors = self._ground.wheel.advance(now_us)
         self.gateway.equipment.admit.retry(now_us)
+        holds = self.gateway.equipment.holds
+        if holds is not None:
+            holds.retry(now_us)
+            if self._ticks % TICKS_A_METER == 0:
+                self._meter(holds, now_us)
         self._ticks += 1
         if self._ticks % TICKS_A_REFRESH == 0:
             self._gauges.refresh()
@@ -130,12 +137,21 @@ class Application:
                 del self._ground.pools[key]
                 pool.close()
 
+    def _meter(self, holds: Holds, now_us: int) -> None:
+        """Have the journal know what the streams under way have come to."""
+        for life in self.gateway.lives:
+            if life.hold is not None:
+                holds.note_progress(now_us, life.hold)
+
     def _live(self) -> Answer:
         return 200, [JSON], b'{"status":"live"}'
 
     def _ready(self) -> Answer:
         if self.draining:
             return 503, [JSON, (b"retry-after", b"1")], b'{"status":"draining"}'
+        holds = self.gateway.equipment.holds
+        if holds is not None and holds.failed:
+            return 503, [JSON, (b"retry-after", b"1")], b'{"status":"journal_failed"}'
         return 200, [JSON], b'{"status":"ready"}'
 
     async def _manage(self, exchange: Exchange, admin: bool) -> None:

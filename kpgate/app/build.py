@@ -9,6 +9,8 @@ from typing import Any
 
 from kpgate._fast import metric
 from kpgate._fast.commit import Region, Seat
+from kpgate._fast.credit import Credit
+from kpgate._fast.journal import Journal
 from kpgate._fast.limit import Limits
 from kpgate._fast.metric import Shard
 from kpgate.app.admin import Admin
@@ -27,6 +29,7 @@ from kpgate.domain.metrics import METRICS
 from kpgate.domain.settings import Settings
 from kpgate.gateway import Equipment, Gateway
 from kpgate.services.auth import Auth, Keyring, Terms
+from kpgate.services.hold import Holds
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.receive import Ids, Inflight
@@ -44,17 +47,20 @@ async def build(context: Context) -> Application:
     """
     directory = Directory(context.node.data)
     region = Region.open(context.region)
-    limits = Limits(region, Seat(region, context.life), CALL_LIFE_US)
+    seat = Seat(region, context.life)
+    limits = Limits(region, seat, CALL_LIFE_US)
     while limits.end_dead(context.clock(), context.life) < 0:
         # The calls that this seat's last owner left: whoever holds its life lock ends them.
         await asyncio.sleep(0)
     numbers = await asyncio.to_thread(_numbers, Control(directory), context.settings)
+    offload = Offload(context.loop)
+    holds = await _holds(context, region, seat, offload) if context.settings.ledger.enabled else None
     keyring = Keyring(
         SqliteReader(directory.store), region, directory.pepper(), wall_us, context.settings.auth.cache_keys
     )
     keyring.load()
     shard = Shard(region, context.seat)
-    ground = _ground(context, limits, Meters(shard), keyring)
+    ground = _ground(context, limits, Meters(shard), keyring, holds, offload)
     gateway = Gateway(equip(context.settings, ground, numbers), context.clock)
     front = Front(
         endpoints={endpoint.path.encode(): endpoint for endpoint in ENDPOINTS},
@@ -70,7 +76,24 @@ async def build(context: Context) -> Application:
     return Application(gateway, front, ground, prepare, Gauges(shard, ground, context.log))
 
 
-def _ground(context: Context, limits: Limits, meters: Meters, keyring: Keyring) -> Ground:
+async def _holds(context: Context, region: Region, seat: Seat, offload: Offload) -> Holds:
+    """What calls are held for by. Order: the clerk has answered, so the ledger stands."""
+    journal = Journal(region, seat, context.node.data / "journal")
+    credit = Credit(region, seat, journal, CALL_LIFE_US)
+    void = context.settings.ledger.on_worker_death == "void"
+    while credit.end_dead(context.clock(), context.life, void) < 0:
+        await asyncio.sleep(0)
+    return Holds(credit, journal, offload)
+
+
+def _ground(
+    context: Context,
+    limits: Limits,
+    meters: Meters,
+    keyring: Keyring,
+    holds: Holds | None,
+    offload: Offload,
+) -> Ground:
     def auth(settings: Settings) -> Auth:
         trusted = tuple(read_network(text) for text in settings.server.trusted_proxies)
         return Auth(Terms(settings.auth.enabled, trusted), keyring)
@@ -87,8 +110,9 @@ def _ground(context: Context, limits: Limits, meters: Meters, keyring: Keyring) 
         environ=context.environ,
         cache=context.node.data / "cache",
         limits=limits,
+        holds=holds,
         meters=meters,
-        offload=Offload(context.loop),
+        offload=offload,
         # Without a place until the gateway says how many there are.
         inflight=Inflight(0, 0, context.wheel, context.loop),
         ids=Ids(f"req-{secrets.token_hex(6)}-"),

@@ -16,16 +16,20 @@ import msgspec
 
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.limit import Limits
+from kpgate.app.bank import Bank
 from kpgate.app.control import LINE_BYTES_MAX, Said, refusal, wall_us
 from kpgate.app.directory import Directory
 from kpgate.app.warden import Warden
-from kpgate.domain.errors import GatewayError, Internal, InvalidRequest
+from kpgate.domain.errors import GatewayError, Internal, InvalidRequest, NotFound
 from kpgate.domain.management import decode
+from kpgate.domain.money import MoneyOperation
+from kpgate.domain.settings import Ledger
 from kpgate.services.management import Management
 from kpgate.stores.sqlite import SqliteStore
 
 TICK_S = 0.1
 TICKS_A_BEAT = 10
+PREPARE_TURNS = 10
 CONNECTIONS_MAX = 64
 IDLE_S = 30.0
 PUBLISH_PATIENCE_S = 2.0
@@ -36,7 +40,7 @@ WORKER_LIFE_US = 60_000_000
 class Clerk:
     """A node's clerk at work."""
 
-    def __init__(self, directory: Directory, region: Region, life: Life) -> None:
+    def __init__(self, directory: Directory, region: Region, life: Life, ledger: Ledger) -> None:
         self._directory = directory
         self._folder = directory.run
         self._seat = Seat(region, life)
@@ -46,6 +50,12 @@ class Clerk:
         self._store = SqliteStore(directory.store)
         self._management = Management(self._store, pepper, self._publish, wall_us)
         self._warden = Warden(region, self._seat, self._folder, _report_stuck)
+        self._bank: Bank | None = None
+        if ledger.enabled:
+            self._bank = Bank(
+                directory, region, self._seat, ledger, self._store, self._management.catch_up, wall_us
+            )
+        self._sync_s = ledger.sync_ms / 1000
         self._connections = 0
         self._parent = os.getppid()
         self._stop = asyncio.Event()
@@ -54,6 +64,11 @@ class Clerk:
         """Work until told to stop, or until the gateway that it belongs to is gone."""
         self._limits.end_dead(_now_us(), self._seat.life)
         self._management.catch_up()
+        if self._bank is not None:
+            lost = await asyncio.to_thread(self._bank.stand)
+            if lost:
+                _say("holds_lost", count=lost)
+            self._keeping = asyncio.create_task(self._keep_books(self._bank))
         self._directory.socket.unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:
@@ -66,6 +81,10 @@ class Clerk:
         finally:
             server.close()
             self._directory.socket.unlink(missing_ok=True)
+            if self._bank is not None:
+                self._stop.set()
+                await self._keeping
+                self._bank.close()
             self._store.close()
 
     def stop(self) -> None:
@@ -95,16 +114,43 @@ class Clerk:
     def _reap(self) -> None:
         """End the calls of seats whose life lock can be had, and those that nobody ended in time."""
         now_us = _now_us()
-        for index in self._limits.seats_with_calls():
-            if index == self._seat.index:
-                continue
+        bank = self._bank
+        seats = set(self._limits.seats_with_calls())
+        if bank is not None:
+            seats |= bank.credit.seats_with_holds()
+        for index in seats - {self._seat.index}:
             life = Life.obtain(self._folder, index)
             if life is not None:
                 try:
                     self._limits.end_dead(now_us, life)
+                    if bank is not None:
+                        bank.end_dead(life)
                 finally:
                     life.close()
         self._limits.end_expired(now_us)
+        if bank is not None:
+            bank.end_expired()
+
+    async def _keep_books(self, bank: Bank) -> None:
+        """Sync and post the journal, as often as is asked for; once a second sign, expire, make room."""
+        turns = 0
+        while not self._stop.is_set():
+            try:
+                await asyncio.to_thread(bank.poster.sync)
+                while bank.poster.post():
+                    await asyncio.sleep(0)
+                bank.poster.keep_time()
+                if turns % max(1, int(1 / self._sync_s)) == 0:
+                    bank.poster.sign()
+                    bank.treasury.expire()
+                    bank.poster.trim()
+                if turns % PREPARE_TURNS == 0:
+                    await asyncio.to_thread(bank.poster.prepare)
+            except Exception as error:  # noqa: BLE001 - the edge around one turn
+                _report(error)
+                await asyncio.sleep(TICK_S)
+            turns += 1
+            await asyncio.sleep(self._sync_s)
 
     def _beat(self) -> None:
         """Say that the clerk works, and publish what was written by others or could not be published before."""
@@ -150,7 +196,13 @@ class Clerk:
 
     def _answer(self, line: bytes) -> bytes:
         try:
-            answer = self._management.answer(decode(line))
+            operation = decode(line)
+            if isinstance(operation, MoneyOperation):
+                if self._bank is None:
+                    raise NotFound("credits are off here: set [ledger] enabled")
+                answer = self._bank.treasury.answer(operation)
+            else:
+                answer = self._management.answer(operation)
             return msgspec.json.encode(Said(ok=answer)) + b"\n"
         except GatewayError as error:
             return refusal(error)
@@ -165,8 +217,11 @@ def _now_us() -> int:
 
 
 def _report_stuck(seat: int, pid: int) -> None:
-    said = {"clerk": "stuck_owner_killed", "seat": seat, "pid": pid}
-    sys.stderr.write(msgspec.json.encode(said).decode() + "\n")
+    _say("stuck_owner_killed", seat=seat, pid=pid)
+
+
+def _say(event: str, **fields: int) -> None:
+    sys.stderr.write(msgspec.json.encode({"clerk": event, **fields}).decode() + "\n")
 
 
 def _report(error: Exception) -> None:

@@ -11,11 +11,14 @@ import sys
 import traceback
 from pathlib import Path
 
+import msgspec
+
 from kpgate._fast.commit import Life, Region
 from kpgate.app.channel import Channel, Message, Order
 from kpgate.app.clerk import Clerk
 from kpgate.app.directory import Directory
 from kpgate.app.worker import first_order
+from kpgate.domain.settings import Settings
 
 BEAT_S = 1.0
 LIFE_PATIENCE_US = 1_000_000
@@ -28,7 +31,8 @@ async def live(channel: Channel, order: Order) -> None:
     life = Life.obtain(directory.run, order.seat, LIFE_PATIENCE_US)
     if members is None or life is None:
         raise BlockingIOError("another clerk works on this data directory")
-    clerk = Clerk(directory, Region.open(order.region), life)
+    ledger = msgspec.json.decode(order.settings, type=Settings).ledger
+    clerk = Clerk(directory, Region.open(order.region), life, ledger)
     loop = asyncio.get_running_loop()
 
     def hear() -> None:

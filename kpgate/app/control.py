@@ -15,10 +15,13 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from kpgate.app.bank import opened
 from kpgate.app.directory import Directory
 from kpgate.domain.errors import REGISTRY, GatewayError, Internal, StoreUnavailable
 from kpgate.domain.keys import RANDOM_BYTES
 from kpgate.domain.management import Answer, EnsureNumbers, Operation, Ping, encode
+from kpgate.domain.money import MoneyOperation
+from kpgate.domain.settings import Ledger
 from kpgate.services.management import Management
 from kpgate.stores.sqlite import SqliteStore
 
@@ -27,7 +30,8 @@ PATIENCE_S = 10.0
 PAUSE_S = 0.05
 NAMES_A_REQUEST = 500
 
-Ask = Callable[[Operation], Answer]
+Ask = Callable[[Operation | MoneyOperation], Answer]
+ALONE = Ledger(enabled=True)
 Kind = Literal["model", "deployment", "price"]
 KINDS: tuple[Kind, ...] = ("model", "deployment", "price")
 
@@ -51,7 +55,7 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
 class AsksLater(Protocol):
     """What can be asked from a coroutine."""
 
-    async def ask(self, operation: Operation) -> Answer: ...
+    async def ask(self, operation: Operation | MoneyOperation) -> Answer: ...
 
 
 def new_id() -> str:
@@ -98,7 +102,7 @@ class Control:
         self._directory = directory
         self._patience_s = patience_s
 
-    def ask(self, operation: Operation) -> Answer:
+    def ask(self, operation: Operation | MoneyOperation) -> Answer:
         """Have an operation carried out.
 
         Errors: those of management; StoreUnavailable when no clerk answers in time.
@@ -141,12 +145,12 @@ class AsyncControl:
         self._directory = directory
         self._patience_s = patience_s
 
-    async def ask(self, operation: Operation) -> Answer:
+    async def ask(self, operation: Operation | MoneyOperation) -> Answer:
         """As `Control.ask`, without holding up the loop."""
         # A time-out needs a task, and whoever asks may be driven without one.
         return await asyncio.create_task(self._ask(operation))
 
-    async def _ask(self, operation: Operation) -> Answer:
+    async def _ask(self, operation: Operation | MoneyOperation) -> Answer:
         line = encode(operation) + b"\n"
         try:
             async with asyncio.timeout(self._patience_s):
@@ -213,4 +217,12 @@ def _directly(directory: Directory) -> Iterator[Ask]:
     pepper = directory.pepper()
     with closing(SqliteStore(directory.store)) as store:
         # Nobody serves, so there is nobody to tell.
-        yield Management(store, pepper, lambda kind, number: True, wall_us).answer
+        management = Management(store, pepper, lambda kind, number: True, wall_us)
+
+        def answer(operation: Operation | MoneyOperation) -> Answer:
+            if not isinstance(operation, MoneyOperation):
+                return management.answer(operation)
+            with opened(directory, ALONE, store, wall_us) as bank:
+                return bank.treasury.answer(operation)
+
+        yield answer

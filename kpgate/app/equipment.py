@@ -52,7 +52,7 @@ class Ground(msgspec.Struct):
     environ: Mapping[str, str]
     cache: Path
     limits: Limits
-    holds: Holds
+    holds: Holds | None
     meters: Meters
     offload: Offload
     inflight: Inflight

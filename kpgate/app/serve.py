@@ -13,6 +13,7 @@ import msgspec
 
 from kpgate._fast import limit, metric
 from kpgate._fast.commit import Region
+from kpgate.app import bank
 from kpgate.app.channel import Order
 from kpgate.app.config import Loaded, load
 from kpgate.app.demo import greet as welcome
@@ -23,11 +24,12 @@ from kpgate.app.node import Node, NodeRefused
 from kpgate.app.options import ServeOptions
 from kpgate.app.slot import Slot
 from kpgate.app.supervisor import Supervisor
-from kpgate.domain.settings import Settings
+from kpgate.domain.settings import Ledger, Settings
 
 WORKER = "kpgate.app.worker"
 CLERK = "kpgate.app.clerk_child"
 CLERK_SEAT = 0
+NO_LEDGER = Ledger()
 WRITE_PATIENCE_S = 0.1
 
 Greet = Callable[[Node, str], None]
@@ -66,7 +68,7 @@ def run(
     except (NodeRefused, PortRefused) as error:
         say("refused", problem=str(error))
         return 1
-    region = make_region(len(ground.workers) + 1)
+    region = make_region(len(ground.workers) + 1, settings.ledger)
     node.share(held[-1])
 
     def announce() -> None:
@@ -121,9 +123,9 @@ class _Ground:
         ]
 
 
-def make_region(seats: int) -> Region:
+def make_region(seats: int, ledger: Ledger = NO_LEDGER) -> Region:
     """The shared memory that all processes of the node decide in. It lives as long as this process."""
-    return Region.create({**limit.areas(), **metric.areas(seats)}, seats)
+    return Region.create({**limit.areas(), **metric.areas(seats), **bank.areas(ledger)}, seats)
 
 
 def first_order(

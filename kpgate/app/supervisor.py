@@ -366,6 +366,11 @@ def fixed_changes(old: Settings, new: Settings) -> tuple[str, ...]:
         for name in FIXED
         if getattr(old.server, name) != getattr(new.server, name)
     ]
+    found += [
+        f"ledger.{name} cannot change while the gateway runs: restart it"
+        for name in ("enabled", "sync_ms", "on_worker_death", "accounts_max")
+        if getattr(old.ledger, name) != getattr(new.ledger, name)
+    ]
     if old.admin != new.admin:
         found.append("the [admin] listener cannot change while the gateway runs: restart it")
     return tuple(found)

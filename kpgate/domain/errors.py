@@ -151,6 +151,12 @@ class Conflict(GatewayError):
     remedy = "Read the current state and decide again."
 
 
+class IdReused(GatewayError):
+    code, status, fault, retry = "id_reused", 409, Fault.CALLER, Retry.NEVER
+    meaning = "The id of this operation was used for another one, with other content."
+    remedy = "Use a new id for each operation, and the same one only to repeat it."
+
+
 class BodyTooLarge(GatewayError):
     code, status, fault, retry = "body_too_large", 413, Fault.CALLER, Retry.NEVER
     meaning = "The body is larger than this path accepts."

@@ -14,6 +14,7 @@ from msgspec import Meta
 from kpgate.domain.caller import CALL
 from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.limits import UNLIMITED, Limits
+from kpgate.domain.money import MoneyOperation
 from kpgate.domain.secret import Secret
 
 RequestId = Annotated[str, Meta(min_length=8, max_length=64, pattern="^[A-Za-z0-9._-]+$")]
@@ -120,22 +121,22 @@ def _reveal(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not sent")
 
 
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Operation, dec_hook=_conceal)
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Operation | MoneyOperation, dec_hook=_conceal)
 _encoder = msgspec.json.Encoder(enc_hook=_reveal)
 
 
-def encode(operation: Operation) -> bytes:
+def encode(operation: Operation | MoneyOperation) -> bytes:
     """An operation as it goes over the clerk's socket: one line of JSON, secrets and all."""
     return _encoder.encode(operation)
 
 
-def decode(line: bytes) -> Operation:
+def decode(line: bytes) -> Operation | MoneyOperation:
     """Read an operation.
 
     Errors: InvalidRequest, which repeats no value.
     """
     try:
-        found: Operation = _decoder.decode(line)
+        found: Operation | MoneyOperation = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(_plain(str(error))) from None
     return found

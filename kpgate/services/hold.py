@@ -107,6 +107,11 @@ class Holds:
         return None if code == CHANGED else self._taken(code, decision, hold)
 
     @property
+    def failed(self) -> bool:
+        """Whether the disk has failed: nothing is held until the next start."""
+        return self._journal.failed != 0
+
+    @property
     def written(self) -> bool:
         """Whether all that this worker decided is in the journal's file, which this tries to bring about."""
         return self._journal.flush(self._journal.tail)
@@ -168,7 +173,10 @@ class Holds:
             record.cost = min(charged, hold.amount)
             record.overrun = charged - record.cost
         record.held = hold.amount
-        note = note_end(record, target.price_version if target is not None else 0, hold.factor)
+        version = target.price_version if target is not None else 0
+        note = note_end(
+            record.provider, record.deployment, record.attempts, record.status, version, record.usage
+        )
         if self._put_end(now_us, handle, charged, reason, note) == BUSY:
             self._owed.append((handle, charged, reason, note))
 

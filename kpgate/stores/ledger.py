@@ -252,6 +252,11 @@ class SqliteLedger:
         for number, day, month, total in self._rows("SELECT number, day, month, total FROM budgets"):
             yield BudgetRow(number, (day, month, total), tuple(uses.get(number, ())))
 
+    def lots_ended(self, time_us: int) -> list[tuple[int, int]]:
+        """Grants whose time is over and that are not used up: (account, slot)."""
+        statement = "SELECT account, slot FROM lots WHERE amount > 0 AND expires_us <= ?"
+        return [(account, slot) for account, slot in self._rows(statement, (time_us,))]
+
     # Operations
 
     def operation(self, request_id: str) -> Operated | None:
@@ -265,6 +270,20 @@ class SqliteLedger:
             "INSERT INTO operations (id, content, code, message) VALUES (?, ?, ?, ?)",
             (request_id, content, code, message),
         )
+
+    def keep_done(self, request_id: str, content: bytes) -> None:
+        """Remember that an operation without a transfer was done."""
+        self._rows("INSERT INTO operations (id, content) VALUES (?, ?)", (request_id, content))
+
+    def party(self, name: str) -> int | None:
+        """A party's number."""
+        rows = self._rows("SELECT number FROM parties WHERE name = ?", (name,))
+        return rows[0][0] if rows else None
+
+    def number_of(self, name: str) -> int | None:
+        """An account's number."""
+        rows = self._rows("SELECT number FROM accounts WHERE name = ?", (name,))
+        return rows[0][0] if rows else None
 
     def set_floor(self, number: int, floor: int) -> None:
         """Let an account go down to a balance."""

@@ -25,13 +25,19 @@ RETRY_US = 250_000
 
 _FIELDS = """
     keys.number, keys.id, keys.role, keys.label, keys.models, keys.networks, keys.limits,
-    keys.created_us, keys.expires_us, keys.revoked_us, parties.number, parties.name, parties.limits
+    keys.created_us, keys.expires_us, keys.revoked_us, parties.number, parties.name, parties.limits,
+    coalesce(accounts.number, 0), coalesce(of_party.number, 0), coalesce(of_key.number, 0)
 """
-_KEYS = f"SELECT {_FIELDS} FROM keys JOIN parties ON parties.number = keys.party"
+_OWNERS = """
+    JOIN parties ON parties.number = keys.party
+    LEFT JOIN accounts ON accounts.party = parties.number AND accounts.kind = 'spend'
+    LEFT JOIN budgets AS of_party ON of_party.kind = 1 AND of_party.owner = parties.number
+    LEFT JOIN budgets AS of_key ON of_key.kind = 0 AND of_key.owner = keys.number
+"""
+_KEYS = f"SELECT {_FIELDS} FROM keys {_OWNERS}"
 _FIND = f"""
     SELECT {_FIELDS}, secrets.until_us FROM secrets
-    JOIN keys ON keys.number = secrets.key JOIN parties ON parties.number = keys.party
-    WHERE secrets.digest = ?
+    JOIN keys ON keys.number = secrets.key {_OWNERS} WHERE secrets.digest = ?
 """
 
 _names = msgspec.json.Decoder(tuple[str, ...])
@@ -56,13 +62,14 @@ def _key(row: Sequence[Any]) -> StoredKey:
     caller = Caller(
         key_id=row[1],
         number=row[0],
-        party=Party(row[10], row[11], _read_terms(row[12])),
+        party=Party(row[10], row[11], _read_terms(row[12]), row[13], row[14]),
         role=row[2],
         label=row[3],
         models=_names.decode(row[4]),
         networks=_names.decode(row[5]),
         limits=_read_terms(row[6]),
         expires_us=row[8],
+        budget=row[15],
     )
     return StoredKey(caller, row[7], row[9])
 
@@ -86,7 +93,7 @@ class SqliteReader:
 
     def find(self, digest: bytes) -> Found | None:
         rows = self._rows(_FIND, (digest,))
-        return Found(_key(rows[0]), rows[0][13]) if rows else None
+        return Found(_key(rows[0]), rows[0][16]) if rows else None
 
     def digests(self, number: int) -> list[bytes]:
         statement = """

@@ -1,0 +1,152 @@
+"""The ledger of one data directory, put together: journal, accounts, store, log and what is asked of them.
+
+The clerk has one while a gateway runs; a command that finds nobody serving opens one by itself.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kpgate._fast import credit, journal
+from kpgate._fast.account import Accounts
+from kpgate._fast.commit import Life, Region, Seat
+from kpgate._fast.credit import Credit
+from kpgate._fast.journal import Journal
+from kpgate.app.directory import Directory
+from kpgate.app.poster import Poster, Start
+from kpgate.app.signing import Keyring, Signer, endorsement
+from kpgate.domain.receipt import log_secret
+from kpgate.domain.settings import Ledger
+from kpgate.services.receipts import Receipts
+from kpgate.services.treasury import Treasury
+from kpgate.stores.ledger import SqliteLedger
+from kpgate.stores.log import SqliteLog
+from kpgate.stores.sqlite import SqliteStore
+
+HOLD_LIFE_US = 4 * 3_600_000_000
+ALONE_SEATS = 1
+
+
+def areas(settings: Ledger) -> dict[int, tuple[int, int]]:
+    """What a region needs for credits; nothing where there are none."""
+    if not settings.enabled:
+        return {}
+    return {**credit.areas(accounts=settings.accounts_max, budgets=settings.accounts_max), **journal.areas()}
+
+
+class Bank:
+    """A ledger at work. Order: `stand` before anything else."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        region: Region,
+        seat: Seat,
+        settings: Ledger,
+        store: SqliteStore,
+        publish: Callable[[], bool],
+        wall_us: Callable[[], int],
+    ) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._wall_us = wall_us
+        self.journal = Journal(region, seat, directory.root / "journal")
+        self.credit = Credit(region, seat, self.journal, HOLD_LIFE_US)
+        self.accounts = Accounts(region, seat, self.journal)
+        log = SqliteLog(store.connection)
+        signer = self._signer(log)
+        if not log.origin:
+            log.open(secrets.token_hex(16))
+        log.check()
+        secret = log_secret(directory.pepper(), log.origin)
+        self.receipts = Receipts(log, secret, signer, wall_us)
+        self.ledger = SqliteLedger(store.connection, self.receipts)
+        self.poster = Poster(self.journal, self.ledger, self.receipts, now_us, wall_us)
+        self.treasury = Treasury(
+            self.accounts,
+            self.ledger,
+            self.receipts,
+            self.poster,
+            store,
+            now_us,
+            publish,
+            lambda: self.journal.anchor_us + now_us(),
+            settings.accounts_max,
+        )
+
+    def _signer(self, log: SqliteLog) -> Signer:
+        """The key that signs, its public half made known, each endorsed by the one before."""
+        signers = Keyring(self._directory.root / "signing").signers()
+        before: Signer | None = None
+        for signer in signers:
+            said = b"" if before is None else before.sign(endorsement(signer.public))
+            by = "" if before is None else before.id
+            log.keep_signer(signer.id, signer.public, self._wall_us(), by, said)
+            before = signer
+        return signers[-1]
+
+    @property
+    def void_sent(self) -> bool:
+        """Whether calls of a worker that died are charged nothing."""
+        return self._settings.on_worker_death == "void"
+
+    def stand(self, *, accept_clock: bool = False) -> int:
+        """Be ready to serve: after a start all of the past is posted; how many holds were lost and ended.
+
+        Errors: Refused, StoreUnavailable, OSError.
+        """
+        if self.journal.standing:
+            self._mend()
+            return 0
+        start = Start(self.journal, self.ledger, self._directory.root / "journal", void=self.void_sent)
+        lost = start.stand(now_us, self._wall_us, accept_clock)
+        self.poster.post_all()
+        start.fill(self.accounts)
+        self.poster.prepare()
+        self.journal.open()
+        return lost
+
+    def _mend(self) -> None:
+        """What a clerk that died had stored and not yet put into the region."""
+        for row in self.ledger.accounts():
+            if row.floor:
+                self.accounts.set_floor(row.number, row.floor)
+        for budget in self.ledger.budgets():
+            self.accounts.set_caps(budget.number, budget.caps)
+
+    def end_dead(self, life: Life) -> int:
+        """End the holds that the last owner of a seat left. Order: holding its life lock."""
+        return self.credit.end_dead(now_us(), life, self.void_sent)
+
+    def end_expired(self) -> int:
+        """End the holds that nobody ended in time."""
+        return self.credit.end_expired(now_us(), self.void_sent)
+
+    def close(self) -> None:
+        """Come to an end: everything posted, and signed."""
+        self.poster.post_all()
+        self.poster.sign()
+        self.poster.sync()
+
+
+@contextmanager
+def opened(directory: Directory, settings: Ledger, store: SqliteStore, wall_us: Callable[[], int]) -> Iterator[Bank]:
+    """The ledger of a directory that nobody serves from. Order: held alone, by `Directory.join`.
+
+    Errors: as `Bank.stand`.
+    """
+    region = Region.create(areas(settings), ALONE_SEATS)
+    life = Life.claim(directory.run, 0, ALONE_SEATS)
+    try:
+        bank = Bank(directory, region, Seat(region, life), settings, store, lambda: True, wall_us)
+        bank.stand()
+        yield bank
+        bank.close()
+    finally:
+        life.close()
+
+
+def now_us() -> int:
+    """The clock that limits and holds are decided by. Units: microseconds, monotonic."""
+    return time.monotonic_ns() // 1000

@@ -1,0 +1,191 @@
+"""What carries the journal onwards: written, synced, posted, its heads signed; and how a start finds it again.
+
+Order of the watermarks: what is posted is durable, what is signed is posted. The clerk's alone.
+Source: docs/decisions/0007-one-journal.md.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from kpgate._fast.account import Accounts
+from kpgate._fast.journal import POST, SYNC, VOID, Journal, recover, segments
+from kpgate.domain.errors import StoreUnavailable
+from kpgate.domain.ledger import LOTS, write_end
+from kpgate.services.receipts import Receipts
+from kpgate.stores.ledger import SqliteLedger, lost_end
+
+SEGMENT_BYTES = 16 << 20
+AHEAD_BYTES = 64 << 20
+BATCH = 20_000
+SYNC_ENTRY_BYTES = 32
+DRIFT_SHARE = 1000
+"""The ledger's clock follows the wall clock by a thousandth of the time that passes."""
+CLOCK_BACK_MAX_US = 86_400_000_000
+FLUSH_TRIES = 10_000
+
+
+class Refused(Exception):
+    """The ledger cannot be served from: in words for whoever starts the gateway."""
+
+
+class Poster:
+    """The journal's way into the store. Units: `clock` microseconds, monotonic; `wall_us` since 1970."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        ledger: SqliteLedger,
+        receipts: Receipts,
+        clock: Callable[[], int],
+        wall_us: Callable[[], int],
+    ) -> None:
+        self._journal = journal
+        self._ledger = ledger
+        self._receipts = receipts
+        self._clock = clock
+        self._wall_us = wall_us
+        self._synced = journal.durable
+        self._looked_us = clock()
+
+    def sync(self) -> None:
+        """Have all that is decided by now survive a power loss, and the journal tell of it.
+
+        Errors: StoreUnavailable: the disk fails, and nothing may be held until the next start.
+        """
+        journal = self._journal
+        self.write()
+        try:
+            reached = journal.sync()
+        except OSError as error:
+            raise StoreUnavailable("the journal cannot be synced: see the disk, then start again") from error
+        if reached - self._synced > SYNC_ENTRY_BYTES:
+            journal.append(SYNC, reached.to_bytes(8, "little"), self._clock())
+        self._synced = reached
+
+    def write(self) -> None:
+        """Have the files hold all that is decided by now.
+
+        Errors: StoreUnavailable.
+        """
+        position = self._journal.tail
+        for _ in range(FLUSH_TRIES):
+            if self._journal.flush(position):
+                return
+            if self._journal.failed:
+                break
+            os.sched_yield()
+        raise StoreUnavailable("the journal cannot be written: see the disk, then start again")
+
+    def post(self) -> bool:
+        """Post what is durable, one batch; whether more is left.
+
+        Errors: StoreUnavailable.
+        """
+        journal = self._journal
+        until = journal.durable
+        since = max(journal.posted, self._ledger.cursor)
+        if since >= until:
+            return False
+        entries, reached = journal.entries(since, until, BATCH)
+        self._ledger.post(entries, reached)
+        journal.note_posted(reached)
+        return reached < until
+
+    def post_all(self) -> None:
+        """Post all that is decided by now.
+
+        Errors: StoreUnavailable.
+        """
+        tail = self._journal.tail
+        self.sync()
+        while self._journal.posted < tail:
+            if not self.post() and self._journal.posted < tail:
+                self.sync()
+
+    def prepare(self) -> bool:
+        """Make one segment more if there are too few; whether one was made. A full disk is tried again.
+
+        Errors: OSError.
+        """
+        return self._journal.prepare(AHEAD_BYTES)
+
+    def sign(self) -> None:
+        """Sign a head over what was posted since."""
+        self._receipts.sign()
+
+    def keep_time(self) -> None:
+        """Let the ledger's clock follow the wall clock, slowly: a jump of that one changes nothing."""
+        now_us = self._clock()
+        step_us = (now_us - self._looked_us) // DRIFT_SHARE
+        if step_us:
+            off_us = self._wall_us() - now_us - self._journal.anchor_us
+            self._journal.set_anchor(self._journal.anchor_us + max(-step_us, min(step_us, off_us)))
+            self._looked_us = now_us
+
+    def trim(self) -> None:
+        """Delete what is posted and older than every open hold.
+
+        Errors: OSError.
+        """
+        oldest = min((call for call in self._ledger.open_holds()), default=self._journal.posted)
+        self._journal.trim(min(oldest, self._journal.posted))
+
+
+class Start:
+    """Finds the ledger again: posts the journal's past, ends what was open, fills the region."""
+
+    def __init__(self, journal: Journal, ledger: SqliteLedger, folder: Path, *, void: bool) -> None:
+        self._journal = journal
+        self._ledger = ledger
+        self._folder = folder
+        self._void = void
+
+    def stand(self, clock: Callable[[], int], wall_us: Callable[[], int], accept_clock: bool) -> int:
+        """Make the journal ready to be written, all of its past posted; how many holds were lost and ended.
+
+        Errors: Refused for a damaged journal, or a clock that cannot be; StoreUnavailable; OSError.
+        """
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        for draft in self._folder.glob("*.new"):
+            draft.unlink()
+        end, problem = recover(self._folder, self._ledger.cursor, SEGMENT_BYTES, self._ledger.post)
+        if problem:
+            raise Refused(f"the journal in {self._folder} is damaged: {problem}. Restore it from a backup")
+        last_us, now_us = self._ledger.last_us, wall_us()
+        if now_us < last_us - CLOCK_BACK_MAX_US and not accept_clock:
+            raise Refused(
+                "the clock is more than a day behind the newest entry of the journal: set it, or start with"
+                " --accept-clock"
+            )
+        firsts = segments(self._folder)
+        first = firsts[-1] + SEGMENT_BYTES if firsts else SEGMENT_BYTES
+        start = self._ledger.begin_start()
+        self._journal.stand(first, end, start, SEGMENT_BYTES, last_us, now_us - clock())
+        return self._end_lost(clock)
+
+    def _end_lost(self, clock: Callable[[], int]) -> int:
+        lost = self._ledger.open_holds()
+        for hold, metered in lost.values():
+            end = lost_end(hold, metered, 0, void=self._void)
+            kind = POST if end.posted else VOID
+            while (lsn := self._journal.append(kind, write_end(end), clock())) <= 0:
+                if lsn == 0:
+                    self._journal.flush(self._journal.tail)
+                    self._journal.prepare(AHEAD_BYTES)
+        return len(lost)
+
+    def fill(self, accounts: Accounts) -> None:
+        """Load the region with every account and budget. Order: all is posted."""
+        for row in self._ledger.accounts():
+            lots = [(0, 0)] * LOTS
+            for slot, amount, expires_us in row.lots:
+                lots[slot] = (amount, expires_us)
+            accounts.load_account(row.number, row.balance, row.floor, tuple(lots))
+        for budget in self._ledger.budgets():
+            uses = [[(window, used) for period, window, used in budget.uses if period == wanted] for wanted in (0, 1)]
+            total = sum(used for period, _, used in budget.uses if period == 2)
+            accounts.load_budget(
+                budget.number, budget.caps, tuple(uses[0][-2:]), tuple(uses[1][-2:]), total
+            )
+

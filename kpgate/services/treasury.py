@@ -1,0 +1,351 @@
+"""Operations on money, one at a time: decided under the node's lock, journalled, synced, posted, then answered.
+
+The same id with the same content is answered the same, and done once; with other content it is refused; what was
+refused stays refused. Order: the clerk's alone.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from kpgate._fast.account import (
+    BUSY,
+    DONE,
+    FAILED,
+    LOT_TAKEN,
+    NO_CREDIT,
+    NO_ROOM,
+    OVER_RANGE,
+    PLAIN,
+    TIED,
+    AccountState,
+)
+from kpgate.domain.errors import (
+    REGISTRY,
+    Conflict,
+    GatewayError,
+    IdReused,
+    InsufficientCredit,
+    Internal,
+    InvalidRequest,
+    NotFound,
+    StoreUnavailable,
+)
+from kpgate.domain.ledger import EARN, EXPIRED, ISSUED, LOTS, REVENUE, SPEND, Posting, earn_of, note_transfer, read_call
+from kpgate.domain.management import Answer
+from kpgate.domain.money import (
+    CREDITING,
+    MoneyOperation,
+    Movement,
+    Refund,
+    SetBudget,
+    SetCreditLine,
+    ShowAccounts,
+    ShowBalance,
+    ShowLog,
+    ShowReceipt,
+    ShowStatement,
+    Transfer,
+)
+from kpgate.services.receipts import Receipts
+from kpgate.stores.ledger import SqliteLedger
+from kpgate.stores.protocol import KEY, PARTY
+
+RETRY_US = 250_000
+LOCK_TRIES = 1000
+Legs = tuple[tuple[int, int, int, int], ...]
+
+
+class Vault(Protocol):
+    """The accounts in the region, as the clerk changes them."""
+
+    def account(self, now_us: int, number: int) -> AccountState | None: ...
+
+    def set_floor(self, number: int, floor: int) -> int: ...
+
+    def set_caps(self, number: int, caps: tuple[int, int, int]) -> int: ...
+
+    def transfer(self, now_us: int, legs: Legs, forced: bool, note: bytes) -> tuple[int, int]: ...
+
+    def expire(self, now_us: int, account: int, slot: int, amount: int, note: bytes) -> tuple[int, int]: ...
+
+
+class Books(Protocol):
+    """What brings the store up to the journal."""
+
+    def post_all(self) -> None:
+        """Post all that is decided by now. Errors: StoreUnavailable."""
+
+
+class Keys(Protocol):
+    """Who owns a key."""
+
+    def get(self, key_id: str) -> Any: ...
+
+    def transaction(self) -> Any: ...
+
+
+class Treasury:
+    """Answers operations on money. `publish` tells workers what they must read anew; `time_us` is the ledger's time."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        ledger: SqliteLedger,
+        receipts: Receipts,
+        books: Books,
+        keys: Keys,
+        clock: Callable[[], int],
+        publish: Callable[[], bool],
+        time_us: Callable[[], int],
+        accounts_max: int,
+    ) -> None:
+        self._time_us = time_us
+        self._vault = vault
+        self._ledger = ledger
+        self._receipts = receipts
+        self._books = books
+        self._keys = keys
+        self._clock = clock
+        self._publish = publish
+        self._accounts_max = accounts_max
+
+    def answer(self, operation: MoneyOperation) -> Answer:
+        """Carry an operation out.
+
+        Errors: InvalidRequest, NotFound, InsufficientCredit, Conflict, IdReused; StoreUnavailable when it is not
+        known whether it was kept: asking again with the same id tells.
+        """
+        # What reads must see, and what an id may be known from: all that was decided before.
+        self._books.post_all()
+        match operation:
+            case ShowBalance():
+                return self._balance(operation.party)
+            case ShowStatement():
+                return self._statement(operation)
+            case ShowReceipt():
+                party = self._party(operation.party) if operation.party else None
+                return self._receipts.show(self._ledger, operation.call, party)
+            case ShowLog():
+                return self._receipts.show_log(operation.before, operation.size)
+            case ShowAccounts():
+                return {"accounts": self._ledger.balances()}
+        content = msgspec.msgpack.encode(operation)
+        before = self._ledger.operation(operation.id)
+        if before is not None:
+            if before.content != content:
+                raise IdReused("this id was used for another operation")
+            if before.code:
+                raise REGISTRY[before.code](before.message)
+            return self._done(operation.id, before.lsn)
+        try:
+            return self._change(operation, content)
+        except StoreUnavailable:
+            raise
+        except GatewayError as error:
+            self._ledger.keep_refusal(operation.id, content, error.code, error.message)
+            raise
+
+    def expire(self) -> None:
+        """Take what is free of grants that have ended: it is the house's. What is held comes with its end.
+
+        Errors: StoreUnavailable.
+        """
+        for account, slot in self._ledger.lots_ended(self._time_us()):
+            lot = self._read(account).lots[slot]
+            free = lot.amount - lot.held
+            if free > 0:
+                moves = [Posting("expire", account, EXPIRED, free)]
+                self._vault.expire(self._clock(), account, slot, free, note_transfer("", b"", "", moves))
+
+    def _change(self, operation: MoneyOperation, content: bytes) -> Answer:
+        match operation:
+            case Transfer():
+                return self._transfer(operation, content)
+            case Refund():
+                return self._refund(operation, content)
+            case SetCreditLine():
+                account = self._account(operation.party)
+                self._ledger.set_floor(account, -operation.line)
+                self._until_free(lambda: self._vault.set_floor(account, -operation.line))
+                self._ledger.keep_done(operation.id, content)
+            case SetBudget():
+                self._budget(operation)
+                self._ledger.keep_done(operation.id, content)
+            case _:
+                raise Internal("an operation that nobody knows")
+        return self._done(operation.id, 0)
+
+    def _done(self, request_id: str, lsn: int) -> Answer:
+        answer: Answer = {"id": request_id, "done": True}
+        if lsn:
+            answer["lsn"] = lsn
+        return answer
+
+    def _transfer(self, operation: Transfer, content: bytes) -> Answer:
+        legs: list[tuple[int, int, int, int]] = []
+        moves: list[Posting] = []
+        earned: dict[str, int] = {}
+        forced = False
+        for movement in operation.movements:
+            forced = forced or movement.kind in ("clawback", "adjust")
+            moves.append(self._posting(movement, legs, earned))
+        memo = operation.movements[0].memo
+        lsn = self._move(tuple(legs), forced, note_transfer(operation.id, content, memo, moves))
+        return self._done(operation.id, lsn)
+
+    def _posting(
+        self, movement: Movement, legs: list[tuple[int, int, int, int]], earned: dict[str, int]
+    ) -> Posting:
+        """The posting of a movement; what it does in the region is added to `legs`."""
+        kind, amount, party = movement.kind, movement.amount, movement.party
+        if amount == 0 or (amount < 0 and kind != "adjust"):
+            raise InvalidRequest("amount: expected a whole number of microKPT above 0", param="amount")
+        if movement.expires_us and kind not in CREDITING:
+            raise InvalidRequest(f"expires: a {kind} does not expire", param="expires")
+        if kind == "payout":
+            earned[party] = earned.get(party, self._ledger.balance(earn_of(party))) - amount
+            if earned[party] < 0:
+                raise InsufficientCredit(f"{party!r} has not earned so much")
+            return Posting(kind, earn_of(party), ISSUED, amount)
+        account = self._account(party)
+        if kind == "transfer":
+            if not movement.to or movement.to == party:
+                raise InvalidRequest("to: expected another party", param="to")
+            other = self._account(movement.to)
+            legs += [(account, PLAIN, -amount, 0), (other, PLAIN, amount, 0)]
+            return Posting(kind, account, other, amount)
+        if kind == "clawback":
+            legs.append((account, PLAIN, -amount, 0))
+            return Posting(kind, account, ISSUED, amount)
+        slot = PLAIN if not movement.expires_us else self._slot(account, movement.expires_us)
+        legs.append((account, slot, amount, movement.expires_us))
+        if amount < 0:
+            return Posting(kind, account, ISSUED, -amount)
+        return Posting(kind, ISSUED, account, amount)
+
+    def _slot(self, account: int, expires_us: int) -> int:
+        """The lot of an account that ends then, or a free one."""
+        state = self._read(account)
+        for slot, lot in enumerate(state.lots):
+            if lot.amount and lot.expiry_us == expires_us:
+                return slot
+        for slot in range(LOTS):
+            if not state.lots[slot].amount:
+                return slot
+        raise Conflict(f"an account has at most {LOTS} grants that expire at once")
+
+    def _refund(self, operation: Refund, content: bytes) -> Answer:
+        try:
+            call = read_call(operation.call)
+        except ValueError as error:
+            raise InvalidRequest(f"call: {error}", param="call") from None
+        found = self._ledger.charge(call)
+        if found is None:
+            raise NotFound("call: it was not charged")
+        _, _, refunded, charge = found
+        left = charge.end.amount - refunded
+        amount = operation.amount or left
+        if not 0 < amount <= left:
+            raise Conflict(f"amount: of this call's charge {left} microKPT are left to refund")
+        account = charge.hold.account
+        moves = [Posting("refund", REVENUE, account, amount)]
+        note = note_transfer(operation.id, content, str(call), moves)
+        return self._done(operation.id, self._move(((account, PLAIN, amount, 0),), True, note))
+
+    def _move(self, legs: Legs, forced: bool, note: bytes) -> int:
+        """Decide a transfer, and have it posted; its LSN."""
+        for _ in range(LOCK_TRIES):
+            code, lsn = self._vault.transfer(self._clock(), legs, forced, note)
+            if code != BUSY:
+                break
+        if code == DONE:
+            self._books.post_all()
+            return lsn
+        if code in (NO_CREDIT, TIED):
+            held = " free: calls under way hold the rest" if code == TIED else ""
+            raise InsufficientCredit(f"the account has not so much{held}")
+        if code == LOT_TAKEN:
+            raise Conflict("another grant took the place meanwhile")
+        if code == OVER_RANGE:
+            raise InvalidRequest("amount: more than an account can hold", param="amount")
+        assert code in (NO_ROOM, FAILED, BUSY), "a code of the vault"
+        raise StoreUnavailable("the journal does not go on", retry_after_us=RETRY_US)
+
+    def _budget(self, operation: SetBudget) -> None:
+        if bool(operation.party) == bool(operation.key):
+            raise InvalidRequest("a budget is a party's or a key's: name one of the two", param="party")
+        if operation.key:
+            key = self._keys.get(operation.key)
+            if key is None:
+                raise NotFound(f"no key has the id {operation.key[:32]!r}")
+            kind, owner = KEY, key.caller.number
+        else:
+            self._account(operation.party)
+            kind, owner = PARTY, self._party(operation.party)
+        caps = (operation.day, operation.month, operation.total)
+        number = self._ledger.set_budget(kind, owner, caps)
+        self._until_free(lambda: self._vault.set_caps(number, caps))
+        self._tell()
+
+    def _account(self, party: str) -> int:
+        """The account that a party's calls are charged to, opened at first use."""
+        with self._keys.transaction():
+            number = self._ledger.account(party, SPEND)
+            self._ledger.account(party, EARN)
+        if number >= self._accounts_max:
+            raise Conflict("there is no room for more accounts: raise [ledger] accounts_max")
+        self._tell()
+        return number
+
+    def _party(self, name: str) -> int:
+        number = self._ledger.party(name)
+        if number is None:
+            raise NotFound(f"no party is named {name[:100]!r}")
+        return number
+
+    def _read(self, account: int) -> AccountState:
+        for _ in range(LOCK_TRIES):
+            state = self._vault.account(self._clock(), account)
+            if state is not None:
+                return state
+        raise StoreUnavailable("the accounts could not be read in time", retry_after_us=RETRY_US)
+
+    def _tell(self) -> None:
+        if not self._publish():
+            raise StoreUnavailable("the change is kept and not yet in force", retry_after_us=RETRY_US)
+
+    def _until_free(self, act: Callable[[], int]) -> None:
+        for _ in range(LOCK_TRIES):
+            if act() == DONE:
+                return
+        raise StoreUnavailable("the change is kept and not yet in force", retry_after_us=RETRY_US)
+
+    def _balance(self, party: str) -> Answer:
+        self._party(party)
+        account = self._ledger.number_of(f"{SPEND}:{party}")
+        answer: Answer = {"party": party, "earned_microkpt": self._ledger.balance(earn_of(party))}
+        if account is None:
+            return {**answer, "balance_microkpt": 0, "held_microkpt": 0, "free_microkpt": 0}
+        return {**answer, **show_account(self._read(account))}
+
+    def _statement(self, operation: ShowStatement) -> Answer:
+        self._party(operation.party)
+        account = self._ledger.number_of(f"{operation.account}:{operation.party}")
+        rows = [] if account is None else self._ledger.statement(account, operation.before, operation.count)
+        before = rows[-1]["lsn"] if len(rows) == operation.count else None
+        return {"party": operation.party, "account": operation.account, "rows": rows, "before": before}
+
+
+def show_account(state: AccountState) -> Answer:
+    """An account as its party sees it. Units: microKPT."""
+    return {
+        "balance_microkpt": state.balance,
+        "held_microkpt": state.held,
+        "free_microkpt": state.free,
+        "credit_line_microkpt": -state.floor,
+        "expiring": [
+            {"amount_microkpt": lot.amount, "expires_us": lot.expiry_us} for lot in state.lots if lot.amount
+        ],
+    }
