@@ -181,7 +181,7 @@ class Provider(Part, frozen=True):
     timeouts: Annotated[Timeouts, Meta(description="For all its deployments that set none.")] = Timeouts()
 
 
-Amount = str | int | float
+Amount = Annotated[float, Meta(ge=0, le=1_000_000_000)]
 
 
 class ShareOf(Part, frozen=True):
