@@ -1,0 +1,469 @@
+"""Credits: the compiled rules against the plain ones, and each promise by name."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kpgate._fast.account import PLAIN, windows
+from kpgate._fast.credit import (
+    BUDGET_TIED,
+    CHANGED,
+    DAY,
+    DONE,
+    END_NOTE_BYTES_MAX,
+    FAILED,
+    FULL,
+    MONTH,
+    NO_CREDIT,
+    NO_ROOM,
+    NOTE_BYTES_MAX,
+    OVER_BUDGET,
+    OVER_RANGE,
+    STALE,
+    TIED,
+    TOTAL,
+    Decision,
+    Purse,
+)
+from kpgate._fast.journal import METER
+from tests.kit.bank import ANCHOR_US, LIFE_US, Bank, Teller
+from tests.kit.oracle import credit as plain
+
+DAY_US = 86_400_000_000
+AMOUNT_MAX = 2**53 - 1
+HOLDS = 4
+
+
+class Pair:
+    """The compiled rules and the plain ones side by side, on three accounts and three budgets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bank = Bank(folder, holds=HOLDS)
+        self.teller = self.bank.sit(0)
+        self.plain = plain.Oracle(HOLDS, ANCHOR_US, LIFE_US)
+        self.now_us = 1_000_000
+        self.calls: list[tuple[int, int]] = []
+        self.decision = Decision()
+
+    def step(self, move: tuple[Any, ...]) -> None:
+        verb, *rest = move
+        getattr(self, verb)(*rest)
+
+    def compare(self, code: int, answer: plain.Answer) -> None:
+        assert code == answer.code
+        if code in (STALE, CHANGED, OVER_RANGE, FULL):
+            return
+        seen = self.decision
+        assert (seen.free, seen.held) == (answer.free, answer.held)
+        assert (seen.budget, seen.period) == (answer.budget, answer.period)
+
+    def hold(self, account: int, budgets: tuple[int, ...], amount: int, stale: bool) -> None:
+        generation = self.bank.region.generation - stale
+        purse = Purse(account, budgets)
+        code = self.teller.credit.hold(self.now_us, generation % 2**64, purse, amount, b"", self.decision)
+        self.plain.generation = self.bank.region.generation
+        self.compare(code, self.plain.hold(self.now_us, generation, account, budgets, amount))
+        if code == DONE:
+            self.calls.append((self.decision.handle, len(self.plain.made) - 1))
+
+    def extend(self, at: int, amount: int) -> None:
+        if at < len(self.calls):
+            handle, call = self.calls[at]
+            generation = self.bank.region.generation
+            code = self.teller.credit.extend(self.now_us, generation, handle, amount, self.decision)
+            self.compare(code, self.plain.extend(self.now_us, generation, call, amount))
+
+    def meter(self, at: int, amount: int, recorded: bool) -> None:
+        if at < len(self.calls):
+            handle, call = self.calls[at]
+            open_still = self.plain.meter(call, amount)
+            assert self.teller.credit.sent(handle) == open_still
+            assert self.teller.credit.meter(handle, amount) == open_still
+            if recorded and open_still:
+                assert self.teller.credit.record_meter(self.now_us, handle) == DONE
+                metered = self.plain.books.open[call].metered
+                entry = plain.Entry(METER, call, self.plain.now(self.now_us), metered)
+                self.plain.books.apply(entry)
+                self.plain.made.append(entry)
+
+    def end(self, at: int, actual: int, reason: int) -> None:
+        if at < len(self.calls):
+            handle, call = self.calls[at]
+            if actual < 0:
+                code = self.teller.credit.void(self.now_us, handle, reason, b"")
+            else:
+                code = self.teller.credit.post(self.now_us, handle, actual, reason, b"")
+            assert code == self.plain.end(self.now_us, call, actual, reason)
+
+    def expire_holds(self, void_sent: bool) -> None:
+        before = len(self.plain.made)
+        late = self.plain.end_expired(self.now_us, void_sent)
+        assert self.teller.credit.end_expired(self.now_us, void_sent) == len(late)
+        # They end by slot; nothing depends on the order, so the journal's is taken over.
+        ended = {entry.call: entry for entry in self.plain.made[before:]}
+        slots = {call: handle & 0xFFFFFF for handle, call in self.calls if call in ended}
+        self.plain.made[before:] = [ended[call] for call in sorted(ended, key=lambda call: slots[call])]
+
+    def transfer(self, legs: list[tuple[int, int, int, int]], forced: bool) -> None:
+        timed = tuple(
+            (number, slot, delta, after_us and ANCHOR_US + after_us) for number, slot, delta, after_us in legs
+        )
+        code, lsn = self.teller.accounts.transfer(self.now_us, timed, forced, b"")
+        assert code == self.plain.transfer(self.now_us, timed, forced)
+        assert bool(lsn) == (code == DONE)
+
+    def expire(self, number: int, slot: int, part: int) -> None:
+        lot = self.plain.books.account(number).lots[slot]
+        amount = max(1, lot.amount - lot.held - part)
+        code, _ = self.teller.accounts.expire(self.now_us, number, slot, amount, b"")
+        assert code == self.plain.expire(self.now_us, number, slot, amount)
+
+    def floor(self, number: int, floor: int) -> None:
+        assert self.teller.accounts.set_floor(number, floor) == DONE
+        self.plain.books.account(number).floor = floor
+
+    def caps(self, number: int, caps: tuple[int, int, int]) -> None:
+        assert self.teller.accounts.set_caps(number, caps) == DONE
+        self.plain.books.budget(number).caps = caps
+
+    def publish(self) -> None:
+        assert self.teller.seat.publish(1, 1)
+
+    def finish(self) -> None:
+        """All that stands, and the journal as it is read back, are what the plain rules say."""
+        self.bank.check(self.plain.books)
+        self.plain.books.check()
+        assert self.teller.credit.stale_holds() == self.plain.stale
+        assert self.teller.journal.reserved == 352 * len(self.plain.books.open)
+        calls: dict[int, int] = {}
+        made = []
+        for lsn, kind, body in self.bank.entries():
+            entry = plain.decode(lsn, kind, body)
+            if entry is not None:
+                if kind in (plain.HOLD, plain.TRANSFER):
+                    calls[lsn] = len(made)
+                made.append(plain.replace(entry, call=calls[entry.call]))
+        assert made == self.plain.made
+
+
+accounts = st.integers(0, 2)
+purses = st.lists(st.integers(0, 2), max_size=3, unique=True).map(tuple)
+amounts = st.one_of(st.integers(1, 60), st.just(AMOUNT_MAX))
+deltas = st.one_of(st.integers(-60, 120), st.sampled_from([AMOUNT_MAX, -AMOUNT_MAX])).filter(bool)
+after_us = st.sampled_from([0, 1, DAY_US, 2 * DAY_US, 40 * DAY_US])
+# To the plain balance without an expiry, or to a lot.
+legs = st.one_of(
+    st.tuples(accounts, st.just(PLAIN), deltas, st.just(0)), st.tuples(accounts, st.integers(0, 3), deltas, after_us)
+)
+caps = st.one_of(st.just(0), st.integers(1, 100))
+calls = st.integers(0, 9)
+moves = st.one_of(
+    st.tuples(st.just("hold"), accounts, purses, amounts, st.integers(0, 9).map(lambda n: n == 0)),
+    st.tuples(st.just("extend"), calls, amounts),
+    st.tuples(st.just("meter"), calls, st.integers(0, 80), st.booleans()),
+    st.tuples(st.just("end"), calls, st.integers(-1, 80), st.integers(0, 9)),
+    st.tuples(st.just("expire_holds"), st.booleans()),
+    st.tuples(st.just("transfer"), st.lists(legs, max_size=4), st.booleans()),
+    st.tuples(st.just("expire"), accounts, st.integers(0, 3), st.integers(0, 1)),
+    st.tuples(st.just("floor"), accounts, st.integers(-50, 0)),
+    st.tuples(st.just("caps"), st.integers(0, 2), st.tuples(caps, caps, caps)),
+    st.tuples(st.just("publish")),
+)
+steps_us = st.one_of(
+    st.integers(-5, 50), st.sampled_from([0, LIFE_US, DAY_US // 2, DAY_US, 2 * DAY_US, 17 * DAY_US, 40 * DAY_US])
+)
+
+
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(play=st.lists(st.tuples(steps_us, moves), max_size=30))
+def test_every_answer_and_entry_is_the_plain_rules(play: list[Any], tmp_path_factory: Any) -> None:
+    pair = Pair(tmp_path_factory.mktemp("bank"))
+    pair.transfer([(number, PLAIN, 100, 0) for number in range(3)], False)
+    for step_us, move in play:
+        pair.now_us += step_us
+        pair.step(move)
+    pair.finish()
+
+
+def draw(chance: random.Random) -> tuple[Any, ...]:
+    """One move of a long history: mostly holds and ends, on accounts that are filled again."""
+    number, call, lot = chance.randrange(3), chance.randrange(12), chance.randrange(4)
+    budgets = tuple(chance.sample(range(3), chance.randrange(4)))
+    caps = tuple(chance.choice((0, 0, 150, 400, 2_000)) for _ in range(3))
+    moves: list[tuple[tuple[Any, ...], int]] = [
+        (("hold", number, budgets, chance.randint(1, 60), False), 8),
+        (("extend", call, chance.randint(1, 20)), 2),
+        (("meter", call, chance.randint(0, 60), chance.random() < 0.5), 2),
+        (("end", call, chance.randint(-1, 70), chance.randrange(10)), 8),
+        (("expire_holds", chance.random() < 0.5), 1),
+        (("transfer", [(number, lot, chance.randint(20, 90), chance.choice((DAY_US, 9 * DAY_US)))], False), 1),
+        (("transfer", [(number, PLAIN, 150, 0), ((number + 1) % 3, PLAIN, -30, 0)], chance.random() < 0.3), 2),
+        (("expire", number, lot, 0), 2),
+        (("floor", number, -chance.choice((0, 0, 40))), 1),
+        (("caps", number, caps), 1),
+    ]
+    return chance.choices([move for move, _ in moves], [weight for _, weight in moves])[0]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_long_histories_over_days_and_months_are_the_plain_rules(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    pair = Pair(tmp_path)
+    for _ in range(400):
+        pair.now_us += chance.choice((0, 1_000, 1_000_000, DAY_US // 9))
+        pair.step(draw(chance))
+        # Calls long ended would only be stale.
+        pair.calls = pair.calls[-12:]
+    pair.finish()
+
+
+@given(us=st.integers(0, 2**52))
+def test_windows_are_the_calendars(us: int) -> None:
+    assert windows(us) == plain.windows(us)
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Bank:
+    return Bank(tmp_path)
+
+
+@pytest.fixture
+def teller(bank: Bank) -> Teller:
+    return bank.sit(0)
+
+
+def held(teller: Teller, amount: int, purse: Purse, now_us: int = 0) -> tuple[int, Decision]:
+    decision = Decision()
+    return teller.credit.hold(now_us, teller.seat.region.generation, purse, amount, b"", decision), decision
+
+
+def balance(teller: Teller, number: int) -> tuple[int, int]:
+    seen = teller.accounts.account(0, number)
+    assert seen is not None
+    return seen.balance, seen.held
+
+
+def test_a_refusal_says_whether_waiting_helps(teller: Teller) -> None:
+    teller.accounts.load_account(1, 100, 0)
+    assert held(teller, 60, Purse(1))[0] == DONE
+    code, decision = held(teller, 41, Purse(1))
+    assert (code, decision.free, decision.held, decision.budget) == (TIED, 40, 60, -1)
+    assert held(teller, 101, Purse(1))[0] == NO_CREDIT
+
+
+def test_a_budget_refuses_as_hard_as_a_balance_and_says_which_it_is(teller: Teller) -> None:
+    teller.accounts.load_account(1, 1000, 0)
+    teller.accounts.load_budget(3, (0, 0, 500))
+    teller.accounts.load_budget(4, (0, 200, 0))
+    purse = Purse(1, (3, 4))
+    assert held(teller, 150, purse)[0] == DONE
+    code, decision = held(teller, 100, purse)
+    assert (code, decision.budget, decision.period) == (BUDGET_TIED, 4, MONTH)
+    assert (decision.free, decision.held) == (50, 150)
+    code, decision = held(teller, 501, purse)
+    assert (code, decision.budget, decision.period) == (OVER_BUDGET, 3, TOTAL)
+
+
+def test_a_call_belongs_to_the_window_of_its_hold(teller: Teller) -> None:
+    day, month = windows(ANCHOR_US)
+    teller.accounts.load_account(1, 1000, 0)
+    teller.accounts.load_budget(3, (100, 0, 0), days=((day, 40),), months=((month, 40),), total_used=90)
+    _, decision = held(teller, 60, Purse(1, (3,)))
+    assert held(teller, 1, Purse(1, (3,)))[0] == BUDGET_TIED
+    # The next day has all its budget, and the extension is still of the day before.
+    assert held(teller, 100, Purse(1, (3,)), DAY_US)[0] == DONE
+    assert teller.credit.extend(DAY_US, 0, decision.handle, 1) == BUDGET_TIED
+    assert teller.credit.post(DAY_US, decision.handle, 50, 0, b"") == DONE
+    seen = teller.accounts.budget(3)
+    assert seen is not None
+    assert seen.days[day % 2] == (day, 90, 0)
+    assert seen.days[(day + 1) % 2] == (day + 1, 0, 100)
+    # It was the last day of a year.
+    assert seen.months[month % 2] == (month, 90, 0)
+    assert seen.months[(month + 1) % 2] == (month + 1, 0, 100)
+    assert seen.total == (0, 140, 100)
+
+
+def test_a_window_with_an_open_hold_is_never_taken_over(teller: Teller) -> None:
+    teller.accounts.load_account(1, 1000, 0)
+    _, decision = held(teller, 60, Purse(1, (3,)))
+    code, refused = held(teller, 1, Purse(1, (3,)), 2 * DAY_US)
+    assert (code, refused.budget, refused.period) == (BUDGET_TIED, 3, DAY)
+    teller.credit.void(2 * DAY_US, decision.handle, 0, b"")
+    assert held(teller, 1, Purse(1, (3,)), 2 * DAY_US)[0] == DONE
+
+
+def test_a_cap_lowered_below_its_use_only_stops_later_holds(teller: Teller) -> None:
+    teller.accounts.load_account(1, 1000, 0)
+    teller.accounts.load_budget(3, (500, 0, 0))
+    _, decision = held(teller, 400, Purse(1, (3,)))
+    assert teller.accounts.set_caps(3, (100, 0, 0)) == DONE
+    assert held(teller, 1, Purse(1, (3,)))[0] == BUDGET_TIED
+    assert teller.credit.post(0, decision.handle, 400, 0, b"") == DONE
+    code, refused = held(teller, 1, Purse(1, (3,)))
+    assert (code, refused.free) == (OVER_BUDGET, -300)
+
+
+def test_more_than_was_held_is_charged_to_nobody_but_noted(bank: Bank, teller: Teller) -> None:
+    teller.accounts.load_account(1, 100, -50)
+    _, decision = held(teller, 150, Purse(1))
+    assert teller.credit.post(0, decision.handle, 190, 8, b"note") == DONE
+    assert balance(teller, 1) == (-50, 0)
+    entry = plain.decode(*bank.entries()[-1])
+    assert entry is not None
+    assert (entry.amount, entry.overrun, entry.reason, entry.note) == (150, 40, 8, b"note")
+
+
+def test_lots_are_spent_earliest_expiry_first_and_then_the_rest(bank: Bank, teller: Teller) -> None:
+    lots = ((10, ANCHOR_US + 3), (20, ANCHOR_US + 2), (5, ANCHOR_US))
+    teller.accounts.load_account(1, 65, 0, lots)
+    assert held(teller, 61, Purse(1))[0] == NO_CREDIT
+    _, decision = held(teller, 45, Purse(1))
+    assert teller.credit.post(9, decision.handle, 23, 0, b"") == DONE
+    entries = [plain.decode(*entry) for entry in bank.entries()]
+    assert [entry.lots for entry in entries if entry] == [(10, 20, 0, 0), (3, 20, 0, 0)]
+    seen = teller.accounts.account(9, 1)
+    assert seen is not None
+    # Ten of the plain balance, and what is left of lots that have expired is not free.
+    assert (seen.balance, seen.free) == (42, 30)
+
+
+def test_a_late_end_has_no_effect_and_is_counted(bank: Bank, teller: Teller) -> None:
+    teller.accounts.load_account(1, 100, 0)
+    _, first = held(teller, 10, Purse(1))
+    assert teller.credit.post(0, first.handle, 10, 0, b"") == DONE
+    _, second = held(teller, 10, Purse(1))
+    before = bank.state()
+    for handle in (first.handle, 0, -1, 12345, 1 << 62):
+        assert handle != second.handle
+        assert teller.credit.post(0, handle, 5, 0, b"") == STALE
+        assert teller.credit.extend(0, 0, handle, 5) == STALE
+        assert not teller.credit.sent(handle)
+        assert not teller.credit.meter(handle, 5)
+    assert bank.state() == before
+    assert teller.credit.stale_holds() == 10
+
+
+def test_what_a_late_owner_meters_is_not_the_next_calls(teller: Teller) -> None:
+    teller.accounts.load_account(1, 100, 0)
+    _, first = held(teller, 10, Purse(1))
+    teller.credit.meter(first.handle, 7)
+    teller.credit.void(0, first.handle, 0, b"")
+    held(teller, 10, Purse(1))
+    assert [(one.is_sent, one.metered) for one in teller.credit.holds_open()] == [(False, 0)]
+
+
+def test_an_expired_hold_is_charged_as_far_as_it_was_metered(bank: Bank, teller: Teller) -> None:
+    teller.accounts.load_account(1, 100, 0)
+    unsent, sent = held(teller, 10, Purse(1))[1], held(teller, 20, Purse(1))[1]
+    assert teller.credit.sent(sent.handle)
+    assert teller.credit.meter(sent.handle, 6)
+    assert bank.clerk.credit.end_expired(LIFE_US - 1) == 0
+    assert bank.clerk.credit.end_expired(LIFE_US) == 2
+    assert balance(teller, 1) == (94, 0)
+    assert teller.credit.post(LIFE_US, unsent.handle, 10, 0, b"") == STALE
+    ends = [plain.decode(*entry) for entry in bank.entries()][-2:]
+    assert [(end.kind, end.amount, end.reason) for end in ends if end] == [(8, 0, 2), (7, 6, 2)]
+
+
+def test_a_full_slab_is_an_answer_of_its_own(tmp_path: Path) -> None:
+    bank = Bank(tmp_path, holds=2)
+    teller = bank.sit(0)
+    teller.accounts.load_account(1, 100, 0)
+    handles = [held(teller, 10, Purse(1))[1].handle for _ in range(2)]
+    before = bank.state()
+    assert held(teller, 10, Purse(1))[0] == FULL
+    assert bank.state() == before
+    teller.credit.void(0, handles[0], 0, b"")
+    assert held(teller, 10, Purse(1))[0] == DONE
+
+
+def test_whatever_was_published_since_the_key_was_looked_up_stops_a_hold(teller: Teller) -> None:
+    teller.accounts.load_account(1, 100, 0)
+    purse, decision = Purse(1), Decision()
+    assert teller.credit.hold(0, 0, purse, 10, b"", decision) == DONE
+    assert teller.seat.publish(0, 7)
+    assert teller.credit.hold(0, 0, purse, 10, b"", Decision()) == CHANGED
+    assert teller.credit.extend(0, 0, decision.handle, 10) == CHANGED
+    assert teller.credit.extend(0, 1, decision.handle, 10) == DONE
+
+
+def test_what_is_open_can_always_end_whatever_the_disk_says(tmp_path: Path) -> None:
+    bank = Bank(tmp_path, holds=500, ring_bytes=1 << 16)
+    teller = bank.sit(0)
+    teller.accounts.load_account(1, AMOUNT_MAX, 0)
+    handles = []
+    while (answer := held(teller, 10, Purse(1)))[0] == DONE:
+        handles.append(answer[1].handle)
+    assert answer[0] == NO_ROOM
+    assert len(handles) > 20
+    while (code := teller.credit.extend(0, 0, handles[0], 1)) == DONE:
+        pass
+    assert code == NO_ROOM
+    teller.journal.fail()
+    assert held(teller, 10, Purse(1))[0] == FAILED
+    note = bytes(END_NOTE_BYTES_MAX)
+    assert {teller.credit.post(0, handle, 10, 0, note) for handle in handles} == {DONE}
+    assert (teller.journal.reserved, teller.credit.open_holds()) == (0, 0)
+    # Nothing that no file has was written over.
+    assert teller.journal.tail - teller.journal.written <= 1 << 16
+    assert teller.journal.tail <= teller.journal.prepared
+
+
+@pytest.mark.parametrize("amount", [0, -1, AMOUNT_MAX + 1, 2**63 - 1, -(2**63)])
+def test_what_is_no_amount_is_refused_before_anything_else(amount: int, bank: Bank, teller: Teller) -> None:
+    before = bank.state()
+    with pytest.raises(ValueError, match="hold"):
+        teller.credit.hold(0, 0, Purse(1), amount, b"", Decision())
+    with pytest.raises(ValueError, match="hold"):
+        teller.credit.extend(0, 0, 5, amount)
+    if amount:
+        with pytest.raises(ValueError, match="charge|meter"):
+            teller.credit.post(0, 5, -abs(amount) if amount > -(2**63) else amount, 0, b"")
+    assert bank.state() == before
+
+
+def test_the_largest_hold_can_grow_no_further(teller: Teller) -> None:
+    teller.accounts.load_account(1, AMOUNT_MAX, -AMOUNT_MAX)
+    code, decision = held(teller, AMOUNT_MAX, Purse(1, (0, 1, 2, 3)))
+    assert code == DONE
+    assert teller.credit.extend(0, 0, decision.handle, 1) == OVER_RANGE
+    assert held(teller, AMOUNT_MAX, Purse(1, (0, 1, 2, 3)))[0] == DONE
+    assert held(teller, 1, Purse(1))[0] == TIED
+
+
+def test_numbers_and_notes_that_cannot_be_are_refused(teller: Teller) -> None:
+    for purse in (Purse(16), Purse(1, (16,))):
+        with pytest.raises(IndexError):
+            held(teller, 1, purse)
+    for wrong in (lambda: Purse(-1), lambda: Purse(2**32), lambda: Purse(1, (2, 2)), lambda: Purse(1, (1, 2, 3, 4, 5))):
+        with pytest.raises(ValueError, match=r"number|budgets"):
+            wrong()
+    with pytest.raises(ValueError, match="note"):
+        teller.credit.hold(0, 0, Purse(1), 1, bytes(NOTE_BYTES_MAX + 1), Decision())
+    with pytest.raises(ValueError, match="note"):
+        teller.credit.void(0, 5, 0, bytes(END_NOTE_BYTES_MAX + 1))
+    # The largest there is fits.
+    teller.accounts.load_account(1, 100, 0)
+    assert teller.credit.hold(0, 0, Purse(1, (1, 2, 3, 4)), 1, bytes(NOTE_BYTES_MAX), Decision()) == DONE
+
+
+def test_no_commit_stores_more_words_than_a_redo_list_holds(teller: Teller) -> None:
+    expiries = [ANCHOR_US + 50 * DAY_US + n for n in range(4)]
+    teller.accounts.load_account(1, 100, 0, tuple((10, us) for us in expiries))
+    purse = Purse(1, (1, 2, 3, 4))
+    _, first = held(teller, 1, purse)
+    teller.credit.post(0, first.handle, 1, 0, b"")
+    # New windows, every lot, and places of the journal that change each time.
+    code, decision = held(teller, 60, purse, 40 * DAY_US)
+    words = [teller.credit.stored_words]
+    assert code == DONE
+    assert teller.credit.extend(41 * DAY_US, 0, decision.handle, 10) == DONE
+    words.append(teller.credit.stored_words)
+    assert teller.credit.post(42 * DAY_US, decision.handle, 65, 0, b"") == DONE
+    words.append(teller.credit.stored_words)
+    assert words == [40, 17, 41]
