@@ -30,6 +30,7 @@ from kpgate.stores.sqlite import SqliteStore
 TICK_S = 0.1
 TICKS_A_BEAT = 10
 PREPARE_TURNS = 10
+NO_LEDGER = Ledger()
 CONNECTIONS_MAX = 64
 IDLE_S = 30.0
 PUBLISH_PATIENCE_S = 2.0
@@ -40,7 +41,7 @@ WORKER_LIFE_US = 60_000_000
 class Clerk:
     """A node's clerk at work."""
 
-    def __init__(self, directory: Directory, region: Region, life: Life, ledger: Ledger) -> None:
+    def __init__(self, directory: Directory, region: Region, life: Life, ledger: Ledger = NO_LEDGER) -> None:
         self._directory = directory
         self._folder = directory.run
         self._seat = Seat(region, life)

@@ -52,7 +52,6 @@ class Ground(msgspec.Struct):
     environ: Mapping[str, str]
     cache: Path
     limits: Limits
-    holds: Holds | None
     meters: Meters
     offload: Offload
     inflight: Inflight
@@ -61,6 +60,7 @@ class Ground(msgspec.Struct):
     write: Callable[[bytes], None]
     alarm: Callable[[Exception, Record], None]
     created_s: int
+    holds: Holds | None = None
     pools: dict[tuple[Any, ...], Pool] = msgspec.field(default_factory=dict)
     healths: dict[str, Health] = msgspec.field(default_factory=dict)
     vocabularies: dict[str, Any] = msgspec.field(default_factory=dict)
