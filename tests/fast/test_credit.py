@@ -65,7 +65,6 @@ class Pair:
         generation = self.bank.region.generation - stale
         purse = Purse(account, budgets)
         code = self.teller.credit.hold(self.now_us, generation % 2**64, purse, amount, b"", self.decision)
-        self.plain.generation = self.bank.region.generation
         self.compare(code, self.plain.hold(self.now_us, generation, account, budgets, amount))
         if code == DONE:
             self.calls.append((self.decision.handle, len(self.plain.made) - 1))
@@ -132,6 +131,7 @@ class Pair:
 
     def publish(self) -> None:
         assert self.teller.seat.publish(1, 1)
+        self.plain.generation += 1
 
     def finish(self) -> None:
         """All that stands, and the journal as it is read back, are what the plain rules say."""
