@@ -42,7 +42,7 @@ extensions = [
 # The trunk that every call goes through is compiled from its own Python, which runs as well without that:
 # a checked build has nothing to look for in it.
 ROOMS = {
-    "": ["gateway"],
+    "": ["gateway", "life"],
     "app/": ["application", "logs"],
     "dialects/openai/": ["count", "endpoints", "reply", "request"],
     "domain/": ["call", "keys", "price", "usage"],

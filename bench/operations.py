@@ -13,12 +13,10 @@ from bench.carriers import Plug, request
 from bench.provider import REPLY, delta, whole
 from bench.tokens import CJK, PROSE
 from bench.twins import NAMES, chat_body
-from kpgate._fast import body, credit, journal, limit, metric, sse
-from kpgate._fast.account import Accounts
+from kpgate._fast import body, limit, metric, sse
 from kpgate._fast.chunks import Chunks
 from kpgate._fast.client import Client
 from kpgate._fast.commit import DEPLOYMENT, KEY, MODEL, PARTY, Life, Region, Seat
-from kpgate._fast.credit import Credit, Decision, Purse
 from kpgate._fast.digits import decimal, spell
 from kpgate._fast.head import gather, parse
 from kpgate._fast.http1 import Connection

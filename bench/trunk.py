@@ -36,8 +36,9 @@ from kpgate.app.config import load
 from kpgate.app.equipment import Ground, equip, names
 from kpgate.dialects.openai.endpoints import ENDPOINTS
 from kpgate.domain.phase import Phase
-from kpgate.gateway import Equipment, Gateway
-from kpgate.gateway import Life as Call
+from kpgate.gateway import Gateway
+from kpgate.life import Equipment
+from kpgate.life import Life as Call
 from kpgate.services.auth import Auth, Keyring, Terms
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload

@@ -1,20 +1,4 @@
-# The compiled form of `gateway.py`: what the phases of a call share as fields.
+# The compiled form of `gateway.py`: the fields of what it works with.
 
 from kpgate.domain.call cimport Record
-
-
-cdef class Life:
-    cdef public object exchange
-    cdef public object endpoint
-    cdef public Record record
-    cdef public object verdict
-    cdef public object attempt
-    cdef public object framer
-    cdef public object hold
-    cdef public object ended
-    cdef public object head
-    cdef public object call
-    cdef public object plan
-    cdef public bint placed
-    cdef public long tokens
-    cdef public long spoken
+from kpgate.life cimport Life

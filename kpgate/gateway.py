@@ -8,109 +8,25 @@ loop, the upstream, and room to write. A wait ends by being failed, never by can
 from collections.abc import Callable
 from random import getrandbits
 
-import msgspec
-
-from kpgate._fast.head import Head
-from kpgate._fast.limit import Verdict
 from kpgate._fast.sse import Framer
-from kpgate._fast.wait import Wheel
-from kpgate.domain.call import Call, Record
+from kpgate.domain.call import Record
 from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import ClientGone, GatewayError, Internal, ModelNotFound
 from kpgate.domain.phase import Phase
 from kpgate.domain.usage import Usage
-from kpgate.services.admit import Admit, reserve
-from kpgate.services.auth import Auth
+from kpgate.life import Equipment, Life
+from kpgate.services.admit import reserve
 from kpgate.services.exchange import Exchange
-from kpgate.services.hold import Hold, Holds
-from kpgate.services.meters import Meters
-from kpgate.services.offload import Offload
-from kpgate.services.receive import Ids, Inflight, check_head, onward
-from kpgate.services.record import EXCERPT_MAX, Recorder, excerpt
+from kpgate.services.receive import check_head, onward
+from kpgate.services.record import EXCERPT_MAX, excerpt
 from kpgate.services.respond import describe, refuse
-from kpgate.services.route import Plan, Retrying, Routes, Target, candidates
+from kpgate.services.route import Target, candidates
 from kpgate.services.settle import stream_usage, whole_usage
 from kpgate.services.upstream import REPLY_BYTES_MAX, Attempt, check_whole, is_stream, judge
 
 EVENT_BYTES_MAX = 1024 * 1024
 FOLD_BYTES = 8192
-
-
-class Equipment(msgspec.Struct, frozen=True):
-    """What a configuration amounts to. A reload makes a new one; a call keeps the one it began with.
-
-    Shape: `inflight` is the worker's for life; `inflight_max` and `queue_wait_us` are its bounds from now on.
-    Units: `long_bytes` is the size from which a body is decoded and counted off the loop.
-    """
-
-    ids: Ids
-    inflight: Inflight
-    inflight_max: int
-    queue_wait_us: int
-    auth: Auth
-    routes: Routes
-    admit: Admit
-    holds: Holds | None
-    retrying: Retrying
-    offload: Offload
-    wheel: Wheel
-    meters: Meters
-    recorder: Recorder
-    alarm: Callable[[Exception, Record], None]
-    body_bytes_max: int
-    json_depth_max: int
-    long_bytes: int
-    log_bodies: bool = False
-
-
-class Life:
-    """One request under way: what the phases share, and the one way to end it early."""
-
-    __slots__ = (
-        "attempt",
-        "call",
-        "ended",
-        "endpoint",
-        "exchange",
-        "framer",
-        "head",
-        "hold",
-        "placed",
-        "plan",
-        "record",
-        "spoken",
-        "tokens",
-        "verdict",
-    )
-
-    head: Head
-    call: Call
-    plan: Plan
-
-    def __init__(self, exchange: Exchange, endpoint: Endpoint, record: Record) -> None:
-        self.exchange = exchange
-        self.endpoint = endpoint
-        self.record = record
-        self.verdict: Verdict | None = None
-        self.attempt: Attempt | None = None
-        self.framer: Framer | None = None
-        self.hold: Hold | None = None
-        self.ended: GatewayError | None = None
-        self.placed = False
-        self.tokens = 0
-        self.spoken = 0
-
-    def fail(self, error: GatewayError) -> None:
-        """End it: the client left, the gateway drains. Whatever it waits for fails with `error`."""
-        if self.ended is None:
-            self.ended = error
-            if self.attempt is not None:
-                self.attempt.fail(error)
-
-    def leave(self) -> None:
-        """The client has gone."""
-        self.fail(ClientGone("the client closed its connection before the reply was complete"))
 
 
 class Gateway:
@@ -192,15 +108,7 @@ class Gateway:
 
         # HOLD: what the call may cost at most is put aside before anybody is asked.
         if life.plan.tariff is not None:
-            record.phase = Phase.HOLD
-            holds = kit.holds
-            assert holds is not None, "where calls cost something, there is a ledger"
-            life.hold = holds.take(now_us, kit.auth.generation, caller, life.plan, record, call)
-            if life.hold is None:
-                life.hold = await self._hold(kit, life)
-            record.held_as = life.hold.call
-            if not holds.written:
-                await holds.write()
+            await self._hold(kit, life, now_us)
 
         # ROUTE, UPSTREAM
         exchange.watch(life.leave)
@@ -209,8 +117,8 @@ class Gateway:
         # SETTLE, RESPOND: a whole reply is settled before it is sent, a stream before its end is.
         if life.framer is None:
             self._settle(kit, life, first)
-            if life.hold is not None and not kit.holds.written:
-                await kit.holds.write()
+            if life.hold is not None and not life.hold.written:
+                await life.hold.write()
             self._whole(kit, life, first)
         else:
             # The rest holds nothing of what has been said: thousands of streams are open at once.
@@ -230,21 +138,26 @@ class Gateway:
         kit.auth.authorise(caller, call.model if plan.wild else plan.name)
         record.model = plan.name
 
-    async def _hold(self, kit: Equipment, life: Life) -> Hold:
-        """Hold off the loop, and ask AUTH again where a key has changed meanwhile.
+    async def _hold(self, kit: Equipment, life: Life, now_us: int) -> None:
+        """Hold the most that a call may cost; off the loop, and after asking AUTH again, where that must be.
 
         Errors: as AUTH and HOLD.
         """
-        record, caller = life.record, life.record.caller
-        while True:
-            assert caller is not None, "only who is known is held for"
-            generation = kit.auth.generation
-            hold = await kit.holds.take_patiently(
-                self.clock(), generation, caller, life.plan, record, life.call
+        record, plan, holds = life.record, life.plan, kit.holds
+        record.phase = Phase.HOLD
+        assert holds is not None and record.caller is not None, (
+            "where calls cost something, there is a ledger"
+        )
+        hold = holds.take(now_us, kit.auth.generation, record.caller, plan, record, life.call)
+        while hold is None:
+            record.caller = kit.auth.identify(life.head.credential, record.peer)
+            hold = await holds.take_patiently(
+                self.clock(), kit.auth.generation, record.caller, plan, record, life.call
             )
-            if hold is not None:
-                return hold
-            record.caller = caller = kit.auth.identify(life.head.credential, record.peer)
+        life.hold = hold
+        record.held_as = hold.call
+        if not hold.written:
+            await hold.write()
 
     def _count(self, life: Life) -> int:
         """The prompt's tokens; 0 where nobody counts."""
@@ -310,7 +223,7 @@ class Gateway:
             head = target.heads[endpoint.upstream_path] + onward(life.head, record.request_id, len(sent))
             record.phase = Phase.UPSTREAM
             if hold is not None:
-                kit.holds.sent(hold)
+                hold.sent()
             connection = await attempt.send(head, sent)
             error = judge(connection, target)
             if error is not None:
@@ -351,7 +264,7 @@ class Gateway:
             record.usage = whole_usage(life.endpoint, record, body, life.plan.vocabulary)
         kit.admit.end(self.clock(), life.verdict, record)
         if life.hold is not None:
-            kit.holds.end(self.clock(), life.hold, record, attempt.target)
+            life.hold.end(self.clock(), record, attempt.target)
 
     def _whole(self, kit: Equipment, life: Life, body: bytes) -> None:
         """Send a reply that is here as a whole."""
@@ -406,8 +319,8 @@ class Gateway:
         tail = framer.finish() if life.hold is None or not life.hold.cut else b""
         if life.hold is not None:
             self._settle_stream(kit, life, attempt.target)
-            if not kit.holds.written:
-                await kit.holds.write()
+            if not life.hold.written:
+                await life.hold.write()
         if tail:
             record.reply_bytes += len(tail)
             exchange.write(tail)
@@ -419,9 +332,7 @@ class Gateway:
         hold, framer, attempt = life.hold, life.framer, life.attempt
         assert hold is not None and framer is not None and attempt is not None, "a stream that is held for"
         self._fold(kit, life, framer)
-        return kit.holds.run(
-            self.clock(), kit.auth.generation, hold, life.record, life.spoken, attempt.target
-        )
+        return hold.run(self.clock(), kit.auth.generation, life.record, life.spoken, attempt.target)
 
     def _settle_stream(self, kit: Equipment, life: Life, target: Target | None) -> None:
         """What a stream used so far, and what that costs. A second time has no effect on its charge."""
@@ -430,7 +341,7 @@ class Gateway:
         self._fold(kit, life, framer)
         record.usage = stream_usage(life.endpoint, record, framer, life.spoken)
         if life.hold is not None:
-            kit.holds.end(self.clock(), life.hold, record, target)
+            life.hold.end(self.clock(), record, target)
 
     def _fold(self, kit: Equipment, life: Life, framer: Framer) -> None:
         """Count what was sent on since last, and forget it: a provider may end without saying what was used."""
@@ -468,7 +379,7 @@ class Gateway:
         if life.framer is not None:
             self._settle_stream(kit, life, target)
         elif life.hold is not None:
-            kit.holds.end(self.clock(), life.hold, record, target)
+            life.hold.end(self.clock(), record, target)
         if attempt is not None:
             attempt.close()
         if life.verdict is not None:

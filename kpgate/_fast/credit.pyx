@@ -2,8 +2,8 @@
 """Every hold is decided here, under the node's one lock: account, budgets and journal room together, or nothing.
 
 Owns open holds, and what they change of accounts and budgets (all else there is `_fast.account`'s). It must not
-know prices, notes or what a party is, nor write to a disk: an entry is in the journal's ring when its commit is done, and in its file when that is
-flushed.
+know prices, notes or what a party is, nor write to a disk: an entry is in the journal's ring when its commit is done,
+and in its file when that is flushed.
 Source: docs/decisions/0001-one-lock.md.
 """
 

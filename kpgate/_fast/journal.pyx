@@ -43,7 +43,6 @@ cdef enum:
     ENTRY_MIN = 32
     SEGMENT_ENTRY_BYTES = 48
     PEN_PATIENCE_NS = 100_000
-    PEN_SUSPECT_NS = 1_000_000
     ZEROS_BYTES = 1 << 20
     READ_BYTES = 1 << 20
 
@@ -210,7 +209,6 @@ cdef class Journal:
         """Be the one who writes. False: somebody else is, or has written it meanwhile."""
         cdef uint64_t word, seen
         cdef uint64_t start_ns = 0
-        cdef uint64_t suspect = 0
         self.strokes += 1
         word = (<uint64_t>(self.seat.index + 1) << 52) | (<uint64_t>self.seat.incarnation << 32) | self.strokes
         while not swap_word(&self.control.pen, 0, word):
@@ -562,8 +560,8 @@ def read_entries(folder, uint64_t since, uint64_t until, uint64_t segment_bytes,
 def recover(folder, uint64_t since, uint64_t segment_bytes, each):
     """Read the journal of the past from a position on: where what is valid ends, and what is wrong, if anything is.
 
-    Shape: `each` is called with lists of (LSN, kind, body), and where they end; (end, problem). A tail that was cut is no problem; a
-    damaged entry that had reached the disk is.
+    Shape: `each` is called with lists of (LSN, kind, body), and where they end; (end, problem). A tail that was cut
+    is no problem; a damaged entry that had reached the disk is.
     Errors: OSError.
     """
     firsts = segments(folder)
@@ -583,7 +581,9 @@ def recover(folder, uint64_t since, uint64_t segment_bytes, each):
                     follower = first
         if not follower:
             proof = find_sync(folder, since, segment_bytes)
-            return since, f"{problem} at {since:#x}, and {proof:#x} says that it had reached the disk" if proof else ""
+            if proof:
+                return since, f"{problem} at {since:#x}, and {proof:#x} says that it had reached the disk"
+            return since, ""
         since = follower
     return since, ""
 

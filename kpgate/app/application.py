@@ -23,9 +23,9 @@ from kpgate.domain.errors import (
 )
 from kpgate.domain.phase import Phase
 from kpgate.domain.settings import Settings
-from kpgate.gateway import Equipment, Gateway
+from kpgate.gateway import Gateway
+from kpgate.life import Equipment
 from kpgate.services.exchange import Exchange, Header
-from kpgate.services.hold import Holds
 from kpgate.services.receive import check_head
 from kpgate.services.respond import JSON, describe, refusal
 
@@ -106,7 +106,7 @@ class Application:
         if holds is not None:
             holds.retry(now_us)
             if self._ticks % TICKS_A_METER == 0:
-                self._meter(holds, now_us)
+                self._meter(now_us)
         self._ticks += 1
         if self._ticks % TICKS_A_REFRESH == 0:
             self._gauges.refresh()
@@ -137,11 +137,11 @@ class Application:
                 del self._ground.pools[key]
                 pool.close()
 
-    def _meter(self, holds: Holds, now_us: int) -> None:
+    def _meter(self, now_us: int) -> None:
         """Have the journal know what the streams under way have come to."""
         for life in self.gateway.lives:
             if life.hold is not None:
-                holds.note_progress(now_us, life.hold)
+                life.hold.note_progress(now_us)
 
     def _live(self) -> Answer:
         return 200, [JSON], b'{"status":"live"}'

@@ -19,7 +19,7 @@ from kpgate.app.signing import Keyring, Signer, endorsement
 from kpgate.domain.receipt import log_secret
 from kpgate.domain.settings import Ledger
 from kpgate.services.receipts import Receipts
-from kpgate.services.treasury import Treasury
+from kpgate.services.treasury import Tools, Treasury
 from kpgate.stores.ledger import SqliteLedger
 from kpgate.stores.log import SqliteLog
 from kpgate.stores.sqlite import SqliteStore
@@ -41,13 +41,13 @@ class Bank:
     def __init__(
         self,
         directory: Directory,
-        region: Region,
         seat: Seat,
         settings: Ledger,
         store: SqliteStore,
         publish: Callable[[], bool],
         wall_us: Callable[[], int],
     ) -> None:
+        region = seat.region
         self._directory = directory
         self._settings = settings
         self._wall_us = wall_us
@@ -64,15 +64,17 @@ class Bank:
         self.ledger = SqliteLedger(store.connection, self.receipts)
         self.poster = Poster(self.journal, self.ledger, self.receipts, now_us, wall_us)
         self.treasury = Treasury(
-            self.accounts,
-            self.ledger,
-            self.receipts,
-            self.poster,
-            store,
-            now_us,
-            publish,
-            lambda: self.journal.anchor_us + now_us(),
-            settings.accounts_max,
+            Tools(
+                vault=self.accounts,
+                ledger=self.ledger,
+                receipts=self.receipts,
+                books=self.poster,
+                keys=store,
+                clock=now_us,
+                publish=publish,
+                time_us=lambda: self.journal.anchor_us + now_us(),
+                accounts_max=settings.accounts_max,
+            )
         )
 
     def _signer(self, log: SqliteLog) -> Signer:
@@ -131,7 +133,9 @@ class Bank:
 
 
 @contextmanager
-def opened(directory: Directory, settings: Ledger, store: SqliteStore, wall_us: Callable[[], int]) -> Iterator[Bank]:
+def opened(
+    directory: Directory, settings: Ledger, store: SqliteStore, wall_us: Callable[[], int]
+) -> Iterator[Bank]:
     """The ledger of a directory that nobody serves from. Order: held alone, by `Directory.join`.
 
     Errors: as `Bank.stand`.
@@ -139,7 +143,7 @@ def opened(directory: Directory, settings: Ledger, store: SqliteStore, wall_us: 
     region = Region.create(areas(settings), ALONE_SEATS)
     life = Life.claim(directory.run, 0, ALONE_SEATS)
     try:
-        bank = Bank(directory, region, Seat(region, life), settings, store, lambda: True, wall_us)
+        bank = Bank(directory, Seat(region, life), settings, store, lambda: True, wall_us)
         bank.stand()
         yield bank
         bank.close()

@@ -27,7 +27,8 @@ from kpgate.domain.call import Record
 from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.metrics import METRICS
 from kpgate.domain.settings import Settings
-from kpgate.gateway import Equipment, Gateway
+from kpgate.gateway import Gateway
+from kpgate.life import Equipment
 from kpgate.services.auth import Auth, Keyring, Terms
 from kpgate.services.hold import Holds
 from kpgate.services.meters import Meters

@@ -53,9 +53,7 @@ class Clerk:
         self._warden = Warden(region, self._seat, self._folder, _report_stuck)
         self._bank: Bank | None = None
         if ledger.enabled:
-            self._bank = Bank(
-                directory, region, self._seat, ledger, self._store, self._management.catch_up, wall_us
-            )
+            self._bank = Bank(directory, self._seat, ledger, self._store, self._management.catch_up, wall_us)
         self._sync_s = ledger.sync_ms / 1000
         self._connections = 0
         self._parent = os.getppid()

@@ -22,7 +22,7 @@ from kpgate.domain.encodings import EXACT, encoding_for_model
 from kpgate.domain.price import tariff
 from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts, full_name
 from kpgate.domain.upstream import Origin, PoolOptions, parse_origin, parse_proxy
-from kpgate.gateway import Equipment
+from kpgate.life import Equipment
 from kpgate.services.admit import Admit, gate
 from kpgate.services.auth import Auth
 from kpgate.services.echo import EchoPool

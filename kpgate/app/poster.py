@@ -183,9 +183,9 @@ class Start:
                 lots[slot] = (amount, expires_us)
             accounts.load_account(row.number, row.balance, row.floor, tuple(lots))
         for budget in self._ledger.budgets():
-            uses = [[(window, used) for period, window, used in budget.uses if period == wanted] for wanted in (0, 1)]
+            uses = [
+                [(window, used) for period, window, used in budget.uses if period == wanted]
+                for wanted in (0, 1)
+            ]
             total = sum(used for period, _, used in budget.uses if period == 2)
-            accounts.load_budget(
-                budget.number, budget.caps, tuple(uses[0][-2:]), tuple(uses[1][-2:]), total
-            )
-
+            accounts.load_budget(budget.number, budget.caps, tuple(uses[0][-2:]), tuple(uses[1][-2:]), total)

@@ -30,8 +30,9 @@ class Record:
     """What happened to one request so far: the log line and the metrics are written from it, once.
 
     Units: `*_us` microseconds; instants are monotonic. `upstream_us` is time spent waiting for providers.
-    `held`, `cost` and `overrun` microKPT: the most it could cost, what it was charged, what it used beyond its hold.
-    Shape: `held_as` is the call's id where credit was held for it, else 0; `asked` and `said` hold prompt and reply only where `[log] bodies` asks for them.
+    `held`, `cost` and `overrun` microKPT: the most it could cost, its charge, what it used beyond its hold.
+    Shape: `held_as` is the call's id where credit was held for it, else 0; `asked` and `said` hold prompt and reply
+    only where `[log] bodies` asks for them.
     """
 
     __slots__ = (

@@ -221,9 +221,7 @@ def write_end(end: End) -> bytes:
     """The body of a POST or VOID."""
     if not end.posted:
         return _VOID.pack(end.call, end.time_us, end.reason, len(end.note)) + end.note
-    head = _POST.pack(
-        end.call, end.time_us, end.amount, end.overrun, *end.lots, end.reason, len(end.note)
-    )
+    head = _POST.pack(end.call, end.time_us, end.amount, end.overrun, *end.lots, end.reason, len(end.note))
     return head + end.note
 
 
@@ -328,7 +326,9 @@ class Book:
             self.problems.append(f"{show_call(end.call)}: ended, but not held, or ended twice")
             return
         if end.amount > hold.amount:
-            self.problems.append(f"{show_call(end.call)}: charged {end.amount}, more than the {hold.amount} held")
+            self.problems.append(
+                f"{show_call(end.call)}: charged {end.amount}, more than the {hold.amount} held"
+            )
         self.metered.pop(end.call, None)
         self.held[hold.account] -= hold.amount
         self.charged += end.amount

@@ -47,7 +47,9 @@ def receipt(hold: Hold, end: End, terms: str, origin: str, secret: bytes) -> dic
 
 def canonical(value: dict[str, Any]) -> bytes:
     """The one spelling of a receipt: keys sorted, no space, ASCII alone."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    ).encode()
 
 
 def pseudonym(party: int, origin: str, secret: bytes) -> str:

@@ -9,8 +9,6 @@ Source: docs/decisions/0007-one-journal.md.
 from collections import deque
 from time import sleep
 
-import msgspec
-
 from kpgate._fast.credit import (
     BUDGET_TIED,
     BUSY,
@@ -51,29 +49,107 @@ TIED_WAIT_US = 250_000
 STORE_WAIT_US = 500_000
 
 
-class Hold(msgspec.Struct, gc=False):
-    """What one call holds. Units: microKPT; `cap` output tokens a choice; `factor` basis points.
+class Hold:
+    """What one call holds, until it ends. Units: `amount` microKPT; `cap` output tokens a choice; `factor` basis points.
 
-    Shape: `call` is the call's id; `handle` its place in the region, 0 once it has ended; `room` bytes of output are
-    surely within the hold, for no token is less than a byte; `cut` says that a stream was ended at its hold.
+    Shape: `call` is the call's id; `room` bytes of output are surely within the hold, for no token is less than a
+    byte; `cut` says that a stream was ended at its hold.
     """
 
-    call: int
-    handle: int
-    amount: int
-    cap: int
-    factor: int
-    room: int = 0
-    metered: int = 0
-    recorded: int = 0
-    cut: bool = False
+    __slots__ = (
+        "_holds",
+        "_metered",
+        "_recorded",
+        "amount",
+        "call",
+        "cap",
+        "cut",
+        "factor",
+        "handle",
+        "room",
+    )
+
+    def __init__(self, holds: "Holds", amount: int, cap: int, factor: int) -> None:
+        self._holds = holds
+        self.amount = amount
+        self.cap = cap
+        self.factor = factor
+        self.call = 0
+        self.handle = 0
+        self.room = 0
+        self.cut = False
+        self._metered = 0
+        self._recorded = 0
+
+    @property
+    def written(self) -> bool:
+        """Whether all that this worker decided is in the journal's file, which this tries to bring about."""
+        return self._holds.written
+
+    async def write(self) -> None:
+        """Wait until it is.
+
+        Errors: StoreUnavailable when the disk fails.
+        """
+        await self._holds.write()
+
+    def sent(self) -> None:
+        """The provider is about to be asked."""
+        self._holds.credit.sent(self.handle)
+
+    def run(self, now_us: int, generation: int, record: Record, spoken: int, target: Target) -> bool:
+        """Meter a running stream, and hold more where it needs more. False: there is no more, it ends here.
+
+        Units: `spoken` output tokens so far, over all choices.
+        """
+        price, credit = target.price, self._holds.credit
+        assert price is not None, "only what has a price is metered"
+        used = price.charge(Usage(record.prompt_tokens, spoken, source="counted"), self.factor)
+        if used > self.amount:
+            more = used - self.amount + rounded(AHEAD_TOKENS * price.output, 0, self.factor)
+            if self.amount + more > AMOUNT_MAX or (
+                credit.extend(now_us, generation, self.handle, more) != DONE
+            ):
+                self.cut = True
+                used = self.amount
+            else:
+                self.amount += more
+        self.room = (self.amount - used) * PER * WHOLE // (price.output * self.factor)
+        self._metered = used
+        credit.meter(self.handle, used)
+        return not self.cut
+
+    def note_progress(self, now_us: int) -> None:
+        """Have the journal know what a running stream has come to: a start after a crash charges that."""
+        credit = self._holds.credit
+        if self._metered > self._recorded and credit.record_meter(now_us, self.handle) == DONE:
+            self._recorded = self._metered
+
+    def end(self, now_us: int, record: Record, target: Target | None) -> None:
+        """Charge what a call used, or release all it held. A second time has no effect.
+
+        Shape: `target` is who answered; None, or a use that nobody knows, charges nothing.
+        """
+        handle, self.handle = self.handle, 0
+        if not handle:
+            return
+        usage, charged, version = record.usage, -1, 0
+        if target is not None and target.price is not None:
+            version = target.price_version
+            if usage.source != "none":
+                charged = target.price.charge(usage, self.factor)
+                record.cost = min(charged, self.amount)
+                record.overrun = charged - record.cost
+        record.held = self.amount
+        note = note_end(record.provider, record.deployment, record.attempts, record.status, version, usage)
+        self._holds.end(now_us, handle, charged, Reason.CREDIT if self.cut else reason_of(record), note)
 
 
 class Holds:
     """Takes, meters and ends the holds of one worker's calls. It outlives configurations."""
 
     def __init__(self, credit: Credit, journal: Journal, offload: Offload) -> None:
-        self._credit = credit
+        self.credit = credit
         self._journal = journal
         self._offload = offload
         self._purses: dict[int, tuple[Caller, Purse]] = {}
@@ -89,7 +165,7 @@ class Holds:
         """
         hold, decision = self._want(caller, plan, record, call), Decision()
         purse, note = self._purse(caller), self._note(hold, plan, record, call)
-        code = self._credit.hold(now_us, generation, purse, hold.amount, note, decision)
+        code = self.credit.hold(now_us, generation, purse, hold.amount, note, decision)
         return None if code in (BUSY, CHANGED) else self._taken(code, decision, hold)
 
     async def take_patiently(
@@ -125,58 +201,8 @@ class Holds:
         if not await self._offload.run(self._write, tail):
             raise StoreUnavailable("the journal cannot be written", retry_after_us=STORE_WAIT_US)
 
-    def sent(self, hold: Hold) -> None:
-        """The provider is about to be asked."""
-        self._credit.sent(hold.handle)
-
-    def run(
-        self, now_us: int, generation: int, hold: Hold, record: Record, spoken: int, target: Target
-    ) -> bool:
-        """Meter a running stream, and hold more where it needs more. False: there is no more, it ends here.
-
-        Units: `spoken` output tokens so far, over all choices.
-        """
-        price = target.price
-        assert price is not None, "only what has a price is metered"
-        used = price.charge(Usage(record.prompt_tokens, spoken, source="counted"), hold.factor)
-        if used > hold.amount:
-            more = used - hold.amount + rounded(AHEAD_TOKENS * price.output, 0, hold.factor)
-            if hold.amount + more > AMOUNT_MAX or (
-                self._credit.extend(now_us, generation, hold.handle, more) != DONE
-            ):
-                hold.cut = True
-                used = hold.amount
-            else:
-                hold.amount += more
-        hold.room = (hold.amount - used) * PER * WHOLE // (price.output * hold.factor)
-        hold.metered = used
-        self._credit.meter(hold.handle, used)
-        return not hold.cut
-
-    def note_progress(self, now_us: int, hold: Hold) -> None:
-        """Have the journal know what a running stream has come to: a start after a crash charges that."""
-        if hold.metered > hold.recorded and self._credit.record_meter(now_us, hold.handle) == DONE:
-            hold.recorded = hold.metered
-
-    def end(self, now_us: int, hold: Hold, record: Record, target: Target | None) -> None:
-        """Charge what a call used, or release all it held. A second time has no effect.
-
-        Shape: `target` is who answered; None, or a use that nobody knows, charges nothing.
-        """
-        handle, hold.handle = hold.handle, 0
-        if not handle:
-            return
-        usage, reason = record.usage, Reason.CREDIT if hold.cut else reason_of(record)
-        charged = -1
-        if target is not None and target.price is not None and usage.source != "none":
-            charged = target.price.charge(usage, hold.factor)
-            record.cost = min(charged, hold.amount)
-            record.overrun = charged - record.cost
-        record.held = hold.amount
-        version = target.price_version if target is not None else 0
-        note = note_end(
-            record.provider, record.deployment, record.attempts, record.status, version, record.usage
-        )
+    def end(self, now_us: int, handle: int, charged: int, reason: int, note: bytes) -> None:
+        """Charge and release a hold, or release it where `charged` is less than 0; at once, or at a later tick."""
         if self._put_end(now_us, handle, charged, reason, note) == BUSY:
             self._owed.append((handle, charged, reason, note))
 
@@ -189,8 +215,8 @@ class Holds:
 
     def _put_end(self, now_us: int, handle: int, charged: int, reason: int, note: bytes) -> int:
         if charged < 0:
-            return self._credit.void(now_us, handle, reason, note)
-        return self._credit.post(now_us, handle, charged, reason, note)
+            return self.credit.void(now_us, handle, reason, note)
+        return self.credit.post(now_us, handle, charged, reason, note)
 
     def _want(self, caller: Caller, plan: Plan, record: Record, call: Call) -> Hold:
         """What is to be held. Order: the cap is what the provider is told, too."""
@@ -205,7 +231,7 @@ class Holds:
         amount = tariff.bound(record.prompt_tokens, call.choices * cap, factor)
         if amount > AMOUNT_MAX:
             raise InsufficientCredit("the call may cost more than any account can hold")
-        return Hold(0, 0, amount, cap, factor)
+        return Hold(self, amount, cap, factor)
 
     def _note(self, hold: Hold, plan: Plan, record: Record, call: Call) -> bytes:
         version = plan.targets[0].price_version
@@ -230,7 +256,7 @@ class Holds:
     ) -> int:
         code = BUSY
         for _ in range(PATIENCE_US // int(STEP_S * 1_000_000)):
-            code = self._credit.hold(now_us, generation, purse, amount, note, decision)
+            code = self.credit.hold(now_us, generation, purse, amount, note, decision)
             if code != BUSY:
                 break
             sleep(STEP_S)

@@ -116,4 +116,3 @@ class Receipts:
     def _receipt(self, ledger: SqliteLedger, charge: Charge) -> dict[str, Any]:
         terms = ledger.terms(price_version_of(charge.hold, charge.end))
         return receipt(charge.hold, charge.end, terms, self._log.origin, self._secret)
-

@@ -32,7 +32,18 @@ from kpgate.domain.errors import (
     NotFound,
     StoreUnavailable,
 )
-from kpgate.domain.ledger import EARN, EXPIRED, ISSUED, LOTS, REVENUE, SPEND, Posting, earn_of, note_transfer, read_call
+from kpgate.domain.ledger import (
+    EARN,
+    EXPIRED,
+    ISSUED,
+    LOTS,
+    REVENUE,
+    SPEND,
+    Posting,
+    earn_of,
+    note_transfer,
+    read_call,
+)
 from kpgate.domain.management import Answer
 from kpgate.domain.money import (
     CREDITING,
@@ -86,30 +97,36 @@ class Keys(Protocol):
     def transaction(self) -> Any: ...
 
 
-class Treasury:
-    """Answers operations on money. `publish` tells workers what they must read anew; `time_us` is the ledger's time."""
+class Tools(msgspec.Struct, frozen=True):
+    """What the treasury works with. `publish` tells workers what they must read anew.
 
-    def __init__(
-        self,
-        vault: Vault,
-        ledger: SqliteLedger,
-        receipts: Receipts,
-        books: Books,
-        keys: Keys,
-        clock: Callable[[], int],
-        publish: Callable[[], bool],
-        time_us: Callable[[], int],
-        accounts_max: int,
-    ) -> None:
-        self._time_us = time_us
-        self._vault = vault
-        self._ledger = ledger
-        self._receipts = receipts
-        self._books = books
-        self._keys = keys
-        self._clock = clock
-        self._publish = publish
-        self._accounts_max = accounts_max
+    Units: `clock` microseconds, monotonic; `time_us` the ledger's time, since 1970.
+    """
+
+    vault: Vault
+    ledger: SqliteLedger
+    receipts: Receipts
+    books: Books
+    keys: Keys
+    clock: Callable[[], int]
+    publish: Callable[[], bool]
+    time_us: Callable[[], int]
+    accounts_max: int
+
+
+class Treasury:
+    """Answers operations on money."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._vault = tools.vault
+        self._ledger = tools.ledger
+        self._receipts = tools.receipts
+        self._books = tools.books
+        self._keys = tools.keys
+        self._clock = tools.clock
+        self._publish = tools.publish
+        self._time_us = tools.time_us
+        self._accounts_max = tools.accounts_max
 
     def answer(self, operation: MoneyOperation) -> Answer:
         """Carry an operation out.

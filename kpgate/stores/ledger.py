@@ -117,24 +117,22 @@ class SqliteLedger:
         Errors: StoreUnavailable; Internal where the entries do not follow what is posted.
         """
         batch = _Batch(self._open, self._price, self._number)
+        posted = False
         try:
             with self._connection:
                 for entry in entries:
                     batch.take(entry)
                 self._write(batch, cursor)
+            posted = True
         except apsw.Error as error:
-            self._forget()
             raise StoreUnavailable("the ledger cannot be posted", retry_after_us=250_000) from error
-        except BaseException:
-            self._forget()
-            raise
+        finally:
+            if not posted:
+                self._load()
+                self._leaves.forget()
         for call in batch.ended:
             self._open.pop(call, None)
         self._open.update(batch.opened)
-
-    def _forget(self) -> None:
-        self._load()
-        self._leaves.forget()
 
     def _write(self, batch: "_Batch", cursor: int) -> None:
         many = self._connection.executemany
@@ -233,7 +231,9 @@ class SqliteLedger:
     def accounts(self) -> Iterable[AccountRow]:
         """Every account that calls are charged to."""
         lots: dict[int, list[tuple[int, int, int]]] = {}
-        for account, *lot in self._rows("SELECT account, slot, amount, expires_us FROM lots WHERE amount > 0"):
+        for account, *lot in self._rows(
+            "SELECT account, slot, amount, expires_us FROM lots WHERE amount > 0"
+        ):
             lots.setdefault(account, []).append((lot[0], lot[1], lot[2]))
         for number, balance, floor in self._rows(
             "SELECT number, balance, floor FROM accounts WHERE kind = 'spend' AND (balance != 0 OR floor != 0)"
@@ -310,7 +310,9 @@ class SqliteLedger:
 
     def charge(self, call: int) -> tuple[int, int, int, Charge] | None:
         """A charged call: (party, leaf, refunded, charge); None where there is none."""
-        rows = self._rows("SELECT party, leaf, refunded, lsn, hold, post FROM charges WHERE call = ?", (call,))
+        rows = self._rows(
+            "SELECT party, leaf, refunded, lsn, hold, post FROM charges WHERE call = ?", (call,)
+        )
         if not rows:
             return None
         party, leaf, refunded, lsn, hold, post = rows[0]
@@ -370,7 +372,10 @@ class _Batch:
             call, amount, lots = read_extend(body)
             hold, metered = self._held(call)
             more = tuple([a + b for a, b in zip(hold.lots, lots, strict=True)])
-            self.opened[call] = (msgspec.structs.replace(hold, amount=hold.amount + amount, lots=more), metered)
+            self.opened[call] = (
+                msgspec.structs.replace(hold, amount=hold.amount + amount, lots=more),
+                metered,
+            )
         elif kind == METER:
             call, amount = read_meter(body)
             self.opened[call] = (self._held(call)[0], amount)

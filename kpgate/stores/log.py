@@ -14,6 +14,8 @@ TILE = 256
 TILE_LEVELS = 8
 HASH_BYTES = 32
 
+_HEADS = "SELECT size, root, time_us, key, signature FROM heads WHERE log = ?"
+
 
 class Head(NamedTuple):
     """A signed tree head."""
@@ -35,7 +37,8 @@ class SqliteLog:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         rows = self._rows("SELECT number, origin FROM logs ORDER BY number DESC LIMIT 1")
-        self.number, self.origin = rows[0] if rows else (0, "")
+        self.number: int = rows[0][0] if rows else 0
+        self.origin: str = rows[0][1] if rows else ""
         self._edges: list[bytearray] | None = None
 
     def open(self, origin: str, before: str = "") -> None:
@@ -78,7 +81,9 @@ class SqliteLog:
                 short = count % TILE
                 tile = self._tile(len(self._edges), count // TILE)[: short * HASH_BYTES] if short else b""
                 if len(tile) != short * HASH_BYTES:
-                    raise Damaged(f"tile {len(self._edges)}/{count // TILE} of log {self.origin} is too short")
+                    raise Damaged(
+                        f"tile {len(self._edges)}/{count // TILE} of log {self.origin} is too short"
+                    )
                 self._edges.append(bytearray(tile))
                 count //= TILE
         return self._edges
@@ -106,7 +111,8 @@ class SqliteLog:
 
     def _tile(self, level: int, number: int) -> bytes:
         rows = self._rows(
-            "SELECT hashes FROM tiles WHERE log = ? AND level = ? AND number = ?", (self.number, level, number)
+            "SELECT hashes FROM tiles WHERE log = ? AND level = ? AND number = ?",
+            (self.number, level, number),
         )
         return rows[0][0] if rows else b""
 
@@ -166,16 +172,16 @@ class SqliteLog:
     def head(self, size: int = 0) -> Head | None:
         """The newest head, or the first one that covers so many leaves."""
         if size:
-            statement = "SELECT size, root, time_us, key, signature FROM heads WHERE log = ? AND size >= ? ORDER BY size LIMIT 1"
-            rows = self._rows(statement, (self.number, size))
+            rows = self._rows(f"{_HEADS} AND size >= ? ORDER BY size LIMIT 1", (self.number, size))
         else:
-            statement = "SELECT size, root, time_us, key, signature FROM heads WHERE log = ? ORDER BY size DESC, time_us DESC LIMIT 1"
-            rows = self._rows(statement, (self.number,))
+            rows = self._rows(f"{_HEADS} ORDER BY size DESC, time_us DESC LIMIT 1", (self.number,))
         return Head(*rows[0]) if rows else None
 
     def signers(self) -> list[dict[str, Any]]:
         """The public keys, oldest first, each with its endorsement."""
-        rows = self._rows("SELECT id, public, endorsed_by, endorsement FROM signers ORDER BY created_us, rowid")
+        rows = self._rows(
+            "SELECT id, public, endorsed_by, endorsement FROM signers ORDER BY created_us, rowid"
+        )
         return [
             {"id": one, "public": public.hex(), "endorsed_by": by, "endorsement": said.hex()}
             for one, public, by, said in rows
@@ -184,7 +190,8 @@ class SqliteLog:
     def keep_signer(self, key: str, public: bytes, now_us: int, endorsed_by: str, endorsement: bytes) -> None:
         """Make a public key known, once."""
         self._rows(
-            "INSERT OR IGNORE INTO signers VALUES (?, ?, ?, ?, ?)", (key, public, now_us, endorsed_by, endorsement)
+            "INSERT OR IGNORE INTO signers VALUES (?, ?, ?, ?, ?)",
+            (key, public, now_us, endorsed_by, endorsement),
         )
 
     def check(self) -> None:

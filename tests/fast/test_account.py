@@ -55,9 +55,14 @@ def hold(clerk: Teller, account: int, amount: int, now_us: int = 0) -> int:
 def test_linked_legs_are_all_done_or_none(bank: Bank, clerk: Teller) -> None:
     clerk.accounts.load_account(1, 100, 0)
     before = bank.state()
-    assert transfer(clerk, (2, PLAIN, 60, 0), (1, PLAIN, -60, 0), (3, PLAIN, 50, 0), (1, PLAIN, -50, 0)) == NO_CREDIT
+    assert (
+        transfer(clerk, (2, PLAIN, 60, 0), (1, PLAIN, -60, 0), (3, PLAIN, 50, 0), (1, PLAIN, -50, 0))
+        == NO_CREDIT
+    )
     assert bank.state() == before
-    assert transfer(clerk, (2, PLAIN, 60, 0), (1, PLAIN, -60, 0), (3, PLAIN, 40, 0), (1, PLAIN, -40, 0)) == DONE
+    assert (
+        transfer(clerk, (2, PLAIN, 60, 0), (1, PLAIN, -60, 0), (3, PLAIN, 40, 0), (1, PLAIN, -40, 0)) == DONE
+    )
     assert [seen(clerk, number).balance for number in (1, 2, 3)] == [0, 60, 40]
 
 

@@ -157,7 +157,8 @@ deltas = st.one_of(st.integers(-60, 120), st.sampled_from([AMOUNT_MAX, -AMOUNT_M
 after_us = st.sampled_from([0, 1, DAY_US, 2 * DAY_US, 40 * DAY_US])
 # To the plain balance without an expiry, or to a lot.
 legs = st.one_of(
-    st.tuples(accounts, st.just(PLAIN), deltas, st.just(0)), st.tuples(accounts, st.integers(0, 3), deltas, after_us)
+    st.tuples(accounts, st.just(PLAIN), deltas, st.just(0)),
+    st.tuples(accounts, st.integers(0, 3), deltas, after_us),
 )
 caps = st.one_of(st.just(0), st.integers(1, 100))
 calls = st.integers(0, 9)
@@ -174,7 +175,8 @@ moves = st.one_of(
     st.tuples(st.just("publish")),
 )
 steps_us = st.one_of(
-    st.integers(-5, 50), st.sampled_from([0, LIFE_US, DAY_US // 2, DAY_US, 2 * DAY_US, 17 * DAY_US, 40 * DAY_US])
+    st.integers(-5, 50),
+    st.sampled_from([0, LIFE_US, DAY_US // 2, DAY_US, 2 * DAY_US, 17 * DAY_US, 40 * DAY_US]),
 )
 
 
@@ -200,8 +202,14 @@ def draw(chance: random.Random) -> tuple[Any, ...]:
         (("meter", call, chance.randint(0, 60), chance.random() < 0.5), 2),
         (("end", call, chance.randint(-1, 70), chance.randrange(10)), 8),
         (("expire_holds", chance.random() < 0.5), 1),
-        (("transfer", [(number, lot, chance.randint(20, 90), chance.choice((DAY_US, 9 * DAY_US)))], False), 1),
-        (("transfer", [(number, PLAIN, 150, 0), ((number + 1) % 3, PLAIN, -30, 0)], chance.random() < 0.3), 2),
+        (
+            ("transfer", [(number, lot, chance.randint(20, 90), chance.choice((DAY_US, 9 * DAY_US)))], False),
+            1,
+        ),
+        (
+            ("transfer", [(number, PLAIN, 150, 0), ((number + 1) % 3, PLAIN, -30, 0)], chance.random() < 0.3),
+            2,
+        ),
         (("expire", number, lot, 0), 2),
         (("floor", number, -chance.choice((0, 0, 40))), 1),
         (("caps", number, caps), 1),
@@ -422,7 +430,7 @@ def test_what_is_no_amount_is_refused_before_anything_else(amount: int, bank: Ba
     with pytest.raises(ValueError, match="hold"):
         teller.credit.extend(0, 0, 5, amount)
     if amount:
-        with pytest.raises(ValueError, match="charge|meter"):
+        with pytest.raises(ValueError, match=r"charge|meter"):
             teller.credit.post(0, 5, -abs(amount) if amount > -(2**63) else amount, 0, b"")
     assert bank.state() == before
 
@@ -440,7 +448,12 @@ def test_numbers_and_notes_that_cannot_be_are_refused(teller: Teller) -> None:
     for purse in (Purse(16), Purse(1, (16,))):
         with pytest.raises(IndexError):
             held(teller, 1, purse)
-    for wrong in (lambda: Purse(-1), lambda: Purse(2**32), lambda: Purse(1, (2, 2)), lambda: Purse(1, (1, 2, 3, 4, 5))):
+    for wrong in (
+        lambda: Purse(-1),
+        lambda: Purse(2**32),
+        lambda: Purse(1, (2, 2)),
+        lambda: Purse(1, (1, 2, 3, 4, 5)),
+    ):
         with pytest.raises(ValueError, match=r"number|budgets"):
             wrong()
     with pytest.raises(ValueError, match="note"):

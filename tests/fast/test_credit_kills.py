@@ -71,7 +71,15 @@ class Scene:
         holds = sorted((one.call, one.account, one.amount, one.metered) for one in teller.credit.holds_open())
         decoded = [plain.decode(*entry) for entry in entries]
         said = [plain.replace(entry, seat=0) for entry in decoded if entry]
-        seen = (accounts, budgets, journal, holds, said, teller.credit.open_holds(), teller.credit.stale_holds())
+        seen = (
+            accounts,
+            budgets,
+            journal,
+            holds,
+            said,
+            teller.credit.open_holds(),
+            teller.credit.stale_holds(),
+        )
         assert self.places_left(teller) == self.bank.holds - len(holds)
         return seen
 
@@ -226,7 +234,10 @@ def test_a_reaper_that_dies_leaves_the_rest_to_the_next(tmp_path: Path) -> None:
         scene.observe(teller)
         said = [entry for entry in (plain.decode(*one) for one in scene.bank.entries()) if entry]
         # The one was sent and metered, the other never sent.
-        assert [(e.kind, e.amount) for e in said if e.reason == plain.DIED] == [(plain.POST, 33), (plain.VOID, 0)]
+        assert [(e.kind, e.amount) for e in said if e.reason == plain.DIED] == [
+            (plain.POST, 33),
+            (plain.VOID, 0),
+        ]
         ends.append(ended)
     assert set(ends) == {0, 1, 2}
 

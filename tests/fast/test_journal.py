@@ -20,6 +20,10 @@ NOTE = 9
 BODIES = [bytes([size % 251]) * size for size in (0, 1, 8, 9, 100, 200, 1000, 4000)]
 
 
+def gather(files: Path, since: int, found: list[tuple[int, int, bytes]]) -> tuple[int, str]:
+    return recover(files, since, SEGMENT_BYTES, lambda more, end: found.extend(more))
+
+
 class Desk:
     """A region with a journal, and a seat at it."""
 
@@ -56,7 +60,7 @@ class Desk:
 
     def read(self) -> list[tuple[int, int, bytes]]:
         found: list[tuple[int, int, bytes]] = []
-        _, problem = recover(self.files, 0, SEGMENT_BYTES, lambda more, end: found.extend(more))
+        _, problem = gather(self.files, 0, found)
         assert not problem
         return found
 
@@ -170,7 +174,7 @@ def test_cut_at_any_byte_the_rest_is_a_prefix(tmp_path: Path) -> None:
     for cut in range(0, used, 7):
         path.write_bytes(whole[:cut] + b"\xaa" * (len(whole) - cut))
         found: list[tuple[int, int, bytes]] = []
-        end, problem = recover(desk.files, 0, SEGMENT_BYTES, lambda more, end: found.extend(more))
+        end, problem = gather(desk.files, 0, found)
         assert not problem
         assert notes(found) == bodies[: len(notes(found))]
         assert end <= SEGMENT_BYTES + cut
@@ -193,7 +197,7 @@ def test_a_flipped_bit_is_found_and_before_a_sync_it_is_damage(tmp_path: Path) -
         flipped[at] ^= 1 << rng.randrange(8)
         path.write_bytes(flipped)
         found: list[tuple[int, int, bytes]] = []
-        end, problem = recover(desk.files, 0, SEGMENT_BYTES, lambda more, end: found.extend(more))
+        end, problem = gather(desk.files, 0, found)
         assert found == intact[: len(found)]
         assert len(found) < len(intact)
         assert end <= SEGMENT_BYTES + at
@@ -224,7 +228,7 @@ def test_a_new_start_goes_on_beyond_and_nothing_cut_comes_back(tmp_path: Path) -
         file.write(spell_entry(NOTE, torn + 4096, b"ghost"))
     assert notes(third.read()) == [b"one", b"two", b"three", b"four"]
     found: list[tuple[int, int, bytes]] = []
-    end, _ = recover(first.files, torn, SEGMENT_BYTES, lambda more, end: found.extend(more))
+    end, _ = gather(first.files, torn, found)
     assert notes(found) == [b"three", b"four"], "whoever had read up to the cut goes on in the next segment"
     assert end == third.journal.tail
 
@@ -234,7 +238,7 @@ def test_whole_segments_are_trimmed_and_reading_goes_on(desk: Desk) -> None:
     desk.journal.flush(desk.journal.tail)
     assert desk.journal.trim(lsns[100]) == 1
     found: list[tuple[int, int, bytes]] = []
-    recover(desk.files, lsns[100], SEGMENT_BYTES, lambda more, end: found.extend(more))
+    gather(desk.files, lsns[100], found)
     assert [lsn for lsn, kind, _ in found if kind == NOTE] == lsns[100:]
 
 

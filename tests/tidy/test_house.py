@@ -22,6 +22,7 @@ FLOORS = {
     "context": 2,
     "guards": 2,
     "services": 3,
+    "life": 4,
     "gateway": 4,
     "app": 5,
 }
@@ -32,11 +33,15 @@ SIDEWAYS = {
     ("services.route", "services.health"),
     ("services.admit", "services.route"),
     ("services.admit", "services.offload"),
+    ("services.hold", "services.route"),
+    ("services.hold", "services.offload"),
     ("services.respond", "services.exchange"),
+    ("services.treasury", "services.receipts"),
     ("services.record", "services.meters"),
 }
 """Services that may know another: an attempt its connections and its target, a route the health of its targets,
-limits the plan they are of, a reply the seam it goes through, a record the meters it moves."""
+limits and holds the plan they are of, a reply the seam it goes through, operations on money the receipts they
+show, a record the meters it moves."""
 
 WORDS_REFUSED = re.compile(r"(Manager|Helper|Util|Handler|Base|Impl|Data|Info)$")
 WAITS_REFUSED = re.compile(r"asyncio\.(timeout|wait_for|shield)|call_later|contextvars")
@@ -172,7 +177,7 @@ def test_waits_are_our_own_on_the_path_of_a_call(path: Path) -> None:
 
 
 def test_only_build_names_concrete_stores() -> None:
-    allowed = {"app.build", "app.clerk", "app.keys_cli", "app.control"}
+    allowed = {"app.build", "app.bank", "app.clerk", "app.keys_cli", "app.control"}
     for path in MODULES:
         name = name_of(path)
         for target, line in imports(ast.parse(source(path))):

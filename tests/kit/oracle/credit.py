@@ -322,7 +322,9 @@ class Oracle:
                     tied = replace(answer, code=BUDGET_TIED)
         return tied or Answer(DONE, free - amount, held + amount)
 
-    def hold(self, now_us: int, generation: int, account: int, budgets: tuple[int, ...], amount: int) -> Answer:
+    def hold(
+        self, now_us: int, generation: int, account: int, budgets: tuple[int, ...], amount: int
+    ) -> Answer:
         """The call of a hold that is done is the last entry's index."""
         if generation != self.generation:
             return Answer(CHANGED)
@@ -341,7 +343,9 @@ class Oracle:
 
     def _lots(self, number: int, amount: int, at_us: int) -> Four:
         account = self.books.account(number)
-        return account.spread(amount, [lot.amount - lot.held if lot.expiry_us > at_us else 0 for lot in account.lots])
+        return account.spread(
+            amount, [lot.amount - lot.held if lot.expiry_us > at_us else 0 for lot in account.lots]
+        )
 
     def extend(self, now_us: int, generation: int, call: int, amount: int) -> Answer:
         hold = self.books.open.get(call)
@@ -387,7 +391,9 @@ class Oracle:
 
     def reap(self, now_us: int, call: int, reason: int, void_sent: bool) -> None:
         hold = self.books.open[call]
-        self.end(now_us, call, min(hold.metered, hold.amount) if hold.is_sent and not void_sent else -1, reason)
+        self.end(
+            now_us, call, min(hold.metered, hold.amount) if hold.is_sent and not void_sent else -1, reason
+        )
 
     def transfer(self, now_us: int, legs: tuple[Leg, ...], forced: bool) -> int:
         at_us = self.now(now_us)

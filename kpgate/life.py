@@ -1,0 +1,102 @@
+"""What a request's life is made of: the equipment that serves it, and what its phases share.
+
+`gateway.py` tells the story; here are its nouns. They know neither transport nor vendor.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from kpgate._fast.head import Head
+from kpgate._fast.limit import Verdict
+from kpgate._fast.sse import Framer
+from kpgate._fast.wait import Wheel
+from kpgate.domain.call import Call, Record
+from kpgate.domain.dialect import Endpoint
+from kpgate.domain.errors import ClientGone, GatewayError
+from kpgate.services.admit import Admit
+from kpgate.services.auth import Auth
+from kpgate.services.exchange import Exchange
+from kpgate.services.hold import Hold, Holds
+from kpgate.services.meters import Meters
+from kpgate.services.offload import Offload
+from kpgate.services.receive import Ids, Inflight
+from kpgate.services.record import Recorder
+from kpgate.services.route import Plan, Retrying, Routes
+from kpgate.services.upstream import Attempt
+
+
+class Equipment(msgspec.Struct, frozen=True):
+    """What a configuration amounts to. A reload makes a new one; a call keeps the one it began with.
+
+    Shape: `inflight` is the worker's for life; `inflight_max` and `queue_wait_us` are its bounds from now on.
+    Units: `long_bytes` is the size from which a body is decoded and counted off the loop.
+    """
+
+    ids: Ids
+    inflight: Inflight
+    inflight_max: int
+    queue_wait_us: int
+    auth: Auth
+    routes: Routes
+    admit: Admit
+    holds: Holds | None
+    retrying: Retrying
+    offload: Offload
+    wheel: Wheel
+    meters: Meters
+    recorder: Recorder
+    alarm: Callable[[Exception, Record], None]
+    body_bytes_max: int
+    json_depth_max: int
+    long_bytes: int
+    log_bodies: bool = False
+
+
+class Life:
+    """One request under way: what the phases share, and the one way to end it early."""
+
+    __slots__ = (
+        "attempt",
+        "call",
+        "ended",
+        "endpoint",
+        "exchange",
+        "framer",
+        "head",
+        "hold",
+        "placed",
+        "plan",
+        "record",
+        "spoken",
+        "tokens",
+        "verdict",
+    )
+
+    head: Head
+    call: Call
+    plan: Plan
+
+    def __init__(self, exchange: Exchange, endpoint: Endpoint, record: Record) -> None:
+        self.exchange = exchange
+        self.endpoint = endpoint
+        self.record = record
+        self.verdict: Verdict | None = None
+        self.attempt: Attempt | None = None
+        self.framer: Framer | None = None
+        self.hold: Hold | None = None
+        self.ended: GatewayError | None = None
+        self.placed = False
+        self.tokens = 0
+        self.spoken = 0
+
+    def fail(self, error: GatewayError) -> None:
+        """End it: the client left, the gateway drains. Whatever it waits for fails with `error`."""
+        if self.ended is None:
+            self.ended = error
+            if self.attempt is not None:
+                self.attempt.fail(error)
+
+    def leave(self) -> None:
+        """The client has gone."""
+        self.fail(ClientGone("the client closed its connection before the reply was complete"))
