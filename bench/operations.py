@@ -13,13 +13,16 @@ from bench.carriers import Plug, request
 from bench.provider import REPLY, delta, whole
 from bench.tokens import CJK, PROSE
 from bench.twins import NAMES, chat_body
-from kpgate._fast import body, limit, metric, sse
+from kpgate._fast import body, credit, journal, limit, metric, sse
+from kpgate._fast.account import PLAIN, Accounts
 from kpgate._fast.chunks import Chunks
 from kpgate._fast.client import Client
 from kpgate._fast.commit import DEPLOYMENT, KEY, MODEL, PARTY, Life, Region, Seat
+from kpgate._fast.credit import Credit, Decision, Purse
 from kpgate._fast.digits import decimal, spell
 from kpgate._fast.head import gather, parse
 from kpgate._fast.http1 import Connection
+from kpgate._fast.journal import Journal
 from kpgate._fast.lane import Lane
 from kpgate._fast.limit import Gate, Limits, Verdict
 from kpgate._fast.metric import RequestCells, Shard
@@ -40,6 +43,8 @@ TERMS = {
     "token_burst": 10**11,
     "concurrency_max": 100_000,
 }
+SEGMENT_BYTES = 64 << 20
+ANCHOR_US = 1_767_182_400_000_000
 HEADERS: list[tuple[bytes, bytes]] = [
     (b"content-type", b"application/json"),
     (b"x-request-id", b"req-0123456789abcdef"),
@@ -58,6 +63,23 @@ class Operation:
 
     name: str
     work: Work
+
+
+def of_account(folder: Path) -> list[Operation]:
+    """What the clerk does to accounts."""
+    ledger = _Ledger(folder)
+    accounts, journal_bytes = ledger.accounts, bytes(60)
+    legs = ((1, PLAIN, -10, 0), (2, PLAIN, 10, 0))
+
+    def moved() -> None:
+        if accounts.transfer(1_000_000, legs, True, journal_bytes)[0] != credit.DONE:
+            ledger.refill()
+
+    return [
+        Operation("a transfer of 2 legs", moved),
+        Operation("load an account", lambda: accounts.load_account(3, 10**9, 0)),
+        Operation("read an account", lambda: accounts.account(1_000_000, 1)),
+    ]
 
 
 def of_body(folder: Path) -> list[Operation]:
@@ -115,6 +137,40 @@ def of_commit(folder: Path) -> list[Operation]:
         Operation("take the lock and give it back", lambda: seat.heal()),
         Operation("publish a change", lambda: seat.publish(KEY, 1)),
         Operation("ask for changes where there are none", lambda: region.changes(region.generation)),
+    ]
+
+
+def of_credit(folder: Path) -> list[Operation]:
+    """One call's hold and charge: an account, and the budgets of a key and its party."""
+    ledger = _Ledger(folder)
+    hold, post, flush, written = ledger.credit.hold, ledger.credit.post, ledger.journal.flush, ledger.journal
+    rich, bounded, decision = Purse(1), Purse(1, (1, 2)), Decision()
+    note, end = bytes(60), bytes(40)
+    now_us = 1_000_000
+
+    def charged(purse: Purse) -> Work:
+        def work() -> None:
+            nonlocal now_us
+            now_us += 100
+            if hold(now_us, 0, purse, 900, note, decision) != credit.DONE:
+                ledger.refill()
+            else:
+                post(now_us, decision.handle, 700, 0, end)
+
+        return work
+
+    one = charged(bounded)
+
+    def batch() -> None:
+        for _ in range(8):
+            one()
+        flush(written.tail)
+
+    return [
+        Operation("a decision made", lambda: Decision()),
+        Operation("hold and post", charged(rich)),
+        Operation("hold and post, 2 budgets", charged(bounded)),
+        Operation("8 times hold and post, 2 budgets, and a flush to the file", batch),
     ]
 
 
@@ -186,6 +242,27 @@ def of_flow(folder: Path) -> list[Operation]:
         exchange.reply(200, [], b"")
 
     return [Operation("a call with nothing in its reply", _called(answer, data))]
+
+
+def of_journal(folder: Path) -> list[Operation]:
+    """An entry of a call's size, in memory and to its file."""
+    ledger = _Ledger(folder)
+    append, flush, written = ledger.journal.append, ledger.journal.flush, ledger.journal
+    body = bytes(120)
+
+    def appended() -> None:
+        if append(journal.METER, body, 1_000_000) <= 0:
+            ledger.refill()
+
+    def flushed() -> None:
+        appended()
+        flush(written.tail)
+
+    return [
+        Operation("append an entry of 144 B", appended),
+        Operation("append an entry of 144 B and flush it", flushed),
+        Operation("flush where nothing waits", lambda: flush(0)),
+    ]
 
 
 def of_lane(folder: Path) -> list[Operation]:
@@ -357,6 +434,28 @@ def of_wait(folder: Path) -> list[Operation]:
     ]
 
 
+class _Ledger:
+    """A region with accounts, and a journal that is given room whenever it runs out."""
+
+    def __init__(self, folder: Path) -> None:
+        areas = credit.areas(accounts=64, budgets=64, holds=256) | journal.areas()
+        region = Region.create(areas, 4)
+        seat = Seat(region, Life.claim(folder, 0, 4))
+        self.journal = Journal(region, seat, folder)
+        self.credit = Credit(region, seat, self.journal, 3_600_000_000)
+        self.accounts = Accounts(region, seat, self.journal)
+        self.journal.stand(SEGMENT_BYTES, 0, 1, SEGMENT_BYTES, 0, ANCHOR_US)
+        for number in (1, 2):
+            self.accounts.load_account(number, 2**52, 0)
+            self.accounts.load_budget(number, (2**52, 2**52, 2**52))
+
+    def refill(self) -> None:
+        """Begin again in a new segment, when the ring or the segment is full."""
+        assert self.journal.flush(self.journal.tail)
+        if self.journal.prepare(SEGMENT_BYTES // 4):
+            self.journal.trim(self.journal.tail)
+
+
 def _called(
     answer: Callable[[Any], Awaitable[None]], data: bytes, clients: int = 1, plug: Plug | None = None
 ) -> Work:
@@ -393,14 +492,17 @@ def _called(
 
 
 OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
+    "account": of_account,
     "body": of_body,
     "chunks": of_chunks,
     "client": of_client,
     "commit": of_commit,
+    "credit": of_credit,
     "digits": of_digits,
     "flow": of_flow,
     "head": of_head,
     "http1": of_http1,
+    "journal": of_journal,
     "lane": of_lane,
     "limit": of_limit,
     "metric": of_metric,

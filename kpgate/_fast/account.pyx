@@ -1,8 +1,8 @@
 # cython: auto_pickle=False, autotestdict=False
-"""Accounts and budgets as the clerk changes and reads them: each change is one commit, transfers with an entry.
+"""Accounts and budgets as the clerk changes and reads them: each change one commit, a transfer also an entry.
 
-Owns loading, floors, caps, transfers and lots that expire. It must not know of calls and their holds (they are
-`_fast.credit`'s), nor who may transfer what.
+Owns loading, floors, caps, transfers and lots that expire. It must not know of calls and their holds (they
+are `_fast.credit`'s), nor who may transfer what.
 Source: docs/decisions/0001-one-lock.md.
 """
 
@@ -72,7 +72,7 @@ cdef struct Leg:
 
 
 cdef struct Draft:
-    # A private copy of an account, which the legs of a transfer change. Nothing of it is stored before the commit.
+    # A private copy of an account, which the legs of a transfer change. Stored by the commit alone.
     Account *at
     Account now
     bint debited
@@ -113,7 +113,7 @@ class CellState(NamedTuple):
 
 
 class BudgetState(NamedTuple):
-    """A budget, read whole. Shape: caps by DAY, MONTH, TOTAL, 0 for none; two windows each, by number mod 2."""
+    """A budget, read whole. Shape: caps by DAY, MONTH, TOTAL, 0 for none; windows by number mod 2."""
 
     caps: tuple
     days: tuple
@@ -230,10 +230,10 @@ cdef void plan_draft(Hand *hand, Draft *draft, uint64_t lsn) noexcept:
 cdef class Accounts:
     """The accounts and budgets of a node, for one seat. Only the clerk's changes them.
 
-    Every change answers an int: DONE, or BUSY (the lock was not to be had within the seat's patience); a transfer
-    also NO_CREDIT, TIED (enough but for what calls hold), OVER_RANGE (more than an account can hold), LOT_TAKEN
-    (another lot stands there, or none), NOT_DUE, NO_ROOM (in the journal), FAILED (the journal did, for good).
-    Whatever is not DONE has changed nothing.
+    Every change answers an int: DONE, or BUSY (the lock was not to be had within the seat's patience); a
+    transfer also NO_CREDIT, TIED (enough but for what calls hold), OVER_RANGE (more than an account can
+    hold), LOT_TAKEN (another lot stands there, or none), NOT_DUE, NO_ROOM (in the journal), FAILED (the
+    journal did, for good). Whatever is not DONE has changed nothing.
     Units: microKPT, to 2**53 - 1; `now_us` is CLOCK_MONOTONIC in microseconds.
     """
 
@@ -296,7 +296,9 @@ cdef class Accounts:
         funds = funds_of(at, self.journal.ledger_us(now_us))
         self.seat.give()
         lots = tuple([LotState(lot.amount, lot.held, lot.expiry_us) for lot in seen.lots])
-        return AccountState(<int64_t>seen.balance, seen.held, funds.free, <int64_t>seen.floor, lots, seen.last_lsn)
+        return AccountState(
+            <int64_t>seen.balance, seen.held, funds.free, <int64_t>seen.floor, lots, seen.last_lsn
+        )
 
     def budget(self, uint64_t number):
         """A budget as it is now; None when the lock was busy. Errors: IndexError."""
@@ -346,7 +348,10 @@ cdef class Accounts:
         return IS_DONE
 
     def set_floor(self, uint64_t number, int64_t floor):
-        """Set how far an account may go below 0: a floor of 0 or less. What is held stays. Errors: ValueError."""
+        """Set how far below 0 an account may go: a floor of 0 or less. What is held stays.
+
+        Errors: ValueError.
+        """
         cdef Account *at = self.account_of(number)
         if not -AMOUNT_MAX <= floor <= 0:
             raise ValueError(f"not a floor: {floor}")
@@ -359,8 +364,8 @@ cdef class Accounts:
     def load_budget(self, uint64_t number, tuple caps, tuple days=(), tuple months=(), total_used=0):
         """Set a budget as the store has it. The clerk's alone, while nothing is held in it.
 
-        Shape: caps by DAY, MONTH, TOTAL, 0 for none; `days` and `months` are (window number, used), at most the
-        current window and the one before.
+        Shape: caps by DAY, MONTH, TOTAL, 0 for none; `days` and `months` are (window number, used), at most
+        the current window and the one before.
         Errors: ValueError for what cannot be, or while something is held; IndexError.
         """
         cdef Hand *hand = &self.seat.hand
@@ -386,7 +391,10 @@ cdef class Accounts:
         return IS_DONE
 
     def set_caps(self, uint64_t number, tuple caps):
-        """Set a budget's caps, by DAY, MONTH, TOTAL; 0 for none. What is used and held stays. Errors: ValueError."""
+        """Set a budget's caps, by DAY, MONTH, TOTAL; 0 for none. What is used and held stays.
+
+        Errors: ValueError.
+        """
         cdef Budget *at = self.budget_of(number)
         cdef int64_t wanted[PERIODS]
         cdef int i
@@ -417,10 +425,11 @@ cdef class Accounts:
     def transfer(self, int64_t now_us, tuple legs not None, bint forced, bytes note not None):
         """Change accounts as a transfer's legs say: all of them, in one commit with one entry, or none.
 
-        Rule: a debit takes what is free: of the plain balance down to the floor, or of the lot it names. `forced`
-        (clawback, adjust) may put the plain balance below. A credit to a lot names an empty one, or its expiry.
-        Shape: legs are (account, slot or PLAIN, delta, expiry_us or 0), at most 12, also none: then it is the entry
-        alone. The answer is (code, LSN of the entry, 0 when refused).
+        Rule: a debit takes what is free: of the plain balance down to the floor, or of the lot it names.
+        `forced` (clawback, adjust) may put the plain balance below. A credit to a lot names an empty one, or
+        its expiry.
+        Shape: legs are (account, slot or PLAIN, delta, expiry_us or 0), at most 12, also none: then it is the
+        entry alone. The answer is (code, LSN of the entry, 0 when refused).
         Errors: ValueError for legs that cannot be; IndexError.
         """
         cdef Leg found[LEGS_MAX]

@@ -167,7 +167,8 @@ cdef class Credit:
     cdef void plan_end(self, Hold *hold, int64_t ledger_us, Ending *ending) noexcept
     cdef int describe(self, Ending *ending, uint32_t reason, bytes note) except -1
     cdef int end(self, int64_t now_us, int64_t handle, Ending *ending) noexcept
-    cdef int reap(self, int64_t now_us, uint64_t slot, uint64_t state, uint32_t reason, bint void_sent) noexcept
+    cdef int reap(self, int64_t now_us, uint64_t slot, uint64_t state, int reason, bint void_sent) noexcept
+    cdef void note_progress(self, Hold *hold, int64_t handle, int64_t amount) noexcept
     cdef int refuse(self, int code) noexcept
     cdef int refuse_stale(self) noexcept
     cdef void finish(self) noexcept

@@ -1,9 +1,8 @@
 # cython: auto_pickle=False, autotestdict=False
-"""Every hold is decided here, under the node's one lock: account, budgets and journal room together, or nothing.
+"""Every hold is decided here, under the node's one lock: account, budgets and journal room, or nothing.
 
-Owns open holds, and what they change of accounts and budgets (all else there is `_fast.account`'s). It must not
-know prices, notes or what a party is, nor write to a disk: an entry is in the journal's ring when its commit is done,
-and in its file when that is flushed.
+Owns open holds, and what they change of accounts and budgets (all else there is `_fast.account`'s). It must
+not know prices, notes or what a party is, nor write to a disk: that is flushing the journal.
 Source: docs/decisions/0001-one-lock.md.
 """
 
@@ -33,41 +32,10 @@ from kpgate._fast.commit cimport (
 )
 from kpgate._fast.journal cimport Journal
 from kpgate._fast.purse cimport (
-    AMOUNT_MAX,
-    BUDGETS_MAX,
-    IS_BUDGET_TIED,
-    IS_BUSY,
-    IS_CHANGED,
-    IS_DONE,
-    IS_FAILED,
-    IS_FULL,
-    IS_NO_CREDIT,
-    IS_NO_ROOM,
-    IS_OVER_BUDGET,
-    IS_OVER_RANGE,
-    IS_STALE,
-    IS_TIED,
-    JOURNAL_WORDS,
-    LOTS,
-    NOTE_MAX,
-    OF_DAY,
-    OF_MONTH,
-    OF_TOTAL,
-    PERIODS,
-    Account,
-    Asked,
-    Budget,
-    Shortage,
-    Windows,
-    entry_bytes,
-    judge,
-    plan_budget,
-    plan_budget_charge,
-    plan_charge,
-    plan_hold,
-    spread,
-    take_lots,
-    windows_at,
+    AMOUNT_MAX, BUDGETS_MAX, IS_BUDGET_TIED, IS_BUSY, IS_CHANGED, IS_DONE, IS_FAILED, IS_FULL,
+    IS_NO_CREDIT, IS_NO_ROOM, IS_OVER_BUDGET, IS_OVER_RANGE, IS_STALE, IS_TIED, JOURNAL_WORDS, LOTS,
+    NOTE_MAX, OF_DAY, OF_MONTH, OF_TOTAL, PERIODS, Account, Asked, Budget, Shortage, Windows, entry_bytes,
+    judge, plan_budget, plan_budget_charge, plan_charge, plan_hold, spread, take_lots, windows_at,
 )
 
 cdef enum:
@@ -154,9 +122,9 @@ cdef class Purse:
 cdef class Decision:
     """What was decided, filled by each call. One may be kept and used again.
 
-    Shape: `call` is the call's id and `handle` its place in the region. On refusal `free` is what could be held
-    now, and `held` what would be free as well if all that is held came back; of the account, or of `budget` in
-    `period` (DAY, MONTH, TOTAL), which are -1 when it is the account or nothing that is short.
+    Shape: `call` is the call's id and `handle` its place in the region. On refusal `free` is what could be
+    held now, and `held` what would be free as well if all that is held came back; of the account, or of
+    `budget` in `period` (DAY, MONTH, TOTAL), which are -1 when it is the account or nothing that is short.
     Units: microKPT. `free` may be below 0. After a hold or an extension both are the account's.
     """
 
@@ -172,17 +140,17 @@ cdef class Decision:
 cdef class Credit:
     """Holds, charges and gives back the credit of calls, for one seat.
 
-    `life_us` is how long a hold may stay open before `end_expired` ends it. Every decision answers an int: DONE, or
-    NO_CREDIT, TIED (enough but for what other calls hold), OVER_BUDGET, BUDGET_TIED (the same of a budget),
-    NO_ROOM (in the journal), FAILED (the journal did, for good), FULL (no place for another hold), BUSY (the lock
-    was not to be had within the seat's patience: try again off the event loop), STALE (that call has ended),
-    CHANGED (something was published after `generation`),
-    OVER_RANGE (an extension beyond any amount).
-    Whatever is not DONE has changed nothing.
+    `life_us` is how long a hold may stay open before `end_expired` ends it. Every decision answers an int:
+    DONE, or NO_CREDIT, TIED (enough but for what other calls hold), OVER_BUDGET, BUDGET_TIED (the same of a
+    budget), NO_ROOM (in the journal), FAILED (the journal did, for good), FULL (no place for another hold),
+    BUSY (the lock was not to be had within the seat's patience: try again off the event loop), STALE (that
+    call has ended), CHANGED (something was published after `generation`), OVER_RANGE (an extension beyond
+    any amount). Whatever is not DONE has changed nothing.
     Units: microKPT, 1 to 2**53 - 1; `now_us` is CLOCK_MONOTONIC in microseconds.
     """
 
-    def __cinit__(self, Region region not None, Seat seat not None, Journal journal not None, int64_t life_us):
+    def __cinit__(self, Region region not None, Seat seat not None, Journal journal not None,
+                  int64_t life_us):
         cdef Area *area
         cdef uint64_t at = 0
         if seat.region is not region:
@@ -238,7 +206,7 @@ cdef class Credit:
         return self.holds + slot
 
     cdef void warm(self, Hold *hold) noexcept:
-        """Touch what a hold's end changes. Order: before the lock is taken, so what is read may be anything."""
+        """Touch what a hold's end changes. Order: before the lock is taken, so it may read anything."""
         cdef uint64_t word = load(&hold.account)
         cdef uint64_t number
         cdef int i
@@ -303,11 +271,11 @@ cdef class Credit:
         handle[0] = <int64_t>((((state >> 1) + 1) << SLOT_BITS) | slot)
         return hold
 
-    def hold(self, int64_t now_us, uint64_t generation, Purse purse not None, int64_t amount, bytes note not None,
-             Decision decision not None):
+    def hold(self, int64_t now_us, uint64_t generation, Purse purse not None, int64_t amount,
+             bytes note not None, Decision decision not None):
         """Hold an amount for a call: in its account, in every budget, and room in the journal for its end.
 
-        Shape: `generation` is the region's when the caller was looked up; `note` goes into the journal as it is.
+        Shape: `generation` is the region's when the caller was looked up; `note` goes into the journal as is.
         `decision.call` is the call's id from now on.
         Errors: ValueError for an amount or a note that cannot be; IndexError for a number beyond its area.
         """
@@ -383,7 +351,8 @@ cdef class Credit:
         decision.handle = handle
         return IS_DONE
 
-    def extend(self, int64_t now_us, uint64_t generation, int64_t handle, int64_t amount, Decision decision=None):
+    def extend(self, int64_t now_us, uint64_t generation, int64_t handle, int64_t amount,
+               Decision decision=None):
         """Hold more for an open call, in the windows of its hold. Errors: ValueError for no amount."""
         cdef Hand *hand = &self.seat.hand
         cdef Journal journal = self.journal
@@ -444,7 +413,7 @@ cdef class Credit:
         cdef Hold *hold = self.find(handle)
         if hold == NULL:
             return False
-        store_bare(&hold.progress, load(&hold.progress) | SENT)
+        self.note_progress(hold, handle, 0)
         return True
 
     def meter(self, int64_t handle, int64_t amount):
@@ -458,9 +427,16 @@ cdef class Credit:
             raise ValueError(f"cannot meter {amount} microKPT")
         if hold == NULL:
             return False
-        if amount >= <int64_t>(load(&hold.progress) & AMOUNT_MASK):
-            store_bare(&hold.progress, tag(<uint64_t>(((handle >> SLOT_BITS) - 1) << 1)) | SENT | <uint64_t>amount)
+        self.note_progress(hold, handle, amount)
         return True
+
+    cdef void note_progress(self, Hold *hold, int64_t handle, int64_t amount) noexcept:
+        """One store in the handle's own generation: should it come too late, it is nothing to others."""
+        cdef uint64_t metered = load(&hold.progress) & AMOUNT_MASK
+        cdef uint64_t state = (<uint64_t>handle >> SLOT_BITS) * 2 - 2
+        if <uint64_t>amount > metered:
+            metered = <uint64_t>amount
+        store_bare(&hold.progress, tag(state) | SENT | metered)
 
     def record_meter(self, int64_t now_us, int64_t handle):
         """Have the journal know what a call has used so far: what a start after a crash of all charges."""
@@ -567,7 +543,7 @@ cdef class Credit:
         ending.note_bytes = <uint32_t>PyBytes_GET_SIZE(note)
         return 0
 
-    cdef int reap(self, int64_t now_us, uint64_t slot, uint64_t state, uint32_t reason, bint void_sent) noexcept:
+    cdef int reap(self, int64_t now_us, uint64_t slot, uint64_t state, int reason, bint void_sent) noexcept:
         """End the hold in a slot, if it is still that one: 1 when ended, -1 when busy."""
         cdef Hold *hold = self.holds + slot
         cdef uint64_t progress
@@ -593,9 +569,9 @@ cdef class Credit:
     def end_dead(self, int64_t now_us, Life life not None, bint void_sent=False):
         """End the holds that a dead seat left: the right to do so is holding its life lock.
 
-        Rule: what was never sent is given back; what was sent is charged as far as its owner had metered it, or
-        given back too (`void_sent`). Reason 1, no note. One commit a hold, while others decide; killed half-way,
-        the next one finds what is left. With one's own life lock, what its last owner left.
+        Rule: what was never sent is given back; what was sent is charged as far as its owner had metered it,
+        or given back too (`void_sent`). Reason 1, no note. One commit a hold, while others decide; killed
+        half-way, the next one finds what is left. With one's own life lock, what its last owner left.
         Shape: how many were ended; -1 when the lock was busy: call again.
         Errors: ValueError when the life lock was given back.
         """
@@ -626,8 +602,9 @@ cdef class Credit:
         return total
 
     def end_expired(self, int64_t now_us, bint void_sent=False):
-        """End holds open for longer than their opener's `life_us`, whoever's they are. Rule: as the dead's, reason 2.
+        """End holds open for longer than their opener's `life_us`, whoever's they are.
 
+        Rule: as those of the dead, reason 2.
         Shape: how many were ended; -1 when the lock was busy: call again.
         """
         cdef uint64_t slot, state
@@ -645,7 +622,12 @@ cdef class Credit:
 
     def seats_with_holds(self):
         """The seats that own open holds: those whose life locks a reaper tries."""
-        return {one.seat for one in self.holds_open()}
+        cdef uint64_t slot
+        found = set()
+        for slot in range(1, load(&self.slab.high) + 1):
+            if load(&self.holds[slot].state) & 1:
+                found.add(load(&self.holds[slot].seat) >> 32)
+        return found
 
     def holds_open(self):
         """The open holds, each whole, though others come and go meanwhile."""

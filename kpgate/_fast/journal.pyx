@@ -37,6 +37,7 @@ cdef extern from "<unistd.h>" nogil:
 
 cdef enum:
     CONTROL_BYTES = 4096
+    PAGE_BYTES = 4096
     HEAD_BYTES = 24
     ALIGN = 16
     # No entry is smaller, so less than this is never left over in a segment.
@@ -82,6 +83,7 @@ cdef class Journal:
 
     def __cinit__(self, Region region not None, Seat seat not None, folder):
         cdef Area *area = region.area(AREA_JOURNAL)
+        cdef uint64_t at
         self.descriptor = -1
         self.region = region
         self.seat = seat
@@ -92,6 +94,9 @@ cdef class Journal:
         self.segment_bytes = load(&self.control.segment_bytes)
         if seat.region is not region or self.ring_bytes & (self.ring_bytes - 1):
             raise ValueError("the region was made for another build")
+        # Every page of the ring faults here, not under the lock.
+        for at in range(0, self.ring_bytes // 8, PAGE_BYTES // 8):
+            load(self.ring + at)
 
     def __dealloc__(self):
         if self.descriptor >= 0:

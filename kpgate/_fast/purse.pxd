@@ -2,8 +2,8 @@
 
 Owns their layout and arithmetic. It must not know of calls, keys, the journal or the lock: whoever uses it
 holds that.
-Units: microKPT; ledger time in microseconds since 1970, UTC. No sum here can leave 63 bits: an amount is at most
-2**53 - 1, and what a budget counts at most 2**62.
+Units: microKPT; ledger time in microseconds since 1970, UTC. No sum here can leave 63 bits: an amount is at
+most 2**53 - 1, and what a budget counts at most 2**62.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -103,8 +103,8 @@ cdef struct Asked:
 
 
 cdef struct Shortage:
-    # What is left, of the account or of the budget that has no room: which of those asked, and of which period.
-    # at -1: all of them have.
+    # What is left, of the account or of the budget that has no room: which of those asked, and of which
+    # period. at -1: all of them have.
     Funds left
     int at
     int period
@@ -153,7 +153,7 @@ cdef inline Funds funds_of(Account *at, int64_t ledger_us) noexcept nogil:
 
 
 cdef inline void spread(Account *at, int64_t amount, const int64_t *room, int64_t *taken) noexcept nogil:
-    """Spread an amount over the lots that have room, earliest expiry first; the plain balance has the rest."""
+    """Spread an amount over the lots that have room, earliest expiry first: the rest is not of any lot."""
     cdef uint64_t expiry_us
     cdef uint64_t first_us = 0
     cdef int first, i
@@ -194,7 +194,8 @@ cdef inline void plan_hold(
 
 
 cdef inline void plan_charge(
-    Hand *hand, Account *at, int64_t amount, const int64_t *taken, int64_t charged, const int64_t *spent, uint64_t lsn
+    Hand *hand, Account *at, int64_t amount, const int64_t *taken, int64_t charged, const int64_t *spent,
+    uint64_t lsn
 ) noexcept nogil:
     """Give back all that a hold took, less what is charged."""
     cdef int i
@@ -292,7 +293,7 @@ cdef inline void plan_budget(Hand *hand, Budget *budget, Windows *windows, int64
 cdef inline void plan_budget_charge(
     Hand *hand, Budget *budget, Windows *windows, int64_t amount, int64_t charged
 ) noexcept nogil:
-    """Give back what a hold took, less what is charged, in the windows of the hold: its own hold kept them."""
+    """Give back what a hold took, less what is charged, in the hold's windows, which it kept."""
     cdef Cell *cell
     cdef int period
     for period in range(PERIODS):

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ class Scene:
         accounts, budgets, _, journal, _ = self.bank.state()
         holds = sorted((one.call, one.account, one.amount, one.metered) for one in teller.credit.holds_open())
         decoded = [plain.decode(*entry) for entry in entries]
-        said = [plain.replace(entry, seat=0) for entry in decoded if entry]
+        said = [replace(entry, seat=0) for entry in decoded if entry]
         seen = (
             accounts,
             budgets,
