@@ -23,8 +23,8 @@ HOLDS = 4
 class Pair:
     """The compiled rules and the plain ones side by side, on three accounts and three budgets."""
 
-    def __init__(self, folder: Path) -> None:
-        self.bank = Bank(folder, holds=HOLDS)
+    def __init__(self, folder: Path, ready: int = 2) -> None:
+        self.bank = Bank(folder, holds=HOLDS, ring_bytes=ready << 17, ready=ready)
         self.teller = self.bank.sit(0)
         self.plain = plain.Oracle(HOLDS, ANCHOR_US, LIFE_US)
         self.now_us = 1_000_000
@@ -122,6 +122,7 @@ class Pair:
         assert self.teller.credit.stale_holds() == self.plain.stale
         assert self.teller.journal.reserved == 352 * len(self.plain.books.open)
         calls: dict[int, int] = {}
+        touched: dict[int, int] = {}
         made: list[plain.Entry] = []
         for lsn, kind, body in self.bank.entries():
             entry = plain.decode(lsn, kind, body)
@@ -129,7 +130,16 @@ class Pair:
                 if kind in (plain.HOLD, plain.TRANSFER):
                     calls[lsn] = len(made)
                 made.append(replace(entry, call=calls[entry.call]))
+                if kind in (plain.EXTEND, plain.POST, plain.VOID):
+                    entry = made[calls[entry.call]]
+                touched |= dict.fromkeys((leg[0] for leg in entry.legs), lsn)
+                if kind not in (plain.TRANSFER, plain.METER):
+                    touched[entry.account] = lsn
         assert made == self.plain.made
+        for number in range(3):
+            seen = self.teller.accounts.account(0, number)
+            assert seen is not None
+            assert seen.last_lsn == touched.get(number, 0)
 
 
 accounts = st.integers(0, 2)
@@ -202,8 +212,9 @@ def draw(chance: random.Random) -> tuple[Any, ...]:
 @pytest.mark.parametrize("seed", range(12))
 def test_long_histories_over_days_and_months_are_the_plain_rules(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
-    pair = Pair(tmp_path)
-    for _ in range(400):
+    # Over the borders of several segments.
+    pair = Pair(tmp_path, ready=8)
+    for _ in range(2_000):
         pair.now_us += chance.choice((0, 1_000, 1_000_000, DAY_US // 9))
         pair.step(draw(chance))
         # Calls long ended would only be stale.
