@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from kpgate.app.control import AsksLater, new_id, new_random, wall_us
+from kpgate.app.money_api import MoneyApi
 from kpgate.domain.caller import ADMIN, CALL, Caller
 from kpgate.domain.durations import read_duration, read_end
 from kpgate.domain.errors import BodyTooLarge, InvalidRequest, MethodNotAllowed, NotFound, RoleRequired
@@ -66,8 +67,9 @@ class PartyTerms(_Sent, frozen=True):
 class Admin:
     """Answers `/admin/v1`. `control` reaches the clerk, `reload` is the worker's way to have settings read anew."""
 
-    def __init__(self, control: AsksLater, reload: Reload) -> None:
+    def __init__(self, control: AsksLater, money: MoneyApi, reload: Reload) -> None:
         self._control = control
+        self._money = money
         self._reload = reload
 
     async def handle(self, method: str, path: str, body: bytes, caller: Caller) -> tuple[int, bytes]:
@@ -105,7 +107,10 @@ class Admin:
             _only(method, "PUT")
             terms: PartyTerms = read_strictly(body, PartyTerms)
             return 200, await self._ask(SetParty, {"party": unquote(match[1]), "limits": terms.limits})
-        raise NotFound(f"no such path: {path[:200]!r}")
+        answer = await self._money.manage(method, path, query, body)
+        if answer is None:
+            raise NotFound(f"no such path: {path[:200]!r}")
+        return 200, answer
 
     async def _create(self, body: bytes) -> Answer:
         sent: NewKey = read_strictly(body, NewKey)

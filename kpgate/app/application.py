@@ -40,12 +40,14 @@ Answer = tuple[int, list[Header], bytes]
 
 
 class Front(msgspec.Struct, frozen=True):
-    """What the paths that are not calls need. `manage` answers `/admin/v1`, `metrics` and `openapi` give bodies."""
+    """What the paths that are not calls need. `manage` answers `/admin/v1`, `hold` the holder's own view under
+    `/kp/v1`; `metrics` and `openapi` give bodies."""
 
     endpoints: dict[bytes, Endpoint]
     metrics: Callable[[], bytes]
     openapi: Callable[[], bytes]
     manage: Callable[[str, str, bytes, Caller], Awaitable[tuple[int, bytes]]]
+    hold: Callable[[str, str, str, Caller], Awaitable[tuple[bytes, bytes]]]
     shared_admin: bool
 
 
@@ -183,9 +185,10 @@ class Application:
             raise MethodNotAllowed(exchange.method, "POST")
         if exchange.path in self._fixed:
             raise MethodNotAllowed(exchange.method, "GET", "HEAD")
-        if not (listed and not admin) and not (management and (admin or self.front.shared_admin)):
+        own = path.startswith("/kp/v1/") and not admin
+        if not (listed and not admin) and not own and not (management and (admin or self.front.shared_admin)):
             raise NotFound(f"no such path: {path[:200]!r}")
-        record.path = "/admin/v1" if management else "/v1/models"
+        record.path = "/admin/v1" if management else "/kp/v1" if own else "/v1/models"
         record.phase = Phase.AUTH
         record.peer = kit.auth.source(exchange.peer, head.forwarded_for)
         record.caller = caller = kit.auth.identify(head.credential, record.peer)
@@ -193,6 +196,11 @@ class Application:
             return self._models(
                 kit, exchange.method, path.removeprefix("/v1/models").removeprefix("/"), caller
             )
+        if own:
+            kind, said = await self.front.hold(
+                exchange.method, path, exchange.query.decode("latin-1"), caller
+            )
+            return 200, [(b"content-type", kind)], said
         if caller.role != ADMIN:
             raise RoleRequired("this path asks for an admin key")
         record.phase = Phase.DECODE

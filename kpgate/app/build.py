@@ -20,6 +20,7 @@ from kpgate.app.control import KINDS, AsyncControl, Control, wall_us
 from kpgate.app.directory import Directory
 from kpgate.app.equipment import Ground, Numbers, equip, names
 from kpgate.app.gauges import Gauges
+from kpgate.app.money_api import MoneyApi
 from kpgate.app.openapi import encoded
 from kpgate.dialects.openai.endpoints import ENDPOINTS
 from kpgate.domain.access import read_network
@@ -63,11 +64,14 @@ async def build(context: Context) -> Application:
     shard = Shard(region, context.seat)
     ground = _ground(context, limits, Meters(shard), keyring, holds, offload)
     gateway = Gateway(equip(context.settings, ground, numbers), context.clock)
+    control = AsyncControl(directory)
+    money = MoneyApi(control)
     front = Front(
         endpoints={endpoint.path.encode(): endpoint for endpoint in ENDPOINTS},
         metrics=lambda: metric.render(region, {one.name: one.meaning for one in METRICS}),
         openapi=encoded,
-        manage=Admin(AsyncControl(directory), partial(_reload, context)).handle,
+        manage=Admin(control, money, partial(_reload, context)).handle,
+        hold=money.hold,
         shared_admin=context.settings.admin.port is None,
     )
 

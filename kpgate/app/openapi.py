@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 import kpgate
+from kpgate.app import openapi_money as money
 from kpgate.app.settings_tree import Field, fields
 from kpgate.domain.caller import ROLES
 from kpgate.domain.errors import REGISTRY, GatewayError, Retry
@@ -21,6 +22,8 @@ Json = dict[str, Any]
 GOVERNED = (
     "invalid_request",
     "invalid_api_key",
+    "insufficient_credit",
+    "budget_exhausted",
     "model_not_allowed",
     "source_not_allowed",
     "model_not_found",
@@ -32,6 +35,7 @@ GOVERNED = (
     "rate_limited",
     "tokens_limited",
     "concurrency_limited",
+    "credit_held",
     "internal",
     "upstream_failed",
     "overloaded",
@@ -51,6 +55,8 @@ LISTED = (
     "store_unavailable",
 )
 MANAGED = (*LISTED, "role_required", "not_found", "conflict", "body_too_large")
+MONEYED = (*MANAGED, "insufficient_credit", "id_reused")
+HELD = (*LISTED, "not_found")
 
 # Name, schema, meaning. On every reply that kpgate makes, then those of calls with limits, then of refusals.
 ALWAYS: tuple[tuple[str, Json, str], ...] = (
@@ -61,6 +67,10 @@ ALWAYS: tuple[tuple[str, Json, str], ...] = (
 ROUTED: tuple[tuple[str, Json, str], ...] = (
     ("x-kpgate-model", {"type": "string"}, "The configured model that answered."),
     ("x-kpgate-provider", {"type": "string"}, "The provider that answered."),
+)
+CHARGED: tuple[tuple[str, Json, str], ...] = (
+    ("x-kpgate-receipt", {"type": "string"}, "The call's id where credit was held for it: its receipt's."),
+    ("x-kpgate-cost-microkpt", {"type": "integer"}, "What it was charged; not on streams."),
 )
 LIMITED: tuple[tuple[str, Json, str], ...] = tuple(
     (f"x-ratelimit-{word}-{unit}", {"type": kind}, f"{meaning} {unit}.")
@@ -143,7 +153,11 @@ MANAGEMENT: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
     ),
 )
 # What stands in paths; what lists may be asked for: name, schema, meaning.
-PLACES = {"id": "A key's id, as sk-kp-ID-... has it.", "name": "A party's name."}
+PLACES = {
+    "id": "A key's id, as sk-kp-ID-... has it.",
+    "name": "A party's name.",
+    "call": "A call's id, as x-kpgate-receipt says it.",
+}
 QUERIES: dict[str, tuple[tuple[str, Json, str], ...]] = {
     "listKeys": (
         (
@@ -175,7 +189,12 @@ def document() -> Json:
     }
     for path, operation, summary, kind, may_refuse in PROBES:
         paths[path] = {"get": _probe(operation, summary, kind, may_refuse)}
-    for method, path, operation, summary, request, status, reply in MANAGEMENT:
+    for path, operation, summary, reply in money.HELD:
+        entry = paths.setdefault(path, {})
+        if "{call}" in path:
+            entry["parameters"] = [_parameter("path", "call", {"type": "string"}, PLACES["call"])]
+        entry["get"] = _held(operation, summary, reply)
+    for method, path, operation, summary, request, status, reply in MANAGEMENT + money.MANAGED:
         entry = paths.setdefault(path, {})
         named = [name for name in PLACES if f"{{{name}}}" in path]
         if named:
@@ -191,7 +210,7 @@ def document() -> Json:
             "description": "An AI gateway: one address for every model provider, governed at speed.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "tags": [{"name": name} for name in ("calls", "models", "probes", "management")],
+        "tags": [{"name": name} for name in ("calls", "models", "probes", "holder", "management")],
         "security": [{"bearer": []}, {"apiKey": []}, {"googleKey": []}],
         "paths": paths,
         "components": {
@@ -213,7 +232,7 @@ def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     success = {
         "description": "The provider's reply, byte for byte.",
-        "headers": _headers(ALWAYS + ROUTED + LIMITED),
+        "headers": _headers(ALWAYS + ROUTED + CHARGED + LIMITED),
         "content": content,
     }
     return {
@@ -259,11 +278,29 @@ def _management(operation: str, summary: str, request: str | None, status: int, 
         "description": "Asks for a key with the role `admin`. On the admin listener if `[admin] port` is set.",
         "tags": ["management"],
     }
-    if operation in QUERIES:
-        described["parameters"] = [_parameter("query", *row) for row in QUERIES[operation]]
+    queries = QUERIES | money.QUERIES
+    if operation in queries:
+        described["parameters"] = [_parameter("query", *row) for row in queries[operation]]
     if request is not None:
         described["requestBody"] = _body(request, required=request != "Rotation")
-    described["responses"] = {str(status): _success(reply), **_errors(MANAGED)}
+    about_money = any(operation == row[2] for row in money.MANAGED)
+    errors = _errors(MONEYED if about_money else MANAGED)
+    described["responses"] = {str(status): _success(reply), **errors}
+    return described
+
+
+def _held(operation: str, summary: str, reply: str) -> Json:
+    success = _success(reply)
+    if operation == "getOwnStatement":
+        success["content"]["text/csv"] = {"schema": {"type": "string"}}
+    described: Json = {
+        "operationId": operation,
+        "summary": summary,
+        "tags": ["holder"],
+        "responses": {"200": success, **_errors(HELD)},
+    }
+    if operation in money.QUERIES:
+        described["parameters"] = [_parameter("query", *row) for row in money.QUERIES[operation]]
     return described
 
 
@@ -301,13 +338,13 @@ def _refusal(status: int) -> Json:
         headers += ALLOWED
     return {
         "description": " ".join(f"`{error.code}`: {error.meaning}" for error in errors),
-        "headers": _headers(ALWAYS + ROUTED + LIMITED + headers),
+        "headers": _headers(ALWAYS + ROUTED + CHARGED + LIMITED + headers),
         "content": {"application/json": {"schema": _schema("Error")}},
     }
 
 
 def _all_headers() -> tuple[tuple[str, Json, str], ...]:
-    return ALWAYS + ROUTED + LIMITED + REFUSED + ALLOWED
+    return ALWAYS + ROUTED + CHARGED + LIMITED + REFUSED + ALLOWED
 
 
 def _headers(rows: tuple[tuple[str, Json, str], ...]) -> Json:
@@ -329,6 +366,7 @@ def _parameter(where: str, name: str, schema: Json, meaning: str) -> Json:
 def _schemas() -> Json:
     return {
         **_management_schemas(),
+        **money.schemas(),
         "ChatCompletionRequest": _open(
             {"model": {"type": "string"}, "messages": {"type": "array"}, **_generating()},
             ("model", "messages"),

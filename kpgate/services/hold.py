@@ -50,7 +50,7 @@ STORE_WAIT_US = 500_000
 
 
 class Hold:
-    """What one call holds, until it ends. Units: `amount` microKPT; `cap` output tokens a choice; `factor` basis points.
+    """What one call holds, until it ends. Units: `amount` microKPT; `cap` tokens a choice; `factor` basis points.
 
     Shape: `call` is the call's id; `room` bytes of output are surely within the hold, for no token is less than a
     byte; `cut` says that a stream was ended at its hold.

@@ -17,6 +17,7 @@ from kpgate.app.control import Ask, new_id, new_random, reach
 from kpgate.app.directory import Directory
 from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.management import CreateKey, RevokeKey, SetParty, build
+from kpgate.domain.money import Movement, ShowBalance, Transfer
 from tests.kit.equipment import full
 from tests.kit.gateway_process import GatewayProcess, until
 from tests.kit.provider import Provider
@@ -91,6 +92,8 @@ class Whole(GatewayProcess):
 
     def text(self, settings: str = "", model: str = "", server: str = "workers = 1") -> str:
         """A configuration file."""
+        # Where credits are spent, every model has a price.
+        price = "price = { input = 2.5, output = 10 }" if "[ledger]" in settings else ""
         provider = f'ca = "{self.directory.root.parent}/ca.pem"' if self.background.tls else ""
         return f"""
 [server]
@@ -108,10 +111,12 @@ dialect = "echo"
 [[models]]
 name = "m"
 deployments = [{{provider = "p", model = "up"}}]
+{price}
 {model}
 [[models]]
 name = "echo"
 deployments = [{{provider = "e", model = "echo"}}]
+{price}
 {settings}
 """
 
@@ -149,6 +154,16 @@ deployments = [{{provider = "e", model = "echo"}}]
         """Set a party's limits."""
         with self.desk() as ask:
             ask(SetParty(id=new_id(), party=name, limits=limits))
+
+    def fund(self, party: str, amount: int) -> None:
+        """Give a party credit. Units: microKPT."""
+        with self.desk() as ask:
+            ask(Transfer(id=new_id(), movements=(Movement(kind="top_up", party=party, amount=amount),)))
+
+    def balance(self, party: str) -> dict[str, Any]:
+        """What a party has."""
+        with self.desk() as ask:
+            return ask(ShowBalance(id=new_id(), party=party))
 
     def chat(self, secret: str, model: str = "m", **more: Any) -> tuple[int, dict[str, str], dict[str, Any]]:
         """One chat call: status, headers, body."""

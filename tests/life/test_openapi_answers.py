@@ -114,7 +114,9 @@ class Asker:
 @pytest.fixture(scope="module", params=["granian", "direct"])
 def asker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     folder = tmp_path_factory.mktemp("whole")
-    with Whole(folder, transport=request.param, server="workers = 1\nbody_bytes_max = 100000") as gate:
+    server = "workers = 1\nbody_bytes_max = 100000"
+    with Whole(folder, "[ledger]\nenabled = true", transport=request.param, server=server) as gate:
+        gate.fund("testers", 1_000_000_000)
         yield Asker(gate)
 
 
@@ -173,6 +175,54 @@ def test_calls(asker: Asker) -> None:
     assert code(asker.ask(path, "POST", placed, chat)) == (403, "source_not_allowed")
 
 
+def test_money(asker: Asker) -> None:
+    gate, admin = asker.gate, asker.gate.key(role="admin")
+    rich, poor = gate.key("rich"), gate.key("poor")
+    chat = {"model": "echo", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
+    call = "/v1/chat/completions"
+    assert code(asker.ask(call, "POST", poor, chat)) == (402, "insufficient_credit")
+    given = [
+        {"kind": "grant", "party": "rich", "amount": 10**9, "expires_us": 4 * 10**15, "memo": "=welcome"}
+    ]
+    asked = {"id": "grant-00000001", "movements": given}
+    done = asker.ask("/admin/v1/transfers", "POST", admin, asked).json()
+    assert asker.ask("/admin/v1/transfers", "POST", admin, asked).json() == done
+    other = asked | {"movements": [given[0] | {"amount": 5}]}
+    assert code(asker.ask("/admin/v1/transfers", "POST", admin, other)) == (409, "id_reused")
+    take = {"movements": [{"kind": "transfer", "party": "poor", "to": "rich", "amount": 1}]}
+    assert code(asker.ask("/admin/v1/transfers", "POST", admin, take)) == (402, "insufficient_credit")
+    answered = asker.ask(call, "POST", rich, chat)
+    cost, receipt = int(answered.headers["x-kpgate-cost-microkpt"]), answered.headers["x-kpgate-receipt"]
+    assert cost > 0
+    own = asker.ask("/kp/v1/balance", key=rich).json()
+    assert own["balance_microkpt"] == 10**9 - cost and own["held_microkpt"] == 0
+    assert asker.ask("/admin/v1/parties/rich/balance", key=admin).json() == own
+    rows = asker.ask("/kp/v1/statement?count=5", key=rich).json()["rows"]
+    assert [(row["kind"], row["amount_microkpt"]) for row in rows] == [("charge", -cost), ("grant", 10**9)]
+    assert rows[0]["call"] == receipt
+    table = asker.ask("/kp/v1/statement?format=csv", key=rich).body.decode().split("\r\n")
+    assert table[2].endswith(",grant,1000000000,,'=welcome")
+    assert asker.ask("/admin/v1/parties/rich/statement?account=earn", key=admin).json()["rows"] == []
+    shown = asker.ask(f"/kp/v1/receipts/{receipt}", key=rich).json()
+    assert shown["leaf"]["amount_microkpt"] == cost
+    assert asker.ask(f"/admin/v1/receipts/{receipt}", key=admin).json()["leaf"] == shown["leaf"]
+    assert code(asker.ask(f"/kp/v1/receipts/{receipt}", key=poor)) == (404, "not_found")
+    assert asker.ask("/kp/v1/log", key=poor).json()["head"]["size"] >= 1
+    assert asker.ask("/kp/v1/me", key=rich).json()["party"] == "rich"
+    assert asker.ask("/admin/v1/refunds", "POST", admin, {"call": receipt, "amount": cost - 1}).status == 200
+    assert code(asker.ask("/admin/v1/refunds", "POST", admin, {"call": receipt, "amount": 2})) == (
+        409,
+        "conflict",
+    )
+    assert asker.ask("/kp/v1/balance", key=rich).json()["balance_microkpt"] == 10**9 - 1
+    assert asker.ask("/admin/v1/budgets", "PUT", admin, {"party": "rich", "day": 1}).status == 200
+    assert code(asker.ask(call, "POST", rich, chat)) == (402, "budget_exhausted")
+    assert asker.ask("/admin/v1/parties/poor/credit-line", "PUT", admin, {"line": 10**8}).status == 200
+    assert asker.ask(call, "POST", poor, chat).status == 200
+    balances = asker.ask("/admin/v1/accounts", key=admin).json()["accounts"]
+    assert sum(balances.values()) == 0 and balances["spend:poor"] == -cost
+
+
 FULL = {
     "party": "acme",
     "label": "ours",
@@ -212,7 +262,11 @@ def test_management(asker: Asker) -> None:
 
 
 MANAGEMENT = [
-    (method.upper(), path.replace("{id}", "aaaaaaaaaa").replace("{name}", "acme"), operation)
+    (
+        method.upper(),
+        path.replace("{id}", "aaaaaaaaaa").replace("{name}", "acme").replace("{call}", "aaaaaaaaaa"),
+        operation,
+    )
     for path, entry in DOCUMENT["paths"].items()
     if path.startswith("/admin/")
     for method, operation in entry.items()

@@ -1,0 +1,211 @@
+"""The paths on money: management's under `/admin/v1`, and the holder's own view under `/kp/v1`.
+
+What they ask is the clerk's to do. A holder sees its own party's, whatever it asks for.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+from msgspec import Meta
+
+from kpgate.app.control import AsksLater, new_id
+from kpgate.domain.caller import Caller
+from kpgate.domain.errors import InvalidRequest, MethodNotAllowed, NotFound
+from kpgate.domain.ledger import show_call
+from kpgate.domain.management import Answer, build, read_strictly
+from kpgate.domain.money import (
+    Cap,
+    Movement,
+    OperationId,
+    Refund,
+    SetBudget,
+    SetCreditLine,
+    ShowAccounts,
+    ShowBalance,
+    ShowLog,
+    ShowReceipt,
+    ShowStatement,
+    Transfer,
+)
+from kpgate.services.management import instant
+
+JSON, CSV = b"application/json", b"text/csv; charset=utf-8"
+_PARTY = re.compile(r"/admin/v1/parties/([^/]{1,600})/(balance|statement|credit-line)")
+_RECEIPT = re.compile(r"/(?:admin|kp)/v1/receipts/([A-Za-z0-9-]{1,64})")
+_WHOLE = re.compile(r"[0-9]{1,18}")
+_NUMBERS = ("before", "count", "size")
+
+
+class _Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A body. Unknown fields are errors; without an id of the caller's own, asking twice does it twice."""
+
+    id: OperationId | None = None
+
+
+class NewTransfers(_Sent, frozen=True):
+    """Transfers that are made together, all or none."""
+
+    movements: Annotated[tuple[Movement, ...], Meta(min_length=1, max_length=8)] = ()
+
+
+class NewRefund(_Sent, frozen=True):
+    """What of a call's charge is given back; 0 is all that is left."""
+
+    call: str = ""
+    amount: Cap = 0
+
+
+class CreditLine(_Sent, frozen=True):
+    """How far a balance may go below 0."""
+
+    line: Cap = 0
+
+
+class Budget(_Sent, frozen=True):
+    """Caps of a party's or a key's spending; 0 is none."""
+
+    party: str = ""
+    key: str = ""
+    day: Cap = 0
+    month: Cap = 0
+    total: Cap = 0
+
+
+class MoneyApi:
+    """Answers what is asked about money. `control` reaches the clerk."""
+
+    def __init__(self, control: AsksLater) -> None:
+        self._control = control
+
+    async def manage(self, method: str, path: str, query: str, body: bytes) -> Answer | None:
+        """Answer a path of management; None for one that is not about money.
+
+        Errors: those of the operation; MethodNotAllowed, InvalidRequest.
+        """
+        match path:
+            case "/admin/v1/accounts":
+                _only(method, "GET")
+                return await self._ask(ShowAccounts, _query(query))
+            case "/admin/v1/transfers":
+                _only(method, "POST")
+                return await self._ask(Transfer, _fields(body, NewTransfers))
+            case "/admin/v1/refunds":
+                _only(method, "POST")
+                return await self._ask(Refund, _fields(body, NewRefund))
+            case "/admin/v1/budgets":
+                _only(method, "PUT")
+                return await self._ask(SetBudget, _fields(body, Budget))
+        if match := _RECEIPT.fullmatch(path):
+            _only(method, "GET")
+            return await self._ask(ShowReceipt, {"call": match[1]} | _query(query))
+        if match := _PARTY.fullmatch(path):
+            return await self._of_party(method, unquote(match[1]), match[2], query, body)
+        return None
+
+    async def _of_party(self, method: str, party: str, what: str, query: str, body: bytes) -> Answer:
+        if what == "credit-line":
+            _only(method, "PUT")
+            return await self._ask(SetCreditLine, {"party": party} | _fields(body, CreditLine))
+        _only(method, "GET")
+        if what == "balance":
+            return await self._ask(ShowBalance, {"party": party} | _query(query))
+        return await self._statement(party, _query(query, "account", *_NUMBERS[:2]))
+
+    async def hold(self, method: str, path: str, query: str, caller: Caller) -> tuple[bytes, bytes]:
+        """Answer a path of the holder's own view. Shape: (content type, body).
+
+        Errors: those of the operation; MethodNotAllowed, InvalidRequest, NotFound.
+        """
+        _only(method, "GET", "HEAD")
+        party = caller.party.name
+        match path:
+            case "/kp/v1/me":
+                _query(query)
+                return JSON, msgspec.json.encode(_me(caller))
+            case "/kp/v1/balance":
+                _query(query)
+                answer = await self._ask(ShowBalance, {"party": party})
+            case "/kp/v1/statement":
+                asked = _query(query, "account", "format", *_NUMBERS[:2])
+                form = asked.pop("format", "json")
+                if form not in ("json", "csv"):
+                    raise InvalidRequest("format: expected json or csv", param="format")
+                answer = await self._statement(party, asked)
+                if form == "csv":
+                    return CSV, _csv(answer["rows"])
+            case "/kp/v1/log":
+                answer = await self._ask(ShowLog, _query(query, "before", "size"))
+            case _:
+                match = _RECEIPT.fullmatch(path)
+                if match is None:
+                    raise NotFound(f"no such path: {path[:200]!r}")
+                _query(query)
+                answer = await self._ask(ShowReceipt, {"call": match[1], "party": party})
+        return JSON, msgspec.json.encode(answer)
+
+    async def _statement(self, party: str, asked: Mapping[str, Any]) -> Answer:
+        answer = await self._ask(ShowStatement, {"party": party, **asked})
+        for row in answer["rows"]:
+            row["at"] = instant(row.pop("time_us"))
+            row["amount_microkpt"] = row.pop("amount")
+            row["call"] = show_call(row["call"]) if row["call"] else None
+        return answer
+
+    async def _ask(self, kind: type[Any], fields: Mapping[str, Any]) -> Answer:
+        return await self._control.ask(build(kind, {"id": new_id(), **fields}))
+
+
+def _only(method: str, *served: str) -> None:
+    if method not in served:
+        raise MethodNotAllowed(method, *served)
+
+
+def _fields(body: bytes, kind: type[Any]) -> dict[str, Any]:
+    sent = msgspec.to_builtins(read_strictly(body, kind))
+    return {name: value for name, value in sent.items() if value is not None}
+
+
+def _query(query: str, *known: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True, max_num_fields=16):
+        if name not in known:
+            raise InvalidRequest(f"{name[:64]!r} is not a parameter of this path", param=name[:64])
+        if name in _NUMBERS:
+            if not _WHOLE.fullmatch(text):
+                raise InvalidRequest(f"{name}: expected a whole number", param=name)
+            fields[name] = int(text)
+        else:
+            fields[name] = text
+    return fields
+
+
+def _me(caller: Caller) -> Answer:
+    limits = msgspec.structs.asdict(caller.limits)
+    return {
+        "key": caller.key_id,
+        "party": caller.party.name,
+        "role": caller.role,
+        "label": caller.label,
+        "models": list(caller.models),
+        "networks": list(caller.networks),
+        "limits": {name: value for name, value in limits.items() if value is not None},
+        "expires_at": instant(caller.expires_us),
+    }
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    """A statement as a table. A memo that a spreadsheet would take for a formula is quoted."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\r\n")
+    table.writerow(("lsn", "at", "kind", "amount_microkpt", "call", "memo"))
+    for row in rows:
+        memo = row["memo"]
+        if memo[:1] in ("=", "+", "-", "@", "\t", "\r"):
+            memo = "'" + memo
+        table.writerow((row["lsn"], row["at"], row["kind"], row["amount_microkpt"], row["call"] or "", memo))
+    return text.getvalue().encode()

@@ -1,0 +1,223 @@
+"""The part of the OpenAPI document that is about money: its paths, its parameters, its schemas."""
+
+from typing import Any
+
+from kpgate.domain.price import AMOUNT_MAX
+
+Json = dict[str, Any]
+
+AMOUNT: Json = {"type": "integer", "description": "microKPT."}
+_CAP: Json = {"type": "integer", "minimum": 0, "maximum": AMOUNT_MAX, "description": "microKPT; 0 is none."}
+_TEXT: Json = {"type": "string"}
+_ID: Json = {
+    "type": ["string", "null"],
+    "minLength": 8,
+    "maxLength": 64,
+    "pattern": "^[A-Za-z0-9._:-]+$",
+    "description": "Asking twice with the same id and content does it once.",
+}
+_INSTANT: Json = {"type": ["string", "null"], "description": "RFC 3339, in UTC."}
+
+# Method, path, operation, summary, request schema or None, status, reply schema.
+MANAGED: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
+    ("get", "/admin/v1/accounts", "listAccounts", "Every account's balance.", None, 200, "Accounts"),
+    (
+        "post",
+        "/admin/v1/transfers",
+        "makeTransfers",
+        "Move credit: all of it, or none.",
+        "Transfers",
+        200,
+        "Done",
+    ),
+    ("post", "/admin/v1/refunds", "refund", "Give back what a call was charged.", "Refund", 200, "Done"),
+    ("put", "/admin/v1/budgets", "setBudget", "Cap what a party or key may spend.", "Budget", 200, "Done"),
+    (
+        "put",
+        "/admin/v1/parties/{name}/credit-line",
+        "setCreditLine",
+        "How far a balance may go below 0.",
+        "CreditLine",
+        200,
+        "Done",
+    ),
+    ("get", "/admin/v1/parties/{name}/balance", "getBalance", "What a party has.", None, 200, "Balance"),
+    (
+        "get",
+        "/admin/v1/parties/{name}/statement",
+        "getStatement",
+        "A party's transfers, newest first.",
+        None,
+        200,
+        "Statement",
+    ),
+    (
+        "get",
+        "/admin/v1/receipts/{call}",
+        "getReceipt",
+        "Any call's receipt, with its proof.",
+        None,
+        200,
+        "Receipt",
+    ),
+)
+# Path, operation, summary, reply schema.
+HELD: tuple[tuple[str, str, str, str], ...] = (
+    ("/kp/v1/me", "getMe", "Who this key is.", "Me"),
+    ("/kp/v1/balance", "getOwnBalance", "What this key's party has.", "Balance"),
+    ("/kp/v1/statement", "getOwnStatement", "Its transfers, newest first.", "Statement"),
+    (
+        "/kp/v1/receipts/{call}",
+        "getOwnReceipt",
+        "The receipt of one of its calls, with its proof.",
+        "Receipt",
+    ),
+    ("/kp/v1/log", "getLog", "The newest signed head of the log of receipts, and proofs.", "Log"),
+)
+_BEFORE = (
+    "before",
+    {"type": "integer", "minimum": 0},
+    "From before this LSN on: `before` of the page before.",
+)
+_COUNT = ("count", {"type": "integer", "minimum": 1, "maximum": 1000}, "How many at most; 100 if absent.")
+_WHICH = ("account", {"type": "string", "enum": ["spend", "earn"]}, "What is spent from, or what is earned.")
+QUERIES: dict[str, tuple[tuple[str, Json, str], ...]] = {
+    "getStatement": (_BEFORE, _COUNT, _WHICH),
+    "getOwnStatement": (
+        _BEFORE,
+        _COUNT,
+        _WHICH,
+        ("format", {"type": "string", "enum": ["json", "csv"]}, "JSON, or a table for spreadsheets."),
+    ),
+    "getLog": (
+        ("before", {"type": "integer", "minimum": 0}, "Prove that the log of this size is its beginning."),
+        ("size", {"type": "integer", "minimum": 0}, "Show the first head that covers so many leaves."),
+    ),
+}
+
+
+def schemas() -> Json:
+    """Everything that is asked and answered about money."""
+    texts = {"type": "array", "items": _TEXT}
+    return {**_asked_for(), **_answered(texts), **_proved(texts)}
+
+
+def _asked_for() -> Json:
+    kinds = ["issue", "top_up", "grant", "reward", "adjust", "clawback", "transfer", "payout"]
+    movement = {
+        "kind": {"type": "string", "enum": kinds},
+        "party": {"type": "string", "minLength": 1, "maxLength": 200},
+        "amount": {"type": "integer", "minimum": -AMOUNT_MAX, "maximum": AMOUNT_MAX},
+        "to": _TEXT,
+        "memo": {"type": "string", "maxLength": 200},
+        "expires_us": {"type": "integer", "minimum": 0, "maximum": 253_402_300_800_000_000},
+    }
+    several = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 8,
+        "items": _asked(movement, "kind", "party", "amount"),
+    }
+    caps = {"day": _CAP, "month": _CAP, "total": _CAP}
+    return {
+        "Transfers": _asked({"id": _ID, "movements": several}, "movements"),
+        "Refund": _asked({"id": _ID, "call": _TEXT, "amount": _CAP}, "call"),
+        "Budget": _asked({"id": _ID, "party": _TEXT, "key": _TEXT, **caps}),
+        "CreditLine": _asked({"id": _ID, "line": _CAP}),
+    }
+
+
+def _answered(texts: Json) -> Json:
+    lot = _told({"amount_microkpt": AMOUNT, "expires_us": {"type": "integer"}})
+    balance = {
+        "party": _TEXT,
+        "balance_microkpt": AMOUNT,
+        "held_microkpt": AMOUNT,
+        "free_microkpt": AMOUNT,
+        "earned_microkpt": AMOUNT,
+    }
+    row = _told(
+        {
+            "lsn": {"type": "integer"},
+            "part": {"type": "integer"},
+            "kind": _TEXT,
+            "at": _INSTANT,
+            "amount_microkpt": AMOUNT,
+            "call": {"type": ["string", "null"]},
+            "memo": _TEXT,
+        }
+    )
+    me = {
+        "key": _TEXT,
+        "party": _TEXT,
+        "role": _TEXT,
+        "label": _TEXT,
+        "models": texts,
+        "networks": texts,
+        "limits": {"$ref": "#/components/schemas/Limits"},
+        "expires_at": _INSTANT,
+    }
+    return {
+        "Accounts": _told({"accounts": {"type": "object", "additionalProperties": AMOUNT}}),
+        "Done": _told({"id": _TEXT, "done": {"type": "boolean"}}, {"lsn": {"type": "integer"}}),
+        "Balance": _told(
+            balance, {"credit_line_microkpt": AMOUNT, "expiring": {"type": "array", "items": lot}}
+        ),
+        "Statement": _told(
+            {
+                "party": _TEXT,
+                "account": _TEXT,
+                "rows": {"type": "array", "items": row},
+                "before": {"type": ["integer", "null"], "description": "Ask for what is before this."},
+            }
+        ),
+        "Me": _told(me),
+    }
+
+
+def _proved(texts: Json) -> Json:
+    head = _told(
+        {
+            "log": _TEXT,
+            "size": {"type": "integer"},
+            "root": _TEXT,
+            "time_us": {"type": "integer"},
+            "key": _TEXT,
+            "signature": _TEXT,
+        }
+    )
+    signer = _told({"id": _TEXT, "public": _TEXT, "endorsed_by": _TEXT, "endorsement": _TEXT})
+    signers = {"type": "array", "items": signer}
+    return {
+        "Receipt": _told(
+            {
+                "leaf": {
+                    "type": "object",
+                    "description": "The receipt: docs/receipts.md says what it means.",
+                },
+                "index": {"type": "integer"},
+                "proof": texts,
+                "head": head,
+                "signers": signers,
+                "price_terms": _TEXT,
+                "refunded_microkpt": AMOUNT,
+            }
+        ),
+        "Log": _told({"head": head, "before": {"type": "integer"}, "proof": texts, "signers": signers}),
+    }
+
+
+def _told(properties: Json, optional: Json | None = None) -> Json:
+    """An object of an answer: all of it is there but what is optional."""
+    return {
+        "type": "object",
+        "properties": {**properties, **(optional or {})},
+        "additionalProperties": True,
+        "required": list(properties),
+    }
+
+
+def _asked(properties: Json, *required: str) -> Json:
+    """An object of a request: what is not named is refused."""
+    schema: Json = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**schema, "required": list(required)} if required else schema
