@@ -87,19 +87,14 @@ class Gateway:
         if kit.log_bodies:
             record.asked = excerpt(body)
         long = len(body) >= kit.long_bytes
-        if long:
-            life.call = call = await kit.offload.run(endpoint.decode, body, kit.json_depth_max)
-        else:
-            life.call = call = endpoint.decode(body, kit.json_depth_max)
+        decode, depth_max = endpoint.decode, kit.json_depth_max
+        life.call = call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
         record.stream = call.stream
 
         # ADMIT
         record.phase = Phase.ADMIT
         self._find(kit, life, caller)
-        if long:
-            record.prompt_tokens = await kit.offload.run(self._count, life)
-        else:
-            record.prompt_tokens = self._count(life)
+        record.prompt_tokens = await kit.offload.run(self._count, life) if long else self._count(life)
         order = self._choose(kit, life)
         now_us = self.clock()
         life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)

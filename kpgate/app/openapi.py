@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 
 import kpgate
+from kpgate.app import openapi_keys as keys
 from kpgate.app import openapi_money as money
 from kpgate.app.settings_tree import Field, fields
 from kpgate.domain.caller import ROLES
 from kpgate.domain.errors import REGISTRY, GatewayError, Retry
 from kpgate.domain.limits import Limits
-from kpgate.domain.management import PAGE_MAX
 
 Json = dict[str, Any]
 
@@ -102,73 +102,11 @@ PROBES: tuple[tuple[str, str, str, str, bool], ...] = (
     ("/metrics", "getMetrics", "Metrics of all workers, for Prometheus.", "text/plain", False),
     ("/openapi.json", "getOpenapi", "This document.", "application/json", False),
 )
-# Method, path, operation, summary, request schema or None, status, reply schema.
-MANAGEMENT: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
-    ("get", "/admin/v1/keys", "listKeys", "List keys. No secret is shown.", None, 200, "KeyList"),
-    (
-        "post",
-        "/admin/v1/keys",
-        "createKey",
-        "Create a key; its secret is shown once.",
-        "NewKey",
-        201,
-        "CreatedKey",
-    ),
-    ("get", "/admin/v1/keys/{id}", "getKey", "One key.", None, 200, "Key"),
-    (
-        "delete",
-        "/admin/v1/keys/{id}",
-        "revokeKey",
-        "Revoke a key, at once and on every worker.",
-        None,
-        200,
-        "Key",
-    ),
-    (
-        "post",
-        "/admin/v1/keys/{id}/rotate",
-        "rotateKey",
-        "Give a key a new secret; the old one is taken for a time of grace.",
-        "Rotation",
-        200,
-        "CreatedKey",
-    ),
-    (
-        "put",
-        "/admin/v1/parties/{name}",
-        "setParty",
-        "Set a party's limits, making the party if need be.",
-        "PartyTerms",
-        200,
-        "Party",
-    ),
-    (
-        "post",
-        "/admin/v1/reload",
-        "reload",
-        "Read the configuration anew: whole, or not at all.",
-        None,
-        200,
-        "Reload",
-    ),
-)
-# What stands in paths; what lists may be asked for: name, schema, meaning.
+# What stands in paths.
 PLACES = {
     "id": "A key's id, as sk-kp-ID-... has it.",
     "name": "A party's name.",
     "call": "A call's id, as x-kpgate-receipt says it.",
-}
-QUERIES: dict[str, tuple[tuple[str, Json, str], ...]] = {
-    "listKeys": (
-        (
-            "after",
-            {"type": "integer", "minimum": 0},
-            "From after this number on: `after` of the page before.",
-        ),
-        ("count", {"type": "integer", "minimum": 1, "maximum": PAGE_MAX}, "How many at most; 100 if absent."),
-        ("party", {"type": "string"}, "Of this party only."),
-        ("revoked", {"type": "string", "enum": ["true", "false", "1", "0"]}, "Revoked ones too."),
-    )
 }
 
 
@@ -194,7 +132,7 @@ def document() -> Json:
         if "{call}" in path:
             entry["parameters"] = [_parameter("path", "call", {"type": "string"}, PLACES["call"])]
         entry["get"] = _held(operation, summary, reply)
-    for method, path, operation, summary, request, status, reply in MANAGEMENT + money.MANAGED:
+    for method, path, operation, summary, request, status, reply in keys.MANAGEMENT + money.MANAGED:
         entry = paths.setdefault(path, {})
         named = [name for name in PLACES if f"{{{name}}}" in path]
         if named:
@@ -278,7 +216,7 @@ def _management(operation: str, summary: str, request: str | None, status: int, 
         "description": "Asks for a key with the role `admin`. On the admin listener if `[admin] port` is set.",
         "tags": ["management"],
     }
-    queries = QUERIES | money.QUERIES
+    queries = keys.QUERIES | money.QUERIES
     if operation in queries:
         described["parameters"] = [_parameter("query", *row) for row in queries[operation]]
     if request is not None:

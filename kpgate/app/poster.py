@@ -13,7 +13,8 @@ from kpgate._fast.journal import POST, SYNC, VOID, Journal, recover, segments
 from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.ledger import LOTS, write_end
 from kpgate.services.receipts import Receipts
-from kpgate.stores.ledger import SqliteLedger, lost_end
+from kpgate.stores.ledger import SqliteLedger
+from kpgate.stores.postings import lost_end
 
 SEGMENT_BYTES = 16 << 20
 AHEAD_BYTES = 64 << 20

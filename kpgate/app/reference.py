@@ -15,10 +15,10 @@ from kpgate.app.settings_tree import Field, Kind, fields
 from kpgate.domain.errors import REGISTRY, Retry
 from kpgate.domain.limits import Limits
 from kpgate.domain.metrics import METRICS
-from kpgate.domain.settings import Settings, Timeouts
+from kpgate.domain.settings import Prices, Settings, Timeouts
 
 RETRIES = {Retry.NEVER: "no", Retry.ELSEWHERE: "yes", Retry.LATER: "after `retry-after`"}
-REPEATED: dict[type[msgspec.Struct], str] = {Limits: "limits", Timeouts: "timeouts"}
+REPEATED: dict[type[msgspec.Struct], str] = {Limits: "limits", Timeouts: "timeouts", Prices: "price"}
 """Tables that occur in several places: described once, under their own heading."""
 
 # What the example shows where a setting has no default of its own.
@@ -46,6 +46,15 @@ EXAMPLES: dict[str, Any] = {
     "tokens": "90000/min",
     "tokens_burst": 20000,
     "concurrency": 50,
+    "input": 2.5,
+    "output": 10.0,
+    "cached": 1.25,
+    "audio_input": 40.0,
+    "image": 2.5,
+    "reasoning": 10.0,
+    "audio_output": 80.0,
+    "party": "acme",
+    "basis_points": 1000,
 }
 FILES = ("server.tls.cert", "server.tls.key", "server.tls.client_ca", "providers.ca")
 

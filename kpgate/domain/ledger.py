@@ -98,10 +98,17 @@ class EndNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
     attempts: int
     status: int
     price_version: int
-    usage: Usage
+    counts: tuple[int, int, int, int, int, int, int]
+    source: str
+
+    @property
+    def usage(self) -> Usage:
+        """What the call used."""
+        plain, rest = self.counts[:4], self.counts[4:]
+        return Usage(*plain, self.source, *rest)
 
 
-NOTHING_SAID = EndNote("", "", 0, 0, 0, Usage())
+NOTHING_SAID = EndNote("", "", 0, 0, 0, (0,) * 7, "none")
 
 _HOLD = struct.Struct("<QqIIII4qII")
 _BUDGET = struct.Struct("<IIII")
@@ -117,6 +124,9 @@ _hold_note = msgspec.msgpack.Decoder(HoldNote).decode
 _end_note = msgspec.msgpack.Decoder(EndNote).decode
 
 NAME_MAX = 200
+PROVIDER_BYTES_MAX = 48
+DEPLOYMENT_BYTES_MAX = 96
+"""With all counts at their greatest the note of an end is within what `_fast.credit` keeps room for."""
 
 
 def show_call(call: int) -> str:
@@ -145,7 +155,30 @@ def note_end(
     provider: str, deployment: str, attempts: int, status: int, price_version: int, usage: Usage
 ) -> bytes:
     """The note of a POST or VOID."""
-    return _pack(EndNote(provider[:NAME_MAX], deployment[:NAME_MAX], attempts, status, price_version, usage))
+    said = EndNote(
+        _cut(provider, PROVIDER_BYTES_MAX),
+        _cut(deployment, DEPLOYMENT_BYTES_MAX),
+        attempts,
+        status,
+        price_version,
+        (
+            usage.input,
+            usage.output,
+            usage.cached,
+            usage.reasoning,
+            usage.audio_input,
+            usage.audio_output,
+            usage.image,
+        ),
+        usage.source,
+    )
+    return _pack(said)
+
+
+def _cut(text: str, bytes_max: int) -> str:
+    """A text's beginning: notes are bounded, for room is kept for them beforehand."""
+    encoded = text.encode()
+    return text if len(encoded) <= bytes_max else encoded[:bytes_max].decode("utf-8", "ignore")
 
 
 def read_hold_note(note: bytes) -> HoldNote:

@@ -203,7 +203,7 @@ class Prices(Part, frozen=True):
     image: Annotated[Amount | None, Meta(description="Image tokens of the prompt.")] = None
     reasoning: Annotated[Amount | None, Meta(description="Output tokens spent on reasoning.")] = None
     audio_output: Annotated[Amount | None, Meta(description="Audio tokens of the output.")] = None
-    request: Annotated[Amount, Meta(description="A fixed price for each call, not for a million.")] = 0
+    request: Annotated[Amount, Meta(description="A fixed price for each call, not for a million.")] = 0.0
     currency: Annotated[
         Literal["USD", "KPT"], Meta(description="What the prices are in; dollars by `[ledger] kpt_per_usd`.")
     ] = "USD"

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 from kpgate.domain.errors import NotFound
 from kpgate.domain.ledger import price_version_of, read_call
 from kpgate.domain.receipt import canonical, head_bytes, receipt
-from kpgate.stores.ledger import Charge, SqliteLedger
+from kpgate.stores.ledger import SqliteLedger
 from kpgate.stores.log import Head, SqliteLog
+from kpgate.stores.postings import Charge
 
 
 class Signs(Protocol):

@@ -25,6 +25,19 @@ PATHS = {
     "/admin/v1/keys/{id}/rotate": {"post"},
     "/admin/v1/parties/{name}": {"put"},
     "/admin/v1/reload": {"post"},
+    "/admin/v1/accounts": {"get"},
+    "/admin/v1/budgets": {"put"},
+    "/admin/v1/parties/{name}/balance": {"get"},
+    "/admin/v1/parties/{name}/credit-line": {"put"},
+    "/admin/v1/parties/{name}/statement": {"get"},
+    "/admin/v1/receipts/{call}": {"get"},
+    "/admin/v1/refunds": {"post"},
+    "/admin/v1/transfers": {"post"},
+    "/kp/v1/balance": {"get"},
+    "/kp/v1/log": {"get"},
+    "/kp/v1/me": {"get"},
+    "/kp/v1/receipts/{call}": {"get"},
+    "/kp/v1/statement": {"get"},
 }
 
 
