@@ -56,6 +56,7 @@ cdef class Journal:
     cdef uint64_t ring_bytes
     cdef readonly uint64_t segment_bytes
     cdef bytes folder
+    cdef const char *folder_at
     cdef int descriptor
     cdef uint64_t descriptor_first
     cdef uint32_t strokes
@@ -72,6 +73,6 @@ cdef class Journal:
     cdef int64_t ledger_us(self, int64_t now_us) noexcept
     cdef void seal(self, Hand *hand, int kind, uint64_t lsn, uint64_t length) noexcept
     cdef bint take_pen(self, uint64_t position) except -1
-    cdef int write_out(self, uint64_t position) except -1
-    cdef int open_segment(self, uint64_t first) except -1
-    cdef int file_of(self, uint64_t first) except -1
+    cdef bint knows_segments(self) noexcept
+    cdef void write_out(self, uint64_t position) noexcept nogil
+    cdef bint open_segment(self, uint64_t first) noexcept nogil

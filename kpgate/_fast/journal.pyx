@@ -9,7 +9,9 @@ Source: docs/decisions/0007-one-journal.md.
 cimport cython
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset
+from posix.fcntl cimport O_CLOEXEC, O_RDWR, open as c_open
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close as c_close
 
@@ -43,12 +45,18 @@ cdef enum:
     # No entry is smaller, so less than this is never left over in a segment.
     ENTRY_MIN = 32
     SEGMENT_ENTRY_BYTES = 48
+    SEGMENT_BYTES_MIN = 1 << 16
     PEN_PATIENCE_NS = 100_000
     ZEROS_BYTES = 1 << 20
     READ_BYTES = 1 << 20
+    PATH_BYTES = 4096
+    IS_PAD = 2
+    IS_SYNC = 3
 
-SEGMENT, PAD, SYNC = 1, 2, 3
+SEGMENT, PAD, SYNC = 1, IS_PAD, IS_SYNC
 HOLD, EXTEND, METER, POST, VOID, TRANSFER = 4, 5, 6, 7, 8, 9
+
+MISSING = "the file is missing"
 
 prepare_crc()
 
@@ -88,12 +96,15 @@ cdef class Journal:
         self.region = region
         self.seat = seat
         self.folder = os.fsencode(folder)
+        self.folder_at = self.folder
         self.control = <Control *>(<char *>region.head + area.offset_bytes)
         self.ring = <uint64_t *>(<char *>self.control + CONTROL_BYTES)
         self.ring_bytes = area.stride_bytes - CONTROL_BYTES
         self.segment_bytes = load(&self.control.segment_bytes)
         if seat.region is not region or self.ring_bytes & (self.ring_bytes - 1):
             raise ValueError("the region was made for another build")
+        if len(self.folder) + 32 > PATH_BYTES:
+            raise ValueError("the folder's path is too long")
         # Every page of the ring faults here, not under the lock.
         for at in range(0, self.ring_bytes // 8, PAGE_BYTES // 8):
             load(self.ring + at)
@@ -112,7 +123,7 @@ cdef class Journal:
         cdef uint64_t wanted = entry_bytes + reserve_bytes + load(&control.reserved)
         # At each border an entry that does not fit leaves its place empty, and a segment's own entry follows.
         cdef uint64_t lost = ENTRY_MAX + SEGMENT_ENTRY_BYTES
-        if not self.segment_bytes or prepared <= tail or load(&control.failed):
+        if not self.knows_segments() or prepared <= tail or load(&control.failed):
             return False
         lost *= (prepared - tail) // self.segment_bytes + 1
         if tail + wanted + lost > prepared:
@@ -202,11 +213,11 @@ cdef class Journal:
         """
         if load_acquire(&self.control.written) >= position:
             return True
-        if load(&self.control.failed) or not self.take_pen(position):
+        if load(&self.control.failed) or not self.knows_segments() or not self.take_pen(position):
             return load_acquire(&self.control.written) >= position
-        try:
+        # Without the GIL to the very end: a disk that stalls stops this thread alone.
+        with nogil:
             self.write_out(load_acquire(&self.control.tail))
-        finally:
             store_bare_release(&self.control.pen, 0)
         return load_acquire(&self.control.written) >= position
 
@@ -228,7 +239,7 @@ cdef class Journal:
             relax()
         return True
 
-    cdef int write_out(self, uint64_t position) except -1:
+    cdef void write_out(self, uint64_t position) noexcept nogil:
         """Write the ring's bytes up to a position where they belong. An error is for good."""
         cdef Control *control = self.control
         cdef uint64_t at = load_acquire(&control.written)
@@ -236,37 +247,41 @@ cdef class Journal:
         cdef ssize_t wrote
         while at < position:
             offset = at % self.segment_bytes
-            if self.descriptor_first != at - offset:
-                try:
-                    self.open_segment(at - offset)
-                except OSError as error:
-                    store_bare_release(&control.failed, error.errno or 5)
-                    return 0
             size = position - at
             if size > self.segment_bytes - offset:
                 size = self.segment_bytes - offset
             if size > self.ring_bytes - at % self.ring_bytes:
                 size = self.ring_bytes - at % self.ring_bytes
-            wrote = pwrite(self.descriptor, <char *>self.ring + at % self.ring_bytes, size, <int64_t>offset)
+            wrote = -1
+            if self.descriptor_first == at - offset or self.open_segment(at - offset):
+                wrote = pwrite(self.descriptor, <char *>self.ring + at % self.ring_bytes, size, <int64_t>offset)
             if wrote < 0:
                 if errno == EINTR:
                     continue
                 store_bare_release(&control.failed, <uint64_t>errno)
-                return 0
+                return
             at += <uint64_t>wrote
             store_bare_release(&control.written, at)
-        return 0
 
-    cdef int open_segment(self, uint64_t first) except -1:
-        cdef int descriptor = self.file_of(first)
+    cdef bint open_segment(self, uint64_t first) noexcept nogil:
+        """Have the descriptor be of a segment's file. False: the system's error says why not."""
+        cdef char path[PATH_BYTES]
+        cdef int descriptor
+        snprintf(path, sizeof(path), b"%s/%016llx.kpj", self.folder_at, <unsigned long long>first)
+        descriptor = c_open(path, O_RDWR | O_CLOEXEC)
+        if descriptor < 0:
+            return False
         if self.descriptor >= 0:
             c_close(self.descriptor)
         self.descriptor = descriptor
         self.descriptor_first = first
-        return 0
+        return True
 
-    cdef int file_of(self, uint64_t first) except -1:
-        return os.open(self.folder + b"/" + segment_name(first).encode(), os.O_RDWR | os.O_CLOEXEC)
+    cdef bint knows_segments(self) noexcept:
+        """Whether the journal stands by now: one may be opened before that."""
+        if not self.segment_bytes:
+            self.segment_bytes = load(&self.control.segment_bytes)
+        return self.segment_bytes != 0
 
     def append(self, int kind, bytes body not None, int64_t now_us):
         """Put an entry of one's own: its LSN, 0 when there is no room, -1 when the lock was busy."""
@@ -305,7 +320,7 @@ cdef class Journal:
         first -= first % self.segment_bytes
         while first < reached:
             try:
-                descriptor = self.file_of(first)
+                descriptor = os.open(segment_path(self.folder, first), os.O_RDWR | os.O_CLOEXEC)
                 try:
                     os.fdatasync(descriptor)
                 finally:
@@ -314,7 +329,8 @@ cdef class Journal:
                 store_bare_release(&control.failed, error.errno or 5)
                 raise
             first += self.segment_bytes
-        store_bare_release(&control.durable, reached)
+        if reached > load(&control.durable):
+            store_bare_release(&control.durable, reached)
         return reached
 
     def prepare(self, uint64_t ahead_bytes):
@@ -334,11 +350,16 @@ cdef class Journal:
               int64_t anchor_us):
         """Begin the journal of this start in a new segment beyond every one there is.
 
-        Shape: `previous_end` is where what is valid of the journal before it ended, 0 if there was none.
-        Errors: OSError.
+        Shape: `previous_end` is where what is valid of the journal before it ended, 0 if there was none. The
+        segment lies beyond that in any case, even where files are gone: no LSN comes twice.
+        Errors: ValueError for what is no segment; OSError.
         """
         cdef Control *control = self.control
         cdef uint64_t tail
+        if segment_bytes < SEGMENT_BYTES_MIN or segment_bytes & (segment_bytes - 1) or first % segment_bytes:
+            raise ValueError(f"no segment of {segment_bytes} bytes begins at {first:#x}")
+        if first < previous_end or not first:
+            first = (previous_end // segment_bytes + 1) * segment_bytes
         self.segment_bytes = segment_bytes
         self.at = first
         body = b"".join(value.to_bytes(8, "little") for value in (first, previous_end, start))
@@ -372,16 +393,19 @@ cdef class Journal:
         store_bare_release(&self.control.failed, 1)
 
     def trim(self, uint64_t lsn):
-        """Delete the segments that lie before an LSN as a whole; how many.
+        """Delete the segments that lie before an LSN as a whole; how many. What is not posted stays.
 
         Errors: OSError.
         """
+        cdef uint64_t first
+        cdef uint64_t limit = min(lsn, load(&self.control.posted))
         gone = 0
         for first in segments(self.folder):
-            if first + self.segment_bytes <= lsn:
-                os.unlink(self.folder + b"/" + segment_name(first).encode())
+            if first + self.segment_bytes <= limit:
+                os.unlink(segment_path(self.folder, first))
                 gone += 1
-        store_bare_release(&self.control.trimmed, lsn)
+        if limit > load(&self.control.trimmed):
+            store_bare_release(&self.control.trimmed, limit)
         return gone
 
     def entries(self, uint64_t since, uint64_t until, count=10_000):
@@ -419,6 +443,11 @@ cdef class Journal:
     def posted(self):
         """Up to where the store holds it."""
         return load_acquire(&self.control.posted)
+
+    @property
+    def trimmed(self):
+        """Up to where it may be gone."""
+        return load_acquire(&self.control.trimmed)
 
     @property
     def prepared(self):
@@ -470,13 +499,17 @@ def spell_entry(int kind, uint64_t lsn, bytes body not None):
     return bytes(image)
 
 
+cdef bytes segment_path(bytes folder, uint64_t first):
+    return folder + b"/%016x.kpj" % first
+
+
 def make_segment(folder, uint64_t first, uint64_t size, bytes beginning not None):
     """Make a segment's file: whole, of zeros but for its beginning, and on the disk, or not at all.
 
     Errors: OSError.
     """
     folder = os.fsencode(folder)
-    path = folder + b"/" + segment_name(first).encode()
+    path = segment_path(folder, first)
     draft = path + b".new"
     zeros = bytes(ZEROS_BYTES)
     descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -505,6 +538,16 @@ def segments(folder):
     return sorted(int(name[:16], 16) for name in names)
 
 
+cdef uint64_t span_of(const EntryHead *head, uint64_t lsn, uint64_t border) noexcept nogil:
+    """How many bytes from its head on an entry's checksum speaks for; 0: no entry begins here."""
+    cdef uint64_t length = head.length
+    if length < ENTRY_MIN or length % ALIGN or lsn + length > border or head.lsn != lsn:
+        return 0
+    if head.kind == IS_PAD:
+        return ENTRY_MIN if lsn + length == border else 0
+    return length if length <= ENTRY_MAX and HEAD_BYTES + <uint64_t>head.body_bytes <= length else 0
+
+
 def read_entries(folder, uint64_t since, uint64_t until, uint64_t segment_bytes, count):
     """Entries of one segment: a list of (LSN, kind, body), where it ended, and why, if not because of `until`.
 
@@ -518,17 +561,17 @@ def read_entries(folder, uint64_t since, uint64_t until, uint64_t segment_bytes,
     cdef const uint8_t *start
     cdef uint64_t held, stop
     cdef bytes image
-    path = os.fsencode(folder) + b"/" + segment_name(first).encode()
+    path = segment_path(os.fsencode(folder), first)
     stop = until if until < border else border
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return [], since, "the file is missing"
+        return [], since, MISSING
     found = []
     problem = ""
     try:
         while since < stop and len(found) < count and not problem:
-            image = os.pread(descriptor, min(READ_BYTES, border - since), since - first)
+            image = os.pread(descriptor, min(<uint64_t>READ_BYTES, border - since), since - first)
             start = image
             held = len(image)
             at = 0
@@ -537,14 +580,9 @@ def read_entries(folder, uint64_t since, uint64_t until, uint64_t segment_bytes,
                 if at + HEAD_BYTES > held:
                     break
                 head = <const EntryHead *>(start + at)
-                length = head.length
-                if length < ENTRY_MIN or length % ALIGN or since + at + length > border or head.lsn != since + at:
+                length = span_of(head, since + at, border)
+                if length == 0:
                     problem = "no entry begins here"
-                    break
-                if head.kind == PAD:
-                    length = ENTRY_MIN
-                if length > ENTRY_MAX or HEAD_BYTES + <uint64_t>head.body_bytes > length:
-                    problem = "an entry's length is wrong"
                     break
                 if at + length > held:
                     break
@@ -562,17 +600,20 @@ def read_entries(folder, uint64_t since, uint64_t until, uint64_t segment_bytes,
     return found, since, problem
 
 
-def recover(folder, uint64_t since, uint64_t segment_bytes, each):
-    """Read the journal of the past from a position on: where what is valid ends, and what is wrong, if anything is.
+def recover(folder, uint64_t since, uint64_t segment_bytes, each, bint rebooted=True):
+    """Read the past's journal from a position on: where what is valid ends, and what is wrong, if anything is.
 
-    Shape: `each` is called with lists of (LSN, kind, body), and where they end; (end, problem). A tail that was cut
-    is no problem; a damaged entry that had reached the disk is.
+    Shape: `each` is called with lists of (LSN, kind, body), and where they end; (end, problem). A tail that was
+    cut is no problem; a damaged entry that had reached the disk is. `rebooted`: the machine may have lost what was
+    not synced; else any whole entry further on proves damage.
     Errors: OSError.
     """
     firsts = segments(folder)
-    if firsts and not since:
+    if not since:
+        if not firsts:
+            return 0, ""
         since = firsts[0]
-    while firsts:
+    while True:
         found, since, problem = read_entries(folder, since, 1 << 62, segment_bytes, 10_000)
         if found:
             each(found, since)
@@ -584,13 +625,18 @@ def recover(folder, uint64_t since, uint64_t segment_bytes, each):
                 begun, _, _ = read_entries(folder, first, first + SEGMENT_ENTRY_BYTES, segment_bytes, 1)
                 if begun and begun[0][1] == SEGMENT and int.from_bytes(begun[0][2][8:16], "little") == since:
                     follower = first
-        if not follower:
-            proof = find_sync(folder, since, segment_bytes)
-            if proof:
-                return since, f"{problem} at {since:#x}, and {proof:#x} says that it had reached the disk"
-            return since, ""
-        since = follower
-    return since, ""
+        if follower:
+            since = follower
+            continue
+        if problem == MISSING and since % segment_bytes:
+            return since, f"{problem} that held what came before {since:#x}"
+        proof = find_sync(folder, since, segment_bytes)
+        if proof:
+            return since, f"{problem} at {since:#x}, and {proof:#x} says that it had reached the disk"
+        proof = 0 if rebooted else find_whole(folder, since, segment_bytes, False)
+        if proof:
+            return since, f"{problem} at {since:#x}, and there is a whole one at {proof:#x}"
+        return since, ""
 
 
 def find_sync(folder, uint64_t since, uint64_t segment_bytes):
@@ -598,32 +644,48 @@ def find_sync(folder, uint64_t since, uint64_t segment_bytes):
 
     Errors: OSError.
     """
+    return find_whole(folder, since, segment_bytes, True)
+
+
+cdef find_whole(folder, uint64_t since, uint64_t segment_bytes, bint is_sync):
+    """Where the next whole entry is, of any kind or a SYNC that speaks for the position; 0: nowhere."""
     cdef const EntryHead *head
     cdef const uint8_t *start
-    cdef uint64_t at, first, proved
+    cdef uint64_t at, first, length, proved
     cdef bytes image
     for name in segments(folder):
         first = name
         if first + segment_bytes <= since:
             continue
-        with open(os.fsencode(folder) + b"/" + segment_name(first).encode(), "rb") as file:
+        with open(segment_path(os.fsencode(folder), first), "rb") as file:
             image = file.read()
         start = image
         at = 0 if first >= since else since - first
         while at + ENTRY_MIN <= <uint64_t>len(image):
             head = <const EntryHead *>(start + at)
-            if (
-                head.kind == SYNC
-                and head.lsn == first + at
-                and head.length == ENTRY_MIN
-                and head.body_bytes == 8
-                and crc32c(start + at + 8, ENTRY_MIN - 8) == head.crc
-            ):
+            length = span_of(head, first + at, first + segment_bytes)
+            if is_sync and (head.kind != IS_SYNC or head.body_bytes != 8):
+                length = 0
+            if length and at + length <= <uint64_t>len(image) and crc32c(start + at + 8, length - 8) == head.crc:
                 memcpy(&proved, start + at + HEAD_BYTES, 8)
-                if proved > since:
+                if not is_sync or proved > since:
                     return first + at
             at += ALIGN
     return 0
+
+
+def torn_bytes(folder, uint64_t since, uint64_t segment_bytes):
+    """How many bytes lie beyond where what is valid ends: what a start cuts off. Order: before it stands.
+
+    Errors: OSError.
+    """
+    cdef uint64_t last = since
+    for first in segments(folder):
+        if first + segment_bytes > since:
+            with open(segment_path(os.fsencode(folder), first), "rb") as file:
+                used = len(file.read().rstrip(b"\0"))
+                last = max(last, first + used if used else 0)
+    return last - since
 
 
 def areas(uint64_t ring_bytes=16 << 20):

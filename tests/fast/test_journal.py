@@ -1,77 +1,26 @@
-"""The journal: what was committed is what is read back, whatever is killed, cut or flipped on the way."""
+"""The journal: what was committed is what is read back, whoever is killed on the way."""
 
 import os
 import random
-import resource
 import signal
+import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kpgate._fast import journal as fast
-from kpgate._fast.commit import Life, Region, Seat
-from kpgate._fast.journal import Journal, areas, find_sync, recover, segments, spell_entry
+from kpgate._fast.commit import JOURNAL, Life, Seat
+from kpgate._fast.journal import Journal, segment_name, spell_entry
+from tests.kit.desk import NOTE, RING_BYTES, SEGMENT_BYTES, Desk, gather, notes
 from tests.kit.oracle import journal as oracle
 
-SEGMENT_BYTES = 64 * 1024
-RING_BYTES = 32 * 1024
-NOTE = 9
 BODIES = [bytes([size % 251]) * size for size in (0, 1, 8, 9, 100, 200, 1000, 4000)]
-
-
-def gather(files: Path, since: int, found: list[tuple[int, int, bytes]]) -> tuple[int, str]:
-    return recover(files, since, SEGMENT_BYTES, lambda more, end: found.extend(more))
-
-
-class Desk:
-    """A region with a journal, and a seat at it."""
-
-    def __init__(self, folder: Path, ring_bytes: int = RING_BYTES) -> None:
-        self.folder = folder
-        (folder / "journal").mkdir(exist_ok=True)
-        self.files = folder / "journal"
-        self.region = Region.create(areas(ring_bytes), 8)
-        self.life = Life.claim(folder, 0, 8)
-        self.seat = Seat(self.region, self.life)
-        self.journal = Journal(self.region, self.seat, self.files)
-
-    def stand(self, segments_ready: int = 3) -> "Desk":
-        firsts = segments(self.files)
-        end, problem = recover(self.files, 0, SEGMENT_BYTES, lambda found, end: None) if firsts else (0, "")
-        assert not problem
-        first = firsts[-1] + SEGMENT_BYTES if firsts else SEGMENT_BYTES
-        self.journal.stand(first, end, 1, SEGMENT_BYTES, 1_000_000, 0)
-        while self.journal.prepare(segments_ready * SEGMENT_BYTES):
-            pass
-        return self
-
-    def put(self, *bodies: bytes) -> list[int]:
-        lsns = []
-        for body in bodies:
-            lsn = self.journal.append(NOTE, body, 5)
-            if not lsn:
-                assert self.journal.flush(self.journal.tail)
-                self.journal.prepare(3 * SEGMENT_BYTES)
-                lsn = self.journal.append(NOTE, body, 5)
-            assert lsn > 0
-            lsns.append(lsn)
-        return lsns
-
-    def read(self) -> list[tuple[int, int, bytes]]:
-        found: list[tuple[int, int, bytes]] = []
-        _, problem = gather(self.files, 0, found)
-        assert not problem
-        return found
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path).stand()
-
-
-def notes(found: list[tuple[int, int, bytes]]) -> list[bytes]:
-    return [body for _, kind, body in found if kind == NOTE]
 
 
 def test_what_was_put_and_flushed_is_read_back_where_it_was_put(desk: Desk) -> None:
@@ -148,6 +97,29 @@ def test_killed_at_any_store_an_entry_is_whole_or_not_there(tmp_path: Path) -> N
     assert seen == {0, 64}
 
 
+def test_killed_at_any_store_on_the_way_into_the_next_segment(tmp_path: Path) -> None:
+    before, seen = [b"a" * 4_040] * 16, []
+    for stop in range(1_000):
+        folder = tmp_path / str(stop)
+        folder.mkdir()
+        desk = Desk(folder).stand()
+        desk.put(*before[1:], b"b" * 3_800)
+        tail = desk.journal.tail
+        assert desk.journal.flush(tail)
+        desk.seat.stores_left = stop
+        desk.journal.append(NOTE, b"c" * 1_000, 5)
+        done = desk.seat.stores_left
+        desk = _after_death(desk)
+        seen.append(desk.journal.tail > 2 * SEGMENT_BYTES)
+        assert seen[-1] or desk.journal.tail == tail
+        assert desk.journal.flush(desk.journal.tail)
+        assert notes(desk.read())[16:] == [b"c" * 1_000] * seen[-1]
+        if done:
+            break
+    assert seen == sorted(seen)
+    assert set(seen) == {False, True}
+
+
 def _after_death(desk: Desk) -> Desk:
     """The same region as another process finds it."""
     other = object.__new__(Desk)
@@ -163,110 +135,76 @@ def _after_death(desk: Desk) -> Desk:
     return other
 
 
-def test_cut_at_any_byte_the_rest_is_a_prefix(tmp_path: Path) -> None:
-    desk = Desk(tmp_path).stand()
-    bodies = [bytes([n]) * n for n in range(1, 60)]
-    desk.put(*bodies)
-    desk.journal.flush(desk.journal.tail)
-    path = desk.files / fast.segment_name(SEGMENT_BYTES)
-    whole = path.read_bytes()
-    used = desk.journal.tail - SEGMENT_BYTES
-    for cut in range(0, used, 7):
-        path.write_bytes(whole[:cut] + b"\xaa" * (len(whole) - cut))
-        found: list[tuple[int, int, bytes]] = []
-        end, problem = gather(desk.files, 0, found)
-        assert not problem
-        assert notes(found) == bodies[: len(notes(found))]
-        assert end <= SEGMENT_BYTES + cut
-
-
-def test_a_flipped_bit_is_found_and_before_a_sync_it_is_damage(tmp_path: Path) -> None:
-    desk = Desk(tmp_path).stand()
-    desk.put(*[bytes([n]) * n for n in range(1, 20)])
-    desk.journal.flush(desk.journal.tail)
-    durable = desk.journal.sync()
-    desk.journal.append(fast.SYNC, durable.to_bytes(8, "little"), 5)
-    desk.put(b"later" * 10)
-    desk.journal.flush(desk.journal.tail)
-    path = desk.files / fast.segment_name(SEGMENT_BYTES)
-    whole = path.read_bytes()
-    intact = desk.read()
-    rng = random.Random(2)
-    for at in range(0, desk.journal.tail - SEGMENT_BYTES, 3):
-        flipped = bytearray(whole)
-        flipped[at] ^= 1 << rng.randrange(8)
-        path.write_bytes(flipped)
-        found: list[tuple[int, int, bytes]] = []
-        end, problem = gather(desk.files, 0, found)
-        assert found == intact[: len(found)]
-        assert len(found) < len(intact)
-        assert end <= SEGMENT_BYTES + at
-        assert bool(problem) == (SEGMENT_BYTES + at < durable)
-    assert find_sync(desk.files, durable, SEGMENT_BYTES) == 0
-
-
-def test_a_new_start_goes_on_beyond_and_nothing_cut_comes_back(tmp_path: Path) -> None:
-    first = Desk(tmp_path).stand(1)
-    first.put(b"one", b"two")
-    first.journal.flush(first.journal.tail)
-    torn = first.journal.tail
-    first.put(b"never written")
-    first.life.close()
-    second = Desk(tmp_path).stand(1)
-    assert second.journal.tail > first.journal.prepared
-    second.put(b"three")
-    second.journal.flush(second.journal.tail)
-    second.life.close()
-    third = Desk(tmp_path).stand(1)
-    third.put(b"four")
-    third.journal.flush(third.journal.tail)
-    assert notes(third.read()) == [b"one", b"two", b"three", b"four"]
-    # What was beyond the end of the first is not read, even if it is whole.
-    path = first.files / fast.segment_name(SEGMENT_BYTES)
-    with path.open("r+b") as file:
-        file.seek(torn - SEGMENT_BYTES)
-        file.write(spell_entry(NOTE, torn + 4096, b"ghost"))
-    assert notes(third.read()) == [b"one", b"two", b"three", b"four"]
-    found: list[tuple[int, int, bytes]] = []
-    end, _ = gather(first.files, torn, found)
-    assert notes(found) == [b"three", b"four"], "whoever had read up to the cut goes on in the next segment"
-    assert end == third.journal.tail
-
-
 def test_whole_segments_are_trimmed_and_reading_goes_on(desk: Desk) -> None:
     lsns = desk.put(*[b"z" * 1_000] * 150)
     desk.journal.flush(desk.journal.tail)
-    assert desk.journal.trim(lsns[100]) == 1
+    assert desk.journal.trim(lsns[100]) == 0, "nothing is posted"
+    desk.journal.note_posted(lsns[100])
+    assert desk.journal.trim(desk.journal.tail) == 1
+    assert desk.journal.trimmed == lsns[100]
+    assert desk.journal.trim(lsns[3]) == 0
+    assert desk.journal.trimmed == lsns[100]
     found: list[tuple[int, int, bytes]] = []
     gather(desk.files, lsns[100], found)
     assert [lsn for lsn, kind, _ in found if kind == NOTE] == lsns[100:]
 
 
-def test_a_disk_that_fails_ends_writing_for_good(desk: Desk) -> None:
-    desk.put(b"a")
-    for path in desk.files.iterdir():
-        path.unlink()
-    fresh = Journal(desk.region, desk.seat, desk.files)
-    assert not fresh.flush(fresh.tail)
-    assert fresh.failed
-    assert desk.journal.append(NOTE, b"b", 5) == 0
+def test_whoever_opens_the_journal_before_it_stands_uses_it_after(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    life = Life.obtain(tmp_path, 1)
+    assert life is not None
+    early = Journal(desk.region, Seat(desk.region, life), desk.files)
+    assert early.append(NOTE, b"a", 5) == 0
+    assert not early.flush(SEGMENT_BYTES)
+    desk.stand()
+    assert early.append(NOTE, b"a", 5) > 0
+    assert early.flush(early.tail)
 
 
-def test_a_full_disk_is_an_error_that_may_pass(desk: Desk) -> None:
-    ready = desk.journal.prepared
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (SEGMENT_BYTES // 2, before[1]))
-    try:
-        with pytest.raises(OSError, match="too large"):
-            desk.journal.prepare(10 * SEGMENT_BYTES)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, old)
-    assert desk.journal.prepared == ready
-    assert not list(desk.files.glob("*.new"))
+def take_pen(desk: Desk, index: int) -> Life:
+    """As a process does that then stops in the middle of writing. Source: `Control` and `Head` in `_fast`."""
+    life = Life.obtain(desk.folder, index)
+    assert life is not None
+    word = index + 1 << 52 | Seat(desk.region, life).incarnation << 32 | 1
+    with Path(desk.region.path).open("r+b", 0) as region:
+        (offset,) = struct.unpack("<Q", os.pread(region.fileno(), 8, 64 + 24 * JOURNAL))
+        os.pwrite(region.fileno(), struct.pack("<Q", word), offset + 128)
+    return life
+
+
+def test_the_pen_is_the_living_s_and_whoever_comes_writes_for_the_dead(desk: Desk) -> None:
+    lsns = desk.put(*BODIES)
+    with (desk.files / segment_name(SEGMENT_BYTES)).open("r+b") as file:
+        file.seek(lsns[1] - SEGMENT_BYTES)
+        file.write(b"\xff" * 500)
+    life = take_pen(desk, 1)
+    for _ in range(3):
+        assert not desk.journal.flush(desk.journal.tail)
+    assert desk.journal.flush(lsns[0]), "what is written needs nobody"
     assert not desk.journal.failed
-    assert desk.journal.prepare(10 * SEGMENT_BYTES)
+    life.close()
+    assert desk.journal.flush(desk.journal.tail)
+    assert notes(desk.read()) == BODIES
+
+
+def test_threads_of_a_process_that_flush_at_once_leave_no_gap(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, 1 << 20).stand(8)
+    bodies = [bytes([n % 251]) * (n % 300) for n in range(2_000)]
+    stop = threading.Event()
+
+    def flush() -> None:
+        while not stop.is_set():
+            desk.journal.flush(desk.journal.tail)
+
+    threads = [threading.Thread(target=flush) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    desk.put(*bodies)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert desk.journal.flush(desk.journal.tail)
+    assert notes(desk.read()) == bodies
 
 
 def test_the_region_s_time_never_goes_back(desk: Desk) -> None:
