@@ -14,7 +14,7 @@ from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.credit import Credit
 from kpgate._fast.journal import Journal
 from kpgate.app.directory import Directory
-from kpgate.app.poster import Poster, Start
+from kpgate.app.poster import Poster, Say, Start
 from kpgate.app.signing import Keyring, Signer, endorsement
 from kpgate.domain.receipt import log_secret
 from kpgate.domain.settings import Ledger
@@ -93,21 +93,20 @@ class Bank:
         """Whether calls of a worker that died are charged nothing."""
         return self._settings.on_worker_death == "void"
 
-    def stand(self, *, accept_clock: bool = False) -> int:
-        """Be ready to serve: after a start all of the past is posted; how many holds were lost and ended.
+    def stand(self, say: Say = lambda event, **fields: None, *, accept_clock: bool = False) -> None:
+        """Be ready to serve: after a start all of the past is posted. `say` is told what that met.
 
         Errors: Refused, StoreUnavailable, OSError.
         """
         if self.journal.standing:
             self._mend()
-            return 0
-        start = Start(self.journal, self.ledger, self._directory.root / "journal", void=self.void_sent)
-        lost = start.stand(now_us, self._wall_us, accept_clock)
+            return
+        start = Start(self.journal, self.ledger, self._directory.root / "journal", say, void=self.void_sent)
+        start.stand(now_us, self._wall_us, accept_clock)
         self.poster.post_all()
         start.fill(self.accounts)
         self.poster.prepare()
         self.journal.open()
-        return lost
 
     def _mend(self) -> None:
         """What a clerk that died had stored and not yet put into the region."""

@@ -64,9 +64,7 @@ class Clerk:
         self._limits.end_dead(_now_us(), self._seat.life)
         self._management.catch_up()
         if self._bank is not None:
-            lost = await asyncio.to_thread(self._bank.stand)
-            if lost:
-                _say("holds_lost", count=lost)
+            await asyncio.to_thread(self._bank.stand, _say)
             self._keeping = asyncio.create_task(self._keep_books(self._bank))
         self._directory.socket.unlink(missing_ok=True)
         mask = os.umask(0o177)

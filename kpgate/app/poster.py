@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kpgate._fast.account import Accounts
-from kpgate._fast.journal import POST, SYNC, VOID, Journal, recover, segments
+from kpgate._fast.journal import POST, SYNC, VOID, Journal, recover, segments, torn_bytes
 from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.ledger import LOTS, write_end
 from kpgate.services.receipts import Receipts
@@ -24,6 +24,10 @@ DRIFT_SHARE = 1000
 """The ledger's clock follows the wall clock by a thousandth of the time that passes."""
 CLOCK_BACK_MAX_US = 86_400_000_000
 FLUSH_TRIES = 10_000
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+Say = Callable[..., None]
+"""Where events go: `say(event, **fields)`."""
 
 
 class Refused(Exception):
@@ -134,23 +138,30 @@ class Poster:
 
 
 class Start:
-    """Finds the ledger again: posts the journal's past, ends what was open, fills the region."""
+    """Finds the ledger again: posts the journal's past, ends what was open, fills the region.
 
-    def __init__(self, journal: Journal, ledger: SqliteLedger, folder: Path, *, void: bool) -> None:
+    `say` is told what it met.
+    """
+
+    def __init__(self, journal: Journal, ledger: SqliteLedger, folder: Path, say: Say, *, void: bool) -> None:
+        self._say = say
         self._journal = journal
         self._ledger = ledger
         self._folder = folder
         self._void = void
 
     def stand(self, clock: Callable[[], int], wall_us: Callable[[], int], accept_clock: bool) -> int:
-        """Make the journal ready to be written, all of its past posted; how many holds were lost and ended.
+        """Make the journal ready to be written, all of its past posted. Returns how many holds were lost, and ended.
 
         Errors: Refused for a damaged journal, or a clock that cannot be; StoreUnavailable; OSError.
         """
         self._folder.mkdir(mode=0o700, exist_ok=True)
         for draft in self._folder.glob("*.new"):
             draft.unlink()
-        end, problem = recover(self._folder, self._ledger.cursor, SEGMENT_BYTES, self._ledger.post)
+        torn = torn_bytes(self._folder, self._ledger.cursor, SEGMENT_BYTES)
+        end, problem = recover(
+            self._folder, self._ledger.cursor, SEGMENT_BYTES, self._ledger.post, self._rebooted()
+        )
         if problem:
             raise Refused(f"the journal in {self._folder} is damaged: {problem}. Restore it from a backup")
         last_us, now_us = self._ledger.last_us, wall_us()
@@ -163,7 +174,23 @@ class Start:
         first = firsts[-1] + SEGMENT_BYTES if firsts else SEGMENT_BYTES
         start = self._ledger.begin_start()
         self._journal.stand(first, end, start, SEGMENT_BYTES, last_us, now_us - clock())
-        return self._end_lost(clock)
+        if torn:
+            self._say("journal_tail_cut", bytes=torn, at=end)
+        lost = self._end_lost(clock)
+        if lost:
+            self._say("holds_lost", count=lost)
+        return lost
+
+    def _rebooted(self) -> bool:
+        """Whether the machine has been started since the last time, or nobody knows. It notes this time."""
+        noted = self._folder / "boot_id"
+        try:
+            boot_id = BOOT_ID.read_text()
+        except OSError:
+            return True
+        before = noted.read_text() if noted.exists() else ""
+        noted.write_text(boot_id)
+        return before != boot_id
 
     def _end_lost(self, clock: Callable[[], int]) -> int:
         lost = self._ledger.open_holds()

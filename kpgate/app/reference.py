@@ -15,10 +15,15 @@ from kpgate.app.settings_tree import Field, Kind, fields
 from kpgate.domain.errors import REGISTRY, Retry
 from kpgate.domain.limits import Limits
 from kpgate.domain.metrics import METRICS
-from kpgate.domain.settings import Prices, Settings, Timeouts
+from kpgate.domain.settings import Prices, Settings, ShareOf, Timeouts
 
 RETRIES = {Retry.NEVER: "no", Retry.ELSEWHERE: "yes", Retry.LATER: "after `retry-after`"}
-REPEATED: dict[type[msgspec.Struct], str] = {Limits: "limits", Timeouts: "timeouts", Prices: "price"}
+REPEATED: dict[type[msgspec.Struct], str] = {
+    Limits: "limits",
+    Timeouts: "timeouts",
+    Prices: "price",
+    ShareOf: "shares",
+}
 """Tables that occur in several places: described once, under their own heading."""
 
 # What the example shows where a setting has no default of its own.
