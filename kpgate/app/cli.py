@@ -68,7 +68,11 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    lazy={"keys": ("kpgate.app.keys_cli:keys", "API keys: create, list, rotate, revoke.")},
+    lazy={
+        "account": ("kpgate.app.account_cli:account", "Credit: balances, transfers, budgets, refunds."),
+        "keys": ("kpgate.app.keys_cli:keys", "API keys: create, list, rotate, revoke."),
+        "verify": ("kpgate.app.verify:command", "Check a receipt offline."),
+    },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(kpgate.__version__, prog_name="kpgate", message="%(prog)s %(version)s")

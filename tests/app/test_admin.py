@@ -10,6 +10,7 @@ import pytest
 from kpgate.app.admin import Admin
 from kpgate.app.control import AsyncControl
 from kpgate.app.directory import Directory
+from kpgate.app.money_api import MoneyApi
 from kpgate.domain.caller import ADMIN, Caller, Party
 from kpgate.domain.errors import (
     BodyTooLarge,
@@ -32,7 +33,7 @@ class Desk:
     def __init__(self) -> None:
         self.keys = Keys()
         self.reloads = 0
-        self.admin = Admin(self, self.reload)
+        self.admin = Admin(self, MoneyApi(self), self.reload)
 
     async def ask(self, operation: Operation) -> Answer:
         return self.keys.management.answer(operation)
@@ -136,6 +137,6 @@ def test_what_is_wrong_is_named(
 def test_without_a_clerk_management_is_unavailable(tmp_path: Path) -> None:
     directory = Directory(tmp_path)
     directory.prepare()
-    admin = Admin(AsyncControl(directory, 0.1), Desk().reload)
+    admin = Admin(AsyncControl(directory, 0.1), MoneyApi(Desk()), Desk().reload)
     with pytest.raises(StoreUnavailable):
         asyncio.run(admin.handle("GET", "/admin/v1/keys", b"", BOSS))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
@@ -100,12 +101,13 @@ class GatewayProcess:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
+        queued = self._lines
         with self.process.stderr as lines:
             for line in lines:
                 said = json.loads(line) if line.startswith(b"{") else {"event": "text", "text": line.decode()}
                 self.said.append(said)
-                self._lines.put(said)
-        self._lines.put(None)
+                queued.put(said)
+        queued.put(None)
 
     def event(self, name: str) -> dict[str, Any]:
         """The next event of that name, waited for; others stay for those who ask for them."""
@@ -126,6 +128,22 @@ class GatewayProcess:
     def ended(self) -> int:
         """Its exit status, waited for."""
         return self.process.wait(PATIENCE_S)
+
+    def kill_all(self) -> None:
+        """Kill every process of it at once, as when a container ends."""
+        run = self.folder / "data" / "run"
+        pids = [int(text) for path in run.glob("*.life") if (text := path.read_text().strip())]
+        self.process.kill()
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(PATIENCE_S)
+
+    def again(self) -> None:
+        """Start it again on the same data."""
+        self._lines = queue.SimpleQueue()
+        self._passed = []
+        self.__enter__()
 
     def get(self, path: str, body: bytes | None = None, *, admin: bool = False) -> tuple[int, bytes]:
         """One request on a connection of its own."""

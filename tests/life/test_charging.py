@@ -1,0 +1,304 @@
+"""docs/charging.md, row by row: what a call is charged, however it ends. Each through the whole gateway.
+
+Prices are 2.5 and 10 dollars a million tokens: 250 and 1,000 microKPT a token.
+"""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kpgate.app.control import new_id
+from kpgate.domain.money import SetCreditLine
+from tests.kit.gateway_process import until
+from tests.kit.provider import answer, completion, events, page, raw, silence, stream
+from tests.kit.whole import Whole
+
+INPUT, OUTPUT = 250, 1_000
+FUNDS = 10**9
+HELLO = 8
+"""Tokens of the prompt that `chat` sends, as kpgate counts them."""
+HELD = -(-HELLO * 115 // 100) * INPUT + 100 * OUTPUT
+"""The provider's model is not one whose tokens are counted exactly: hence the margin."""
+
+
+@pytest.fixture(scope="module", params=["granian", "direct"])
+def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    folder = tmp_path_factory.mktemp("whole")
+    with Whole(
+        folder, "[ledger]\nenabled = true", transport=request.param, model="output_tokens_max = 100"
+    ) as one:
+        yield one
+
+
+OWN = "[ledger]\nenabled = true\n[retries]\nmax = 0"
+
+
+@pytest.fixture(params=["granian", "direct"])
+def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Whole]:
+    with Whole(tmp_path, OWN, transport=request.param, model="output_tokens_max = 100") as one:
+        yield one
+
+
+class Payer:
+    """A funded party of its own, and what it has paid."""
+
+    count = 0
+
+    def __init__(self, gate: Whole, funds: int = FUNDS) -> None:
+        Payer.count += 1
+        self.gate = gate
+        self.name = f"party-{os.getpid()}-{Payer.count}"
+        self.key = gate.key(self.name)
+        self.funds = funds
+        if funds:
+            gate.fund(self.name, funds)
+
+    def paid(self) -> int:
+        """Once nothing is held any more."""
+        until(lambda: self.gate.balance(self.name)["held_microkpt"] == 0)
+        return self.funds - int(self.gate.balance(self.name)["balance_microkpt"])
+
+    def send(self, **more: Any) -> Any:
+        """A call on a connection of its own that nobody reads yet."""
+        body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]} | more
+        sent = json.dumps(body).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {self.key}\r\n"
+        return self.gate.open(head.encode() + b"content-length: %d\r\n\r\n" % len(sent) + sent)
+
+
+def read_until(connection: Any, wanted: bytes) -> bytes:
+    got = b""
+    while wanted not in got:
+        piece = connection.recv(65536)
+        assert piece, got
+        got += piece
+    return got
+
+
+def test_a_reply_costs_what_the_provider_says_it_used(gate: Whole) -> None:
+    payer = Payer(gate)
+    usage = {
+        "prompt_tokens": 9,
+        "completion_tokens": 3,
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 2},
+    }
+    gate.script(answer(completion() | {"usage": usage}))
+    status, headers, _ = gate.chat(payer.key)
+    assert status == 200
+    assert int(headers["x-kpgate-cost-microkpt"]) == payer.paid() == 9 * INPUT + 3 * OUTPUT
+    assert gate.provider.requests[-1].json()["max_completion_tokens"] == 100
+
+
+def test_a_stream_costs_what_the_provider_says_it_used(gate: Whole) -> None:
+    payer = Payer(gate)
+    with payer.send(stream=True) as connection:
+        reply = read_until(connection, b"[DONE]")
+    assert b"x-kpgate-receipt: kp1-" in reply and b"usage" not in reply
+    assert payer.paid() == 9 * INPUT + 3 * OUTPUT
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_where_the_provider_says_nothing_kpgate_s_count_is_charged(gate: Whole, streamed: bool) -> None:
+    payer = Payer(gate)
+    if streamed:
+        gate.script(stream(events("one two three")))
+        with payer.send(stream=True) as connection:
+            read_until(connection, b"[DONE]")
+        # The provider sends the words without the spaces between them: "onetwothree" has four tokens.
+        assert payer.paid() == HELLO * INPUT + 4 * OUTPUT
+    else:
+        told = completion("one two three")
+        del told["usage"]
+        gate.script(answer(told))
+        assert gate.chat(payer.key)[0] == 200
+        assert payer.paid() == HELLO * INPUT + 3 * OUTPUT
+
+
+def test_embeddings_are_charged_by_the_same_path(gate: Whole) -> None:
+    payer = Payer(gate)
+    body = json.dumps({"model": "m", "input": "hello"}).encode()
+    assert gate.post("/v1/embeddings", payer.key, body)[0] == 200
+    assert payer.paid() == 2 * INPUT
+
+
+def test_what_kpgate_refuses_costs_nothing(gate: Whole) -> None:
+    poor = Payer(gate, 1)
+    seen = len(gate.provider.requests)
+    status, _, body = gate.chat(poor.key)
+    assert (status, body["error"]["code"]) == (402, "insufficient_credit")
+    assert gate.chat(Payer(gate).key, "nobody's")[0] == 404
+    assert poor.paid() == 0
+    assert len(gate.provider.requests) == seen
+
+
+@pytest.mark.parametrize(
+    ("steps", "status"),
+    [
+        ([page(503), page(503)], 502),
+        ([page(500), page(503)], 502),
+        ([answer({"error": {"message": "no"}}, status=400)], 400),
+        ([answer({"error": {"message": "no"}}, status=429)], 429),
+    ],
+)
+def test_where_nobody_answers_nothing_is_charged(gate: Whole, steps: list[Any], status: int) -> None:
+    payer = Payer(gate)
+    gate.script(*steps)
+    assert gate.chat(payer.key)[0] == status
+    assert payer.paid() == 0
+
+
+def test_a_deadline_before_the_first_byte_costs_nothing(tmp_path: Path) -> None:
+    gate = Whole(tmp_path, OWN)
+    named = 'api_key = "env:KPGATE_TEST_UPSTREAM"'
+    gate.configure(gate.text(OWN).replace(named, f"{named}\ntimeouts = {{ first_byte_s = 0.3 }}"))
+    with gate:
+        payer = Payer(gate)
+        gate.script(silence())
+        assert gate.chat(payer.key)[0] == 504
+        assert payer.paid() == 0
+
+
+def test_a_call_that_was_tried_twice_is_charged_once(gate: Whole) -> None:
+    payer = Payer(gate)
+    gate.script(page(503))
+    status, headers, _ = gate.chat(payer.key)
+    assert (status, headers["x-kpgate-attempts"]) == (200, "2")
+    assert payer.paid() == 9 * INPUT + 3 * OUTPUT
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_client_that_leaves_before_the_first_byte_pays_its_prompt(gate: Whole, streamed: bool) -> None:
+    payer = Payer(gate)
+    seen = len(gate.provider.requests)
+    gate.script(silence())
+    connection = payer.send(stream=streamed)
+    until(lambda: len(gate.provider.requests) == seen + 1)
+    connection.close()
+    assert payer.paid() == HELLO * INPUT
+
+
+def test_a_client_that_leaves_within_a_stream_pays_what_it_was_sent(gate: Whole) -> None:
+    payer = Payer(gate)
+    gate.script(stream(events("one two three")[:2], stall=True))
+    connection = payer.send(stream=True)
+    read_until(connection, b"two")
+    connection.close()
+    assert payer.paid() == HELLO * INPUT + 2 * OUTPUT
+
+
+@pytest.mark.parametrize("how", [{"cut": True}, {"reset": True}])
+def test_a_provider_that_breaks_off_is_paid_what_it_sent(gate: Whole, how: dict[str, bool]) -> None:
+    payer = Payer(gate)
+    gate.script(stream(events("one two three")[:2], **how))
+    with payer.send(stream=True) as connection:
+        assert b"upstream_failed" in read_until(connection, b"error")
+    assert payer.paid() == HELLO * INPUT + 2 * OUTPUT
+
+
+def test_what_a_provider_uses_beyond_the_hold_is_the_house_s(gate: Whole) -> None:
+    payer = Payer(gate)
+    gate.script(answer(completion(completion_tokens=5_000)))
+    status, headers, _ = gate.chat(payer.key)
+    assert status == 200
+    assert int(headers["x-kpgate-cost-microkpt"]) == payer.paid() == HELD
+
+
+def test_a_stream_without_credit_ends_at_its_hold(gate: Whole) -> None:
+    held = HELD
+    payer = Payer(gate, held)
+    endless = [event for event in events("word " * 400) if b"DONE" not in event and b'"stop"' not in event]
+    gate.script(stream(endless, stall=True))
+    with payer.send(stream=True) as connection:
+        reply = read_until(connection, b"[DONE]")
+    assert b'"finish_reason":"length"' in reply
+    assert payer.paid() == held
+    assert reply.count(b'"content": "word"') <= 100
+
+
+def test_a_stream_goes_on_beyond_its_hold_while_there_is_credit(gate: Whole) -> None:
+    payer = Payer(gate)
+    gate.script(stream(events("word " * 399 + "end")))
+    with payer.send(stream=True) as connection:
+        reply = read_until(connection, b"[DONE]")
+    assert b"end" in reply and b'"finish_reason":"length"' not in reply
+    assert payer.paid() >= HELLO * INPUT + 400 * OUTPUT
+
+
+def test_a_credit_line_is_spent_to_its_end_and_no_further(gate: Whole) -> None:
+    payer = Payer(gate, 0)
+    assert gate.chat(payer.key)[0] == 402
+    with gate.desk() as ask:
+        ask(SetCreditLine(id=new_id(), party=payer.name, line=2 * (100 * OUTPUT + 10 * INPUT)))
+    until(lambda: gate.chat(payer.key)[0] == 200)
+    while gate.chat(payer.key)[0] == 200:
+        pass
+    assert gate.chat(payer.key)[2]["error"]["code"] == "insufficient_credit"
+    assert 0 < payer.paid() <= 2 * (100 * OUTPUT + 10 * INPUT)
+
+
+def workers(gate: Whole) -> list[int]:
+    folder = gate.directory.run
+    return [int(path.read_text()) for path in folder.glob("*.life") if path.stem != "0" and path.read_text()]
+
+
+def test_a_call_of_a_worker_that_died_costs_what_was_metered(own: Whole) -> None:
+    silent, streaming = Payer(own), Payer(own)
+    own.script(silence())
+    one = silent.send()
+    until(lambda: len(own.provider.requests) == 1)
+    own.script(stream(events("word " * 4_000), stall=True))
+    two = streaming.send(stream=True)
+    got = 0
+    while got < 200_000:
+        got += len(two.recv(65536))
+    for pid in workers(own):
+        os.kill(pid, signal.SIGKILL)
+    one.close()
+    two.close()
+    assert silent.paid() == 0
+    paid = streaming.paid()
+    assert HELLO * INPUT < paid <= HELLO * INPUT + 4_100 * OUTPUT
+
+
+def test_when_all_processes_died_calls_cost_what_the_journal_says(tmp_path: Path) -> None:
+    settings = "[ledger]\nenabled = true"
+    with Whole(tmp_path, settings, model="output_tokens_max = 100") as gate:
+        payer = Payer(gate)
+        assert gate.chat(payer.key)[0] == 200
+        gate.script(silence())
+        open_call = payer.send()
+        until(lambda: len(gate.provider.requests) == 2)
+        gate.kill_all()
+        open_call.close()
+        gate.again()
+        assert payer.paid() == 9 * INPUT + 3 * OUTPUT
+        assert gate.chat(payer.key)[0] == 200
+
+
+def test_a_drain_that_is_over_charges_what_was_sent(tmp_path: Path) -> None:
+    settings = "[ledger]\nenabled = true"
+    with Whole(
+        tmp_path, settings, server="workers = 1\ndrain_s = 0.2", model="output_tokens_max = 100"
+    ) as gate:
+        payer = Payer(gate)
+        gate.script(stream(events("one two three")[:2], stall=True))
+        connection = payer.send(stream=True)
+        read_until(connection, b"two")
+        gate.signal(signal.SIGTERM)
+        assert b"draining" in read_until(connection, b"error")
+        connection.close()
+        gate.ended()
+        assert payer.paid() == HELLO * INPUT + 2 * OUTPUT
+
+
+def test_raw_bytes_that_are_no_reply_cost_nothing(gate: Whole) -> None:
+    payer = Payer(gate)
+    gate.script(raw(b"nonsense\r\n\r\n"), page(503))
+    assert gate.chat(payer.key)[0] == 502
+    assert payer.paid() == 0
