@@ -9,24 +9,25 @@ cimport cython
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcpy, memset
 
+from kpgate._fast.joins cimport UNITS, WIDE, find_join, join_slot, mark_joins, point_of, width_of
 from kpgate._fast.pieces cimport cut_cl100k, cut_o200k
+from kpgate._fast.ranks cimport NO_RANK, TOKEN_BYTES_MAX, Entry, Table, Unit, hash_of, one_rank, rank_of
 
 import mmap
 import os
 import zlib
 
 cdef enum:
-    VERSION = 2
+    VERSION = 3
     # Of the head: all before its checksum.
-    CHECKED_BYTES = 36
+    CHECKED_BYTES = 44
     SHORT_BYTES = 48
+    STRETCH_MAX = 16
     RELEASE_BYTES = 4096
-    TOKEN_BYTES_MAX = 255
     RANKS_MAX = 1 << 24
 
-cdef uint32_t NO_RANK = 0xFFFFFFFF
 MAGIC = b"kpgate-tokens\0\0\0"
 PATTERNS = ("cl100k_base", "o200k_base")
 
@@ -38,28 +39,11 @@ cdef struct Head:
     uint32_t count
     uint32_t slots
     uint32_t blob_bytes
+    uint32_t joins
+    # Whether every token merges to itself: then a stretch that is a token need not be merged.
+    uint32_t whole
     uint32_t checksum
-    uint64_t spare[3]
-
-
-cdef struct Entry:
-    # The token's bytes where they are at most 8, else where they stand in the blob.
-    uint64_t data
-    # One more than the rank; 0 is an empty slot.
-    uint32_t rank
-    # The length in the low byte, bits of the hash above.
-    uint32_t meta
-
-
-cdef struct Table:
-    uint32_t pattern
-    uint32_t count
-    uint64_t mask
-    const uint32_t *singles
-    const uint32_t *pairs
-    const Entry *entries
-    const uint32_t *offsets
-    const uint8_t *blob
+    uint64_t spare[2]
 
 
 cdef struct Sink:
@@ -67,74 +51,6 @@ cdef struct Sink:
     uint32_t *ids
     int64_t count
     bint failed
-
-
-cdef inline uint64_t load_short(const uint8_t *at, size_t size) noexcept nogil:
-    """Up to 8 bytes as a number, without reading beyond them."""
-    cdef uint64_t value = 0
-    cdef uint32_t low, high
-    cdef uint16_t a, b
-    if size == 8:
-        memcpy(&value, at, 8)
-        return value
-    if size >= 4:
-        memcpy(&low, at, 4)
-        memcpy(&high, at + size - 4, 4)
-        return <uint64_t>low | (<uint64_t>high << ((size - 4) * 8))
-    if size >= 2:
-        memcpy(&a, at, 2)
-        memcpy(&b, at + size - 2, 2)
-        return <uint64_t>a | (<uint64_t>b << ((size - 2) * 8))
-    return at[0] if size else 0
-
-
-cdef inline uint64_t mix(uint64_t value) noexcept nogil:
-    value ^= value >> 32
-    value *= <uint64_t>0xD6E8FEB86659FD93
-    value ^= value >> 29
-    return value
-
-
-cdef inline uint64_t hash_of(const uint8_t *at, size_t size, uint64_t *inline_data) noexcept nogil:
-    """A hash of a token's bytes; `inline_data` gets them where they are at most 8."""
-    cdef uint64_t value, word
-    cdef size_t i
-    if size <= 8:
-        inline_data[0] = load_short(at, size)
-        return mix(inline_data[0] + size * <uint64_t>0x9E3779B97F4A7C15)
-    memcpy(&word, at, 8)
-    value = mix(word + size * <uint64_t>0x9E3779B97F4A7C15)
-    for i in range(8, size - 8, 8):
-        memcpy(&word, at + i, 8)
-        value = mix(value ^ word)
-    memcpy(&word, at + size - 8, 8)
-    return mix(value * 31 + word)
-
-
-cdef inline uint32_t rank_of(const Table *table, const uint8_t *at, size_t size) noexcept nogil:
-    """The rank of a token, NO_RANK for bytes that are none."""
-    cdef uint64_t data = 0
-    cdef uint64_t hashed, slot
-    cdef const Entry *entry
-    cdef uint32_t meta
-    if size > TOKEN_BYTES_MAX:
-        return NO_RANK
-    if size == 2:
-        return table.pairs[(<uint32_t>at[0] << 8) | at[1]]
-    hashed = hash_of(at, size, &data)
-    meta = <uint32_t>size | (<uint32_t>(hashed >> 40) << 8)
-    slot = hashed & table.mask
-    while True:
-        entry = table.entries + slot
-        if entry.rank == 0:
-            return NO_RANK
-        if entry.meta == meta:
-            if size <= 8:
-                if entry.data == data:
-                    return entry.rank - 1
-            elif memcmp(table.blob + entry.data, at, size) == 0:
-                return entry.rank - 1
-        slot = (slot + 1) & table.mask
 
 
 # Merging
@@ -180,10 +96,6 @@ cdef void merge_short(const Table *table, const uint8_t *at, uint32_t size, Sink
         return
     for i in range(parts):
         give(sink, one_rank(table, at + starts[i], starts[i + 1] - starts[i]))
-
-
-cdef inline uint32_t one_rank(const Table *table, const uint8_t *at, size_t size) noexcept nogil:
-    return table.singles[at[0]] if size == 1 else rank_of(table, at, size)
 
 
 cdef inline void sift_up(uint64_t *heap, int64_t at) noexcept nogil:
@@ -289,7 +201,125 @@ cdef inline void merge(const Table *table, const uint8_t *at, uint32_t size, Sin
         merge_long(table, at, size, sink)
 
 
+# Characters
+
+
+cdef struct Stretch:
+    const uint8_t *start
+    # Its characters so far, the bytes of each, and the rank of each with the next.
+    uint32_t held
+    uint8_t sizes[STRETCH_MAX]
+    uint32_t ranks[STRETCH_MAX]
+    # The tokens of its last character by itself.
+    uint32_t tokens
+    bint by_bytes
+
+
+cdef uint32_t merge_units(
+    const Table *table, const uint8_t *at, const uint8_t *sizes, uint32_t *ranks, uint32_t count
+) noexcept nogil:
+    """How many tokens some characters are that are a token each, merged as bytes are; `ranks` are of each two."""
+    cdef uint16_t starts[STRETCH_MAX + 1]
+    cdef uint32_t parts = count
+    cdef uint32_t i, best, least
+    starts[0] = 0
+    for i in range(count):
+        starts[i + 1] = starts[i] + sizes[i]
+    while parts > 1:
+        least = NO_RANK
+        best = 0
+        for i in range(parts - 1):
+            if ranks[i] < least:
+                least = ranks[i]
+                best = i
+        if least == NO_RANK:
+            break
+        parts -= 1
+        for i in range(best + 1, parts):
+            starts[i] = starts[i + 1]
+            ranks[i] = ranks[i + 1]
+        starts[parts] = starts[parts + 1]
+        if best + 1 < parts:
+            ranks[best] = rank_of(table, at + starts[best], starts[best + 2] - starts[best])
+        if best > 0:
+            ranks[best - 1] = rank_of(table, at + starts[best - 1], starts[best + 1] - starts[best - 1])
+    return parts
+
+
+cdef inline void count_stretch(
+    const Table *table, Stretch *stretch, const uint8_t *end, Sink *sink
+) noexcept nogil:
+    """Count the tokens of a stretch that ends here, and begin the next one."""
+    if stretch.by_bytes or stretch.held > STRETCH_MAX:
+        merge(table, stretch.start, <uint32_t>(end - stretch.start), sink)
+    elif stretch.held == 1:
+        sink.count += stretch.tokens
+    elif stretch.held == 2:
+        sink.count += 2 - <int>(stretch.ranks[0] != NO_RANK)
+    else:
+        sink.count += merge_units(table, stretch.start, stretch.sizes, stretch.ranks, stretch.held)
+    stretch.start = end
+    stretch.held = 0
+    stretch.by_bytes = False
+
+
+cdef void count_characters(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
+    """Count a piece stretch by stretch: no token stands across two characters that no token joins.
+
+    In a stretch of characters that only tokens of whole characters join, merging may begin with the characters.
+    """
+    cdef const uint8_t *end = at + size
+    cdef Stretch stretch
+    cdef const Unit *unit
+    cdef uint32_t point, wide
+    cdef uint32_t left = 0
+    cdef uint32_t rank = NO_RANK
+    stretch.start = at
+    stretch.held = 0
+    stretch.by_bytes = False
+    while at < end:
+        if at[0] & 0xF0 == 0xE0:
+            wide = 3
+            point = point_of(at)
+            unit = table.units + (point - WIDE)
+        elif at[0] < 0x80:
+            wide = 1
+            point = at[0]
+            unit = table.units + point
+        else:
+            wide = width_of(at[0])
+            point = 0
+            unit = NULL
+        if stretch.held:
+            if unit == NULL or (point < 0x80 and left < 0x80):
+                stretch.by_bytes = True
+            elif not (unit.mask >> ((at - 1)[0] & 31)) & 1:
+                count_stretch(table, &stretch, at, sink)
+            elif (unit.by_bytes >> ((at - 1)[0] & 15)) & 1:
+                stretch.by_bytes = True
+            elif find_join(table, (left << 16) | point, &rank):
+                if stretch.held <= STRETCH_MAX:
+                    stretch.ranks[stretch.held - 1] = rank
+            else:
+                count_stretch(table, &stretch, at, sink)
+        if unit == NULL:
+            stretch.by_bytes = True
+        else:
+            stretch.tokens = unit.tokens
+        if stretch.held < STRETCH_MAX:
+            stretch.sizes[stretch.held] = <uint8_t>wide
+        stretch.held += 1
+        left = point
+        at += wide
+    count_stretch(table, &stretch, at, sink)
+
+
 # Texts
+
+
+cdef inline bint wide_piece(const uint8_t *at, const uint8_t *end) noexcept nogil:
+    """Whether a piece begins or ends with a character of three bytes, and has more than one."""
+    return end - at > 3 and ((end - 1)[0] & 0xC0 == 0x80 and (end - 3)[0] & 0xF0 == 0xE0 or at[0] & 0xF0 == 0xE0)
 
 
 cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *sink) noexcept nogil:
@@ -300,7 +330,10 @@ cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *
         if after - at > 0x7FFFFFFF:
             sink.failed = True
             return
-        merge(table, at, <uint32_t>(after - at), sink)
+        if table.units != NULL and sink.ids == NULL and wide_piece(at, after):
+            count_characters(table, at, <uint32_t>(after - at), sink)
+        else:
+            merge(table, at, <uint32_t>(after - at), sink)
         at = after
 
 
@@ -335,7 +368,7 @@ cdef class Vocabulary:
         if bytes(head.magic[:16]) != MAGIC or head.version != VERSION or head.pattern > 1:
             raise ValueError("not a table of tokens of this version")
         at = sizeof(Head)
-        if size != at + table_bytes(head.count, head.slots, head.blob_bytes) or head.slots & (head.slots - 1):
+        if size != at + table_bytes(head) or head.slots & (head.slots - 1) or head.joins & (head.joins - 1):
             raise ValueError("the table of tokens has the wrong size")
         if checksum(memoryview(self.mapped)) != head.checksum:
             raise ValueError("the table of tokens is damaged")
@@ -414,8 +447,11 @@ cdef str repair(str text):
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-cdef uint64_t table_bytes(uint64_t count, uint64_t slots, uint64_t blob_bytes) noexcept:
-    return (256 + 65536) * 4 + slots * sizeof(Entry) + (count + 2 & ~<uint64_t>1) * 4 + blob_bytes
+cdef uint64_t table_bytes(const Head *head) noexcept:
+    return (
+        (256 + 65536) * 4 + UNITS * sizeof(Unit) + <uint64_t>head.joins * 8 + <uint64_t>head.slots * sizeof(Entry)
+        + (<uint64_t>head.count + 2 & ~<uint64_t>1) * 4 + head.blob_bytes
+    )
 
 
 cdef void lay_out(Table *table, const uint8_t *start, const Head *head) noexcept:
@@ -427,6 +463,13 @@ cdef void lay_out(Table *table, const uint8_t *start, const Head *head) noexcept
     at += 256 * 4
     table.pairs = <const uint32_t *>at
     at += 65536 * 4
+    table.units = <const Unit *>at if head.whole else NULL
+    at += UNITS * sizeof(Unit)
+    table.joins = <const uint64_t *>at
+    table.joins_shift = 32
+    while <uint64_t>1 << (32 - table.joins_shift) < head.joins:
+        table.joins_shift -= 1
+    at += <uint64_t>head.joins * 8
     table.entries = <const Entry *>at
     at += <uint64_t>head.slots * sizeof(Entry)
     table.offsets = <const uint32_t *>at
@@ -441,24 +484,34 @@ def build_table(bytes ranks not None, path, str pattern not None):
     Errors: ValueError for lines that are none; OSError.
     """
     tokens = parse(ranks)
-    cdef uint64_t slots = 1
-    while slots < <uint64_t>len(tokens) * 2:
-        slots *= 2
     blob = b"".join(tokens)
-    cdef uint64_t size = sizeof(Head) + table_bytes(len(tokens), slots, len(blob))
-    cdef bytearray image = bytearray(size)
-    cdef uint8_t[::1] view = image
-    cdef Head *head = <Head *>&view[0]
+    cdef Head head
     cdef Table table
+    memset(&head, 0, sizeof(Head))
     memcpy(head.magic, <const char *>MAGIC, 16)
     head.version = VERSION
     head.pattern = PATTERNS.index(pattern)
     head.count = <uint32_t>len(tokens)
-    head.slots = <uint32_t>slots
+    head.slots = slots_for(len(tokens))
     head.blob_bytes = <uint32_t>len(blob)
-    lay_out(&table, &view[0], head)
+    # What joins characters is found out by a table without it.
+    head.joins = 2
+    image = bytearray(sizeof(Head) + table_bytes(&head))
+    lay_out(&table, image, &head)
     fill(&table, tokens, blob)
+    units = bytearray(UNITS * sizeof(Unit))
+    joins = find_units(&table, <Unit *><uint8_t *>units)
+    head.whole = joins is not None
+    head.joins = slots_for(len(joins or ()))
+    image = bytearray(sizeof(Head) + table_bytes(&head))
+    lay_out(&table, image, &head)
+    fill(&table, tokens, blob)
+    if head.whole:
+        memcpy(<void *>table.units, <uint8_t *>units, len(units))
+        fill_joins(&table, joins)
+    memcpy(<uint8_t *>image, &head, sizeof(Head))
     head.checksum = checksum(memoryview(image))
+    memcpy(<uint8_t *>image, &head, sizeof(Head))
     # A name of its own: threads, and processes that do not see each other, may be making the same table.
     fresh = f"{path}.{os.urandom(8).hex()}"
     try:
@@ -473,6 +526,57 @@ def build_table(bytes ranks not None, path, str pattern not None):
 cdef uint32_t checksum(image):
     """The checksum of a table's file, but for itself and what is spare."""
     return zlib.crc32(image[sizeof(Head):], zlib.crc32(image[:CHECKED_BYTES]))
+
+
+cdef uint32_t slots_for(uint64_t count) noexcept:
+    """A power of two that is at least twice as much."""
+    cdef uint32_t slots = 2
+    while slots < count * 2:
+        slots *= 2
+    return slots
+
+
+cdef dict find_units(const Table *table, Unit *units):
+    """Find out what tokens join characters: in `units`, and the keys of two characters with their rank.
+
+    None if not every token merges to itself.
+    """
+    cdef uint8_t text[SHORT_BYTES]
+    cdef uint32_t rank, size, point
+    cdef const uint8_t *at
+    cdef Sink sink = Sink(NULL, 0, False)
+    joins = {}
+    for rank in range(table.count):
+        at = table.blob + table.offsets[rank]
+        size = table.offsets[rank + 1] - table.offsets[rank]
+        sink.count = 0
+        if size <= SHORT_BYTES:
+            merge_short(table, at, size, &sink)
+        else:
+            merge_long(table, at, size, &sink)
+        if sink.count != 1:
+            return None
+        mark_joins(table, units, at, size, joins)
+    for point in range(128):
+        units[point].tokens = 1
+    for point in range(0x800, 0x10000):
+        text[0] = <uint8_t>(0xE0 | (point >> 12))
+        text[1] = <uint8_t>(0x80 | ((point >> 6) & 0x3F))
+        text[2] = <uint8_t>(0x80 | (point & 0x3F))
+        sink.count = 0
+        merge_short(table, text, 3, &sink)
+        units[point - WIDE].tokens = <uint16_t>sink.count
+    return joins
+
+
+cdef void fill_joins(Table *table, dict joins):
+    cdef uint64_t *slots = <uint64_t *>table.joins
+    cdef uint32_t key, slot
+    for key, rank in joins.items():
+        slot = join_slot(table, key)
+        while slots[slot]:
+            slot = (slot + 1) & (<uint32_t>0xFFFFFFFF >> table.joins_shift)
+        slots[slot] = (<uint64_t>key << 32) | <uint32_t>rank
 
 
 cdef list parse(bytes ranks):

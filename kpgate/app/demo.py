@@ -3,6 +3,7 @@
 import os
 import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -10,18 +11,25 @@ import msgspec
 from kpgate.app.control import new_id, new_random, reach
 from kpgate.app.directory import Directory
 from kpgate.app.node import Node
+from kpgate.domain.errors import NotFound
 from kpgate.domain.limits import Limits
 from kpgate.domain.management import CreateKey, SetParty
+from kpgate.domain.money import Movement, Transfer
 from kpgate.domain.secret import Secret
-from kpgate.domain.settings import Deployment, Model, Provider, Settings
+from kpgate.domain.settings import Deployment, Model, Prices, Provider, Settings
 
 NAME = "echo"
 PARTY = "demo"
 LIMITS = Limits(requests="600/min", tokens="1000000/min", concurrency=64)
 
 
+CREDIT = Movement(kind="grant", party=PARTY, amount=1_000_000_000, memo="for trying it out")
+CREDIT_ID = "demo-credit"
+PRICE = Prices(input=2.5, output=10.0)
+
+
 def with_echo(settings: Settings) -> Settings:
-    """The same settings with the `echo` model, where they have none of that name."""
+    """The same settings with the `echo` model, where they have none of that name; alone, it is paid for."""
     if any(NAME in (model.name, *model.aliases) for model in settings.models):
         return settings
     provider = next((one for one in settings.providers if one.dialect == "echo"), None)
@@ -29,8 +37,11 @@ def with_echo(settings: Settings) -> Settings:
     if provider is None:
         provider = Provider(name=NAME, dialect="echo")
         providers = (*providers, provider)
-    model = Model(name=NAME, deployments=(Deployment(provider=provider.name, model=NAME),))
-    return msgspec.structs.replace(settings, providers=providers, models=(*settings.models, model))
+    model = Model(name=NAME, deployments=(Deployment(provider=provider.name, model=NAME),), price=PRICE)
+    # Whoever configured models has decided whether calls cost anything.
+    ledger = settings.ledger if settings.models else msgspec.structs.replace(settings.ledger, enabled=True)
+    models = (*settings.models, model)
+    return msgspec.structs.replace(settings, providers=providers, models=models, ledger=ledger)
 
 
 def greet(node: Node, url: str) -> None:
@@ -51,6 +62,9 @@ def make_key(data: Path, path: Path) -> str:
     """A key of the demo party, kept in a file that only its owner can read."""
     with reach(Directory(data)) as ask:
         ask(SetParty(id=new_id(), party=PARTY, limits=LIMITS))
+        with suppress(NotFound):
+            # Where credits are off there is nobody to ask.
+            ask(Transfer(id=CREDIT_ID, movements=(CREDIT,)))
         answer = ask(CreateKey(id=new_id(), party=PARTY, label="made by --demo", random=Secret(new_random())))
     fresh = path.with_suffix(f".{secrets.token_hex(4)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

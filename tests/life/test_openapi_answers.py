@@ -14,6 +14,9 @@ from kpgate.domain.limits import Limits
 from tests.kit.provider import answer, page
 from tests.kit.whole import Whole
 
+pytestmark = pytest.mark.xdist_group("openapi")
+"""One process asks for all of it: the last test here looks at what all the others were answered."""
+
 DOCUMENT = document()
 MARKED = {
     "server",

@@ -1,0 +1,116 @@
+"""The table of a vocabulary as it lies in memory, and the rank of bytes by it, inline."""
+
+from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
+from libc.string cimport memcmp, memcpy
+
+cdef enum:
+    TOKEN_BYTES_MAX = 255
+    NO_RANK = 0xFFFFFFFF
+
+
+cdef struct Entry:
+    # The token's bytes where they are at most 8, else where they stand in the blob.
+    uint64_t data
+    # One more than the rank; 0 is an empty slot.
+    uint32_t rank
+    # The length in the low byte, bits of the hash above.
+    uint32_t meta
+
+
+cdef struct Unit:
+    # What is known of a character: bit n is set if a token joins it to a character before it whose last byte
+    # ends in n (five bits).
+    uint32_t mask
+    # The same (four bits) where such a token begins or ends within a character, or merging by whole
+    # characters could differ: merge such by bytes.
+    uint16_t by_bytes
+    # How many tokens it is by itself.
+    uint16_t tokens
+
+
+cdef struct Table:
+    uint32_t pattern
+    uint32_t count
+    uint64_t mask
+    const uint32_t *singles
+    const uint32_t *pairs
+    const Entry *entries
+    const uint32_t *offsets
+    const uint8_t *blob
+    # Of the characters of one byte, then of three.
+    const Unit *units
+    # Pairs of characters that stand side by side in a token: left, right and the rank of the two as one.
+    const uint64_t *joins
+    uint32_t joins_shift
+
+
+cdef inline uint64_t load_short(const uint8_t *at, size_t size) noexcept nogil:
+    """Up to 8 bytes as a number, without reading beyond them."""
+    cdef uint64_t value = 0
+    cdef uint32_t low, high
+    cdef uint16_t a, b
+    if size == 8:
+        memcpy(&value, at, 8)
+        return value
+    if size >= 4:
+        memcpy(&low, at, 4)
+        memcpy(&high, at + size - 4, 4)
+        return <uint64_t>low | (<uint64_t>high << ((size - 4) * 8))
+    if size >= 2:
+        memcpy(&a, at, 2)
+        memcpy(&b, at + size - 2, 2)
+        return <uint64_t>a | (<uint64_t>b << ((size - 2) * 8))
+    return at[0] if size else 0
+
+
+cdef inline uint64_t mix(uint64_t value) noexcept nogil:
+    value ^= value >> 32
+    value *= <uint64_t>0xD6E8FEB86659FD93
+    value ^= value >> 29
+    return value
+
+
+cdef inline uint64_t hash_of(const uint8_t *at, size_t size, uint64_t *inline_data) noexcept nogil:
+    """A hash of a token's bytes; `inline_data` gets them where they are at most 8."""
+    cdef uint64_t value, word
+    cdef size_t i
+    if size <= 8:
+        inline_data[0] = load_short(at, size)
+        return mix(inline_data[0] + size * <uint64_t>0x9E3779B97F4A7C15)
+    memcpy(&word, at, 8)
+    value = mix(word + size * <uint64_t>0x9E3779B97F4A7C15)
+    for i in range(8, size - 8, 8):
+        memcpy(&word, at + i, 8)
+        value = mix(value ^ word)
+    memcpy(&word, at + size - 8, 8)
+    return mix(value * 31 + word)
+
+
+cdef inline uint32_t rank_of(const Table *table, const uint8_t *at, size_t size) noexcept nogil:
+    """The rank of a token, NO_RANK for bytes that are none."""
+    cdef uint64_t data = 0
+    cdef uint64_t hashed, slot
+    cdef const Entry *entry
+    cdef uint32_t meta
+    if size > TOKEN_BYTES_MAX:
+        return NO_RANK
+    if size == 2:
+        return table.pairs[(<uint32_t>at[0] << 8) | at[1]]
+    hashed = hash_of(at, size, &data)
+    meta = <uint32_t>size | (<uint32_t>(hashed >> 40) << 8)
+    slot = hashed & table.mask
+    while True:
+        entry = table.entries + slot
+        if entry.rank == 0:
+            return NO_RANK
+        if entry.meta == meta:
+            if size <= 8:
+                if entry.data == data:
+                    return entry.rank - 1
+            elif memcmp(table.blob + entry.data, at, size) == 0:
+                return entry.rank - 1
+        slot = (slot + 1) & table.mask
+
+
+cdef inline uint32_t one_rank(const Table *table, const uint8_t *at, size_t size) noexcept nogil:
+    return table.singles[at[0]] if size == 1 else rank_of(table, at, size)
