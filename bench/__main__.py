@@ -13,6 +13,7 @@ import click
 from bench import (
     bodies,
     governed,
+    ledger,
     memory,
     micro,
     overhead,
@@ -79,6 +80,14 @@ def governed_command(rounds: int, seconds: float, peers: tuple[str, ...], provid
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--peer") from None
     _keep(governed.measure(rounds, seconds, others, provider_port))
+
+
+@cli.command("ledger")
+@ROUNDS
+@SECONDS
+def ledger_command(rounds: int, seconds: float) -> None:
+    """Throughput with credits spent, over the same build with the ledger off; posting; accounts at a start."""
+    _keep(ledger.measure(rounds, seconds))
 
 
 @cli.command("overhead")

@@ -107,7 +107,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Shape:
-    """How a gateway is configured. Shape: `models` are further ones; `lane` is the direct transport."""
+    """How a gateway is configured. Shape: `models` are further ones; `lane` is the direct transport; `credits` are
+    spent, budgets and receipts included."""
 
     governed: bool = True
     lane: bool = False
@@ -115,11 +116,13 @@ class Shape:
     http2: bool = False
     models: tuple[str, ...] = ()
     pinned: bool = True
+    credits: bool = False
 
     @property
     def name(self) -> str:
         """What tables call it."""
-        return " ".join(["lane"] * self.lane + ["governed" if self.governed else "off"])
+        words = ["lane"] * self.lane + ["governed" if self.governed else "off"]
+        return " ".join(words + ["with credits"] * self.credits)
 
 
 class Lab:
@@ -181,6 +184,8 @@ class Lab:
         folder = self._subfolder("kpgate")
         (folder / "kpgate.toml").write_text(settings(provider, shape))
         key = make_key(folder) if shape.governed else ""
+        if shape.credits:
+            fund(folder, key)
         port = free_port()
         core = target_core() if shape.pinned else every_core()
         command = serve_command(folder, port, shape.workers)
@@ -218,10 +223,13 @@ def settings(provider: Target, shape: Shape) -> str:
     )
     connections = "connections_max = 20000\n"
     parts.append(f'[[providers]]\nname = "bench"\nbase_url = "{base}"\n{connections}{ca}')
+    if shape.credits:
+        parts.append("[ledger]\nenabled = true\n")
+    price = "price = { input = 0.15, cached = 0.075, output = 0.6 }\n" if shape.credits else ""
     for model in (MODEL, *shape.models):
         deployment = f'{{ provider = "bench", model = "{model}" }}'
         parts.append(
-            f'[[models]]\nname = "{model}"\nencoding = "o200k_base"\ndeployments = [{deployment}]\n'
+            f'[[models]]\nname = "{model}"\nencoding = "o200k_base"\ndeployments = [{deployment}]\n{price}'
             + (f"[models.limits]{LIMITS}" if shape.governed else "")
         )
     return "\n".join(parts)
@@ -244,6 +252,20 @@ def make_key(folder: Path) -> str:
     if done.returncode:
         raise FailedToStart(f"no key could be made: {done.stderr[-2000:]}")
     return str(json.loads(done.stdout)["key"])
+
+
+def fund(folder: Path, key: str) -> None:
+    """Give the bench's party more than it can spend, and budgets that count every call."""
+    account = [sys.executable, "-m", "kpgate", "account", "--data", str(folder / "data")]
+    budget = [*account, "budget", "--day", "1000000000", "--month", "1000000000", "--total", "1000000000"]
+    for command in (
+        [*account, "credit", "bench", "1000000000"],
+        [*budget, "--party", "bench"],
+        [*budget, "--key", key.split("-")[2]],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise FailedToStart(f"no credit could be given: {done.stderr[-2000:]}")
 
 
 def ready(port: int) -> bool:

@@ -1,0 +1,192 @@
+"""What credits cost: the same gateway with the ledger on and off, in turn; posting; a start with many accounts.
+
+Owns the ratios. The clerk is held to the load's core, as on a machine with a core to spare; its CPU is told apart.
+"""
+
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from time import monotonic, perf_counter
+
+from bench.governed import Rounds, Series
+from bench.load import load
+from bench.processes import cpu_s, load_core, rss_bytes
+from bench.results import Cell, Goal, Result, Table
+from bench.target import Lab, Shape, Target
+from kpgate._fast.commit import Life, Region, Seat
+from kpgate.app.bank import Bank, areas, now_us
+from kpgate.app.control import wall_us
+from kpgate.app.directory import Directory
+from kpgate.domain.ledger import End, Hold, note_end, note_hold, write_end, write_hold
+from kpgate.domain.settings import Ledger
+from kpgate.domain.usage import Usage
+from kpgate.stores.sqlite import SqliteStore
+
+METHOD = (
+    "One gateway worker on one core; load (wrk, 64 connections), the fake provider and the gateway's clerk on another. "
+    "With credits: a price, an account, a budget of the party and one of the key, each with caps a day, a month and in "
+    "total; every call is held for, charged, posted, and a leaf of the signed log.",
+    "Rounds in turn, the order rotated; a ratio is taken within each round, and the median given. `by CPU` are calls "
+    "for each second of CPU of supervisor and worker; the clerk's CPU a call stands beside them.",
+    "Posting: entries of calls (HOLD and POST) handed to the store in batches, as the clerk does, receipts and log "
+    "included. A charge is one transfer; each call is two entries.",
+)
+ON = Ledger(enabled=True)
+CALLS = 100_000
+BATCH = 20_000
+ACCOUNTS = 1_000_000
+
+
+def clerk_of(target: Target) -> int:
+    """The process that holds the clerk's life lock."""
+    return int((target.folder / "data" / "run" / "0.life").read_text())
+
+
+def measure(rounds: int, seconds: float) -> Result:
+    """Every figure of this module."""
+    with Lab() as lab:
+        provider = lab.provider()
+        shapes = [Shape(lane=lane, credits=credits) for lane in (False, True) for credits in (False, True)]
+        targets = [lab.gateway(provider, shape) for shape in shapes]
+        core = load_core()
+        for target in targets:
+            if core is not None:
+                os.sched_setaffinity(clerk_of(target), {int(core)})
+        series, clerks = _play(targets, rounds, seconds)
+    posted = _posting()
+    start = _start()
+    pairs = (("governed with credits", "governed"), ("lane governed with credits", "lane governed"))
+    ratios: list[list[Cell]] = [
+        [f"{on} / {off}", *series.ratio(on, off), series.cpu_ratio(on, off)[1]] for on, off in pairs
+    ]
+    clerk_rows: list[list[Cell]] = [[name, 1e6 * median(each)] for name, each in clerks.items()]
+    return Result(
+        "ledger",
+        "Credits",
+        METHOD,
+        goals=(
+            *(
+                Goal(f"{on} / {off} by CPU", series.cpu_ratio(on, off)[1], "at least", 0.85)
+                for on, off in pairs
+            ),
+            Goal("charges posted", posted["charges/s"], "at least", 50_000, "a second"),
+            Goal("start with 1,000,000 accounts", start["seconds"], "at most", 3, "s"),
+        ),
+        tables=(
+            Table("Ratios of calls/s", ["ratio", "least", "median", "most", "median by CPU"], ratios),
+            Table("The clerk", ["target", "CPU us a call"], clerk_rows),
+            Table("Posting and start", ["what", "figure"], [[k, v] for k, v in (posted | start).items()]),
+        ),
+        raw={
+            "rounds": [{name: asdict(run) for name, run in each.items()} for each in series.rounds],
+            "clerks": clerks,
+        },
+    )
+
+
+def _play(targets: list[Target], rounds: int, seconds: float) -> tuple[Series, dict[str, list[float]]]:
+    series, clerks = Series("A chat call of 0.5 KB"), {target.name: [] for target in targets}
+    for target in targets:
+        load(target.url, target.key, 1)
+    for number in range(rounds):
+        turn = number % len(targets)
+        found = {}
+        for target in [*targets[turn:], *targets[:turn]]:
+            clerk = clerk_of(target)
+            rest = [pid for pid in target.pids() if pid != clerk]
+            before, clerk_before, began = cpu_s(rest), cpu_s([clerk]), monotonic()
+            run = load(target.url, target.key, seconds)
+            used = cpu_s(rest) - before
+            clerks[target.name].append((cpu_s([clerk]) - clerk_before) / run.calls)
+            fields = asdict(run) | {"cpu_s": used, "busy": used / (monotonic() - began)}
+            found[target.name] = type(run)(**fields)
+        series.rounds.append(found)
+    rounds_found: Rounds = series.rounds
+    assert rounds_found, "at least one round"
+    return series, clerks
+
+
+class _Office:
+    """A bank by itself, on a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        directory = Directory(folder)
+        directory.prepare()
+        pepper = directory.pepper()
+        assert pepper
+        self.store = SqliteStore(directory.store)
+        self.region = Region.create(areas(ON), 1)
+        self.life = Life.claim(directory.run, 0, 1)
+        seat = Seat(self.region, self.life)
+        self.bank = Bank(directory, seat, ON, self.store, lambda: True, wall_us)
+
+    def close(self) -> None:
+        self.life.close()
+        self.store.close()
+
+
+def _posting() -> dict[str, Cell]:
+    with tempfile.TemporaryDirectory() as folder:
+        office = _Office(Path(folder))
+        office.bank.stand()
+        ledger = office.bank.ledger
+        with office.store.transaction():
+            account = ledger.account("bench")
+        entries = _calls(account)
+        began = perf_counter()
+        for at in range(0, len(entries), 2 * BATCH):
+            batch = entries[at : at + 2 * BATCH]
+            ledger.post(batch, batch[-1][0] + 400)
+        seconds = perf_counter() - began
+        assert office.bank.receipts.sign() is not None
+        office.close()
+    return {
+        "charges/s": round(CALLS / seconds),
+        "entries/s": round(len(entries) / seconds),
+        "us a charge": 1e6 * seconds / CALLS,
+    }
+
+
+def _calls(account: int) -> list[tuple[int, int, bytes]]:
+    """Entries of calls, each a HOLD and its POST."""
+    entries, lsn, time_us = [], 1 << 40, wall_us()
+    asked = note_hold("req-0123456789ab-1", "gpt-4o-mini", 0, 1000, 500, 10_000)
+    said = note_end("openai", "gpt-4o-mini", 1, 200, 0, Usage(1000, 200, 0, 0, "provider"))
+    lots = (0, 0, 0, 0)
+    for _ in range(CALLS):
+        hold = Hold(lsn, time_us, 900, account, 1, 1, 1, lots, ((1, 20_000, 24_300),), asked)
+        end = End(lsn + 400, lsn, time_us, 500, 0, lots, 0, said, True)
+        entries += [(lsn, 4, write_hold(hold)), (lsn + 400, 7, write_end(end))]
+        lsn += 800
+    return entries
+
+
+def _start() -> dict[str, Cell]:
+    """A start with a million funded accounts."""
+    with tempfile.TemporaryDirectory() as folder:
+        office = _Office(Path(folder))
+        office.bank.stand()
+        office.bank.close()
+        connection = office.store.connection
+        with connection:
+            connection.execute(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+                " INSERT INTO parties (name) SELECT 'p' || i FROM n",
+                (ACCOUNTS - 8,),
+            )
+            connection.execute(
+                "INSERT INTO accounts (name, kind, party, balance)"
+                " SELECT 'spend:' || name, 'spend', number, 1000000 FROM parties"
+            )
+        office.close()
+        again = _Office(Path(folder))
+        before = rss_bytes([os.getpid()])
+        began = now_us()
+        again.bank.stand()
+        seconds = (now_us() - began) / 1e6
+        grown = rss_bytes([os.getpid()]) - before
+        assert again.bank.accounts.account(now_us(), ACCOUNTS // 2) is not None
+        again.close()
+    return {"seconds": seconds, "accounts": ACCOUNTS, "bytes an account": grown / ACCOUNTS}
