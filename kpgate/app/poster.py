@@ -13,7 +13,7 @@ from kpgate._fast.journal import POST, SYNC, VOID, Journal, recover, segments
 from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.ledger import LOTS, write_end
 from kpgate.services.receipts import Receipts
-from kpgate.stores.ledger import SqliteLedger, lost_end
+from kpgate.stores.ledger import SqliteLedger
 
 SEGMENT_BYTES = 16 << 20
 AHEAD_BYTES = 64 << 20
@@ -165,9 +165,8 @@ class Start:
         return self._end_lost(clock)
 
     def _end_lost(self, clock: Callable[[], int]) -> int:
-        lost = self._ledger.open_holds()
-        for hold, metered in lost.values():
-            end = lost_end(hold, metered, 0, void=self._void)
+        lost = self._ledger.lost(void=self._void)
+        for end in lost:
             kind = POST if end.posted else VOID
             while (lsn := self._journal.append(kind, write_end(end), clock())) <= 0:
                 if lsn == 0:

@@ -3,45 +3,19 @@
 Order: one writer, the clerk; before its first post the journal's past is read from `cursor` on.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import apsw
-import msgspec
 
-from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
+from kpgate._fast.journal import POST
+from kpgate.domain.batch import Batch, Charge, Entry, Opened
 from kpgate.domain.errors import Internal, StoreUnavailable
-from kpgate.domain.ledger import (
-    EARN,
-    LOTS,
-    PLAIN,
-    SPEND,
-    End,
-    Hold,
-    Leg,
-    Posting,
-    Reason,
-    postings,
-    price_version_of,
-    read_end,
-    read_extend,
-    read_hold,
-    read_meter,
-    read_transfer,
-    read_transfer_note,
-    write_hold,
-)
+from kpgate.domain.ledger import EARN, LOTS, SPEND, End, Hold, Reason, read_end, read_hold
 from kpgate.domain.price import Price, read_terms
 
-Entry = tuple[int, int, bytes]
-
-
-class Charge(NamedTuple):
-    """A call that was charged: its HOLD, its POST, and the body of that."""
-
-    hold: Hold
-    end: End
-    body: bytes
+RETRY_US = 250_000
 
 
 class AccountRow(NamedTuple):
@@ -89,18 +63,20 @@ class SqliteLedger:
         self._terms: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
         self._prices: dict[int, Price] = {}
-        self._open: dict[int, tuple[Hold, int]] = {}
+        self._open: dict[int, Opened] = {}
+        self._cursor = 0
         self._load()
 
     def _load(self) -> None:
         self._numbers = {}
         rows = self._rows("SELECT call, body, metered FROM open_holds")
-        self._open = {call: (read_hold(call, body), metered) for call, body, metered in rows}
+        self._open = {call: Opened(read_hold(call, body), metered, body) for call, body, metered in rows}
+        self._cursor = self._rows("SELECT cursor FROM ledger")[0][0]
 
     @property
     def cursor(self) -> int:
         """Up to where the journal is posted."""
-        return int(self._rows("SELECT cursor FROM ledger")[0][0])
+        return self._cursor
 
     @property
     def last_us(self) -> int:
@@ -116,42 +92,36 @@ class SqliteLedger:
 
         Errors: StoreUnavailable; Internal where the entries do not follow what is posted.
         """
-        batch = _Batch(self._open, self._price, self._number)
+        if cursor < self._cursor or (
+            entries and not self._cursor <= entries[0][0] <= entries[-1][0] < cursor
+        ):
+            raise Internal(f"entries to {cursor:#x} do not follow what is posted, to {self._cursor:#x}")
+        batch = Batch(self._open, self._price, self._number)
         posted = False
         try:
-            with self._connection:
+            with _translated(), self._connection:
                 for entry in entries:
                     batch.take(entry)
                 self._write(batch, cursor)
             posted = True
-        except apsw.Error as error:
-            raise StoreUnavailable("the ledger cannot be posted", retry_after_us=250_000) from error
         finally:
             if not posted:
-                self._load()
                 self._leaves.forget()
+                self._load()
+        self._cursor = cursor
         for call in batch.ended:
             self._open.pop(call, None)
         self._open.update(batch.opened)
 
-    def _write(self, batch: "_Batch", cursor: int) -> None:
+    def _write(self, batch: Batch, cursor: int) -> None:
         many = self._connection.executemany
         if batch.charges:
             leaf = self._leaves.append(self, batch.charges)
             many(
                 "INSERT INTO charges (call, lsn, party, account, amount, leaf, hold, post) VALUES (?,?,?,?,?,?,?,?)",
                 [
-                    (
-                        hold.call,
-                        end.lsn,
-                        hold.party,
-                        hold.account,
-                        end.amount,
-                        leaf + index,
-                        write_hold(hold),
-                        body,
-                    )
-                    for index, (hold, end, body) in enumerate(batch.charges)
+                    (hold.call, end.lsn, hold.party, hold.account, end.amount, leaf + index, hold_body, body)
+                    for index, (hold, end, body, hold_body) in enumerate(batch.charges)
                 ],
             )
         many(
@@ -175,13 +145,27 @@ class SqliteLedger:
         many("DELETE FROM open_holds WHERE call = ?", [(call,) for call in batch.ended])
         many(
             "INSERT OR REPLACE INTO open_holds VALUES (?, ?, ?)",
-            [(call, write_hold(hold), metered) for call, (hold, metered) in batch.opened.items()],
+            [(call, one.body, one.metered) for call, one in batch.opened.items()],
         )
-        self._rows("UPDATE ledger SET cursor = ?, last_us = max(last_us, ?)", (cursor, batch.last_us))
+        # Two that post cannot both find the cursor where they left it.
+        moved_on = "UPDATE ledger SET cursor = ?, last_us = max(last_us, ?) WHERE cursor = ? RETURNING cursor"
+        if not self._rows(moved_on, (cursor, batch.last_us, self._cursor)):
+            raise Internal("the ledger was posted to by another")
 
     def open_holds(self) -> dict[int, tuple[Hold, int]]:
         """Holds that are open at the cursor, by call, with what was last metered."""
-        return dict(self._open)
+        return {call: (one.hold, one.metered) for call, one in self._open.items()}
+
+    def lost(self, *, void: bool) -> list[End]:
+        """How the holds end that are open at the cursor, where all processes went. `void`: nothing is charged."""
+        ends_us: dict[int, dict[int, int]] = {}
+        for account, slot, expires_us in self._rows("SELECT account, slot, expires_us FROM lots"):
+            ends_us.setdefault(account, {})[slot] = expires_us
+        now_us = self.last_us
+        return [
+            lost_end(one.hold, 0 if void else one.metered, now_us, ends_us.get(one.hold.account, {}))
+            for one in self._open.values()
+        ]
 
     def _number(self, name: str) -> int:
         """The number of an account by name; a party's `earn` account is opened at first use."""
@@ -236,9 +220,11 @@ class SqliteLedger:
         ):
             lots.setdefault(account, []).append((lot[0], lot[1], lot[2]))
         for number, balance, floor in self._rows(
-            "SELECT number, balance, floor FROM accounts WHERE kind = 'spend' AND (balance != 0 OR floor != 0)"
+            "SELECT number, balance, floor FROM accounts WHERE kind = 'spend'"
         ):
-            yield AccountRow(number, balance, floor, tuple(lots.get(number, ())))
+            # A balance of 0 may be lots and as much that is owed.
+            if balance or floor or number in lots:
+                yield AccountRow(number, balance, floor, tuple(lots.get(number, ())))
 
     def budgets(self) -> Iterable[BudgetRow]:
         """Every budget, with its uses in the newest windows."""
@@ -316,139 +302,63 @@ class SqliteLedger:
         if not rows:
             return None
         party, leaf, refunded, lsn, hold, post = rows[0]
-        return party, leaf, refunded, Charge(read_hold(call, hold), read_end(lsn, POST, post), post)
+        return party, leaf, refunded, Charge(read_hold(call, hold), read_end(lsn, POST, post), post, hold)
 
     def statement(self, account: int, before: int, count: int) -> list[dict[str, Any]]:
-        """An account's transfers, newest first, from before an LSN on (0: from the newest)."""
-        before = before or (1 << 62)
-        statement = """
-            SELECT lsn, part, kind, iif(debit = ?1, -amount, amount), time_us, call, memo FROM transfers
-            WHERE lsn < ?2 AND (debit = ?1 OR credit = ?1) ORDER BY lsn DESC, part LIMIT ?3
+        """An account's transfers, newest first, from before an LSN on (0: from the newest).
+
+        Shape: at least `count` where there are as many; an entry's parts are never torn apart.
         """
+        values = (account, before or _LSN_MAX, count)
+        newest = self._rows(_NEWEST, values)
+        since = newest[-1][0] if len(newest) == count else 0
+        rows = self._rows(
+            f"SELECT * FROM ({_MOVED}) WHERE lsn >= ?3 ORDER BY lsn DESC, part", (*values[:2], since)
+        )
         names = ("lsn", "part", "kind", "amount", "time_us", "call", "memo")
-        rows = self._rows(statement, (account, before, count))
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        return self._connection.execute(statement, values).fetchall()
-
-
-class _Batch:
-    """Entries being posted: rows that are inserted, and sums by which rows change."""
-
-    def __init__(
-        self,
-        open_holds: Mapping[int, tuple[Hold, int]],
-        price: Callable[[int], Price | None],
-        number: Callable[[str], int],
-    ) -> None:
-        self._before = open_holds
-        self._price = price
-        self._number = number
-        self.opened: dict[int, tuple[Hold, int]] = {}
-        self.ended: list[int] = []
-        self.charges: list[Charge] = []
-        self.transfers: list[tuple[Any, ...]] = []
-        self.deltas: dict[int, int] = {}
-        self.lots: dict[tuple[int, int], tuple[int, int]] = {}
-        self.uses: dict[tuple[int, int, int], int] = {}
-        self.operations: list[tuple[str, bytes, int]] = []
-        self.refunds: list[tuple[int, int]] = []
-        self.last_us = 0
-
-    def take(self, entry: Entry) -> None:
-        """Take one entry into account.
-
-        Errors: Internal for one that does not follow from what was before.
-        """
-        lsn, kind, body = entry
-        if kind == HOLD:
-            hold = read_hold(lsn, body)
-            self.opened[lsn] = (hold, 0)
-            self.last_us = hold.time_us
-        elif kind in (POST, VOID):
-            self._end(read_end(lsn, kind, body), body)
-        elif kind == EXTEND:
-            call, amount, lots = read_extend(body)
-            hold, metered = self._held(call)
-            more = tuple([a + b for a, b in zip(hold.lots, lots, strict=True)])
-            self.opened[call] = (
-                msgspec.structs.replace(hold, amount=hold.amount + amount, lots=more),
-                metered,
-            )
-        elif kind == METER:
-            call, amount = read_meter(body)
-            self.opened[call] = (self._held(call)[0], amount)
-        elif kind == TRANSFER:
-            self._transfer(lsn, body)
-
-    def _held(self, call: int) -> tuple[Hold, int]:
-        found = self.opened.get(call) or self._before.get(call)
-        if found is None or call in self.ended:
-            raise Internal(f"the journal ends or extends call {call:#x}, which is not open")
-        return found
-
-    def _end(self, end: End, body: bytes) -> None:
-        hold, _ = self._held(end.call)
-        if self.opened.pop(end.call, None) is None or end.call in self._before:
-            self.ended.append(end.call)
-        self.last_us = end.time_us
-        if end.amount > hold.amount:
-            raise Internal(f"the journal charges call {end.call:#x} more than it held")
-        if not end.posted:
-            return
-        self.charges.append(Charge(hold, end, body))
-        price = self._price(price_version_of(hold, end))
-        for part, posting in enumerate(postings(hold.account, end, price)):
-            self._move(end.lsn, part, posting, end.time_us, end.call, "")
-        if not end.amount:
-            return
-        for slot in range(LOTS):
-            if end.lots[slot]:
-                self._lot(hold.account, slot, -end.lots[slot], 0)
-        for budget, day, month in hold.budgets:
-            for period, window in enumerate((day, month, 0)):
-                key = (budget, period, window)
-                self.uses[key] = self.uses.get(key, 0) + end.amount
-
-    def _transfer(self, lsn: int, body: bytes) -> None:
-        time_us, legs, note = read_transfer(body)
-        said = read_transfer_note(note)
-        self.last_us = time_us
-        if said.operation:
-            self.operations.append((said.operation, said.content, lsn))
-        for part, posting in enumerate(said.postings):
-            if posting.kind == "refund" and said.memo:
-                self.refunds.append((posting.amount, int(said.memo)))
-            self._move(lsn, part, posting, time_us, 0, said.memo)
-        for leg in legs:
-            if leg.slot != PLAIN:
-                self._lot(leg.account, leg.slot, leg.delta, leg.expires_us)
-
-    def _lot(self, account: int, slot: int, delta: int, expires_us: int) -> None:
-        before, ends_us = self.lots.get((account, slot), (0, 0))
-        self.lots[account, slot] = (before + delta, expires_us or ends_us)
-
-    def _move(self, lsn: int, part: int, posting: Posting, time_us: int, call: int, memo: str) -> None:
-        debit, credit = (
-            one if isinstance(one, int) else self._number(one) for one in (posting.debit, posting.credit)
+    def totals(self, account: int) -> dict[str, int]:
+        """What all of an account's transfers come to, by kind: together its balance."""
+        return dict(
+            self._rows(f"SELECT kind, sum(amount) FROM ({_MOVED}) GROUP BY kind", (account, _LSN_MAX))
         )
-        self.transfers.append((lsn, part, posting.kind, debit, credit, posting.amount, time_us, call, memo))
-        self.deltas[debit] = self.deltas.get(debit, 0) - posting.amount
-        self.deltas[credit] = self.deltas.get(credit, 0) + posting.amount
+
+    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        with _translated():
+            return self._connection.execute(statement, values).fetchall()
 
 
-def lost_end(hold: Hold, metered: int, lsn: int, *, void: bool) -> End:
-    """How a hold ends that was open when all processes went: by what was last metered."""
-    amount = 0 if void else min(metered, hold.amount)
-    lots, left = [], amount
-    for slot in range(LOTS):
-        part = min(left, hold.lots[slot])
-        lots.append(part)
-        left -= part
-    return End(lsn, hold.call, hold.time_us, amount, 0, tuple(lots), Reason.LOST, b"", amount > 0)
+_LSN_MAX = (1 << 63) - 1
+# One search an index, merged: with OR, every transfer that an account ever had would be sorted.
+_NEWEST = """
+    SELECT lsn FROM transfers WHERE debit = ?1 AND lsn < ?2
+    UNION ALL SELECT lsn FROM transfers WHERE credit = ?1 AND lsn < ?2 ORDER BY lsn DESC LIMIT ?3
+"""
+_MOVED = """
+    SELECT lsn, part, kind, -amount AS amount, time_us, call, memo FROM transfers WHERE debit = ?1 AND lsn < ?2
+    UNION ALL
+    SELECT lsn, part, kind, amount, time_us, call, memo FROM transfers WHERE credit = ?1 AND lsn < ?2
+"""
 
 
-def legs_of(account: int, amount: int, slot: int = PLAIN, expires_us: int = 0) -> Leg:
-    """What a transfer does to one account in the region."""
-    return Leg(account, slot, amount, expires_us)
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        raise StoreUnavailable("the ledger's store does not answer", retry_after_us=RETRY_US) from error
+
+
+def lost_end(hold: Hold, metered: int, time_us: int, ends_us: Mapping[int, int]) -> End:
+    """How a hold ends that was open when all processes went: by what was last metered.
+
+    Shape: `ends_us` is when the account's lots end, by slot: they are spent in that order.
+    """
+    amount = min(metered, hold.amount)
+    lots, left = [0] * LOTS, amount
+    for slot in sorted(range(LOTS), key=lambda slot: (ends_us.get(slot, 0), slot)):
+        lots[slot] = min(left, hold.lots[slot])
+        left -= lots[slot]
+    time_us = max(time_us, hold.time_us)
+    return End(0, hold.call, time_us, amount, 0, tuple(lots), Reason.LOST, b"", amount > 0)
