@@ -87,7 +87,8 @@ def measure(rounds: int, seconds: float) -> Result:
 
 
 def _play(targets: list[Target], rounds: int, seconds: float) -> tuple[Series, dict[str, list[float]]]:
-    series, clerks = Series("A chat call of 0.5 KB"), {target.name: [] for target in targets}
+    series = Series("A chat call of 0.5 KB")
+    clerks: dict[str, list[float]] = {target.name: [] for target in targets}
     for target in targets:
         load(target.url, target.key, 1)
     for number in range(rounds):
@@ -127,7 +128,7 @@ class _Office:
         self.store.close()
 
 
-def _posting() -> dict[str, Cell]:
+def _posting() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         office = _Office(Path(folder))
         office.bank.stand()
@@ -163,7 +164,7 @@ def _calls(account: int) -> list[tuple[int, int, bytes]]:
     return entries
 
 
-def _start() -> dict[str, Cell]:
+def _start() -> dict[str, float]:
     """A start with a million funded accounts."""
     with tempfile.TemporaryDirectory() as folder:
         office = _Office(Path(folder))

@@ -14,7 +14,6 @@ from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.ledger import LOTS, write_end
 from kpgate.services.receipts import Receipts
 from kpgate.stores.ledger import SqliteLedger
-from kpgate.stores.postings import lost_end
 
 SEGMENT_BYTES = 16 << 20
 AHEAD_BYTES = 64 << 20
@@ -193,9 +192,8 @@ class Start:
         return before != boot_id
 
     def _end_lost(self, clock: Callable[[], int]) -> int:
-        lost = self._ledger.open_holds()
-        for hold, metered in lost.values():
-            end = lost_end(hold, metered, 0, void=self._void)
+        lost = self._ledger.lost(void=self._void)
+        for end in lost:
             kind = POST if end.posted else VOID
             while (lsn := self._journal.append(kind, write_end(end), clock())) <= 0:
                 if lsn == 0:

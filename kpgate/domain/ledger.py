@@ -3,6 +3,7 @@
 Pure: bytes in, structs out, and back. Units: amounts microKPT, instants microseconds since 1970.
 """
 
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
@@ -127,6 +128,8 @@ NAME_MAX = 200
 PROVIDER_BYTES_MAX = 48
 DEPLOYMENT_BYTES_MAX = 96
 """With all counts at their greatest the note of an end is within what `_fast.credit` keeps room for."""
+# A position in a journal of less than 8 exabytes: it fits where integers have a sign.
+_CALL = re.compile("kp1-[0-7][0-9a-f]{15}", re.ASCII)
 
 
 def show_call(call: int) -> str:
@@ -139,7 +142,7 @@ def read_call(text: str) -> int:
 
     Errors: ValueError.
     """
-    if len(text) != 20 or not text.startswith("kp1-"):
+    if not _CALL.fullmatch(text):
         raise ValueError("expected kp1- and 16 hexadecimal digits")
     return int(text[4:], 16)
 
@@ -264,7 +267,7 @@ def write_transfer(time_us: int, legs: Sequence[Leg], note: bytes) -> bytes:
     return _TRANSFER.pack(time_us, len(legs), len(note)) + packed + note
 
 
-class Posting(msgspec.Struct, frozen=True, gc=False):
+class Posting(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """An amount that moves from one account to another. Nothing else changes a balance.
 
     Shape: accounts are numbers, or names of the house's or of parties' `earn` accounts.
@@ -274,6 +277,7 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
     debit: int | str
     credit: int | str
     amount: int
+    memo: str = ""
 
 
 def earn_of(party: str) -> str:
@@ -376,20 +380,23 @@ def price_version_of(hold: Hold, end: End) -> int:
 
 
 class TransferNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What a TRANSFER says: the operation it belongs to, a hash of what that asked, and the postings."""
+    """What a TRANSFER says: the operation it belongs to, a hash of what that asked, and the postings.
+
+    Shape: `call` is the one whose charge is refunded, 0 for none.
+    """
 
     operation: str
     content: bytes
-    memo: str
+    call: int
     postings: tuple[Posting, ...]
 
 
 _transfer_note = msgspec.msgpack.Decoder(TransferNote).decode
 
 
-def note_transfer(operation: str, content: bytes, memo: str, moves: Sequence[Posting]) -> bytes:
-    """The note of a TRANSFER. Shape: `content` is a hash of what was asked."""
-    return _pack(TransferNote(operation, content, memo, tuple(moves)))
+def note_transfer(operation: str, content: bytes, moves: Sequence[Posting], call: int = 0) -> bytes:
+    """The note of a TRANSFER. Shape: `content` is a hash of what was asked, `call` one that is refunded."""
+    return _pack(TransferNote(operation, content, call, tuple(moves)))
 
 
 def read_transfer_note(note: bytes) -> TransferNote:

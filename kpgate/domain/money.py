@@ -3,7 +3,7 @@
 Units: amounts are whole microKPT.
 """
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation, Overflow
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,6 +16,9 @@ PartyName = Annotated[str, Meta(min_length=1, max_length=200)]
 Amount = Annotated[int, Meta(ge=1, le=AMOUNT_MAX)]
 Cap = Annotated[int, Meta(ge=0, le=AMOUNT_MAX)]
 Memo = Annotated[str, Meta(max_length=200)]
+Position = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+# More digits than an amount that is read may have, so that none is rounded away.
+_exact = Context(prec=60, traps=[InvalidOperation, Overflow])
 CREDITING = ("issue", "top_up", "grant", "reward")
 
 
@@ -84,8 +87,14 @@ class ShowStatement(_Money, frozen=True, kw_only=True, tag="money.statement"):
 
     party: PartyName
     account: Literal["spend", "earn"] = "spend"
-    before: Annotated[int, Meta(ge=0)] = 0
+    before: Position = 0
     count: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class ShowTotals(_Money, frozen=True, kw_only=True, tag="money.totals"):
+    """What all of a party's transfers come to, by account and kind."""
+
+    party: PartyName
 
 
 class ShowReceipt(_Money, frozen=True, kw_only=True, tag="money.receipt"):
@@ -98,8 +107,8 @@ class ShowReceipt(_Money, frozen=True, kw_only=True, tag="money.receipt"):
 class ShowLog(_Money, frozen=True, kw_only=True, tag="log.show"):
     """The log's newest head and its signers; with `before`, the proof that a smaller log is its beginning."""
 
-    before: Annotated[int, Meta(ge=0)] = 0
-    size: Annotated[int, Meta(ge=0)] = 0
+    before: Position = 0
+    size: Position = 0
 
 
 class ShowAccounts(_Money, frozen=True, kw_only=True, tag="money.accounts"):
@@ -113,6 +122,7 @@ MoneyOperation = (
     | SetBudget
     | ShowBalance
     | ShowStatement
+    | ShowTotals
     | ShowReceipt
     | ShowLog
     | ShowAccounts
@@ -127,19 +137,22 @@ def read_amount(text: str) -> int:
     number, _, unit = text.strip().partition(" ")
     scale = {"": MICROKPT, "kpt": MICROKPT, "microkpt": 1}.get(unit.strip().lower())
     try:
-        if scale is None or len(number) > 40 or "_" in number:
+        if scale is None or len(number) > 40 or "_" in number or not number.isascii():
             raise ValueError
-        value = Decimal(number) * scale
+        value = _exact.multiply(Decimal(number), Decimal(scale))
         if not value.is_finite():
             raise ValueError
+    except Overflow:
+        raise ValueError(_TOO_MUCH) from None
     except (InvalidOperation, ValueError):
         raise ValueError(f"expected an amount such as 12.5 KPT, not {text[:40]!r}") from None
     if value <= 0:
         raise ValueError("expected an amount above 0")
+    # Before it is made an integer: there are short spellings of very long ones.
+    if value > AMOUNT_MAX:
+        raise ValueError(_TOO_MUCH)
     if value != int(value):
         raise ValueError("the smallest amount is 0.000001 KPT")
-    if value > AMOUNT_MAX:
-        raise ValueError(f"no account can hold more than {show_amount(AMOUNT_MAX)}")
     return int(value)
 
 
@@ -148,3 +161,6 @@ def show_amount(amount: int) -> str:
     whole, rest = divmod(abs(amount), MICROKPT)
     text = f"{whole:,}.{rest:06}".rstrip("0").rstrip(".")
     return f"{'-' if amount < 0 else ''}{text} KPT"
+
+
+_TOO_MUCH = f"no account can hold more than {show_amount(AMOUNT_MAX)}"

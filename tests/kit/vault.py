@@ -1,0 +1,213 @@
+"""A ledger for tests: the clerk's treasury over accounts said plainly, with the store that it posts to.
+
+The accounts are the oracle's, so nothing here is compiled but the names of codes; the journal is a list.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kpgate._fast.account import AccountState, LotState
+from kpgate.domain.batch import Charge, Entry
+from kpgate.domain.errors import StoreUnavailable
+from kpgate.domain.ledger import End, Hold, Leg, note_end, note_hold, write_end, write_hold, write_transfer
+from kpgate.domain.management import Answer
+from kpgate.domain.money import MoneyOperation
+from kpgate.domain.price import Price, Share
+from kpgate.domain.usage import Usage
+from kpgate.services.receipts import Receipts
+from kpgate.services.treasury import Tools, Treasury
+from kpgate.stores.ledger import SqliteLedger
+from kpgate.stores.log import SqliteLog
+from kpgate.stores.sqlite import SqliteStore
+from tests.kit.oracle import credit as plain
+
+NOON_US = 1_767_182_400_000_000
+"""Noon of 31 December 2025: a day and a month end soon."""
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+LIFE_US = 1 << 60
+SHARES = (Share("writer", 3_333), Share("reader", 1))
+PRICE = Price(input=1, output=1, cached=1, reasoning=1, audio_input=1, audio_output=1, image=1, shares=SHARES)
+
+
+class _Made(list[plain.Entry]):
+    """Entries as they are made. `tell` is told of each."""
+
+    def __init__(self, tell: Callable[[int, plain.Entry], None]) -> None:
+        # An LSN is never 0: that is none.
+        super().__init__([plain.Entry(0, 0, 0)])
+        self._tell = tell
+
+    def append(self, entry: plain.Entry) -> None:
+        super().append(entry)
+        self._tell(len(self) - 1, entry)
+
+
+@dataclass
+class Vault:
+    """Accounts in the region, and the journal they write. `now_us` is the clock, `refusing` a code instead of any."""
+
+    now_us: int = 1
+    refusing: int = 0
+    note: bytes = b""
+    entries: list[Entry] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.oracle = plain.Oracle(1 << 30, NOON_US, LIFE_US, made=_Made(self._write))
+
+    def _write(self, lsn: int, entry: plain.Entry) -> None:
+        self.entries.append((lsn, entry.kind, spell(entry, self.note)))
+
+    def account(self, now_us: int, number: int) -> AccountState | None:
+        account = self.oracle.books.account(number)
+        free, _ = account.free(self.oracle.now(now_us))
+        lots = tuple([LotState(lot.amount, lot.held, lot.expiry_us) for lot in account.lots])
+        return AccountState(account.balance, account.held, free, account.floor, lots, 0)
+
+    def set_floor(self, number: int, floor: int) -> int:
+        self.oracle.books.account(number).floor = floor
+        return self.refusing
+
+    def set_caps(self, number: int, caps: tuple[int, int, int]) -> int:
+        self.oracle.books.budget(number).caps = caps
+        return self.refusing
+
+    def transfer(
+        self, now_us: int, legs: tuple[plain.Leg, ...], forced: bool, note: bytes
+    ) -> tuple[int, int]:
+        return self._noted(note, lambda: self.oracle.transfer(now_us, legs, forced))
+
+    def expire(self, now_us: int, account: int, slot: int, amount: int, note: bytes) -> tuple[int, int]:
+        return self._noted(note, lambda: self.oracle.expire(now_us, account, slot, amount))
+
+    def _noted(self, note: bytes, act: Callable[[], int]) -> tuple[int, int]:
+        self.note = note
+        code = self.refusing or act()
+        return code, 0 if code else len(self.oracle.made) - 1
+
+    def hold(self, account: int, amount: int, budgets: tuple[int, ...] = (), version: int = 1) -> int:
+        """A call's id; 0 where it is refused."""
+        self.note = note_hold("request", "model", version, 1, 1, 10_000)
+        if self.oracle.hold(self.now_us, 0, account, budgets, amount).code:
+            return 0
+        return len(self.oracle.made) - 1
+
+    def extend(self, call: int, amount: int) -> bool:
+        return self.oracle.extend(self.now_us, 0, call, amount).code == 0
+
+    def record_meter(self, call: int, amount: int) -> None:
+        """What was used so far goes into the journal."""
+        self.oracle._make(plain.Entry(plain.METER, call, self.oracle.now(self.now_us), amount))
+
+    def end(self, call: int, actual: int, version: int = 1) -> None:
+        """Charge, or with -1 charge nothing."""
+        self.note = note_end("provider", "deployment", 1, 200, version, Usage(actual, 0))
+        self.oracle.end(self.now_us, call, actual, 0)
+
+
+def spell(entry: plain.Entry, note: bytes) -> bytes:
+    """The bytes of an entry's body."""
+    if entry.kind == plain.HOLD:
+        hold = Hold(
+            entry.call, entry.time_us, entry.amount, entry.account, 1, 1, 0, entry.lots, entry.budgets, note
+        )
+        return write_hold(hold)
+    if entry.kind == plain.EXTEND:
+        return struct.pack("<QQq4q", entry.call, entry.time_us, entry.amount, *entry.lots)
+    if entry.kind == plain.METER:
+        return struct.pack("<QQq", entry.call, entry.time_us, entry.amount)
+    if entry.kind in (plain.POST, plain.VOID):
+        posted = entry.kind == plain.POST
+        said = (entry.amount, entry.overrun, entry.lots, entry.reason, note)
+        return write_end(End(0, entry.call, entry.time_us, *said, posted))
+    return write_transfer(entry.time_us, [Leg(*leg) for leg in entry.legs], note)
+
+
+class NoLeaves:
+    """A log of receipts that keeps none."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.failing = False
+        self.forgotten = 0
+
+    def append(self, ledger: SqliteLedger, charges: Any) -> int:
+        if self.failing:
+            raise StoreUnavailable("no leaf can be kept")
+        assert all(isinstance(charge, Charge) for charge in charges)
+        self.count += len(charges)
+        return self.count - len(charges)
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+
+class Signer:
+    """A key that signs nothing."""
+
+    id = "key"
+
+    def sign(self, message: bytes) -> bytes:
+        return b""
+
+
+class Office:
+    """A treasury at work over a store in memory, or at a path."""
+
+    def __init__(self, path: str = ":memory:", *, accounts_max: int = 1000) -> None:
+        self.vault = Vault()
+        self.store = SqliteStore(path)
+        self.leaves = NoLeaves()
+        self.ledger = SqliteLedger(self.store.connection, self.leaves)
+        self.version = self.store.number("price", [PRICE.terms])[PRICE.terms]
+        self.failing = False
+        self.published = 0
+        self._asked = 0
+        log = SqliteLog(self.store.connection)
+        self.treasury = Treasury(
+            Tools(
+                vault=self.vault,
+                ledger=self.ledger,
+                receipts=Receipts(log, b"s" * 32, Signer(), self.time_us),
+                books=self,
+                keys=self.store,
+                clock=lambda: self.vault.now_us,
+                publish=self.publish,
+                time_us=self.time_us,
+                accounts_max=accounts_max,
+            )
+        )
+
+    def time_us(self) -> int:
+        return self.vault.oracle.now(self.vault.now_us)
+
+    def publish(self) -> bool:
+        self.published += 1
+        return True
+
+    def post_all(self) -> None:
+        """Post what is in the journal and not yet in the store."""
+        if self.failing:
+            raise StoreUnavailable("the journal cannot be synced")
+        cursor = self.ledger.cursor
+        fresh = [entry for entry in self.vault.entries if entry[0] >= cursor]
+        if fresh:
+            self.ledger.post(fresh, fresh[-1][0] + 1)
+
+    def answer(self, operation: MoneyOperation) -> Answer:
+        return self.treasury.answer(operation)
+
+    def do(self, kind: type[Any], **fields: Any) -> Answer:
+        """Carry an operation out under an id of its own."""
+        self._asked += 1
+        return self.answer(kind(id=f"request-{self._asked}", **fields))
+
+    def account(self, party: str) -> int:
+        number = self.ledger.number_of(f"spend:{party}")
+        assert number is not None
+        return number
+
+    def close(self) -> None:
+        self.store.close()
