@@ -14,10 +14,6 @@ from kpgate.domain.limits import Limits
 from tests.kit.provider import answer, page
 from tests.kit.whole import Whole
 
-pytestmark = pytest.mark.xdist_group("openapi")
-"""One process asks for all of it: the last test here looks at what all the others were answered."""
-ASKED: dict[str, set[str]] = {"granian": set(), "direct": set()}
-
 DOCUMENT = document()
 MARKED = {
     "server",
@@ -65,8 +61,7 @@ class Asker:
 
     def __init__(self, gate: Whole) -> None:
         self.gate = gate
-        # A gateway may be started more than once for one transport, as the tests are handed out.
-        self.asked = ASKED[gate.transport]
+        self.asked: set[str] = set()
 
     def ask(self, path: str, method: str = "GET", key: str = "", sent: Any = None, **headers: str) -> Answer:
         body = sent if isinstance(sent, bytes) or sent is None else json.dumps(sent).encode()
@@ -129,7 +124,7 @@ def code(found: Answer) -> tuple[int, str]:
     return found.status, found.json()["error"]["code"]
 
 
-def test_probes(asker: Asker) -> None:
+def _probes(asker: Asker) -> None:
     for path in ("live", "liveliness", "ready", "readiness"):
         assert asker.ask(f"/health/{path}").status == 200
     assert asker.ask("/metrics").body.startswith(b"# HELP")
@@ -138,7 +133,7 @@ def test_probes(asker: Asker) -> None:
     assert (code(found), found.headers["allow"]) == ((405, "method_not_allowed"), "GET, HEAD")
 
 
-def test_models(asker: Asker) -> None:
+def _models(asker: Asker) -> None:
     key, one = asker.gate.key(), asker.gate.key(models=("ech*",))
     assert [model["id"] for model in asker.ask("/v1/models", key=key).json()["data"]] == ["m", "echo"]
     assert [model["id"] for model in asker.ask("/v1/models", key=one).json()["data"]] == ["echo"]
@@ -149,7 +144,7 @@ def test_models(asker: Asker) -> None:
     assert asker.ask("/v1/models", "DELETE", key=key).headers["allow"] == "GET, HEAD"
 
 
-def test_calls(asker: Asker) -> None:
+def _calls(asker: Asker) -> None:
     gate, key = asker.gate, asker.gate.key(limits=Limits(requests="1000/min", tokens="9000/min"))
     chat = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
     bodies = {
@@ -180,7 +175,7 @@ def test_calls(asker: Asker) -> None:
     assert code(asker.ask(path, "POST", placed, chat)) == (403, "source_not_allowed")
 
 
-def test_money(asker: Asker) -> None:
+def _money(asker: Asker) -> None:
     gate, admin = asker.gate, asker.gate.key(role="admin")
     rich, poor = gate.key("rich"), gate.key("poor")
     chat = {"model": "echo", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 100}
@@ -245,7 +240,7 @@ FULL = {
 }
 
 
-def test_management(asker: Asker) -> None:
+def _management(asker: Asker) -> None:
     admin = asker.gate.key(role="admin")
     made = asker.ask("/admin/v1/keys", "POST", admin, FULL).json()
     assert made["expires_at"] and made["key"]
@@ -333,8 +328,9 @@ def test_a_body_is_taken_where_its_schema_takes_it(asker: Asker, path: str, body
     assert taken == valid(schema, body, DOCUMENT["components"])
 
 
-def test_every_operation_was_answered_well(asker: Asker) -> None:
-    """Order: the last one here."""
+def test_every_operation_is_answered_as_the_document_says(asker: Asker) -> None:
+    for steps in (_probes, _models, _calls, _money, _management):
+        steps(asker)
     assert asker.asked == {
         operation["operationId"]
         for entry in DOCUMENT["paths"].values()
