@@ -78,7 +78,6 @@ class Batch:
         self.uses: dict[tuple[int, int, int], int] = {}
         self.operations: list[tuple[str, bytes, int]] = []
         self.refunds: list[tuple[int, int]] = []
-        self.last_us = 0
 
     def take(self, entry: Entry) -> None:
         """Take one entry into account.
@@ -87,9 +86,7 @@ class Batch:
         """
         lsn, kind, body = entry
         if kind == HOLD:
-            hold = read_hold(lsn, body)
-            self.opened[lsn] = Opened(hold, 0, body)
-            self.last_us = hold.time_us
+            self.opened[lsn] = Opened(read_hold(lsn, body), 0, body)
         elif kind in (POST, VOID):
             self._end(read_end(lsn, kind, body), body)
         elif kind == EXTEND:
@@ -121,7 +118,6 @@ class Batch:
         self.opened.pop(call, None)
         if call in self._before:
             self.ended.add(call)
-        self.last_us = end.time_us
         if end.amount > hold.amount:
             raise Internal(f"the journal charges call {call:#x} more than it held")
         if not end.posted:
@@ -144,7 +140,6 @@ class Batch:
     def _transfer(self, lsn: int, body: bytes) -> None:
         time_us, legs, note = read_transfer(body)
         said = read_transfer_note(note)
-        self.last_us = time_us
         if said.operation:
             self.operations.append((said.operation, said.content, lsn))
         for part, posting in enumerate(said.postings):

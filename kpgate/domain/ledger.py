@@ -237,6 +237,13 @@ def read_transfer(body: bytes) -> tuple[int, tuple[Leg, ...], bytes]:
     return time_us, legs, body[at : at + note_bytes]
 
 
+def time_of(kind: int, body: bytes) -> int:
+    """When an entry was decided; 0 for those that say nothing of calls or money."""
+    if kind in (HOLD, TRANSFER):
+        return int.from_bytes(body[:8], "little")
+    return int.from_bytes(body[8:16], "little") if kind in (EXTEND, METER, POST, VOID) else 0
+
+
 def write_hold(hold: Hold) -> bytes:
     """The body of a HOLD."""
     head = _HOLD.pack(

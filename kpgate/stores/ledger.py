@@ -12,7 +12,7 @@ import apsw
 from kpgate._fast.journal import POST
 from kpgate.domain.batch import Batch, Charge, Entry, Opened
 from kpgate.domain.errors import Internal, StoreUnavailable
-from kpgate.domain.ledger import EARN, LOTS, SPEND, End, Hold, Reason, read_end, read_hold
+from kpgate.domain.ledger import EARN, LOTS, SPEND, End, Hold, Reason, read_end, read_hold, time_of
 from kpgate.domain.price import Price, read_terms
 
 RETRY_US = 250_000
@@ -102,7 +102,9 @@ class SqliteLedger:
             with _translated(), self._connection:
                 for entry in entries:
                     batch.take(entry)
-                self._write(batch, cursor)
+                self._write(batch)
+                newest = (time_of(kind, body) for _, kind, body in reversed(entries))
+                self._move_on(cursor, next(filter(None, newest), 0))
             posted = True
         finally:
             if not posted:
@@ -113,7 +115,7 @@ class SqliteLedger:
             self._open.pop(call, None)
         self._open.update(batch.opened)
 
-    def _write(self, batch: Batch, cursor: int) -> None:
+    def _write(self, batch: Batch) -> None:
         many = self._connection.executemany
         if batch.charges:
             leaf = self._leaves.append(self, batch.charges)
@@ -147,9 +149,11 @@ class SqliteLedger:
             "INSERT OR REPLACE INTO open_holds VALUES (?, ?, ?)",
             [(call, one.body, one.metered) for call, one in batch.opened.items()],
         )
+
+    def _move_on(self, cursor: int, time_us: int) -> None:
         # Two that post cannot both find the cursor where they left it.
         moved_on = "UPDATE ledger SET cursor = ?, last_us = max(last_us, ?) WHERE cursor = ? RETURNING cursor"
-        if not self._rows(moved_on, (cursor, batch.last_us, self._cursor)):
+        if not self._rows(moved_on, (cursor, time_us, self._cursor)):
             raise Internal("the ledger was posted to by another")
 
     def open_holds(self) -> dict[int, tuple[Hold, int]]:

@@ -165,6 +165,10 @@ class Office:
         self.failing = False
         self.published = 0
         self._asked = 0
+        self._accounts_max = accounts_max
+        self._hire()
+
+    def _hire(self) -> None:
         log = SqliteLog(self.store.connection)
         self.treasury = Treasury(
             Tools(
@@ -176,7 +180,7 @@ class Office:
                 clock=lambda: self.vault.now_us,
                 publish=self.publish,
                 time_us=self.time_us,
-                accounts_max=accounts_max,
+                accounts_max=self._accounts_max,
             )
         )
 
@@ -195,6 +199,29 @@ class Office:
         fresh = [entry for entry in self.vault.entries if entry[0] >= cursor]
         if fresh:
             self.ledger.post(fresh, fresh[-1][0] + 1)
+
+    def restart(self) -> None:
+        """All processes went, and a start finds what is in the journal and in the store."""
+        self.post_all()
+        self.ledger = SqliteLedger(self.store.connection, self.leaves)
+        made = self.vault.oracle.made
+        for end in self.ledger.lost(void=False):
+            lots = (end.lots[0], end.lots[1], end.lots[2], end.lots[3])
+            kind = plain.POST if end.posted else plain.VOID
+            self.vault.note = b""
+            made.append(plain.Entry(kind, end.call, end.time_us, end.amount, 0, lots, reason=end.reason))
+        self.post_all()
+        self.vault.oracle.books = books = plain.Books(ledger_us=self.ledger.last_us)
+        for row in self.ledger.accounts():
+            account = books.account(row.number)
+            account.balance, account.floor = row.balance, row.floor
+            for slot, amount, expires_us in row.lots:
+                account.lots[slot] = plain.Lot(amount, 0, expires_us)
+        for budget in self.ledger.budgets():
+            books.budget(budget.number).caps = budget.caps
+            for period, window, used in budget.uses:
+                books.budget(budget.number).cells[period, window % 2] = plain.Cell(window, used)
+        self._hire()
 
     def answer(self, operation: MoneyOperation) -> Answer:
         return self.treasury.answer(operation)

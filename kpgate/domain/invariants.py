@@ -1,0 +1,315 @@
+"""What must hold of a ledger whatever happened, as `kpgate ledger check` proves it: of its store, and of its journal.
+
+Pure: it is shown what a store says and what the journal has, and changes nothing. A problem is a sentence that names
+where it is. It must not know how either is kept.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
+from kpgate.domain.ledger import (
+    LOTS,
+    End,
+    Hold,
+    Posting,
+    postings,
+    price_version_of,
+    read_end,
+    read_extend,
+    read_hold,
+    read_meter,
+    read_transfer,
+    read_transfer_note,
+    show_call,
+    time_of,
+)
+from kpgate.domain.price import Price
+
+Entry = tuple[int, int, bytes]
+Part = tuple[str, int, int, int]
+"""One transfer's kind, debit, credit and amount."""
+OF_CALLS = ("share", "charge", "overrun")
+PROBLEMS_MAX = 1000
+
+
+class ChargeRow(NamedTuple):
+    """A charge as the store has it."""
+
+    call: int
+    lsn: int
+    account: int
+    amount: int
+    refunded: int
+    hold: bytes
+    post: bytes
+
+
+class Sums(msgspec.Struct, frozen=True):
+    """What a store's tables come to.
+
+    Shape: `accounts` name and balance by number; `moved` what all transfers of an account come to; `counts` of
+    transfers by kind; `wrong` the LSNs of transfers that move nothing, or to where it was; `refunded` by call; `lots`
+    by (account, slot); `uses` by (budget, period, window); `open` hold and what was last metered, by call.
+    """
+
+    cursor: int
+    accounts: Mapping[int, tuple[str, int]]
+    moved: Mapping[int, int]
+    counts: Mapping[str, int]
+    wrong: Sequence[int]
+    refunded: Mapping[int, int]
+    lots: Mapping[tuple[int, int], int]
+    uses: Mapping[tuple[int, int, int], int]
+    open: Mapping[int, tuple[Hold, int]]
+
+
+class Standing(Protocol):
+    """A store that is looked at. Order: all of it at one instant."""
+
+    def sums(self) -> Sums:
+        """What its tables come to."""
+
+    def charges(self) -> Iterator[ChargeRow]:
+        """Every charge."""
+
+    def charge(self, call: int) -> ChargeRow | None:
+        """One call's charge."""
+
+    def parts(self, lsn: int) -> Sequence[Part]:
+        """The transfers of one entry, in order."""
+
+    def price(self, version: int) -> Price | None:
+        """The terms of a price version."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What was looked at, and what is wrong. Shape: of very many problems only the first are told."""
+
+    accounts: int
+    charges: int
+    transfers: int
+    entries: int
+    problems: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether everything holds."""
+        return not self.problems
+
+
+def check(standing: Standing, entries: Iterable[Entry]) -> Report:
+    """Prove a ledger, or say what is wrong with it.
+
+    Shape: `entries` are the journal's, in order, from anywhere to its end: those before the store's cursor are
+    compared with it, those beyond among themselves.
+    """
+    sums = standing.sums()
+    look = _Look(standing, sums)
+    look.at_sums()
+    charges = look.at_charges()
+    seen = _Replay(look).run(entries)
+    return Report(len(sums.accounts), charges, sum(sums.counts.values()), seen, tuple(look.problems))
+
+
+class _Look:
+    """A store being looked at."""
+
+    def __init__(self, standing: Standing, sums: Sums) -> None:
+        self.standing = standing
+        self.sums = sums
+        self.problems: list[str] = []
+        self._numbers = {name: number for number, (name, _) in sums.accounts.items()}
+
+    def say(self, problem: str) -> None:
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(problem)
+
+    def at_sums(self) -> None:
+        sums = self.sums
+        total = sum(balance for _, balance in sums.accounts.values())
+        if total:
+            self.say(f"all balances sum to {total}, not to 0")
+        for number, (name, balance) in sums.accounts.items():
+            if balance != (moved := sums.moved.get(number, 0)):
+                self.say(f"account {name}: its balance is {balance}, its transfers come to {moved}")
+        for number in sums.moved.keys() - sums.accounts.keys():
+            self.say(f"account {number}: there are transfers of it, but no account")
+        for lsn in sums.wrong:
+            self.say(f"entry {lsn:#x}: a transfer moves nothing, less, or to where it was")
+        for (account, slot), amount in sums.lots.items():
+            if amount < 0:
+                self.say(f"account {account}: lot {slot} is {amount}")
+
+    def at_charges(self) -> int:
+        """Every charge by itself, then what they come to together; how many there are."""
+        uses: dict[tuple[int, int, int], int] = {}
+        unrefunded = dict(self.sums.refunded)
+        count = parts = 0
+        for row in self.standing.charges():
+            hold, end = read_hold(row.call, row.hold), read_end(row.lsn, POST, row.post)
+            count += 1
+            parts += self._at_charge(row, hold, end)
+            if row.refunded != unrefunded.pop(row.call, 0) or not 0 <= row.refunded <= row.amount:
+                self.say(
+                    f"{show_call(row.call)}: refunded {row.refunded} of {row.amount}, by other transfers"
+                )
+            for budget, day, month in hold.budgets if end.amount else ():
+                for key in ((budget, 0, day), (budget, 1, month), (budget, 2, 0)):
+                    uses[key] = uses.get(key, 0) + end.amount
+        for call in unrefunded:
+            self.say(f"{show_call(call)}: refunded, but never charged")
+        for key in uses.keys() | self.sums.uses.keys():
+            if uses.get(key, 0) != self.sums.uses.get(key, 0):
+                self.say(f"budget {key[0]}: the use of window {key[2]} is not what its calls were charged")
+        if parts != sum(self.sums.counts.get(kind, 0) for kind in OF_CALLS):
+            self.say("there are transfers of charges that no call was charged")
+        return count
+
+    def _at_charge(self, row: ChargeRow, hold: Hold, end: End) -> int:
+        """How many transfers a charge has."""
+        name = show_call(row.call)
+        if end.call != row.call or end.amount != row.amount or hold.account != row.account:
+            self.say(f"{name}: the charge is not what its entries say")
+        if row.call in self.sums.open:
+            self.say(f"{name}: charged, but still open")
+        self.at_end(hold, end)
+        parts = self.standing.parts(row.lsn)
+        if sum(part[3] for part in parts if part[0] != "overrun") != end.amount:
+            self.say(f"{name}: its shares do not sum to its charge")
+        price = self.standing.price(price_version_of(hold, end))
+        if list(parts) != self.resolve(postings(hold.account, end, price)):
+            self.say(f"{name}: its transfers are not what its price says")
+        return len(parts)
+
+    def at_end(self, hold: Hold, end: End) -> None:
+        """A call's end against its hold."""
+        if not 0 <= end.amount <= hold.amount or end.overrun < 0:
+            self.say(
+                f"{show_call(end.call)}: charged {end.amount}, held {hold.amount}, overrun {end.overrun}"
+            )
+        if any(not 0 <= end.lots[i] <= hold.lots[i] for i in range(LOTS)) or sum(end.lots) > end.amount:
+            self.say(f"{show_call(end.call)}: it was charged to lots that it did not hold")
+
+    def resolve(self, moves: Iterable[Posting]) -> list[Part]:
+        """Postings as the store keeps them. An account that is not there has number 0."""
+        return [
+            (move.kind, self._number(move.debit), self._number(move.credit), move.amount) for move in moves
+        ]
+
+    def _number(self, account: int | str) -> int:
+        return account if isinstance(account, int) else self._numbers.get(account, 0)
+
+
+class _Replay:
+    """A journal being read beside the store."""
+
+    def __init__(self, look: _Look) -> None:
+        self._look = look
+        self._say = look.say
+        self._cursor = look.sums.cursor
+        self._open: dict[int, tuple[Hold, int]] = {}
+        self._ended: set[int] = set()
+        self._operations: set[str] = set()
+        self._first = self._last = self._last_us = 0
+
+    def run(self, entries: Iterable[Entry]) -> int:
+        """Take all entries; how many there were."""
+        count = 0
+        compared = False
+        for entry in entries:
+            if not compared and entry[0] >= self._cursor:
+                self._compare_open()
+                compared = True
+            self._first = self._first or entry[0]
+            self._follow(*entry)
+            self._take(*entry)
+            count += 1
+        if count and not compared:
+            self._compare_open()
+        return count
+
+    def _follow(self, lsn: int, kind: int, body: bytes) -> None:
+        if lsn <= self._last:
+            self._say(f"entry {lsn:#x}: it does not follow entry {self._last:#x}")
+        time_us = time_of(kind, body)
+        if time_us and time_us < self._last_us:
+            self._say(f"entry {lsn:#x}: time goes back")
+        self._last, self._last_us = lsn, max(time_us, self._last_us)
+
+    def _take(self, lsn: int, kind: int, body: bytes) -> None:
+        if kind == HOLD:
+            hold = read_hold(lsn, body)
+            self._open[lsn] = (hold, 0)
+            if hold.amount <= 0 or not 0 <= sum(hold.lots) <= hold.amount:
+                self._say(f"{show_call(lsn)}: it holds {hold.amount}, of lots {sum(hold.lots)}")
+        elif kind in (EXTEND, METER):
+            self._change(kind, body)
+        elif kind in (POST, VOID):
+            self._end(read_end(lsn, kind, body), body)
+        elif kind == TRANSFER:
+            self._transfer(lsn, body)
+
+    def _change(self, kind: int, body: bytes) -> None:
+        call, amount, lots = read_extend(body) if kind == EXTEND else (*read_meter(body), ())
+        found = self._open.get(call)
+        if found is None:
+            if call >= self._first or call in self._ended:
+                self._say(f"{show_call(call)}: extended or metered, but not open")
+            return
+        hold, metered = found
+        if kind == METER:
+            self._open[call] = (hold, amount)
+            return
+        more = tuple([a + b for a, b in zip(hold.lots, lots, strict=True)])
+        self._open[call] = (msgspec.structs.replace(hold, amount=hold.amount + amount, lots=more), metered)
+
+    def _end(self, end: End, body: bytes) -> None:
+        name = show_call(end.call)
+        found = self._open.pop(end.call, None)
+        if end.call in self._ended or (found is None and end.call >= self._first):
+            self._say(f"{name}: ended twice, or never held")
+            return
+        self._ended.add(end.call)
+        if found is not None:
+            self._look.at_end(found[0], end)
+        if end.lsn >= self._cursor:
+            return
+        row = self._look.standing.charge(end.call)
+        if not end.posted:
+            if row is not None:
+                self._say(f"{name}: the journal charges nothing, the store {row.amount}")
+        elif row is None or row.lsn != end.lsn or row.post != body:
+            self._say(f"{name}: the store does not have the charge that the journal has")
+        elif found is not None and read_hold(end.call, row.hold) != found[0]:
+            self._say(f"{name}: the store does not have the hold that the journal has")
+
+    def _transfer(self, lsn: int, body: bytes) -> None:
+        _, legs, note = read_transfer(body)
+        said = read_transfer_note(note)
+        if said.operation:
+            if said.operation in self._operations:
+                self._say(f"entry {lsn:#x}: operation {said.operation} is done a second time")
+            self._operations.add(said.operation)
+        moved: dict[int, int] = {}
+        for leg in legs:
+            moved[leg.account] = moved.get(leg.account, 0) + leg.delta
+        for posting in said.postings:
+            for account, amount in ((posting.debit, posting.amount), (posting.credit, -posting.amount)):
+                if isinstance(account, int):
+                    moved[account] = moved.get(account, 0) + amount
+        if any(moved.values()):
+            self._say(f"entry {lsn:#x}: its postings are not what it does to accounts")
+        if lsn < self._cursor and list(self._look.standing.parts(lsn)) != self._look.resolve(said.postings):
+            self._say(f"entry {lsn:#x}: the store does not have the transfers that the journal has")
+
+    def _compare_open(self) -> None:
+        """What is open at the cursor, of the calls that these entries tell of."""
+        kept = {call: found for call, found in self._look.sums.open.items() if call >= self._first > 0}
+        for call in kept.keys() | self._open.keys():
+            if kept.get(call) != self._open.get(call):
+                self._say(
+                    f"{show_call(call)}: the store and the journal do not agree whether, or for what, it is open"
+                )

@@ -1,0 +1,89 @@
+"""A ledger's store as it is checked: what its tables come to, read at one instant.
+
+The connection may be one that cannot write, to a copy or to a store that is in use; nothing here changes anything.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import apsw
+
+from kpgate.domain.errors import StoreUnavailable
+from kpgate.domain.invariants import ChargeRow, Part, Sums
+from kpgate.domain.ledger import read_hold
+from kpgate.domain.price import Price, read_terms
+
+RETRY_US = 250_000
+_CHARGES = "SELECT call, lsn, account, amount, refunded, hold, post FROM charges"
+
+
+class SqliteStanding:
+    """What a ledger's tables say. Order: within `at_one_instant`."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._prices: dict[int, Price | None] = {}
+
+    @contextmanager
+    def at_one_instant(self) -> Iterator["SqliteStanding"]:
+        """All that is read inside is of one instant, whatever is posted meanwhile.
+
+        Errors: StoreUnavailable.
+        """
+        try:
+            with self._connection:
+                yield self
+        except apsw.Error as error:
+            raise StoreUnavailable("the ledger's store does not answer", retry_after_us=RETRY_US) from error
+
+    def sums(self) -> Sums:
+        """What the tables come to."""
+        moved = """
+            SELECT account, sum(amount) FROM (
+                SELECT credit AS account, amount FROM transfers UNION ALL SELECT debit, -amount FROM transfers
+            ) GROUP BY account
+        """
+        accounts = self._rows("SELECT number, name, balance FROM accounts")
+        lots = self._rows("SELECT account, slot, amount FROM lots")
+        uses = self._rows("SELECT budget, period, window, used FROM budget_uses")
+        opened = self._rows("SELECT call, body, metered FROM open_holds")
+        wrong = self._rows("SELECT DISTINCT lsn FROM transfers WHERE amount <= 0 OR debit = credit")
+        return Sums(
+            cursor=self._rows("SELECT cursor FROM ledger")[0][0],
+            accounts={number: (name, balance) for number, name, balance in accounts},
+            moved=dict(self._rows(moved)),
+            counts=dict(self._rows("SELECT kind, count(*) FROM transfers GROUP BY kind")),
+            wrong=[lsn for (lsn,) in wrong],
+            refunded=dict(
+                self._rows("SELECT call, sum(amount) FROM transfers WHERE kind = 'refund' GROUP BY call")
+            ),
+            lots={(account, slot): amount for account, slot, amount in lots},
+            uses={(budget, period, window): used for budget, period, window, used in uses},
+            open={call: (read_hold(call, body), metered) for call, body, metered in opened},
+        )
+
+    def charges(self) -> Iterator[ChargeRow]:
+        """Every charge, in the order of calls."""
+        for row in self._connection.execute(f"{_CHARGES} ORDER BY call"):
+            yield ChargeRow(*row)
+
+    def charge(self, call: int) -> ChargeRow | None:
+        """One call's charge."""
+        rows = self._rows(f"{_CHARGES} WHERE call = ?", (call,))
+        return ChargeRow(*rows[0]) if rows else None
+
+    def parts(self, lsn: int) -> Sequence[Part]:
+        """The transfers of one entry, in order."""
+        statement = "SELECT kind, debit, credit, amount FROM transfers WHERE lsn = ? ORDER BY part"
+        return self._rows(statement, (lsn,))
+
+    def price(self, version: int) -> Price | None:
+        """The terms of a price version."""
+        if version not in self._prices:
+            rows = self._rows("SELECT name FROM numbers WHERE kind = 'price' AND number = ?", (version,))
+            self._prices[version] = read_terms(rows[0][0]) if rows else None
+        return self._prices[version]
+
+    def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        return self._connection.execute(statement, values).fetchall()

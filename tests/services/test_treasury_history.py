@@ -1,0 +1,441 @@
+"""Any history of operations, calls, starts and time comes to what plain rules say; every invariant holds throughout.
+
+The rules here know parties by name and grants by their end; they know nothing of slots, numbers, entries or tables.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from kpgate.domain.errors import (
+    Conflict,
+    GatewayError,
+    IdReused,
+    InsufficientCredit,
+    InvalidRequest,
+)
+from kpgate.domain.invariants import check
+from kpgate.domain.ledger import LOTS, show_call
+from kpgate.domain.money import (
+    MoneyOperation,
+    Movement,
+    Refund,
+    SetBudget,
+    SetCreditLine,
+    Transfer,
+)
+from kpgate.stores.standing import SqliteStanding
+from tests.kit.oracle.credit import windows
+from tests.kit.vault import DAY_US, HOUR_US, SHARES, Office
+
+PARTIES = ("acme", "bolt", "writer")
+NEVER = 1 << 62
+
+
+@dataclass
+class Fund:
+    """A part of a balance that ends together: what there is, and what of it is held."""
+
+    amount: int = 0
+    held: int = 0
+
+
+@dataclass
+class Purse:
+    """What a party has: `funds` by when they end."""
+
+    funds: dict[int, Fund] = field(default_factory=lambda: {NEVER: Fund()})
+    line: int = 0
+    earned: int = 0
+    caps: tuple[int, int, int] = (0, 0, 0)
+    has_budget: bool = False
+    used: dict[tuple[int, int], int] = field(default_factory=dict)
+    may_owe: bool = False
+
+    @property
+    def balance(self) -> int:
+        return sum(fund.amount for fund in self.funds.values())
+
+    @property
+    def held(self) -> int:
+        return sum(fund.held for fund in self.funds.values())
+
+    def free(self, now_us: int) -> int:
+        return self.line + sum(
+            fund.amount - fund.held for ends_us, fund in self.funds.items() if ends_us > now_us
+        )
+
+    def plain_free(self) -> int:
+        return self.funds[NEVER].amount - self.funds[NEVER].held + self.line
+
+
+@dataclass
+class Call:
+    """A call that holds: `parts` of which funds; after its end, what it was charged and is refunded."""
+
+    party: str
+    parts: dict[int, int]
+    windows: tuple[tuple[int, int], ...]
+    has_budget: bool
+    metered: int = 0
+    charged: int = 0
+    refunded: int = 0
+
+    @property
+    def amount(self) -> int:
+        return sum(self.parts.values())
+
+
+amounts = st.integers(1, 60)
+parties = st.sampled_from(PARTIES)
+few = st.sampled_from((0, 0, 0, 0, 90, 300))
+kinds = st.sampled_from(("issue", "top_up", "grant", "reward", "adjust", "clawback", "transfer", "payout"))
+movements = st.tuples(kinds, parties, amounts, parties, st.integers(0, 3), st.booleans())
+
+
+class History(RuleBasedStateMachine):
+    """One ledger, and what plain rules make of the same."""
+
+    steps = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.office = Office()
+        self.purses = {name: Purse() for name in PARTIES}
+        self.open: dict[int, Call] = {}
+        self.ended: dict[int, Call] = {}
+        self.asked: list[tuple[MoneyOperation, object]] = []
+        self.now_us = self.office.time_us()
+
+    def teardown(self) -> None:
+        self.all_that_is_checked()
+        self.office.close()
+
+    @initialize()
+    def parties_are_there(self) -> None:
+        for party in PARTIES:
+            self.office.do(Transfer, movements=(Movement(kind="issue", party=party, amount=300),))
+            self.purses[party].funds[NEVER].amount = 300
+
+    # Operations
+
+    def ask(self, operation: MoneyOperation) -> object:
+        """What is answered, or the code of the refusal."""
+        try:
+            answer: object = self.office.answer(operation)
+        except GatewayError as error:
+            answer = (error.code, error.message)
+        self.asked.append((operation, answer))
+        return answer
+
+    def new_id(self) -> str:
+        return f"operation-{len(self.asked)}"
+
+    @rule(said=st.lists(movements, min_size=1, max_size=3))
+    def transfer(self, said: list[tuple[Any, str, int, str, int, bool]]) -> None:
+        made = []
+        for kind, party, amount, to, hours, negative in said:
+            crediting = kind in ("issue", "top_up", "grant", "reward")
+            made.append(
+                Movement(
+                    kind=kind,
+                    party=party,
+                    amount=-amount if kind == "adjust" and negative else amount,
+                    to=to if kind == "transfer" else "",
+                    # Few ends, so that some meet and some are one too many.
+                    expires_us=self.now_us // DAY_US * DAY_US + DAY_US + hours * HOUR_US
+                    if crediting and hours
+                    else 0,
+                )
+            )
+        expected = self.expect(made)
+        answer = self.ask(Transfer(id=self.new_id(), movements=tuple(made)))
+        if expected is None:
+            assert isinstance(answer, dict), answer
+            for movement in made:
+                self.apply(movement)
+        else:
+            assert isinstance(answer, tuple) and answer[0] == expected.code, (answer, expected)
+
+    def expect(self, made: list[Movement]) -> type[GatewayError] | None:
+        """Why an operation is refused, if it is."""
+        named = {movement.kind for movement in made}
+        forced = bool(named & {"adjust", "clawback"})
+        if forced and "transfer" in named:
+            return InvalidRequest
+        earned = {name: purse.earned for name, purse in self.purses.items()}
+        ends: dict[str, set[int]] = {
+            name: {end for end, fund in purse.funds.items() if end != NEVER and fund.amount}
+            for name, purse in self.purses.items()
+        }
+        for movement in made:
+            if movement.kind == "transfer" and movement.to == movement.party:
+                return InvalidRequest
+            if movement.kind == "payout":
+                earned[movement.party] -= movement.amount
+                if earned[movement.party] < 0:
+                    return InsufficientCredit
+            if movement.expires_us:
+                ends[movement.party].add(movement.expires_us)
+                if len(ends[movement.party]) > LOTS:
+                    return Conflict
+        if "transfer" not in named:
+            return None
+        return self.expect_transfers(made)
+
+    def expect_transfers(self, made: list[Movement]) -> type[GatewayError] | None:
+        """Whether those who give have it, when all is done."""
+        plain = dict.fromkeys(PARTIES, 0)
+        total = dict.fromkeys(PARTIES, 0)
+        givers = {movement.party for movement in made if movement.kind == "transfer"}
+        for movement in made:
+            if movement.kind == "payout":
+                continue
+            sign = -1 if movement.kind == "transfer" else 1
+            total[movement.party] += sign * movement.amount
+            if not movement.expires_us:
+                plain[movement.party] += sign * movement.amount
+            if movement.kind == "transfer":
+                plain[movement.to] += movement.amount
+                total[movement.to] += movement.amount
+        for name in givers:
+            purse = self.purses[name]
+            if purse.plain_free() + plain[name] < 0 or purse.free(self.now_us) + total[name] < 0:
+                return InsufficientCredit
+        return None
+
+    def apply(self, movement: Movement) -> None:
+        purse = self.purses[movement.party]
+        if movement.kind == "payout":
+            purse.earned -= movement.amount
+        elif movement.kind in ("transfer", "clawback"):
+            purse.funds[NEVER].amount -= movement.amount
+        else:
+            ends_us = movement.expires_us or NEVER
+            purse.funds.setdefault(ends_us, Fund()).amount += movement.amount
+        if movement.kind == "transfer":
+            self.purses[movement.to].funds[NEVER].amount += movement.amount
+        purse.may_owe = purse.may_owe or movement.kind in ("clawback", "adjust")
+
+    @precondition(lambda self: self.asked)
+    @rule(data=st.data())
+    def what_is_repeated_is_answered_the_same(self, data: st.DataObject) -> None:
+        operation, before = data.draw(st.sampled_from(self.asked))
+        try:
+            answer: object = self.office.answer(operation)
+        except GatewayError as error:
+            answer = (error.code, error.message)
+        assert answer == before
+        other = Transfer(id=operation.id, movements=(Movement(kind="issue", party="acme", amount=61),))
+        try:
+            self.office.answer(other)
+        except IdReused:
+            return
+        raise AssertionError("an id was used twice")
+
+    @rule(party=parties, line=st.integers(-40, 40), caps=st.tuples(few, few, few))
+    def set_limits(self, party: str, line: int, caps: tuple[int, int, int]) -> None:
+        purse = self.purses[party]
+        if line >= 0:
+            self.ask(SetCreditLine(id=self.new_id(), party=party, line=line))
+            purse.may_owe = purse.may_owe or line < purse.line
+            purse.line = line
+            return
+        day, month, total = caps
+        self.ask(SetBudget(id=self.new_id(), party=party, day=day, month=month, total=total))
+        purse.caps, purse.has_budget = caps, True
+
+    @precondition(lambda self: self.ended)
+    @rule(data=st.data(), amount=st.integers(0, 60))
+    def refund(self, data: st.DataObject, amount: int) -> None:
+        number = data.draw(st.sampled_from(sorted(self.ended)))
+        call = self.ended[number]
+        left = call.charged - call.refunded
+        answer = self.ask(Refund(id=self.new_id(), call=show_call(number), amount=amount))
+        if 0 < (amount or left) <= left:
+            assert isinstance(answer, dict), answer
+            call.refunded += amount or left
+            self.purses[call.party].funds[NEVER].amount += amount or left
+        else:
+            assert isinstance(answer, tuple) and answer[0] in ("conflict", "not_found")
+
+    # Calls
+
+    def number_of_budget(self, party: str) -> tuple[int, ...]:
+        if not self.purses[party].has_budget:
+            return ()
+        rows = self.office.store.connection.execute(
+            "SELECT budgets.number FROM budgets JOIN parties ON parties.number = owner WHERE kind = 1 AND name = ?",
+            (party,),
+        ).fetchall()
+        return (rows[0][0],)
+
+    def fits(self, party: str, amount: int, when: tuple[tuple[int, int], ...]) -> bool:
+        """Whether a budget has room in each of its windows."""
+        purse = self.purses[party]
+        for cap, window in zip(purse.caps, when, strict=True):
+            held = sum(
+                one.amount
+                for one in self.open.values()
+                if one.party == party and one.has_budget and window in one.windows
+            )
+            if cap and purse.used.get(window, 0) + held + amount > cap:
+                return False
+        return True
+
+    @rule(party=parties, amount=amounts)
+    def hold(self, party: str, amount: int) -> None:
+        purse = self.purses[party]
+        day, month = windows(self.now_us)
+        when = ((0, day), (1, month), (2, 0))
+        budgets = self.number_of_budget(party)
+        call = self.office.vault.hold(
+            self.office.account(party), amount, budgets, version=self.office.version
+        )
+        allowed = purse.free(self.now_us) >= amount and (
+            not purse.has_budget or self.fits(party, amount, when)
+        )
+        if not call:
+            # A call of a window long past keeps the place of the one that now is: it waits.
+            older = any(
+                one.party == party and one.has_budget and one.windows != when for one in self.open.values()
+            )
+            assert not allowed or older, "refused although there was enough"
+            return
+        assert allowed, "held more than there was"
+        self.open[call] = Call(party, self.take(purse, amount), when, purse.has_budget)
+
+    def take(self, purse: Purse, amount: int) -> dict[int, int]:
+        """Hold an amount of what ends first."""
+        parts = {}
+        for ends_us, fund in sorted(purse.funds.items()):
+            if ends_us <= self.now_us:
+                continue
+            room = fund.amount - fund.held
+            part = amount if ends_us == NEVER else min(amount, room)
+            if part:
+                parts[ends_us] = part
+                fund.held += part
+                amount -= part
+        return parts
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), amount=amounts)
+    def extend(self, data: st.DataObject, amount: int) -> None:
+        number = data.draw(st.sampled_from(sorted(self.open)))
+        call = self.open[number]
+        purse = self.purses[call.party]
+        if self.office.vault.extend(number, amount):
+            assert purse.free(self.now_us) >= amount
+            assert not call.has_budget or self.fits(call.party, amount, call.windows)
+            for ends_us, part in self.take(purse, amount).items():
+                call.parts[ends_us] = call.parts.get(ends_us, 0) + part
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), amount=st.integers(0, 80))
+    def meter(self, data: st.DataObject, amount: int) -> None:
+        number = data.draw(st.sampled_from(sorted(self.open)))
+        self.office.vault.record_meter(number, amount)
+        self.open[number].metered = amount
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), actual=st.integers(-1, 90))
+    def end(self, data: st.DataObject, actual: int) -> None:
+        number = data.draw(st.sampled_from(sorted(self.open)))
+        self.office.vault.end(number, actual, version=self.office.version)
+        self.settle(number, actual)
+
+    def settle(self, number: int, actual: int) -> None:
+        """What a call is charged leaves the funds it held, first what ends first; the rest is free again."""
+        call = self.open.pop(number)
+        purse = self.purses[call.party]
+        call.charged = left = max(0, min(actual, call.amount))
+        for ends_us, part in sorted(call.parts.items()):
+            fund = purse.funds[ends_us]
+            fund.held -= part
+            fund.amount -= min(part, left)
+            left -= min(part, left)
+        for window in call.windows if call.has_budget else ():
+            purse.used[window] = purse.used.get(window, 0) + call.charged
+        for share in SHARES:
+            part = call.charged * share.basis_points // 10_000
+            if share.party in self.purses:
+                self.purses[share.party].earned += part
+        self.ended[number] = call
+
+    # Time, posting, starts
+
+    @rule(what=st.sampled_from(("an hour", "five hours", "a day", "a month", "expire", "start")))
+    def happens(self, what: str) -> None:
+        hours = {"an hour": 1, "five hours": 5, "a day": 24, "a month": 24 * 31}.get(what, 0)
+        if hours:
+            self.office.vault.now_us += hours * HOUR_US
+            self.now_us = self.office.time_us()
+        elif what == "expire":
+            self.expire()
+        else:
+            self.start_again()
+
+    def expire(self) -> None:
+        self.office.post_all()
+        self.office.treasury.expire()
+        for purse in self.purses.values():
+            for ends_us, fund in purse.funds.items():
+                if ends_us <= self.now_us:
+                    fund.amount = fund.held
+
+    def start_again(self) -> None:
+        self.office.restart()
+        for number, call in sorted(self.open.items()):
+            self.settle(number, call.metered if call.metered else -1)
+
+    # What always holds
+
+    @invariant()
+    def the_accounts_are_what_the_rules_say(self) -> None:
+        History.steps += 1
+        for name, purse in self.purses.items():
+            number = self.office.ledger.number_of(f"spend:{name}")
+            state = self.office.vault.account(self.office.vault.now_us, number or 0)
+            assert state is not None
+            said = (purse.balance, purse.held, purse.free(self.now_us))
+            assert (state.balance, state.held, state.free) == said
+            funds = {ends_us: fund.amount for ends_us, fund in purse.funds.items() if ends_us != NEVER}
+            lots = {lot.expiry_us: lot.amount for lot in state.lots if lot.amount}
+            assert lots == {ends_us: amount for ends_us, amount in funds.items() if amount}
+            assert purse.may_owe or state.free >= 0, "below its limit, and by nothing that may"
+
+    @invariant()
+    def the_balances_are_what_the_rules_say(self) -> None:
+        # Not after each step: a batch is of several entries.
+        if History.steps % 3:
+            return
+        self.office.post_all()
+        balances = self.office.ledger.balances()
+        assert sum(balances.values()) == 0
+        for name, purse in self.purses.items():
+            assert balances[f"spend:{name}"] == purse.balance
+            assert balances.get(f"earn:{name}", 0) == purse.earned
+
+    @invariant()
+    def the_store_is_what_the_journal_amounts_to(self) -> None:
+        if History.steps % 9 == 0:
+            self.all_that_is_checked()
+
+    def all_that_is_checked(self) -> None:
+        self.office.post_all()
+        with SqliteStanding(self.office.store.connection).at_one_instant() as standing:
+            report = check(standing, self.office.vault.entries)
+        assert report.sound, report.problems
+        for row in self.office.ledger.accounts():
+            account = self.office.vault.oracle.books.account(row.number)
+            lots = {(slot, lot.amount) for slot, lot in enumerate(account.lots) if lot.amount}
+            assert (row.balance, row.floor) == (account.balance, account.floor)
+            assert {(slot, amount) for slot, amount, _ in row.lots} == lots
+
+
+History.TestCase.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
+TestHistory = History.TestCase
