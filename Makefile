@@ -29,7 +29,7 @@ SANITIZED = LD_PRELOAD="$(RUNTIMES)" PYTHONMALLOC=malloc UBSAN_OPTIONS=halt_on_e
 # A million code points through the oracle take minutes there, nearly all of them in Python.
 TOO_LONG = -k "not every_code_point"
 
-.PHONY: help run setup build debug sanitize fuzz fmt lint types stubs test docs check bench profile soak clean
+.PHONY: help run setup build debug sanitize fuzz fmt lint types stubs test sim docs check bench profile soak clean
 
 help:
 	@echo "make run    build and serve the demo on 127.0.0.1:8080"
@@ -78,6 +78,11 @@ stubs: build
 
 test: build
 	$(PY) -m pytest -n $(JOBS)
+
+# What is killed when, and how often: `make sim SEED=7 CYCLES=200 ROUNDS=1000`.
+sim: build
+	SIM_SEED=$(or $(SEED),1) SIM_CYCLES=$(or $(CYCLES),200) SIM_ROUNDS=$(or $(ROUNDS),1000) \
+		$(PY) -m pytest tests/sim
 
 debug: setup
 	$(call copy_tree,debug)

@@ -612,7 +612,8 @@ def recover(folder, uint64_t since, uint64_t segment_bytes, each, bint rebooted=
     if not since:
         if not firsts:
             return 0, ""
-        since = firsts[0]
+        # A segment that was made ahead and never used may be the oldest one left.
+        since = next((one for one in firsts if read_entries(folder, one, one + 1, segment_bytes, 1)[0]), firsts[0])
     while True:
         found, since, problem = read_entries(folder, since, 1 << 62, segment_bytes, 10_000)
         if found:

@@ -1,8 +1,11 @@
 """Where log lines go: a bounded buffer and a thread of its own, so that a full pipe never stops the loop."""
 
 import os
+import select
+import stat
 import threading
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -15,13 +18,15 @@ class LogWriter:
     """Writes lines to a descriptor, in order. Lines beyond the buffer are dropped and counted.
 
     Lines are handed to the thread by `kick`, ten times a second, and at once when many have gathered: waking a
-    thread for each line would cost more than the line.
+    thread for each line would cost more than the line. Into a pipe, which all workers share, only so much goes at
+    once as the system keeps together: no line is torn by another worker's, unless it is longer than that.
     Units: `buffer_bytes_max` bytes.
     """
 
     def __init__(self, descriptor: int = 2, buffer_bytes_max: int = BUFFER_BYTES_MAX) -> None:
         self.dropped = 0
         self._descriptor = descriptor
+        self._together = select.PIPE_BUF if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else 0
         self._max = buffer_bytes_max
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
@@ -67,14 +72,23 @@ class LogWriter:
             self._more.clear()
             while self._queue:
                 lines = self._queue.pop(0)
-                lines.append(b"")
-                data = memoryview(b"\n".join(lines))
-                self._queued_bytes -= len(data)
+                self._queued_bytes -= sum(map(len, lines)) + len(lines)
                 try:
-                    while data:
-                        data = data[os.write(self._descriptor, data) :]
+                    for data in self._pieces(lines):
+                        while data:
+                            data = data[os.write(self._descriptor, data) :]
                 except OSError:
-                    self.dropped += len(lines) - 1
+                    self.dropped += len(lines)
+
+    def _pieces(self, lines: list[bytes]) -> Iterator[memoryview]:
+        """What is written at once: everything, or as many whole lines as a pipe keeps together."""
+        begin = size = 0
+        for number, line in enumerate(lines):
+            if self._together and size and size + len(line) + 1 > self._together:
+                yield memoryview(b"\n".join([*lines[begin:number], b""]))
+                begin, size = number, 0
+            size += len(line) + 1
+        yield memoryview(b"\n".join([*lines[begin:], b""]))
 
 
 def where(error: BaseException) -> list[str]:

@@ -17,6 +17,7 @@ from kpgate.stores.ledger import SqliteLedger
 
 SEGMENT_BYTES = 16 << 20
 AHEAD_BYTES = 64 << 20
+KEPT_BYTES = 64 << 20
 BATCH = 20_000
 SYNC_ENTRY_BYTES = 32
 DRIFT_SHARE = 1000
@@ -128,12 +129,12 @@ class Poster:
             self._looked_us = now_us
 
     def trim(self) -> None:
-        """Delete what is posted and older than every open hold.
+        """Delete what is posted and older than every open hold, but for the newest part: it can still be checked.
 
         Errors: OSError.
         """
         oldest = min((call for call in self._ledger.open_holds()), default=self._journal.posted)
-        self._journal.trim(min(oldest, self._journal.posted))
+        self._journal.trim(max(0, min(oldest, self._journal.posted) - KEPT_BYTES))
 
 
 class Start:
@@ -157,12 +158,12 @@ class Start:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         for draft in self._folder.glob("*.new"):
             draft.unlink()
-        torn = torn_bytes(self._folder, self._ledger.cursor, SEGMENT_BYTES)
         end, problem = recover(
             self._folder, self._ledger.cursor, SEGMENT_BYTES, self._ledger.post, self._rebooted()
         )
         if problem:
             raise Refused(f"the journal in {self._folder} is damaged: {problem}. Restore it from a backup")
+        torn = torn_bytes(self._folder, end, SEGMENT_BYTES)
         last_us, now_us = self._ledger.last_us, wall_us()
         if now_us < last_us - CLOCK_BACK_MAX_US and not accept_clock:
             raise Refused(

@@ -47,3 +47,32 @@ def test_a_closed_descriptor_is_survived() -> None:
     logs.close()
     os.close(writer)
     assert logs.dropped == 1
+
+
+def test_lines_of_several_workers_are_not_torn_in_the_pipe_they_share() -> None:
+    reader, writer = os.pipe()
+    received = bytearray()
+
+    def drain() -> None:
+        while data := os.read(reader, 700):
+            received.extend(data)
+
+    thread = threading.Thread(target=drain)
+    thread.start()
+    workers = [LogWriter(writer) for _ in range(4)]
+    for number in range(3_000):
+        for name, logs in zip(b"abcd", workers, strict=True):
+            logs.write(bytes([name]) * (1 + number * 7 % 900))
+        if number % 100 == 0:
+            for logs in workers:
+                logs.kick()
+    for logs in workers:
+        logs.close()
+    os.close(writer)
+    thread.join()
+    os.close(reader)
+    lines = received.split(b"\n")[:-1]
+    assert len(lines) == 12_000
+    assert all(len(set(line)) == 1 for line in lines)
+    for name in b"abcd":
+        assert [len(line) for line in lines if line[0] == name] == [1 + n * 7 % 900 for n in range(3_000)]
