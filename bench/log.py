@@ -12,7 +12,7 @@ from statistics import median, quantiles
 from time import perf_counter_ns
 from typing import Any
 
-from bench.results import Goal, Result, Table
+from bench.results import Cell, Goal, Result, Table
 from kpgate.app.signing import Signer, is_signed
 from kpgate.domain.merkle import fold, leaf_hash, proves_consistency, proves_inclusion
 from kpgate.domain.receipt import head_bytes
@@ -23,8 +23,8 @@ LEAVES = 10_000_000
 BATCH = 20_000
 SEED = 20
 METHOD = (
-    f"A log of {LEAVES:,} leaves in SQLite, built tile by tile to what appending makes; leaves asked for at random, each "
-    "question with nothing remembered of the one before. The file is warm in the page cache.",
+    f"A log of {LEAVES:,} leaves in SQLite, built tile by tile to what appending makes; leaves asked for at random, "
+    "each question with nothing remembered of the one before. The file is warm in the page cache.",
     "Made: hashes read from tiles and folded, as `/kp/v1/receipts/{id}` does. Verified: from the leaf's hash to the "
     "root; the head's signature is a row of its own.",
     f"Appended: leaves of 500 bytes, {BATCH:,} in one transaction, that many as the clerk posts at once; in-process, "
@@ -46,7 +46,7 @@ def measure(proofs: int, leaves: int = LEAVES) -> Result:
             appended = _append(log, store, leaves)
         finally:
             store.close()
-    rows = [
+    rows: list[list[Cell]] = [
         [name, median(each) / 1e3, quantiles(each, n=100)[98] / 1e3, max(each) / 1e3]
         for name, each in times.items()
     ]
