@@ -397,6 +397,34 @@ def test_a_stranger_cannot_get_among_the_signers(files: Files) -> None:
     assert key_id(stranger.public) == stranger.id
 
 
+def test_a_signer_that_did_not_sign_is_checked_too(files: Files) -> None:
+    answer = files.first | {"signers": files.receipts["lost"]["signers"], "before": 2}
+    assert ours_grown(answer, files.first) == theirs_grown(answer, files.first) == []
+    renamed = replaced(answer, ("signers", 1, "id"), "00" * 8)
+    assert ours_grown(renamed, files.first) == ["signers[1].id: it is not its public key's"]
+    assert theirs_grown(renamed, files.first)
+    twice = answer | {"signers": [*answer["signers"], answer["signers"][1]]}
+    assert ours_grown(twice, files.first) == ["signers[2].id: it is listed twice"]
+    assert theirs_grown(twice, files.first)
+    unsigned = replaced(answer, ("signers", 1, "endorsement"), "00" * 64)
+    assert ours_grown(unsigned, files.first) == [
+        f"signers[1].endorsement: it is not a signature of {files.signers[0].id}"
+    ]
+    assert theirs_grown(unsigned, files.first)
+
+
+def test_two_logs_are_not_one_though_their_leaves_are(files: Files) -> None:
+    signer, head = files.signers[0], files.first["head"]
+    said = head_bytes("00" * 16, 2, bytes.fromhex(head["root"]), head["time_us"], signer.id)
+    other = files.first | {
+        "head": head | {"log": "00" * 16, "signature": signer.sign(said).hex()},
+        "before": 2,
+    }
+    (found,) = ours_grown(other, files.first)
+    assert found.startswith("head.log: the heads are of different logs")
+    assert theirs_grown(other, files.first)
+
+
 def test_a_log_that_grew_holds_over_a_change_of_keys(files: Files) -> None:
     for newer, older in (
         (files.third, files.first),
