@@ -14,6 +14,7 @@ from bench import (
     bodies,
     governed,
     ledger,
+    log,
     memory,
     micro,
     overhead,
@@ -88,6 +89,13 @@ def governed_command(rounds: int, seconds: float, peers: tuple[str, ...], provid
 def ledger_command(rounds: int, seconds: float) -> None:
     """Throughput with credits spent, over the same build with the ledger off; posting; accounts at a start."""
     _keep(ledger.measure(rounds, seconds))
+
+
+@cli.command("log")
+@click.option("--proofs", default=1_000, show_default=True, help="Proofs of each kind.")
+def log_command(proofs: int) -> None:
+    """Proofs in a log of ten million receipts, made and verified; leaves appended."""
+    _keep(log.measure(proofs))
 
 
 @cli.command("overhead")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from kpgate.domain.merkle import Node, consistency, fold, inclusion, leaf_hash, root
+from kpgate.domain.merkle import Node, consistency, fold, inclusion, leaf_hash, node_hash, root
 
 TILE = 256
 TILE_LEVELS = 8
@@ -133,7 +133,7 @@ class SqliteLog:
                 rows = kept[key] = [[tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]]
             while len(rows) <= within:
                 row = rows[-1]
-                rows.append([fold(row[at : at + 2]) for at in range(0, len(row) - 1, 2)])
+                rows.append([node_hash(row[at], row[at + 1]) for at in range(0, len(row) - 1, 2)])
             try:
                 return rows[within][index % per]
             except IndexError:
