@@ -5,6 +5,7 @@ refused stays refused. Order: the clerk's alone.
 """
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -192,9 +193,7 @@ class Treasury:
             case Refund():
                 return self._refund(operation, content)
             case SetCreditLine():
-                account = self._account(operation.party)
-                self._ledger.set_floor(account, -operation.line)
-                self._until_free(lambda: self._vault.set_floor(account, -operation.line))
+                self._line(self._account(operation.party), -operation.line)
                 self._ledger.keep_done(operation.id, content)
             case SetBudget():
                 self._budget(operation)
@@ -202,6 +201,15 @@ class Treasury:
             case _:
                 raise Internal("an operation that nobody knows")
         return self._done(operation.id, 0)
+
+    def _line(self, account: int, floor: int) -> None:
+        """Set a floor where it is kept and where it counts, the stricter first: a clerk that dies in between leaves
+        nobody more than was decided, and the next one has the store's in force."""
+        keep = partial(self._ledger.set_floor, account, floor)
+        enforce = partial(self._until_free, partial(self._vault.set_floor, account, floor))
+        stricter = floor > self._read(account).floor
+        for step in (enforce, keep) if stricter else (keep, enforce):
+            step()
 
     def _done(self, request_id: str, lsn: int) -> Answer:
         answer: Answer = {"id": request_id, "done": True}

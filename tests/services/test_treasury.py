@@ -423,6 +423,32 @@ def test_a_credit_line_is_how_far_a_balance_goes_below_0(office: Office) -> None
     assert list(office.ledger.accounts()) == []
 
 
+@pytest.mark.parametrize(("before", "after"), [(50, 0), (50, 20), (0, 50), (20, 50)])
+def test_a_line_that_is_half_set_gives_nobody_more_than_was_kept(
+    office: Office, before: int, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.do(SetCreditLine, party="acme", line=before)
+    acme = office.account("acme")
+    operation = SetCreditLine(id="half-set", party="acme", line=after)
+    for broken in (office.vault, office.ledger):
+        with monkeypatch.context() as patch:
+            patch.setattr(broken, "set_floor", fail)
+            with pytest.raises(StoreUnavailable):
+                office.answer(operation)
+        kept = {row.number: row.floor for row in office.ledger.accounts()}.get(acme, 0)
+        state = office.vault.account(0, acme)
+        assert state is not None and state.floor >= kept
+        if kept:
+            # What a clerk does that finds the region standing.
+            office.vault.set_floor(acme, kept)
+    office.answer(operation)
+    assert office.do(ShowBalance, party="acme")["credit_line_microkpt"] == after
+
+
+def fail(number: int, floor: int) -> int:
+    raise StoreUnavailable("the store does not answer")
+
+
 def test_a_budget_is_a_partys_or_a_keys(office: Office) -> None:
     for said in ({}, {"party": "acme", "key": "k"}):
         with pytest.raises(InvalidRequest, match="name one"):
