@@ -69,6 +69,7 @@ from kpgate.stores.protocol import KEY, PARTY
 RETRY_US = 250_000
 LOCK_TRIES = 1000
 CONTENT_BYTES = 32
+ISSUED_MAX = 1 << 62
 LEGS_MAX = 12
 NOTE_BYTES_MAX = 3072
 """What one entry of the journal may say, as `_fast.account` has it."""
@@ -228,6 +229,13 @@ class Treasury:
             raise InvalidRequest("movements: a transfer is not made together with a clawback or adjust")
         for movement in operation.movements:
             moves.append(self._posting(movement, legs, earned))
+        issued = self._ledger.balance(ISSUED) + sum(
+            move.amount if move.credit == ISSUED else -move.amount
+            for move in moves
+            if ISSUED in (move.debit, move.credit)
+        )
+        if abs(issued) > ISSUED_MAX:
+            raise InvalidRequest("amount: more than the house can have issued", param="amount")
         lsn = self._move(tuple(legs), forced, note_transfer(operation.id, content, moves))
         return self._done(operation.id, lsn)
 

@@ -275,6 +275,22 @@ def test_no_account_holds_more_than_it_can(office: Office) -> None:
     assert balance(office) == AMOUNT_MAX
 
 
+def test_the_house_issues_no_more_than_its_account_can_say() -> None:
+    """An entry that the store cannot take would stop it for good: it is refused before there is one."""
+    office = Office(accounts_max=5000)
+    for i in range(64):
+        said = tuple(movement("issue", f"party-{i}-{j}", AMOUNT_MAX) for j in range(8))
+        office.do(Transfer, movements=said)
+    with pytest.raises(InvalidRequest, match="have issued"):
+        office.do(Transfer, movements=said)
+    with pytest.raises(InvalidRequest, match="have issued"):
+        move(office, "issue", amount=1 << 30)
+    move(office, "clawback", "party-0-0", amount=1 << 30)
+    move(office, "issue", amount=1 << 30)
+    accounts = office.do(ShowAccounts)["accounts"]
+    assert sum(accounts.values()) == 0 and -accounts["house:issued"] <= treasury.ISSUED_MAX
+
+
 def test_more_than_an_entry_can_say_is_refused_by_name(office: Office) -> None:
     move(office, "issue", amount=1000)
     linked = tuple(movement("transfer", to=f"other-{i}", amount=1) for i in range(treasury.LEGS_MAX // 2 + 1))
