@@ -45,7 +45,7 @@ ROOMS = {
     "": ["gateway", "life"],
     "app/": ["application", "logs"],
     "dialects/openai/": ["count", "endpoints", "reply", "request"],
-    "domain/": ["call", "keys", "price", "usage"],
+    "domain/": ["batch", "call", "keys", "ledger", "price", "receipt", "usage"],
     "services/": [
         "admit",
         "auth",

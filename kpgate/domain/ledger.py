@@ -5,7 +5,7 @@ Pure: bytes in, structs out, and back. Units: amounts microKPT, instants microse
 
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -314,73 +314,6 @@ def postings(account: int, end: End, price: Price | None) -> tuple[Posting, ...]
     return tuple(found)
 
 
-class Book:
-    """The state that a journal amounts to: balances, and what is open. The oracle that others are checked by.
-
-    Shape: `balances` by account number or name; `held` by account number; `open` HOLDs by call.
-    """
-
-    def __init__(self) -> None:
-        self.balances: dict[int | str, int] = {}
-        self.held: dict[int, int] = {}
-        self.open: dict[int, Hold] = {}
-        self.metered: dict[int, int] = {}
-        self.charged = 0
-        self.problems: list[str] = []
-
-    def apply(self, entry: tuple[int, int, bytes], prices: Mapping[int, Price]) -> None:
-        """Take one entry into account."""
-        lsn, kind, body = entry
-        if kind == HOLD:
-            hold = read_hold(lsn, body)
-            self.open[lsn] = hold
-            self.held[hold.account] = self.held.get(hold.account, 0) + hold.amount
-        elif kind == EXTEND:
-            call, amount, lots = read_extend(body)
-            self._extend(call, amount, lots)
-        elif kind == METER:
-            call, amount = read_meter(body)
-            self.metered[call] = amount
-        elif kind in (POST, VOID):
-            self._end(read_end(lsn, kind, body), prices)
-        elif kind == TRANSFER:
-            for posting in read_postings(read_transfer(body)[2]):
-                self.move(posting)
-
-    def move(self, posting: Posting) -> None:
-        """Do one posting."""
-        self.balances[posting.debit] = self.balances.get(posting.debit, 0) - posting.amount
-        self.balances[posting.credit] = self.balances.get(posting.credit, 0) + posting.amount
-
-    def _extend(self, call: int, amount: int, lots: tuple[int, ...]) -> None:
-        hold = self.open.get(call)
-        if hold is None:
-            self.problems.append(f"{show_call(call)}: extended, but not held")
-            return
-        self.open[call] = msgspec.structs.replace(
-            hold,
-            amount=hold.amount + amount,
-            lots=tuple(a + b for a, b in zip(hold.lots, lots, strict=True)),
-        )
-        self.held[hold.account] += amount
-
-    def _end(self, end: End, prices: Mapping[int, Price]) -> None:
-        hold = self.open.pop(end.call, None)
-        if hold is None:
-            self.problems.append(f"{show_call(end.call)}: ended, but not held, or ended twice")
-            return
-        if end.amount > hold.amount:
-            self.problems.append(
-                f"{show_call(end.call)}: charged {end.amount}, more than the {hold.amount} held"
-            )
-        self.metered.pop(end.call, None)
-        self.held[hold.account] -= hold.amount
-        self.charged += end.amount
-        version = price_version_of(hold, end)
-        for posting in postings(hold.account, end, prices.get(version)):
-            self.move(posting)
-
-
 def price_version_of(hold: Hold, end: End) -> int:
     """The price that a call was charged by: that of who answered, else the one it was held for."""
     return read_end_note(end.note).price_version or read_hold_note(hold.note).price_version
@@ -409,11 +342,6 @@ def note_transfer(operation: str, content: bytes, moves: Sequence[Posting], call
 def read_transfer_note(note: bytes) -> TransferNote:
     """What a TRANSFER says."""
     return _transfer_note(note)
-
-
-def read_postings(note: bytes) -> tuple[Posting, ...]:
-    """The postings of a TRANSFER."""
-    return _transfer_note(note).postings
 
 
 def public(usage: Usage) -> dict[str, Any]:

@@ -23,6 +23,9 @@ HEAD_TITLE = "kpgate-log-v1"
 SALT_BYTES = 16
 
 
+_spell = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+
+
 def receipt(hold: Hold, end: End, terms: str, origin: str, secret: bytes) -> dict[str, Any]:
     """The receipt of a charged call. Shape: `terms` spell its price; `secret` is the log's."""
     asked, said = read_hold_note(hold.note), read_end_note(end.note)
@@ -47,9 +50,7 @@ def receipt(hold: Hold, end: End, terms: str, origin: str, secret: bytes) -> dic
 
 def canonical(value: dict[str, Any]) -> bytes:
     """The one spelling of a receipt: keys sorted, no space, ASCII alone."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
-    ).encode()
+    return _spell(value).encode()
 
 
 def pseudonym(party: int, origin: str, secret: bytes) -> str:

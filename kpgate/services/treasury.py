@@ -5,6 +5,7 @@ refused stays refused. Order: the clerk's alone.
 """
 
 from collections.abc import Callable
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -68,6 +69,7 @@ from kpgate.stores.protocol import KEY, PARTY
 RETRY_US = 250_000
 LOCK_TRIES = 1000
 CONTENT_BYTES = 32
+ISSUED_MAX = 1 << 62
 LEGS_MAX = 12
 NOTE_BYTES_MAX = 3072
 """What one entry of the journal may say, as `_fast.account` has it."""
@@ -192,9 +194,7 @@ class Treasury:
             case Refund():
                 return self._refund(operation, content)
             case SetCreditLine():
-                account = self._account(operation.party)
-                self._ledger.set_floor(account, -operation.line)
-                self._until_free(lambda: self._vault.set_floor(account, -operation.line))
+                self._line(self._account(operation.party), -operation.line)
                 self._ledger.keep_done(operation.id, content)
             case SetBudget():
                 self._budget(operation)
@@ -202,6 +202,15 @@ class Treasury:
             case _:
                 raise Internal("an operation that nobody knows")
         return self._done(operation.id, 0)
+
+    def _line(self, account: int, floor: int) -> None:
+        """Set a floor where it is kept and where it counts, the stricter first: a clerk that dies in between leaves
+        nobody more than was decided, and the next one has the store's in force."""
+        keep = partial(self._ledger.set_floor, account, floor)
+        enforce = partial(self._until_free, partial(self._vault.set_floor, account, floor))
+        stricter = floor > self._read(account).floor
+        for step in (enforce, keep) if stricter else (keep, enforce):
+            step()
 
     def _done(self, request_id: str, lsn: int) -> Answer:
         answer: Answer = {"id": request_id, "done": True}
@@ -220,6 +229,13 @@ class Treasury:
             raise InvalidRequest("movements: a transfer is not made together with a clawback or adjust")
         for movement in operation.movements:
             moves.append(self._posting(movement, legs, earned))
+        issued = self._ledger.balance(ISSUED) + sum(
+            move.amount if move.credit == ISSUED else -move.amount
+            for move in moves
+            if ISSUED in (move.debit, move.credit)
+        )
+        if abs(issued) > ISSUED_MAX:
+            raise InvalidRequest("amount: more than the house can have issued", param="amount")
         lsn = self._move(tuple(legs), forced, note_transfer(operation.id, content, moves))
         return self._done(operation.id, lsn)
 

@@ -67,11 +67,13 @@ class Vault:
         return AccountState(account.balance, account.held, free, account.floor, lots, 0)
 
     def set_floor(self, number: int, floor: int) -> int:
-        self.oracle.books.account(number).floor = floor
+        if not self.refusing:
+            self.oracle.books.account(number).floor = floor
         return self.refusing
 
     def set_caps(self, number: int, caps: tuple[int, int, int]) -> int:
-        self.oracle.books.budget(number).caps = caps
+        if not self.refusing:
+            self.oracle.books.budget(number).caps = caps
         return self.refusing
 
     def transfer(

@@ -275,6 +275,22 @@ def test_no_account_holds_more_than_it_can(office: Office) -> None:
     assert balance(office) == AMOUNT_MAX
 
 
+def test_the_house_issues_no_more_than_its_account_can_say() -> None:
+    """An entry that the store cannot take would stop it for good: it is refused before there is one."""
+    office = Office(accounts_max=5000)
+    for i in range(64):
+        said = tuple(movement("issue", f"party-{i}-{j}", AMOUNT_MAX) for j in range(8))
+        office.do(Transfer, movements=said)
+    with pytest.raises(InvalidRequest, match="have issued"):
+        office.do(Transfer, movements=said)
+    with pytest.raises(InvalidRequest, match="have issued"):
+        move(office, "issue", amount=1 << 30)
+    move(office, "clawback", "party-0-0", amount=1 << 30)
+    move(office, "issue", amount=1 << 30)
+    accounts = office.do(ShowAccounts)["accounts"]
+    assert sum(accounts.values()) == 0 and -accounts["house:issued"] <= treasury.ISSUED_MAX
+
+
 def test_more_than_an_entry_can_say_is_refused_by_name(office: Office) -> None:
     move(office, "issue", amount=1000)
     linked = tuple(movement("transfer", to=f"other-{i}", amount=1) for i in range(treasury.LEGS_MAX // 2 + 1))
@@ -421,6 +437,32 @@ def test_a_credit_line_is_how_far_a_balance_goes_below_0(office: Office) -> None
     office.do(SetCreditLine, party="acme", line=0)
     assert office.do(ShowBalance, party="acme")["free_microkpt"] == -50
     assert list(office.ledger.accounts()) == []
+
+
+@pytest.mark.parametrize(("before", "after"), [(50, 0), (50, 20), (0, 50), (20, 50)])
+def test_a_line_that_is_half_set_gives_nobody_more_than_was_kept(
+    office: Office, before: int, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.do(SetCreditLine, party="acme", line=before)
+    acme = office.account("acme")
+    operation = SetCreditLine(id="half-set", party="acme", line=after)
+    for broken in (office.vault, office.ledger):
+        with monkeypatch.context() as patch:
+            patch.setattr(broken, "set_floor", fail)
+            with pytest.raises(StoreUnavailable):
+                office.answer(operation)
+        kept = {row.number: row.floor for row in office.ledger.accounts()}.get(acme, 0)
+        state = office.vault.account(0, acme)
+        assert state is not None and state.floor >= kept
+        if kept:
+            # What a clerk does that finds the region standing.
+            office.vault.set_floor(acme, kept)
+    office.answer(operation)
+    assert office.do(ShowBalance, party="acme")["credit_line_microkpt"] == after
+
+
+def fail(number: int, floor: int) -> int:
+    raise StoreUnavailable("the store does not answer")
 
 
 def test_a_budget_is_a_partys_or_a_keys(office: Office) -> None:

@@ -28,8 +28,9 @@ from kpgate.domain.money import (
     Transfer,
 )
 from kpgate.stores.standing import SqliteStanding
+from tests.kit.oracle.book import Book
 from tests.kit.oracle.credit import windows
-from tests.kit.vault import DAY_US, HOUR_US, SHARES, Office
+from tests.kit.vault import DAY_US, HOUR_US, PRICE, SHARES, Office
 
 PARTIES = ("acme", "bolt", "writer")
 NEVER = 1 << 62
@@ -425,11 +426,27 @@ class History(RuleBasedStateMachine):
         if History.steps % 9 == 0:
             self.all_that_is_checked()
 
+    def numbers(self) -> list[tuple[str, int]]:
+        rows: list[tuple[str, int]] = self.office.store.connection.execute(
+            "SELECT name, number FROM accounts"
+        ).fetchall()
+        return rows
+
     def all_that_is_checked(self) -> None:
         self.office.post_all()
         with SqliteStanding(self.office.store.connection).at_one_instant() as standing:
             report = check(standing, self.office.vault.entries)
         assert report.sound, report.problems
+        book = Book()
+        for entry in self.office.vault.entries:
+            book.apply(entry, {self.office.version: PRICE})
+        assert not book.problems and set(book.open) == set(self.open)
+        numbers = {number: name for name, number in self.numbers()}
+        replayed = {
+            numbers[one] if isinstance(one, int) else one: sum_ for one, sum_ in book.balances.items()
+        }
+        kept = self.office.ledger.balances()
+        assert {name: sum_ for name, sum_ in replayed.items() if sum_} == {n: b for n, b in kept.items() if b}
         for row in self.office.ledger.accounts():
             account = self.office.vault.oracle.books.account(row.number)
             lots = {(slot, lot.amount) for slot, lot in enumerate(account.lots) if lot.amount}
