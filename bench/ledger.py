@@ -135,6 +135,7 @@ def _posting() -> dict[str, float]:
         ledger = office.bank.ledger
         with office.store.transaction():
             account = ledger.account("bench")
+            assert ledger.set_budget(1, 1, (0, 0, 0)) == 1
         entries = _calls(account)
         began = perf_counter()
         for at in range(0, len(entries), 2 * BATCH):
