@@ -93,7 +93,7 @@ class Bank:
         """Whether calls of a worker that died are charged nothing."""
         return self._settings.on_worker_death == "void"
 
-    def stand(self, say: Say = lambda event, **fields: None, *, accept_clock: bool = False) -> None:
+    def stand(self, say: Say = lambda event, **fields: None) -> None:
         """Be ready to serve: after a start all of the past is posted. `say` is told what that met.
 
         Errors: Refused, StoreUnavailable, OSError.
@@ -102,7 +102,7 @@ class Bank:
             self._mend()
             return
         start = Start(self.journal, self.ledger, self._directory.root / "journal", say, void=self.void_sent)
-        start.stand(now_us, self._wall_us, accept_clock)
+        start.stand(now_us, self._wall_us, self._settings.accept_clock)
         self.poster.post_all()
         start.fill(self.accounts)
         self.poster.prepare()

@@ -167,8 +167,8 @@ class Start:
         last_us, now_us = self._ledger.last_us, wall_us()
         if now_us < last_us - CLOCK_BACK_MAX_US and not accept_clock:
             raise Refused(
-                "the clock is more than a day behind the newest entry of the journal: set it, or start with"
-                " --accept-clock"
+                "the clock is more than a day behind the newest entry of the journal: set it, or say"
+                " [ledger] accept_clock = true for one start"
             )
         firsts = segments(self._folder)
         first = firsts[-1] + SEGMENT_BYTES if firsts else SEGMENT_BYTES

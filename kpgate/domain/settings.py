@@ -329,6 +329,12 @@ class Ledger(Part, frozen=True):
             description="What calls of a worker that died are charged: what was metered so far, or nothing."
         ),
     ] = "metered"
+    accept_clock: Annotated[
+        bool,
+        Meta(
+            description="Start although the clock is more than a day behind the newest charge: it was wrong then."
+        ),
+    ] = False
     accounts_max: Annotated[
         int,
         Meta(ge=1024, le=1 << 30, description="Highest account number the node has room for (128 B each)."),
