@@ -7,6 +7,7 @@ once, upwards, to a whole microKPT.
 from collections.abc import Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
@@ -87,6 +88,7 @@ def read_terms(terms: str) -> Price:
     return msgspec.json.decode(terms, type=Price)
 
 
+@lru_cache(256)
 def terms_hash(terms: str) -> str:
     """What a receipt names a price version's terms by."""
     return sha256(terms.encode()).hexdigest()

@@ -205,9 +205,9 @@ class SqliteLedger:
         return price
 
     def terms(self, version: int) -> str:
-        """The spelling of a price version."""
-        if version in self._terms:
-            return self._terms[version]
+        """The spelling of a price version. Shape: empty where there is none, as of version 0."""
+        if not version or version in self._terms:
+            return self._terms.get(version, "")
         rows = self._rows("SELECT name FROM numbers WHERE kind = 'price' AND number = ?", (version,))
         if not rows:
             return ""
