@@ -71,6 +71,7 @@ class LazyGroup(click.Group):
     lazy={
         "account": ("kpgate.app.account_cli:account", "Credit: balances, transfers, budgets, refunds."),
         "keys": ("kpgate.app.keys_cli:keys", "API keys: create, list, rotate, revoke."),
+        "ledger": ("kpgate.app.ledger_cli:ledger", "The ledger: prove that it holds."),
         "verify": ("kpgate.app.verify:command", "Check a receipt offline."),
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

@@ -115,7 +115,7 @@ def test_whatever_is_killed_everything_adds_up(tmp_path: Path) -> None:
         poor = gate.key("poor")
         gate.fund("rich", 10**12)
         gate.fund("other", 10**12)
-        gate.fund("poor", 10**6)
+        gate.fund("poor", 60_000)
         keys = [*funded, *funded, poor][: CALLERS + 1]
         callers = [Caller(gate, key, SEED * 100 + n) for n, key in enumerate(keys)]
         for one in callers:

@@ -1,0 +1,116 @@
+"""`kpgate ledger check`: proves a data directory's ledger, live or copied, or names what is wrong.
+
+It reads only: SQLite at one instant, then the journal's files as far as they were written by then.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import click
+
+from kpgate._fast.journal import POST, read_entries, recover
+from kpgate.app.directory import Directory
+from kpgate.app.poster import SEGMENT_BYTES
+from kpgate.domain.batch import Entry
+from kpgate.domain.errors import GatewayError
+from kpgate.domain.invariants import Report, check
+from kpgate.domain.ledger import price_version_of, read_end, read_hold
+from kpgate.domain.receipt import canonical, log_secret, receipt
+from kpgate.stores.log import Damaged, SqliteLog
+from kpgate.stores.standing import SqliteStanding
+
+PIECE = 10_000
+
+
+@click.group()
+def ledger() -> None:
+    """The ledger of a data directory."""
+
+
+@ledger.command("check")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    envvar="KPGATE_DATA",
+    default=Path("data"),
+    show_default=True,
+    show_envvar=True,
+    help="Directory for keys, locks and the database.",
+)
+def check_command(data: Path) -> None:
+    """Prove balances, charges, journal and log; exit 1 and what is wrong if they do not hold."""
+    directory = Directory(data)
+    if not directory.store.exists():
+        raise click.ClickException(f"{data} holds no ledger")
+    try:
+        report, problems = prove(directory)
+    except (GatewayError, apsw.Error, OSError) as error:
+        raise click.ClickException(f"the ledger cannot be read: {error}") from None
+    if sys.stdout.isatty():
+        click.echo(
+            f"{report.accounts} accounts, {report.charges} charges, {report.transfers} transfers, "
+            f"{report.entries} entries of the journal: {'all of it holds' if not problems else 'this is wrong:'}"
+        )
+        for problem in problems:
+            click.echo(f"  {problem}")
+    else:
+        counts = {name: getattr(report, name) for name in ("accounts", "charges", "transfers", "entries")}
+        click.echo(json.dumps({"sound": not problems, "problems": problems, **counts}))
+    if problems:
+        sys.exit(1)
+
+
+def prove(directory: Directory) -> tuple[Report, list[str]]:
+    """What was looked at, and everything that is wrong.
+
+    Errors: GatewayError, apsw.Error, OSError where it cannot be read.
+    """
+    connection = apsw.Connection(str(directory.store), flags=apsw.SQLITE_OPEN_READONLY)
+    try:
+        with SqliteStanding(connection).at_one_instant() as standing:
+            report = check(standing, entries_of(directory.root / "journal"))
+            return report, [*report.problems, *_log_problems(connection, directory, standing)]
+    finally:
+        connection.close()
+
+
+def entries_of(folder: Path) -> Iterator[Entry]:
+    """The journal's entries, oldest first, as far as they are whole. Of a damaged one nothing after it."""
+    ends: list[int] = []
+    if folder.exists():
+        recover(folder, 0, SEGMENT_BYTES, lambda found, end: ends.append(found[0][0]))
+    for at in ends:
+        found, _, _ = read_entries(folder, at, 1 << 62, SEGMENT_BYTES, PIECE)
+        yield from found
+
+
+def _log_problems(
+    connection: apsw.Connection, directory: Directory, standing: SqliteStanding
+) -> Iterator[str]:
+    """Every leaf against the charge that it is rebuilt from, every tile, and the newest head."""
+    log = SqliteLog(connection)
+    if not log.origin:
+        return
+    charges = connection.execute("SELECT count(*) FROM charges").fetchall()[0][0]
+    if charges != log.size:
+        yield f"the log {log.origin} has {log.size} leaves, but {charges} calls were charged"
+    secret = log_secret(directory.pepper(), log.origin)
+    rows = connection.execute("SELECT call, lsn, hold, post FROM charges ORDER BY lsn")
+
+    def leaf(index: int) -> bytes:
+        call, lsn, held, posted = next(rows, (0, 0, b"", b""))
+        if not call:
+            return b""
+        hold, end = read_hold(call, held), read_end(lsn, POST, posted)
+        price = standing.price(price_version_of(hold, end))
+        terms = price.terms if price is not None else ""
+        return canonical(receipt(hold, end, terms, log.origin, secret))
+
+    try:
+        log.check_all(leaf)
+    except Damaged as error:
+        yield str(error)

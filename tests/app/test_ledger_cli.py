@@ -1,0 +1,69 @@
+"""`kpgate ledger check`: a ledger that holds, live and copied, and each kind of damage named."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+from click.testing import CliRunner
+
+from kpgate.app.cli import cli
+from tests.kit.gateway_process import until
+from tests.kit.whole import Whole
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data directory that was copied while calls went on."""
+    folder = tmp_path_factory.mktemp("whole")
+    with Whole(folder, "[ledger]\nenabled = true") as gate:
+        key = gate.key("party")
+        gate.fund("party", 10**9)
+        for _ in range(20):
+            assert gate.chat(key, "echo", max_tokens=50)[0] == 200
+        until(lambda: gate.balance("party")["held_microkpt"] == 0)
+        live = looked(gate.directory.root)
+        assert (live["sound"], live["charges"]) == (True, 20)
+        copy = tmp_path_factory.mktemp("copy") / "data"
+        shutil.copytree(gate.directory.root, copy, ignore=shutil.ignore_patterns("*.sock", "run"))
+        yield copy
+
+
+def looked(data: Path) -> dict[str, object]:
+    result = CliRunner().invoke(cli, ["ledger", "check", "--data", str(data)])
+    answer: dict[str, object] = json.loads(result.output)
+    assert result.exit_code == (0 if answer["sound"] else 1)
+    return answer
+
+
+def test_a_copy_is_proved_like_the_original(copied: Path) -> None:
+    assert looked(copied)["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE accounts SET balance = balance + 1 WHERE name = 'spend:party'", "spend:party"),
+        ("UPDATE charges SET amount = amount + 1 WHERE call = (SELECT max(call) FROM charges)", "kp1-"),
+        ("DELETE FROM charges WHERE call = (SELECT min(call) FROM charges)", "kp1-"),
+        ("UPDATE tiles SET hashes = zeroblob(length(hashes)) WHERE level = 0", "log"),
+        ("UPDATE logs SET size = size - 1", "log"),
+    ],
+)
+def test_damage_is_named(copied: Path, tmp_path: Path, statement: str, named: str) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(copied, data)
+    connection = apsw.Connection(str(data / "kpgate.db"))
+    connection.execute(statement)
+    connection.close()
+    found = looked(data)
+    assert not found["sound"]
+    assert named in str(found["problems"])
+
+
+def test_where_there_is_no_ledger_it_says_so(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["ledger", "check", "--data", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "holds no ledger" in result.output
