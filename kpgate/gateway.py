@@ -13,6 +13,7 @@ from kpgate.domain.call import Record
 from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import ClientGone, GatewayError, Internal, ModelNotFound
+from kpgate.domain.ledger import show_call
 from kpgate.domain.phase import Phase
 from kpgate.domain.usage import Usage
 from kpgate.life import Equipment, Life
@@ -112,7 +113,7 @@ class Gateway:
         # SETTLE, RESPOND: a whole reply is settled before it is sent, a stream before its end is.
         if life.framer is None:
             self._settle(kit, life, first)
-            if life.hold is not None and not life.hold.written:
+            if life.hold is not None and not life.hold.may_reply:
                 await life.hold.write()
             self._whole(kit, life, first)
         else:
@@ -150,8 +151,8 @@ class Gateway:
                 self.clock(), kit.auth.generation, record.caller, plan, record, life.call
             )
         life.hold = hold
-        record.held_as = hold.call
-        if not hold.written:
+        record.held_as = show_call(hold.call)
+        if not hold.may_send:
             await hold.write()
 
     def _count(self, life: Life) -> int:
@@ -314,7 +315,7 @@ class Gateway:
         tail = framer.finish() if life.hold is None or not life.hold.cut else b""
         if life.hold is not None:
             self._settle_stream(kit, life, attempt.target)
-            if not life.hold.written:
+            if not life.hold.may_reply:
                 await life.hold.write()
         if tail:
             record.reply_bytes += len(tail)

@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t
 
 cdef class Outbox:
     cdef object _loop
+    cdef object _before
     cdef list _queue
     cdef int64_t _bytes
 

@@ -18,11 +18,13 @@ cdef enum:
 cdef class Outbox:
     """The writes of one loop's connections, put off to the end of its turn.
 
+    Shape: `before` is asked each time whether anything may be written yet; if not, it is asked again soon.
     Order: whoever closes a transport, or writes to it directly, calls `flush` first.
     """
 
-    def __init__(self, loop):
+    def __init__(self, loop, before=None):
         self._loop = loop
+        self._before = before
         self._queue = []
 
     cdef int put(self, object transport, bytes data) except -1:
@@ -42,6 +44,9 @@ cdef class Outbox:
     cdef int empty(self) except -1:
         cdef list queue = self._queue
         if queue:
+            if self._before is not None and not self._before():
+                self._loop.call_soon(self.flush)
+                return 0
             self._queue = []
             self._bytes = 0
             for transport, data in queue:

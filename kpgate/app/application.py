@@ -61,10 +61,13 @@ class Application:
         ground: Ground,
         prepare: Callable[[Settings], Equipment],
         gauges: Gauges,
+        *,
+        gathers: bool = False,
     ) -> None:
         self.gateway = gateway
         self.front = front
         self.draining = False
+        self.before = ground.holds.gather() if ground.holds is not None and gathers else None
         self.prepare = prepare
         self._ground = ground
         self._gauges = gauges

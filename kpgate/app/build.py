@@ -78,7 +78,9 @@ async def build(context: Context) -> Application:
     def prepare(settings: Settings) -> Equipment:
         return equip(settings, ground, _numbers(Control(directory, RELOAD_PATIENCE_S), settings))
 
-    return Application(gateway, front, ground, prepare, Gauges(shard, ground, context.log))
+    gathers = context.settings.server.transport == "direct"
+    gauges = Gauges(shard, ground, context.log)
+    return Application(gateway, front, ground, prepare, gauges, gathers=gathers)
 
 
 async def _holds(context: Context, region: Region, seat: Seat, offload: Offload) -> Holds:

@@ -42,6 +42,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 class Served(Protocol):
     """One worker's application."""
 
+    before: Callable[[], bool] | None
+    """Asked by a transport that gathers its writes: whether they may go out yet."""
     draining: bool
     """Set when the drain begins: readiness then says 503, everything else goes on."""
 

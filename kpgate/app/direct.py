@@ -27,7 +27,10 @@ GOODBYE_S = 5.0
 
 
 class Direct:
-    """One listener's server. `listener` is a descriptor that becomes the server's own, to close when it stops."""
+    """One listener's server. `listener` is a descriptor that becomes the server's own, to close when it stops.
+
+    Shape: `before` is asked whether anything may be said yet.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Direct:
         wheel: Wheel,
         alarm: Callable[[BaseException], None],
         public: bool,
+        before: Callable[[], bool] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(fileno=listener)
@@ -47,7 +51,7 @@ class Direct:
             serve,
             wheel=wheel,
             loop=self._loop,
-            outbox=Outbox(self._loop),
+            outbox=Outbox(self._loop, before),
             error=lambda code, words: REGISTRY[code](words),
             alarm=alarm,
             failed=(500, [JSON], FAILED_BODY),

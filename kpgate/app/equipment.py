@@ -180,7 +180,9 @@ def _pool(provider: Provider, timeouts: Timeouts, ground: Ground) -> Any:
     key = (provider.name, origin, options)
     pool = ground.pools.get(key)
     if pool is None:
-        pool = ground.pools[key] = Pool(origin, options, ground.wheel, ground.loop)
+        pool = ground.pools[key] = Pool(
+            origin, options, ground.wheel, ground.loop, ground.holds.flush if ground.holds else None
+        )
     return pool
 
 

@@ -114,7 +114,15 @@ class Worker:
     def _make_server(self, serve: Any, listener: int, *, public: bool) -> Embedded | Direct:
         settings = self.settings.server
         if settings.transport == "direct":
-            direct = Direct(serve, listener, settings, wheel=self.wheel, alarm=self._alarm, public=public)
+            direct = Direct(
+                serve,
+                listener,
+                settings,
+                wheel=self.wheel,
+                alarm=self._alarm,
+                public=public,
+                before=self.application.before,
+            )
             direct.bound(self.bounds)
             return direct
         transport = Transport(

@@ -16,7 +16,7 @@ cdef class Record:
     cdef public object said
     cdef public bint stream
     cdef public bint generates
-    cdef public long long held_as
+    cdef public object held_as
     cdef public long long held
     cdef public long long cost
     cdef public long long overrun

@@ -31,7 +31,7 @@ class Record:
 
     Units: `*_us` microseconds; instants are monotonic. `upstream_us` is time spent waiting for providers.
     `held`, `cost` and `overrun` microKPT: the most it could cost, its charge, what it used beyond its hold.
-    Shape: `held_as` is the call's id where credit was held for it, else 0; `asked` and `said` hold prompt and reply
+    Shape: `held_as` is the call's id where credit was held for it; `asked` and `said` hold prompt and reply
     only where `[log] bodies` asks for them.
     """
 
@@ -80,7 +80,7 @@ class Record:
         self.deployment = ""
         self.stream = False
         self.generates = True
-        self.held_as = 0
+        self.held_as = ""
         self.held = 0
         self.cost = 0
         self.overrun = 0

@@ -150,32 +150,28 @@ def read_call(text: str) -> int:
 def note_hold(
     request_id: str, model: str, price_version: int, input_bound: int, output_bound: int, factor: int
 ) -> bytes:
-    """The note of a HOLD."""
-    return _pack(HoldNote(request_id, model[:NAME_MAX], price_version, input_bound, output_bound, factor))
+    """The note of a HOLD: a `HoldNote`'s fields."""
+    return _pack((request_id, model[:NAME_MAX], price_version, input_bound, output_bound, factor))
 
 
 def note_end(
     provider: str, deployment: str, attempts: int, status: int, price_version: int, usage: Usage
 ) -> bytes:
-    """The note of a POST or VOID."""
-    said = EndNote(
-        _cut(provider, PROVIDER_BYTES_MAX),
-        _cut(deployment, DEPLOYMENT_BYTES_MAX),
-        attempts,
-        status,
-        price_version,
-        (
-            usage.input,
-            usage.output,
-            usage.cached,
-            usage.reasoning,
-            usage.audio_input,
-            usage.audio_output,
-            usage.image,
-        ),
-        usage.source,
+    """The note of a POST or VOID: an `EndNote`'s fields."""
+    counts = (
+        usage.input,
+        usage.output,
+        usage.cached,
+        usage.reasoning,
+        usage.audio_input,
+        usage.audio_output,
+        usage.image,
     )
-    return _pack(said)
+    provider = provider if len(provider) * 4 <= PROVIDER_BYTES_MAX else _cut(provider, PROVIDER_BYTES_MAX)
+    deployment = (
+        deployment if len(deployment) * 4 <= DEPLOYMENT_BYTES_MAX else _cut(deployment, DEPLOYMENT_BYTES_MAX)
+    )
+    return _pack((provider, deployment, attempts, status, price_version, counts, usage.source))
 
 
 def _cut(text: str, bytes_max: int) -> str:

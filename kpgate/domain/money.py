@@ -69,7 +69,7 @@ class SetCreditLine(_Money, frozen=True, kw_only=True, tag="money.line"):
 class SetBudget(_Money, frozen=True, kw_only=True, tag="money.budget"):
     """Cap what a party or one of its keys may spend in a day, a month (UTC) and in all. 0 is no cap."""
 
-    party: PartyName = ""
+    party: Annotated[str, Meta(max_length=200)] = ""
     key: str = ""
     day: Cap = 0
     month: Cap = 0

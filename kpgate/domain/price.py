@@ -58,6 +58,8 @@ class Price(msgspec.Struct, frozen=True, gc=False):
         Parts of a kind are never more than the whole, whatever a provider says: what is counted under two kinds
         is charged as the first of cached, audio, image.
         """
+        if not (usage.cached or usage.reasoning or usage.audio_input or usage.audio_output or usage.image):
+            return rounded(usage.input * self.input + usage.output * self.output, self.request, factor)
         cached = min(usage.cached, usage.input)
         audio = min(usage.audio_input, usage.input - cached)
         image = min(usage.image, usage.input - cached - audio)

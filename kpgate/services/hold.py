@@ -7,6 +7,7 @@ Source: docs/decisions/0007-one-journal.md.
 """
 
 from collections import deque
+from collections.abc import Callable
 from time import sleep
 
 from kpgate._fast.credit import (
@@ -43,6 +44,8 @@ from kpgate.services.route import Plan, Target
 PURSES_MAX = 100_000
 PATIENCE_US = 50_000
 STEP_S = 0.002
+PEN_TRIES = 20
+"""Another process writes for microseconds; a stalled disk may keep it, and then nothing is said."""
 AHEAD_TOKENS = 256
 """Output for which a hold is extended at once."""
 TIED_WAIT_US = 250_000
@@ -82,12 +85,17 @@ class Hold:
         self._recorded = 0
 
     @property
-    def written(self) -> bool:
-        """Whether all that this worker decided is in the journal's file, which this tries to bring about."""
-        return self._holds.written
+    def may_send(self) -> bool:
+        """Whether the provider may be asked: what goes to it waits for the journal's file by itself."""
+        return self._holds.put_off()
+
+    @property
+    def may_reply(self) -> bool:
+        """Whether the client may be told: where its transport waits as well, or the journal's file has it all."""
+        return self._holds.put_off() if self._holds.gathering else self._holds.written
 
     async def write(self) -> None:
-        """Wait until it is.
+        """Wait until the journal's file has all that was decided.
 
         Errors: StoreUnavailable when the disk fails.
         """
@@ -154,6 +162,9 @@ class Holds:
         self._offload = offload
         self._purses: dict[int, tuple[Caller, Purse]] = {}
         self._owed: deque[tuple[int, int, int, bytes]] = deque()
+        self._decision = Decision()
+        self.gathering = False
+        self._dirty = False
 
     def take(
         self, now_us: int, generation: int, caller: Caller, plan: Plan, record: Record, call: Call
@@ -163,7 +174,8 @@ class Holds:
         Shape: `generation` is the number of the newest change that AUTH had seen.
         Errors: InsufficientCredit, BudgetExhausted, CreditHeld, StoreUnavailable, Overloaded.
         """
-        hold, decision = self._want(caller, plan, record, call), Decision()
+        # The lock answers before anybody else asks: one decision is enough for all.
+        hold, decision = self._want(caller, plan, record, call), self._decision
         purse, note = self._purse(caller), self._note(hold, plan, record, call)
         code = self.credit.hold(now_us, generation, purse, hold.amount, note, decision)
         return None if code in (BUSY, CHANGED) else self._taken(code, decision, hold)
@@ -181,6 +193,24 @@ class Holds:
             self._patiently, now_us, generation, purse, hold.amount, note, decision
         )
         return None if code == CHANGED else self._taken(code, decision, hold)
+
+    def gather(self) -> Callable[[], bool]:
+        """Have replies wait in their transport, which asks what this gives before it writes."""
+        self.gathering = True
+        return self.flush
+
+    def put_off(self) -> bool:
+        """Have the journal written before the loop's turn ends, and whatever is said in it."""
+        self._dirty = True
+        return True
+
+    def flush(self) -> bool:
+        """Whether what was put off is written. Where the disk has failed nothing waits for it: no more is held then."""
+        for _ in range(PEN_TRIES):
+            if not self._dirty or self.written or self._journal.failed:
+                self._dirty = False
+                return True
+        return False
 
     @property
     def failed(self) -> bool:

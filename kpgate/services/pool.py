@@ -6,6 +6,7 @@ and their rest and retirement. Knows no request; what went wrong is an UpstreamL
 
 import ssl
 from asyncio import AbstractEventLoop, BaseProtocol, Task, Transport
+from collections.abc import Callable
 from socket import SOCK_STREAM, AddressFamily, gaierror
 from typing import cast
 
@@ -39,15 +40,23 @@ class Counts(Struct, frozen=True):
 class Pool:
     """Connections to one origin.
 
+    Shape: `before` is asked whether anything may be sent yet.
     Order: `take`, or where that gives None `await open`, and always `give` in the end.
     """
 
-    def __init__(self, origin: Origin, options: PoolOptions, wheel: Wheel, loop: AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        options: PoolOptions,
+        wheel: Wheel,
+        loop: AbstractEventLoop,
+        before: Callable[[], bool] | None = None,
+    ) -> None:
         self.origin = origin
         self.options = options
         self._wheel = wheel
         self._loop = loop
-        self._outbox = Outbox(loop)
+        self._outbox = Outbox(loop, before)
         self._tls = tls_context(options.ca) if origin.secure else None
         default_idle = TLS_IDLE_MAX if origin.secure else options.connections_max
         self._idle_max = default_idle if options.idle_max is None else options.idle_max

@@ -10,7 +10,6 @@ from time import time_ns
 import msgspec
 
 from kpgate.domain.call import Record
-from kpgate.domain.ledger import show_call
 from kpgate.services.meters import Meters
 
 Write = Callable[[bytes], None]
@@ -94,7 +93,7 @@ def line(record: Record, now_us: int) -> Line:
         usage.cached,
         usage.reasoning,
         usage.source,
-        show_call(record.held_as) if record.held_as else "",
+        record.held_as,
         record.cost,
         record.request_bytes,
         record.reply_bytes,

@@ -6,7 +6,6 @@ from kpgate.domain.call import Record
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.durations import whole_ms, whole_seconds
 from kpgate.domain.errors import GatewayError, MethodNotAllowed, Retry
-from kpgate.domain.ledger import show_call
 from kpgate.services.exchange import Exchange, Header
 
 JSON = (b"content-type", b"application/json")
@@ -25,7 +24,7 @@ def describe(record: Record, verdict: Verdict | None) -> list[Header]:
     if record.provider:
         headers.append((b"x-kpgate-provider", record.provider.encode()))
     if record.held_as:
-        headers.append((b"x-kpgate-receipt", show_call(record.held_as).encode()))
+        headers.append((b"x-kpgate-receipt", record.held_as.encode()))
         if not record.head_us and not record.stream:
             headers.append((b"x-kpgate-cost-microkpt", decimal(record.cost)))
     if verdict is not None:

@@ -21,6 +21,7 @@ class Scripted:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.before = None
         self.draining = False
         self.body_bytes_max = context.settings.server.body_bytes_max
         self.seen: list[str] = []

@@ -215,6 +215,12 @@ def _money(asker: Asker) -> None:
         "conflict",
     )
     assert asker.ask("/kp/v1/balance", key=rich).json()["balance_microkpt"] == 10**9 - 1
+    of_key = {"key": poor.split("-")[2], "month": 10**9}
+    assert asker.ask("/admin/v1/budgets", "PUT", admin, of_key).status == 200
+    assert code(asker.ask("/admin/v1/budgets", "PUT", admin, of_key | {"party": "rich"})) == (
+        400,
+        "invalid_request",
+    )
     assert asker.ask("/admin/v1/budgets", "PUT", admin, {"party": "rich", "day": 1}).status == 200
     assert code(asker.ask(call, "POST", rich, chat)) == (402, "budget_exhausted")
     assert asker.ask("/admin/v1/parties/poor/credit-line", "PUT", admin, {"line": 10**8}).status == 200
