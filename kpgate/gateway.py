@@ -103,8 +103,8 @@ class Gateway:
             life.verdict = await kit.admit.take_patiently(now_us, caller, life.plan, order, life.tokens)
 
         # HOLD: what the call may cost at most is put aside before anybody is asked.
-        if life.plan.tariff is not None:
-            await self._hold(kit, life, now_us)
+        if life.plan.tariff is not None and not self._hold(kit, life, now_us):
+            await self._hold_patiently(kit, life)
 
         # ROUTE, UPSTREAM
         exchange.watch(life.leave)
@@ -134,21 +134,34 @@ class Gateway:
         kit.auth.authorise(caller, call.model if plan.wild else plan.name)
         record.model = plan.name
 
-    async def _hold(self, kit: Equipment, life: Life, now_us: int) -> None:
-        """Hold the most that a call may cost; off the loop, and after asking AUTH again, where that must be.
+    def _hold(self, kit: Equipment, life: Life, now_us: int) -> bool:
+        """Hold the most that a call may cost. False: not to be decided at once, `await _hold_patiently`.
 
-        Errors: as AUTH and HOLD.
+        Errors: as HOLD.
         """
-        record, plan, holds = life.record, life.plan, kit.holds
+        record, holds = life.record, kit.holds
         record.phase = Phase.HOLD
         assert holds is not None and record.caller is not None, (
             "where calls cost something, there is a ledger"
         )
-        hold = holds.take(now_us, kit.auth.generation, record.caller, plan, record, life.call)
+        hold = holds.take(now_us, kit.auth.generation, record.caller, life.plan, record, life.call)
+        if hold is None:
+            return False
+        life.hold = hold
+        record.held_as = show_call(hold.call)
+        return hold.may_send
+
+    async def _hold_patiently(self, kit: Equipment, life: Life) -> None:
+        """The same off the loop, and after asking AUTH again where a key has changed.
+
+        Errors: as AUTH and HOLD.
+        """
+        record, holds, hold = life.record, kit.holds, life.hold
+        assert holds is not None, "it was asked already"
         while hold is None:
-            record.caller = kit.auth.identify(life.head.credential, record.peer)
+            record.caller = caller = kit.auth.identify(life.head.credential, record.peer)
             hold = await holds.take_patiently(
-                self.clock(), kit.auth.generation, record.caller, plan, record, life.call
+                self.clock(), kit.auth.generation, caller, life.plan, record, life.call
             )
         life.hold = hold
         record.held_as = show_call(hold.call)

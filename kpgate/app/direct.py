@@ -32,7 +32,7 @@ class Direct:
     Shape: `before` is asked whether anything may be said yet.
     """
 
-    def __init__(
+    def __init__(  # house: parameters - each is the worker's own, and there is one place that makes it
         self,
         serve: Callable[[Client], Awaitable[None]],
         listener: int,
