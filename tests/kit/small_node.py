@@ -22,7 +22,6 @@ from kpgate.stores.sqlite import SqliteStore
 from tests.kit.vault import NOON_US, PRICE
 
 SEGMENT_BYTES = 1 << 16
-SEGMENT_HEAD_BYTES = 48
 PAGE_BYTES = 4096
 RING_BYTES = 1 << 17
 HOLDS = 32
@@ -125,8 +124,6 @@ class SmallNode:
                     self._blank(first, max(at, position - first), at + PAGE_BYTES)
 
     def _blank(self, first: int, since: int, until: int) -> None:
-        # A segment's head is synced when the file is made.
-        since = max(since, SEGMENT_HEAD_BYTES)
         if since < until:
             with (self.files / journal.segment_name(first)).open("r+b") as file:
                 file.seek(since)
