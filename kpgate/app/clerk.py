@@ -133,7 +133,8 @@ class Clerk:
         turns = 0
         while not self._stop.is_set():
             try:
-                await asyncio.to_thread(bank.poster.sync)
+                if bank.poster.behind:
+                    await asyncio.to_thread(bank.poster.sync)
                 while bank.poster.post():
                     await asyncio.sleep(0)
                 bank.poster.keep_time()

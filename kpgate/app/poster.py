@@ -53,6 +53,11 @@ class Poster:
         self._synced = journal.durable
         self._looked_us = clock()
 
+    @property
+    def behind(self) -> bool:
+        """Whether something was decided that would not survive a power loss."""
+        return self._journal.tail > self._journal.durable
+
     def sync(self) -> None:
         """Have all that is decided by now survive a power loss, and the journal tell of it.
 

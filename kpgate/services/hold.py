@@ -8,6 +8,7 @@ Source: docs/decisions/0007-one-journal.md.
 
 from collections import deque
 from collections.abc import Callable
+from threading import Lock
 from time import sleep
 
 from kpgate._fast.credit import (
@@ -24,6 +25,7 @@ from kpgate._fast.credit import (
     Purse,
 )
 from kpgate._fast.journal import Journal
+from kpgate._fast.wait import clock
 from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import Caller
 from kpgate.domain.errors import (
@@ -92,7 +94,10 @@ class Hold:
     @property
     def may_reply(self) -> bool:
         """Whether the client may be told: where its transport waits as well, or the journal's file has it all."""
-        return self._holds.put_off() if self._holds.gathering else self._holds.written
+        holds = self._holds
+        if holds.owes:
+            return False
+        return holds.put_off() if holds.gathering else holds.written
 
     async def write(self) -> None:
         """Wait until the journal's file has all that was decided.
@@ -162,6 +167,7 @@ class Holds:
         self._offload = offload
         self._purses: dict[int, tuple[Caller, Purse]] = {}
         self._owed: deque[tuple[int, int, int, bytes]] = deque()
+        self._ending = Lock()
         self._decision = Decision()
         self.gathering = False
         self._dirty = False
@@ -199,6 +205,11 @@ class Holds:
         self.gathering = True
         return self.flush
 
+    @property
+    def owes(self) -> bool:
+        """Whether an end could not be decided yet: nobody is told of it before."""
+        return bool(self._owed)
+
     def put_off(self) -> bool:
         """Have the journal written before the loop's turn ends, and whatever is said in it."""
         self._dirty = True
@@ -223,12 +234,11 @@ class Holds:
         return self._journal.flush(self._journal.tail)
 
     async def write(self) -> None:
-        """Wait until it is.
+        """Wait until all that this worker decided is in the journal's file, and nothing is left to be decided.
 
         Errors: StoreUnavailable when the disk fails.
         """
-        tail = self._journal.tail
-        if not await self._offload.run(self._write, tail):
+        if not await self._offload.run(self._write):
             raise StoreUnavailable("the journal cannot be written", retry_after_us=STORE_WAIT_US)
 
     def end(self, now_us: int, handle: int, charged: int, reason: int, note: bytes) -> None:
@@ -238,10 +248,16 @@ class Holds:
 
     def retry(self, now_us: int) -> None:
         """End what could not be ended because the lock was taken. Order: once a tick."""
-        for _ in range(len(self._owed)):
-            handle, charged, reason, note = self._owed.popleft()
-            if self._put_end(now_us, handle, charged, reason, note) == BUSY:
-                self._owed.append((handle, charged, reason, note))
+        # Whoever waits to reply does the same on a thread.
+        if self._ending.acquire(blocking=False):
+            try:
+                for _ in range(len(self._owed)):
+                    if self._put_end(now_us, *self._owed[0]) == BUSY:
+                        break
+                    # Only now, for what is not there is taken for decided.
+                    self._owed.popleft()
+            finally:
+                self._ending.release()
 
     def _put_end(self, now_us: int, handle: int, charged: int, reason: int, note: bytes) -> int:
         if charged < 0:
@@ -292,8 +308,13 @@ class Holds:
             sleep(STEP_S)
         return code
 
-    def _write(self, lsn: int) -> bool:
-        while not self._journal.flush(lsn):
+    def _write(self) -> bool:
+        while self._owed:
+            self.retry(clock())
+            if self._owed:
+                sleep(STEP_S)
+        position = self._journal.tail
+        while not self._journal.flush(position):
             if self._journal.failed:
                 return False
             sleep(STEP_S)

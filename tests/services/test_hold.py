@@ -1,0 +1,107 @@
+"""Ends that the lock puts off: nobody is told of a charge before it is decided and written."""
+
+import asyncio
+from typing import Any, cast
+
+import uvloop
+
+from kpgate._fast.credit import BUSY, DONE, STALE
+from kpgate.domain.call import Record
+from kpgate.domain.price import Price
+from kpgate.domain.usage import Usage
+from kpgate.services.hold import Hold, Holds
+from kpgate.services.offload import Offload
+
+PRICE = Price(1_000_000, 1_000_000, 0, 0, 0, 0, 0)
+
+
+class Busy:
+    """A lock that is taken for some tries."""
+
+    def __init__(self, tries: int, at_last: int = DONE) -> None:
+        self.tries = tries
+        self.at_last = at_last
+        self.ends: list[tuple[int, int]] = []
+
+    def post(self, now_us: int, handle: int, actual: int, reason: int, note: bytes) -> int:
+        if self.tries:
+            self.tries -= 1
+            return BUSY
+        self.ends.append((handle, actual))
+        return self.at_last
+
+
+class Paper:
+    """A journal that is written when it is asked to be."""
+
+    tail, failed = 100, 0
+
+    def __init__(self, credit: Busy) -> None:
+        self.credit = credit
+        self.asked: list[int] = []
+
+    def flush(self, position: int) -> bool:
+        self.asked.append(len(self.credit.ends))
+        return True
+
+
+class Answering:
+    price = PRICE
+    price_version = 1
+
+
+def ended(credit: Busy) -> tuple[Holds, Hold, Paper, Record]:
+    paper = Paper(credit)
+    holds = Holds(cast(Any, credit), cast(Any, paper), Offload(asyncio.get_running_loop()))
+    hold = Hold(holds, 50, 10, 10_000)
+    hold.handle = 7
+    record = Record("req-00000001", 0, "/v1/chat/completions", "POST")
+    record.usage = Usage(20, 10, source="provider")
+    hold.end(5, record, cast(Any, Answering()))
+    return holds, hold, paper, record
+
+
+def test_an_end_is_decided_and_written_before_the_reply() -> None:
+    async def main() -> None:
+        credit = Busy(0)
+        _, hold, paper, record = ended(credit)
+        assert hold.may_reply and paper.asked == [1]
+        assert (record.cost, record.held, credit.ends) == (30, 50, [(7, 30)])
+        hold.end(6, record, cast(Any, Answering()))
+        assert credit.ends == [(7, 30)], "a second time has no effect"
+
+    uvloop.run(main())
+
+
+def test_where_the_lock_is_busy_the_reply_waits_for_it() -> None:
+    async def main() -> None:
+        credit = Busy(3)
+        holds, hold, paper, _ = ended(credit)
+        assert holds.owes and not hold.may_reply and not paper.asked
+        await hold.write()
+        assert credit.ends == [(7, 30)] and paper.asked == [1]
+        assert not holds.owes and hold.may_reply
+
+    uvloop.run(main())
+
+
+def test_a_transport_that_gathers_asks_before_it_writes() -> None:
+    async def main() -> None:
+        credit = Busy(0)
+        holds, hold, paper, _ = ended(credit)
+        before = holds.gather()
+        assert hold.may_reply and hold.may_send and not paper.asked
+        assert before() and paper.asked == [1]
+        assert before() and paper.asked == [1], "what is written is not written again"
+
+    uvloop.run(main())
+
+
+def test_an_end_that_came_too_late_is_owed_no_longer() -> None:
+    async def main() -> None:
+        credit = Busy(1, at_last=STALE)
+        holds, *_ = ended(credit)
+        holds.retry(9)
+        assert not holds.owes
+
+    uvloop.run(main())
