@@ -72,7 +72,8 @@ class Bank:
                 keys=store,
                 clock=now_us,
                 publish=publish,
-                time_us=lambda: self.journal.anchor_us + now_us(),
+                # As decisions see it: where the clock was set back, no earlier than the newest of them.
+                time_us=lambda: max(self.journal.time_us, self.journal.anchor_us + now_us()),
                 accounts_max=settings.accounts_max,
             )
         )

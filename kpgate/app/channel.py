@@ -36,7 +36,8 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
     To a child: serve (order), prepare (turn, settings), swap (turn), forget (turn), drain, stop (within_us),
     reloaded (turn, problems). From a child: ready, failed (problems), beat, prepare and swap done (turn,
-    problems), and `do` reload (turn), which is the child's own number for its question.
+    problems), and `do` reload (turn), which is the child's own number for its question. What failed is `final` where
+    trying again is of no use.
     """
 
     do: str = ""
@@ -44,6 +45,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     turn: int = 0
     within_us: int = 0
     problems: tuple[str, ...] = ()
+    final: bool = False
     settings: msgspec.Raw = msgspec.Raw(b"null")
     order: Order | None = None
 

@@ -35,6 +35,9 @@ CONNECTIONS_MAX = 64
 IDLE_S = 30.0
 PUBLISH_PATIENCE_S = 2.0
 LEAVING_S = 15.0
+STORE_WAIT_MS = 500
+"""How long an operation waits for another writer, as a backup: all of the clerk's work waits with it."""
+POST_WAIT_MS = 10
 WORKER_LIFE_US = 60_000_000
 
 
@@ -65,6 +68,8 @@ class Clerk:
         self._management.catch_up()
         if self._bank is not None:
             await asyncio.to_thread(self._bank.stand, _say)
+        self._store.wait_at_most(STORE_WAIT_MS)
+        if self._bank is not None:
             self._keeping = asyncio.create_task(self._keep_books(self._bank))
         self._directory.socket.unlink(missing_ok=True)
         mask = os.umask(0o177)
@@ -135,7 +140,7 @@ class Clerk:
             try:
                 if bank.poster.behind:
                     await asyncio.to_thread(bank.poster.sync)
-                while bank.poster.post():
+                while self._post(bank):
                     await asyncio.sleep(0)
                 bank.poster.keep_time()
                 if turns % max(1, int(1 / self._sync_s)) == 0:
@@ -149,6 +154,14 @@ class Clerk:
                 await asyncio.sleep(TICK_S)
             turns += 1
             await asyncio.sleep(self._sync_s)
+
+    def _post(self, bank: Bank) -> bool:
+        """Post a batch; whether more is left. Where another writes it is posted later, and syncing goes on."""
+        self._store.wait_at_most(POST_WAIT_MS)
+        try:
+            return bank.poster.post()
+        finally:
+            self._store.wait_at_most(STORE_WAIT_MS)
 
     def _beat(self) -> None:
         """Say that the clerk works, and publish what was written by others or could not be published before."""

@@ -17,6 +17,7 @@ from kpgate._fast.commit import Life, Region
 from kpgate.app.channel import Channel, Message, Order
 from kpgate.app.clerk import Clerk
 from kpgate.app.directory import Directory
+from kpgate.app.poster import Refused
 from kpgate.app.worker import first_order
 from kpgate.domain.settings import Settings
 
@@ -63,6 +64,9 @@ def main() -> None:
     order, _ = first_order(channel)
     try:
         asyncio.run(live(channel, order))
+    except Refused as error:
+        channel.send(Message(did="failed", problems=(str(error),), final=True))
+        os._exit(1)
     except Exception as error:  # noqa: BLE001 - the edge of the process: whatever it is, the supervisor is told
         traceback.print_exc()
         channel.send(Message(did="failed", problems=(f"{type(error).__name__}: {error}",)))

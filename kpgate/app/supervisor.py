@@ -264,10 +264,13 @@ class Supervisor:
             self._is_ready(slot)
         elif message.did == "failed":
             self._say("failed", process=slot.name, problems=message.problems)
-            if not self._announced and slot is not self.clerk:
+            if not self._announced and (slot is not self.clerk or message.final):
                 # It never served: that is for whoever starts it, not for trying again.
                 self._failed = True
                 self._stop(monotonic(), 0.0)
+                for worker in self.workers:
+                    if not worker.ready:
+                        worker.kill()
         elif message.do == "reload":
             self.reload(Asker(slot, slot.channel, message.turn))
         elif message.did in ("prepare", "swap") and self._turn is not None:

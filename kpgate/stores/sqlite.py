@@ -145,6 +145,10 @@ class SqliteStore:
         """The one connection that writes, for the ledger and the log beside the keys."""
         return self._connection
 
+    def wait_at_most(self, wait_ms: int) -> None:
+        """How long a statement waits for another connection that writes, before StoreUnavailable."""
+        self._connection.set_busy_timeout(wait_ms)
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()

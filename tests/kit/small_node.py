@@ -22,7 +22,7 @@ from kpgate.stores.sqlite import SqliteStore
 from tests.kit.vault import NOON_US, PRICE
 
 SEGMENT_BYTES = 1 << 16
-PAGE_BYTES = 4096
+SECTOR_BYTES = 512
 RING_BYTES = 1 << 17
 HOLDS = 32
 WORKERS = 3
@@ -116,12 +116,12 @@ class SmallNode:
         for first in segments(self.files):
             self._blank(first, max(0, position - first), SEGMENT_BYTES)
 
-    def lose_pages(self, position: int, chance: random.Random) -> None:
-        """Have a disk that was not synced lose any pages from a position on."""
+    def lose_sectors(self, position: int, chance: random.Random) -> None:
+        """Have a disk that was not synced lose any sectors from a position on."""
         for first in segments(self.files):
-            for at in range(0, SEGMENT_BYTES, PAGE_BYTES):
-                if first + at + PAGE_BYTES > position and chance.random() < 0.4:
-                    self._blank(first, max(at, position - first), at + PAGE_BYTES)
+            for at in range(0, SEGMENT_BYTES, SECTOR_BYTES):
+                if first + at + SECTOR_BYTES > position and chance.random() < 0.4:
+                    self._blank(first, max(at, position - first), at + SECTOR_BYTES)
 
     def _blank(self, first: int, since: int, until: int) -> None:
         if since < until:

@@ -48,7 +48,7 @@ HISTORIES = int(os.environ.get("SIM_HISTORIES", "24"))
 STEPS = 160
 PARTIES = ("plain", "owing", "capped")
 LINE = 3_000
-CAPS = (6_000, 20_000, 60_000)
+CAPS = (1_500, 2_500, 3_500)
 Kind = Literal["top_up", "grant", "transfer", "clawback", "adjust"]
 KINDS: tuple[Kind, ...] = ("top_up", "grant", "grant", "transfer", "transfer", "clawback", "adjust")
 REFUSED = {NO_CREDIT, TIED, OVER_BUDGET, BUDGET_TIED, FULL, NO_ROOM}
@@ -272,7 +272,7 @@ class History:
             if self.chance.random() < 0.5:
                 self.node.cut(self.chance.randint(durable, tail))
             else:
-                self.node.lose_pages(durable, self.chance)
+                self.node.lose_sectors(durable, self.chance)
             self.node.reboot()
 
         self.end(durable, fail)
