@@ -79,9 +79,10 @@ stubs: build
 test: build
 	$(PY) -m pytest -n $(JOBS)
 
-# What is killed when, and how often: `make sim SEED=7 CYCLES=200 ROUNDS=1000`.
+# What is killed when, and how often: `make sim SEED=7 CYCLES=200 ROUNDS=1000 HISTORIES=500`.
 sim: build
 	SIM_SEED=$(or $(SEED),1) SIM_CYCLES=$(or $(CYCLES),200) SIM_ROUNDS=$(or $(ROUNDS),1000) \
+		SIM_HISTORIES=$(or $(HISTORIES),500) \
 		$(PY) -m pytest tests/sim
 
 debug: setup

@@ -48,7 +48,8 @@ HISTORIES = int(os.environ.get("SIM_HISTORIES", "24"))
 STEPS = 160
 PARTIES = ("plain", "owing", "capped")
 LINE = 3_000
-CAPS = (1_500, 2_500, 3_500)
+CAPS = ((1_200, 0, 0), (0, 1_500, 0), (0, 0, 1_500), (1_500, 2_500, 3_500))
+"""By day, month and in all; 0 is none."""
 Kind = Literal["top_up", "grant", "transfer", "clawback", "adjust"]
 KINDS: tuple[Kind, ...] = ("top_up", "grant", "grant", "transfer", "transfer", "clawback", "adjust")
 REFUSED = {NO_CREDIT, TIED, OVER_BUDGET, BUDGET_TIED, FULL, NO_ROOM}
@@ -79,7 +80,8 @@ class History:
         for party in PARTIES:
             self.do(Transfer(id=self.id(), movements=(Movement(kind="issue", party=party, amount=9_000),)))
         self.do(SetCreditLine(id=self.id(), party="owing", line=LINE))
-        self.do(SetBudget(id=self.id(), party="capped", day=CAPS[0], month=CAPS[1], total=CAPS[2]))
+        self.caps = caps = self.chance.choice(CAPS)
+        self.do(SetBudget(id=self.id(), party="capped", day=caps[0], month=caps[1], total=caps[2]))
         self.budget = next(iter(node.bank.ledger.budgets())).number
 
     def id(self) -> str:
@@ -376,9 +378,9 @@ class History:
                 hold = book.open[call]
                 spenders = [hold.account]
                 for _, day, month in hold.budgets:
-                    for period, (window, cap) in enumerate(zip((day, month, 0), CAPS, strict=True)):
+                    for period, (window, cap) in enumerate(zip((day, month, 0), self.caps, strict=True)):
                         used = uses[period, window] = uses.get((period, window), 0) + amount
-                        assert used <= cap, (show_call(call), period, self.told)
+                        assert not cap or used <= cap, (show_call(call), period, self.told)
             elif before is not None:
                 for _, day, month in before.budgets:
                     for key in ((0, day), (1, month), (2, 0)):
