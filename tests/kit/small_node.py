@@ -72,6 +72,8 @@ class SmallNode:
         life = Life.obtain(self.directory.run, 0)
         assert life is not None, "the clerk before has gone"
         self.clerk = Seat(self.region, life)
+        # A history that waits for its turn is no test of patience.
+        self.clerk.patience_us = 1_000_000
         self.store = SqliteStore(self.directory.store)
         self.version = self.store.number("price", [PRICE.terms])[PRICE.terms]
         self.bank = Bank(self.directory, self.clerk, SETTINGS, self.store, lambda: True, self.wall_us)
@@ -82,6 +84,7 @@ class SmallNode:
         life = Life.obtain(self.directory.run, index)
         assert life is not None, "the worker before has gone"
         seat = Seat(self.region, life)
+        seat.patience_us = 1_000_000
         written = Journal(self.region, seat, self.files)
         return Worker(index, seat, written, Credit(self.region, seat, written, HOLD_LIFE_US))
 
