@@ -245,6 +245,8 @@ class Gateway:
                 check_whole(connection, target, first)
         except GatewayError as error:
             attempt.close()
+            # Of a stream that broke off before its first event nobody has seen anything.
+            life.framer = None
             kit.meters.attempt(target.provider, error.code)
             if life.ended is None:
                 target.health.failed(self.clock(), kit.retrying.ejection, life.plan.peers)

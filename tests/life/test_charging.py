@@ -202,6 +202,26 @@ def test_a_provider_that_breaks_off_is_paid_what_it_sent(gate: Whole, how: dict[
     assert payer.paid() == HELLO * INPUT + 2 * OUTPUT
 
 
+@pytest.mark.parametrize("how", [{"cut": True}, {"reset": True}])
+def test_a_stream_that_breaks_off_before_its_first_event_costs_nothing(
+    gate: Whole, how: dict[str, bool]
+) -> None:
+    payer = Payer(gate)
+    gate.script(stream([], **how), stream([], **how))
+    with payer.send(stream=True) as connection:
+        assert b" 502 " in read_until(connection, b"upstream_failed")
+    assert payer.paid() == 0
+
+
+def test_a_stream_that_broke_off_unseen_may_be_answered_whole_by_the_next_attempt(gate: Whole) -> None:
+    payer = Payer(gate)
+    gate.script(stream([], cut=True), answer(completion()))
+    with payer.send(stream=True) as connection:
+        reply = read_until(connection, b"completion_tokens")
+    assert b"x-kpgate-attempts: 2" in reply and b"Hello there." in reply
+    assert payer.paid() == 9 * INPUT + 3 * OUTPUT
+
+
 def test_what_a_provider_uses_beyond_the_hold_is_the_house_s(gate: Whole) -> None:
     payer = Payer(gate)
     gate.script(answer(completion(completion_tokens=5_000)))
