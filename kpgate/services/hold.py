@@ -150,7 +150,8 @@ class Hold:
         if target is not None and target.price is not None:
             version = target.price_version
             if usage.source != "none":
-                charged = target.price.charge(usage, self.factor)
+                # A provider may say anything: no account holds more, and beyond the hold it is the house's.
+                charged = min(target.price.charge(usage, self.factor), AMOUNT_MAX)
                 record.cost = min(charged, self.amount)
                 record.overrun = charged - record.cost
         record.held = self.amount

@@ -7,7 +7,7 @@ import uvloop
 
 from kpgate._fast.credit import BUSY, DONE, STALE
 from kpgate.domain.call import Record
-from kpgate.domain.price import Price
+from kpgate.domain.price import AMOUNT_MAX, Price
 from kpgate.domain.usage import Usage
 from kpgate.services.hold import Hold, Holds
 from kpgate.services.offload import Offload
@@ -69,6 +69,22 @@ def test_an_end_is_decided_and_written_before_the_reply() -> None:
         assert (record.cost, record.held, credit.ends) == (30, 50, [(7, 30)])
         hold.end(6, record, cast(Any, Answering()))
         assert credit.ends == [(7, 30)], "a second time has no effect"
+
+    uvloop.run(main())
+
+
+def test_what_no_account_could_hold_is_the_house_s() -> None:
+    async def main() -> None:
+        credit = Busy(0)
+        holds, *_ = ended(credit)
+        hold = Hold(holds, 50, 10, 10_000)
+        hold.handle = 8
+        record = Record("req-00000002", 0, "/v1/chat/completions", "POST")
+        record.usage = Usage(1 << 40, 1 << 40, source="provider")
+        dear = type("Dear", (), {"price": Price(1 << 50, 1 << 50, 0, 0, 0, 0, 0), "price_version": 1})
+        hold.end(5, record, cast(Any, dear))
+        assert credit.ends[-1] == (8, AMOUNT_MAX)
+        assert (record.cost, record.overrun) == (50, AMOUNT_MAX - 50)
 
     uvloop.run(main())
 
