@@ -267,6 +267,13 @@ def _check_prices(draft: Draft, report: Say, warn: Say) -> None:
         priced = model.price is not None or all(one.price is not None for one in model.deployments)
         if model.free and (model.price is not None or any(one.price for one in model.deployments)):
             report((*path, "free"), "has a price as well: take one of the two away")
+        written = [one.price or model.price for one in model.deployments]
+        outputs = {price.output is not None for price in written if price is not None}
+        if len(outputs) > 1:
+            report(
+                (*path, "deployments"),
+                "some have a price for output and some have none: it would be given away",
+            )
         elif not model.free and not priced:
             report((*path, "price"), "missing: with [ledger] enabled a model has a price, or `free = true`")
     if not tokens.count:

@@ -287,6 +287,41 @@ def test_a_rule_broken_is_said(more: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("", "price: missing: with [ledger] enabled"),
+        ("price = { input = 0 }", "price.input: a price of 0 needs"),
+        ("price = { input = 1.0, output = 0.0 }", "price.output: a price of 0 gives output away"),
+        ("price = { input = 1.0 }\nfree = true", "free: has a price as well"),
+        (
+            'deployments = [{ provider = "e", model = "x", price = { input = 1.0, output = 2.0 } },'
+            ' { provider = "e", model = "y", price = { input = 1.0 } }]',
+            "deployments: some have a price for output and some have none",
+        ),
+        (
+            'price = { input = 1.0, shares = [{ party = "a", basis_points = 6000 },'
+            ' { party = "b", basis_points = 6000 }] }',
+            "price.shares: come to more than the whole charge",
+        ),
+    ],
+)
+def test_where_credits_are_spent_nothing_is_given_away_by_accident(model: str, said: str) -> None:
+    deployments = "" if "deployments" in model else 'deployments = [{ provider = "e", model = "x" }]'
+    text = f"""
+[ledger]
+enabled = true
+[[providers]]
+name = "e"
+dialect = "echo"
+[[models]]
+name = "m"
+{deployments}
+{model}
+"""
+    assert any(said in problem for problem in problems(text)), problems(text)
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "api.openai.com/v1",
