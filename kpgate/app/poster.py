@@ -163,8 +163,9 @@ class Start:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         for draft in self._folder.glob("*.new"):
             draft.unlink()
+        boot_id = BOOT_ID.read_text() if BOOT_ID.exists() else ""
         end, problem = recover(
-            self._folder, self._ledger.cursor, SEGMENT_BYTES, self._ledger.post, self._rebooted()
+            self._folder, self._ledger.cursor, SEGMENT_BYTES, self._ledger.post, self._booted() != boot_id
         )
         if problem:
             raise Refused(f"the journal in {self._folder} is damaged: {problem}. Restore it from a backup")
@@ -179,6 +180,8 @@ class Start:
         first = firsts[-1] + SEGMENT_BYTES if firsts else SEGMENT_BYTES
         start = self._ledger.begin_start()
         self._journal.stand(first, end, start, SEGMENT_BYTES, last_us, now_us - clock())
+        # Only now: what a power loss tore is cut by this start, and no later one takes it for damage.
+        (self._folder / "boot_id").write_text(boot_id)
         if torn:
             self._say("journal_tail_cut", bytes=torn, at=end)
         lost = self._end_lost(clock)
@@ -186,16 +189,10 @@ class Start:
             self._say("holds_lost", count=lost)
         return lost
 
-    def _rebooted(self) -> bool:
-        """Whether the machine has been started since the last time, or nobody knows. It notes this time."""
+    def _booted(self) -> str | None:
+        """When the machine was started that stood here last, as its system names it."""
         noted = self._folder / "boot_id"
-        try:
-            boot_id = BOOT_ID.read_text()
-        except OSError:
-            return True
-        before = noted.read_text() if noted.exists() else ""
-        noted.write_text(boot_id)
-        return before != boot_id
+        return noted.read_text() or None if noted.exists() else None
 
     def _end_lost(self, clock: Callable[[], int]) -> int:
         lost = self._ledger.lost(void=self._void)
