@@ -16,7 +16,8 @@ from bench.processes import cpu_s, load_core, rss_bytes
 from bench.results import Cell, Goal, Result, Table
 from bench.target import Lab, Shape, Target
 from kpgate._fast.commit import Life, Region, Seat
-from kpgate.app.bank import Bank, areas, now_us
+from kpgate._fast.wait import clock
+from kpgate.app.bank import Bank, areas
 from kpgate.app.control import wall_us
 from kpgate.app.directory import Directory
 from kpgate.domain.ledger import End, Hold, note_end, note_hold, write_end, write_hold
@@ -185,10 +186,10 @@ def _start() -> dict[str, float]:
         office.close()
         again = _Office(Path(folder))
         before = rss_bytes([os.getpid()])
-        began = now_us()
+        began = clock()
         again.bank.stand()
-        seconds = (now_us() - began) / 1e6
+        seconds = (clock() - began) / 1e6
         grown = rss_bytes([os.getpid()]) - before
-        assert again.bank.accounts.account(now_us(), ACCOUNTS // 2) is not None
+        assert again.bank.accounts.account(clock(), ACCOUNTS // 2) is not None
         again.close()
     return {"seconds": seconds, "accounts": ACCOUNTS, "bytes an account": grown / ACCOUNTS}

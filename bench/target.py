@@ -256,14 +256,20 @@ def make_key(folder: Path) -> str:
 
 def fund(folder: Path, key: str) -> None:
     """Give the bench's party more than it can spend, and budgets that count every call."""
-    account = [sys.executable, "-m", "kpgate", "account", "--data", str(folder / "data")]
+    account = [sys.executable, "-m", "kpgate", "account"]
     budget = [*account, "budget", "--day", "1000000000", "--month", "1000000000", "--total", "1000000000"]
     for command in (
         [*account, "credit", "bench", "1000000000"],
         [*budget, "--party", "bench"],
         [*budget, "--key", key.split("-")[2]],
     ):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [*command, "--data", str(folder / "data")],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         if done.returncode:
             raise FailedToStart(f"no credit could be given: {done.stderr[-2000:]}")
 

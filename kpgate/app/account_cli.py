@@ -4,21 +4,15 @@ Tables at a terminal, JSON in a pipe. Amounts are written as `12.5`, in KPT. Wit
 """
 
 import json
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from kpgate.app.control import new_id, reach, wall_us
-from kpgate.app.directory import Directory
+from kpgate.app.control import wall_us
+from kpgate.app.keys_cli import Command, Desk
 from kpgate.domain.durations import read_end
-from kpgate.domain.errors import GatewayError
 from kpgate.domain.ledger import show_call
-from kpgate.domain.management import Answer, build
 from kpgate.domain.money import (
     Refund,
     SetBudget,
@@ -65,30 +59,6 @@ ID = click.option(
 MEMO = click.option("--memo", default="", help="Why, for the statement.")
 
 
-class Desk:
-    """Where questions go, and how answers are shown."""
-
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
-        self.plain = not sys.stdout.isatty()
-
-    def ask(self, kind: type[Any], request_id: str = "", **fields: Any) -> Answer:
-        """Have an operation carried out. Errors: click's, with what to do."""
-        try:
-            operation = build(kind, {"id": request_id or new_id(), **fields})
-            with reach(self._directory) as ask:
-                return ask(operation)
-        except GatewayError as error:
-            raise click.ClickException(f"{error.message}\n{error.remedy}") from None
-
-    def show(self, answer: Answer, table: Callable[[], Table]) -> None:
-        """Print an answer."""
-        if self.plain:
-            click.echo(json.dumps(answer))
-        else:
-            Console().print(table())
-
-
 def _rows(*rows: tuple[str, str]) -> Table:
     table = Table(show_header=False)
     for row in rows:
@@ -96,32 +66,20 @@ def _rows(*rows: tuple[str, str]) -> Table:
     return table
 
 
-@click.group()
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    envvar="KPGATE_DATA",
-    default=Path("data"),
-    show_default=True,
-    show_envvar=True,
-    help="Directory for keys, locks and the database.",
-)
-@click.pass_context
-def account(context: click.Context, data: Path) -> None:
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def account() -> None:
     """Credit: balances, transfers, budgets, refunds. Amounts are KPT, as 12.5."""
-    context.obj = Desk(Directory(data))
 
 
-@account.command("list")
+@account.command("list", cls=Command)
 @click.pass_obj
 def list_accounts(desk: Desk) -> None:
     """Every account's balance. They sum to 0."""
     answer = desk.ask(ShowAccounts)
-    desk.show(answer, lambda: _rows(*((name, show_amount(one)) for name, one in answer["accounts"].items())))
+    desk.tell(answer, lambda: _rows(*((name, show_amount(one)) for name, one in answer["accounts"].items())))
 
 
-@account.command()
+@account.command(cls=Command)
 @click.argument("party")
 @click.pass_obj
 def show(desk: Desk, party: str) -> None:
@@ -129,10 +87,10 @@ def show(desk: Desk, party: str) -> None:
     answer = desk.ask(ShowBalance, party=party)
     names = (name for name in answer if name.endswith("_microkpt"))
     rows = [(name.removesuffix("_microkpt").replace("_", " "), show_amount(answer[name])) for name in names]
-    desk.show(answer, lambda: _rows(*rows))
+    desk.tell(answer, lambda: _rows(*rows))
 
 
-@account.command()
+@account.command(cls=Command)
 @click.argument("party")
 @click.option("--earned", is_flag=True, help="What it earned, not what it spends.")
 @click.option("--before", type=click.IntRange(min=0), default=0, help="From before this LSN on.")
@@ -153,15 +111,19 @@ def statement(desk: Desk, party: str, earned: bool, before: int, count: int) -> 
             shown.add_row(when, row["kind"], show_amount(row["amount"]), call, row["memo"], str(row["lsn"]))
         return shown
 
-    desk.show(answer, table)
+    desk.tell(answer, table)
+
+
+def _id(request_id: str) -> dict[str, str]:
+    return {"id": request_id} if request_id else {}
 
 
 def _moved(desk: Desk, request_id: str, **movement: Any) -> None:
-    answer = desk.ask(Transfer, request_id, movements=[movement])
-    desk.show(answer, lambda: _rows(("done", answer["id"])))
+    answer = desk.ask(Transfer, **_id(request_id), movements=[movement])
+    desk.tell(answer, lambda: _rows(("done", answer["id"])))
 
 
-@account.command()
+@account.command(cls=Command)
 @click.argument("party")
 @click.argument("amount", type=AMOUNT)
 @click.option(
@@ -186,7 +148,7 @@ def credit(desk: Desk, party: str, amount: int, kind: str, expires: str, memo: s
     _moved(desk, request_id, kind=kind, party=party, amount=amount, memo=memo, expires_us=expires_us)
 
 
-@account.command()
+@account.command(cls=Command)
 @click.argument("party")
 @click.argument("to")
 @click.argument("amount", type=AMOUNT)
@@ -198,7 +160,7 @@ def transfer(desk: Desk, party: str, to: str, amount: int, memo: str, request_id
     _moved(desk, request_id, kind="transfer", party=party, to=to, amount=amount, memo=memo)
 
 
-@account.command(context_settings={"ignore_unknown_options": True})
+@account.command(cls=Command, context_settings={"ignore_unknown_options": True})
 @click.argument("party")
 @click.argument("amount", type=SIGNED)
 @MEMO
@@ -209,7 +171,7 @@ def adjust(desk: Desk, party: str, amount: int, memo: str, request_id: str) -> N
     _moved(desk, request_id, kind="adjust", party=party, amount=amount, memo=memo)
 
 
-@account.command()
+@account.command(cls=Command)
 @click.argument("party")
 @click.argument("amount", type=AMOUNT)
 @MEMO
@@ -220,7 +182,7 @@ def clawback(desk: Desk, party: str, amount: int, memo: str, request_id: str) ->
     _moved(desk, request_id, kind="clawback", party=party, amount=amount, memo=memo)
 
 
-@account.command()
+@account.command(cls=Command)
 @click.argument("party")
 @click.argument("amount", type=AMOUNT)
 @MEMO
@@ -231,29 +193,29 @@ def payout(desk: Desk, party: str, amount: int, memo: str, request_id: str) -> N
     _moved(desk, request_id, kind="payout", party=party, amount=amount, memo=memo)
 
 
-@account.command()
+@account.command(cls=Command)
 @click.argument("call")
 @click.argument("amount", type=AMOUNT, required=False)
 @ID
 @click.pass_obj
 def refund(desk: Desk, call: str, amount: int | None, request_id: str) -> None:
     """Give back what a call was charged, or a part of it."""
-    answer = desk.ask(Refund, request_id, call=call, amount=amount or 0)
-    desk.show(answer, lambda: _rows(("done", answer["id"])))
+    answer = desk.ask(Refund, **_id(request_id), call=call, amount=amount or 0)
+    desk.tell(answer, lambda: _rows(("done", answer["id"])))
 
 
-@account.command("credit-line")
+@account.command("credit-line", cls=Command)
 @click.argument("party")
 @click.argument("line", type=CAP)
 @ID
 @click.pass_obj
 def credit_line(desk: Desk, party: str, line: int, request_id: str) -> None:
     """Let a party's balance go so far below 0; 0 ends that."""
-    answer = desk.ask(SetCreditLine, request_id, party=party, line=line)
-    desk.show(answer, lambda: _rows(("done", answer["id"])))
+    answer = desk.ask(SetCreditLine, **_id(request_id), party=party, line=line)
+    desk.tell(answer, lambda: _rows(("done", answer["id"])))
 
 
-@account.command()
+@account.command(cls=Command)
 @click.option("--party", default="", help="A party's budget.")
 @click.option("--key", default="", metavar="ID", help="A key's budget.")
 @click.option("--day", type=CAP, default=0, help="Cap a day, in UTC; 0 is none.")
@@ -263,10 +225,10 @@ def credit_line(desk: Desk, party: str, line: int, request_id: str) -> None:
 def budget(desk: Desk, party: str, key: str, day: int, month: int, total: int) -> None:
     """Cap what a party or a key may spend."""
     answer = desk.ask(SetBudget, party=party, key=key, day=day, month=month, total=total)
-    desk.show(answer, lambda: _rows(("done", answer["id"])))
+    desk.tell(answer, lambda: _rows(("done", answer["id"])))
 
 
-@account.command()
+@account.command(cls=Command)
 @click.argument("call")
 @click.pass_obj
 def receipt(desk: Desk, call: str) -> None:

@@ -11,10 +11,10 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from kpgate.app.control import AsksLater, new_id, new_random, wall_us
-from kpgate.app.money_api import MoneyApi
+from kpgate.app.money_api import MoneyApi, only
 from kpgate.domain.caller import ADMIN, CALL, Caller
 from kpgate.domain.durations import read_duration, read_end
-from kpgate.domain.errors import BodyTooLarge, InvalidRequest, MethodNotAllowed, NotFound, RoleRequired
+from kpgate.domain.errors import BodyTooLarge, InvalidRequest, NotFound, RoleRequired
 from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.management import (
     Answer,
@@ -88,23 +88,23 @@ class Admin:
 
     async def _answer(self, method: str, path: str, query: str, body: bytes) -> tuple[int, Answer]:
         if path == "/admin/v1/keys":
-            _only(method, "GET", "POST")
+            only(method, "GET", "POST")
             if method == "POST":
                 return 201, await self._create(body)
             return 200, await self._ask(ListKeys, _list_fields(query))
         if path == "/admin/v1/reload":
-            _only(method, "POST")
+            only(method, "POST")
             return 200, await self._reload()
         if match := _KEY.fullmatch(path):
-            _only(method, "GET", "DELETE")
+            only(method, "GET", "DELETE")
             if method == "DELETE":
                 return 200, await self._ask(RevokeKey, {"key": match[1]})
             return 200, await self._ask(GetKey, {"key": match[1]})
         if match := _ROTATE.fullmatch(path):
-            _only(method, "POST")
+            only(method, "POST")
             return 200, await self._rotate(match[1], body)
         if match := _PARTY.fullmatch(path):
-            _only(method, "PUT")
+            only(method, "PUT")
             terms: PartyTerms = read_strictly(body, PartyTerms)
             return 200, await self._ask(SetParty, {"party": unquote(match[1]), "limits": terms.limits})
         answer = await self._money.manage(method, path, query, body)
@@ -127,11 +127,6 @@ class Admin:
 
     async def _ask(self, kind: type[Any], fields: dict[str, Any]) -> Answer:
         return await self._control.ask(build(kind, {"id": new_id(), **fields}))
-
-
-def _only(method: str, *served: str) -> None:
-    if method not in served:
-        raise MethodNotAllowed(method, *served)
 
 
 def _read(field: str, read: Callable[[], int]) -> int:

@@ -4,7 +4,6 @@ The clerk has one while a gateway runs; a command that finds nobody serving open
 """
 
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +12,7 @@ from kpgate._fast.account import Accounts
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.credit import Credit
 from kpgate._fast.journal import Journal
+from kpgate._fast.wait import clock
 from kpgate.app.directory import Directory
 from kpgate.app.poster import Poster, Say, Start
 from kpgate.app.signing import Keyring, Signer, endorsement
@@ -62,7 +62,7 @@ class Bank:
         secret = log_secret(directory.pepper(), log.origin)
         self.receipts = Receipts(log, secret, signer, wall_us)
         self.ledger = SqliteLedger(store.connection, self.receipts)
-        self.poster = Poster(self.journal, self.ledger, self.receipts, now_us, wall_us)
+        self.poster = Poster(self.journal, self.ledger, self.receipts, clock, wall_us)
         self.treasury = Treasury(
             Tools(
                 vault=self.accounts,
@@ -70,10 +70,10 @@ class Bank:
                 receipts=self.receipts,
                 books=self.poster,
                 keys=store,
-                clock=now_us,
+                clock=clock,
                 publish=publish,
                 # As decisions see it: where the clock was set back, no earlier than the newest of them.
-                time_us=lambda: max(self.journal.time_us, self.journal.anchor_us + now_us()),
+                time_us=lambda: max(self.journal.time_us, self.journal.anchor_us + clock()),
                 accounts_max=settings.accounts_max,
             )
         )
@@ -103,7 +103,7 @@ class Bank:
             self._mend()
             return
         start = Start(self.journal, self.ledger, self._directory.root / "journal", say, void=self.void_sent)
-        start.stand(now_us, self._wall_us, self._settings.accept_clock)
+        start.stand(clock, self._wall_us, self._settings.accept_clock)
         self.poster.post_all()
         start.fill(self.accounts)
         self.poster.prepare()
@@ -119,17 +119,18 @@ class Bank:
 
     def end_dead(self, life: Life) -> int:
         """End the holds that the last owner of a seat left. Order: holding its life lock."""
-        return self.credit.end_dead(now_us(), life, self.void_sent)
+        return self.credit.end_dead(clock(), life, self.void_sent)
 
     def end_expired(self) -> int:
         """End the holds that nobody ended in time."""
-        return self.credit.end_expired(now_us(), self.void_sent)
+        return self.credit.end_expired(clock(), self.void_sent)
 
     def close(self) -> None:
         """Come to an end: everything posted, and signed."""
         self.poster.post_all()
         self.poster.sign()
         self.poster.sync()
+        self.poster.trim()
 
 
 @contextmanager
@@ -149,8 +150,3 @@ def opened(
         bank.close()
     finally:
         life.close()
-
-
-def now_us() -> int:
-    """The clock that limits and holds are decided by. Units: microseconds, monotonic."""
-    return time.monotonic_ns() // 1000

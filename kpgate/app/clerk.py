@@ -16,6 +16,7 @@ import msgspec
 
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.limit import Limits
+from kpgate._fast.wait import clock
 from kpgate.app.bank import Bank
 from kpgate.app.control import LINE_BYTES_MAX, Said, refusal, wall_us
 from kpgate.app.directory import Directory
@@ -64,7 +65,7 @@ class Clerk:
 
     async def run(self) -> None:
         """Work until told to stop, or until the gateway that it belongs to is gone."""
-        self._limits.end_dead(_now_us(), self._seat.life)
+        self._limits.end_dead(clock(), self._seat.life)
         self._management.catch_up()
         if self._bank is not None:
             await asyncio.to_thread(self._bank.stand, _say)
@@ -97,7 +98,7 @@ class Clerk:
         ticks = 0
         while not self._stop.is_set():
             try:
-                self._warden.look(_now_us())
+                self._warden.look(clock())
                 self._reap()
                 if ticks % TICKS_A_BEAT == 0:
                     self._beat()
@@ -115,7 +116,7 @@ class Clerk:
 
     def _reap(self) -> None:
         """End the calls of seats whose life lock can be had, and those that nobody ended in time."""
-        now_us = _now_us()
+        now_us = clock()
         bank = self._bank
         seats = set(self._limits.seats_with_calls())
         if bank is not None:
@@ -180,7 +181,7 @@ class Clerk:
         stuck one is ended in a second."""
         deadline = time.monotonic() + PUBLISH_PATIENCE_S
         while not self._seat.publish(kind, number):
-            self._warden.look(_now_us())
+            self._warden.look(clock())
             if time.monotonic() >= deadline:
                 return False
         return True
@@ -220,11 +221,6 @@ class Clerk:
         except Exception as error:  # noqa: BLE001 - the edge around one request
             _report(error)
             return refusal(Internal("the clerk failed; its log says where"))
-
-
-def _now_us() -> int:
-    """The clock that limits are decided by. Units: microseconds, monotonic."""
-    return time.monotonic_ns() // 1000
 
 
 def _report_stuck(seat: int, pid: int) -> None:

@@ -5,6 +5,7 @@ Tables at a terminal, JSON in a pipe. A secret is printed once, when it is made,
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,13 @@ class Desk:
                 return ask(operation)
         except GatewayError as error:
             raise click.ClickException(f"{error.message}\n{error.remedy}") from None
+
+    def tell(self, answer: Answer, table: Callable[[], Table]) -> None:
+        """Print an answer, as a table to people."""
+        if self.plain:
+            click.echo(json.dumps(answer))
+        else:
+            Console().print(table())
 
     def show(self, answer: Answer, title: str = "") -> None:
         """Print one thing."""
@@ -120,7 +128,7 @@ def _plainly(context: click.Context, option: click.Parameter, plain: bool) -> No
     context.obj.plain = plain or not _is_terminal()
 
 
-class _Command(click.Command):
+class Command(click.Command):
     """A command on a data directory: where it is and how to answer are asked of each in the same way."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -152,7 +160,7 @@ def keys() -> None:
     """API keys and parties. Works beside a running gateway and without one."""
 
 
-keys.command_class = _Command
+keys.command_class = Command
 
 
 @keys.command()

@@ -89,19 +89,19 @@ class MoneyApi:
         """
         match path:
             case "/admin/v1/accounts":
-                _only(method, "GET")
+                only(method, "GET")
                 return await self._ask(ShowAccounts, _query(query))
             case "/admin/v1/transfers":
-                _only(method, "POST")
+                only(method, "POST")
                 return await self._ask(Transfer, _fields(body, NewTransfers))
             case "/admin/v1/refunds":
-                _only(method, "POST")
+                only(method, "POST")
                 return await self._ask(Refund, _fields(body, NewRefund))
             case "/admin/v1/budgets":
-                _only(method, "PUT")
+                only(method, "PUT")
                 return await self._ask(SetBudget, _fields(body, Budget))
         if match := _RECEIPT.fullmatch(path):
-            _only(method, "GET")
+            only(method, "GET")
             return await self._ask(ShowReceipt, {"call": match[1]} | _query(query))
         if match := _PARTY.fullmatch(path):
             return await self._of_party(method, unquote(match[1]), match[2], query, body)
@@ -109,9 +109,9 @@ class MoneyApi:
 
     async def _of_party(self, method: str, party: str, what: str, query: str, body: bytes) -> Answer:
         if what == "credit-line":
-            _only(method, "PUT")
+            only(method, "PUT")
             return await self._ask(SetCreditLine, {"party": party} | _fields(body, CreditLine))
-        _only(method, "GET")
+        only(method, "GET")
         if what == "balance":
             return await self._ask(ShowBalance, {"party": party} | _query(query))
         return await self._statement(party, _query(query, "account", *_NUMBERS[:2]))
@@ -121,7 +121,7 @@ class MoneyApi:
 
         Errors: those of the operation; MethodNotAllowed, InvalidRequest, NotFound.
         """
-        _only(method, "GET", "HEAD")
+        only(method, "GET", "HEAD")
         party = caller.party.name
         match path:
             case "/kp/v1/me":
@@ -160,7 +160,8 @@ class MoneyApi:
         return await self._control.ask(build(kind, {"id": new_id(), **fields}))
 
 
-def _only(method: str, *served: str) -> None:
+def only(method: str, *served: str) -> None:
+    """Serve these methods alone. Errors: MethodNotAllowed."""
     if method not in served:
         raise MethodNotAllowed(method, *served)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kpgate._fast.account import Accounts
-from kpgate._fast.journal import POST, SYNC, VOID, Journal, recover, segments, torn_bytes
+from kpgate._fast.journal import POST, SYNC, VOID, Journal, recover, segment_name, segments, torn_bytes
 from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.ledger import LOTS, write_end
 from kpgate.services.receipts import Receipts
@@ -180,6 +180,10 @@ class Start:
         first = firsts[-1] + SEGMENT_BYTES if firsts else SEGMENT_BYTES
         start = self._ledger.begin_start()
         self._journal.stand(first, end, start, SEGMENT_BYTES, last_us, now_us - clock())
+        if not torn:
+            # Made ahead and never used: the new segment says where the valid past ended.
+            for unused in (one for one in firsts if one >= end):
+                (self._folder / segment_name(unused)).unlink()
         # Only now: what a power loss tore is cut by this start, and no later one takes it for damage.
         (self._folder / "boot_id").write_text(boot_id)
         if torn:

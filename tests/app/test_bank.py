@@ -8,10 +8,11 @@ import pytest
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.credit import DONE, Decision, Purse
 from kpgate._fast.journal import recover
-from kpgate.app.bank import Bank, areas, now_us
+from kpgate._fast.wait import clock
+from kpgate.app.bank import Bank, areas
 from kpgate.app.control import wall_us
 from kpgate.app.directory import Directory
-from kpgate.app.poster import SEGMENT_BYTES
+from kpgate.app.poster import AHEAD_BYTES, KEPT_BYTES, SEGMENT_BYTES
 from kpgate.domain.invariants import Entry, Report, check
 from kpgate.domain.ledger import note_end, note_hold, show_call
 from kpgate.domain.money import (
@@ -76,17 +77,17 @@ class Node:
         decision = Decision()
         note = note_hold("request", "model", self.version, 1, 1, 10_000)
         purse = Purse(number, budgets, party=party)
-        assert self.bank.credit.hold(now_us(), 0, purse, amount, note, decision) == DONE
+        assert self.bank.credit.hold(clock(), 0, purse, amount, note, decision) == DONE
         return decision
 
     def charge(self, decision: Decision, actual: int) -> int:
         note = note_end("provider", "deployment", 1, 200, self.version, Usage(actual, 0))
-        assert self.bank.credit.post(now_us(), decision.handle, actual, 0, note) == DONE
+        assert self.bank.credit.post(clock(), decision.handle, actual, 0, note) == DONE
         return decision.call
 
     def meter(self, decision: Decision, amount: int) -> None:
         assert self.bank.credit.sent(decision.handle) and self.bank.credit.meter(decision.handle, amount)
-        assert self.bank.credit.record_meter(now_us(), decision.handle) == DONE
+        assert self.bank.credit.record_meter(clock(), decision.handle) == DONE
 
     def balance(self) -> dict[str, object]:
         return self.do(ShowBalance, party="acme")
@@ -210,3 +211,14 @@ def test_many_starts_in_the_middle_of_things_keep_everything(node: Node) -> None
         assert node.balance()["balance_microkpt"] == 10_000 - charged
         assert sum(node.bank.ledger.balances().values()) == 0
     assert node.check().charges == 6 + 3
+
+
+def test_many_starts_leave_no_pile_of_segments(node: Node) -> None:
+    for _ in range(12):
+        node.give("top_up", 5)
+        node.bank.close()
+        node.again()
+    files = list((node.directory.root / "journal").glob("*.kpj"))
+    assert len(files) * SEGMENT_BYTES <= KEPT_BYTES + AHEAD_BYTES
+    assert node.balance()["balance_microkpt"] == 60
+    assert node.check().sound

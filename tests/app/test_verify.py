@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from kpgate._fast.credit import DONE, Decision, Purse
-from kpgate.app.bank import Bank, now_us, opened
+from kpgate._fast.wait import clock
+from kpgate.app.bank import Bank, opened
 from kpgate.app.cli import cli
 from kpgate.app.control import wall_us
 from kpgate.app.directory import Directory
@@ -61,12 +62,12 @@ class Shop:
         """A call that is charged and posted; its id."""
         asked = note_hold(f"req-{model}", model, self.version, 1, 1, factor)
         decision = Decision()
-        assert self.bank.credit.hold(now_us(), 0, self.purse, held, asked, decision) == DONE
+        assert self.bank.credit.hold(clock(), 0, self.purse, held, asked, decision) == DONE
         said, charged = b"", metered
         if not metered:
             said = note_end("p", "d", 1, 200, self.version, usage)
             charged = PRICE.charge(usage, factor)
-        assert self.bank.credit.post(now_us(), decision.handle, charged, reason, said) == DONE
+        assert self.bank.credit.post(clock(), decision.handle, charged, reason, said) == DONE
         self.bank.poster.post_all()
         return show_call(decision.call)
 

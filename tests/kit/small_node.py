@@ -49,7 +49,7 @@ class SmallNode:
         self.files = root / "journal"
         self.now_us = 1_000_000
         self.ahead_us = NOON_US
-        patch.setattr(bank, "now_us", lambda: self.now_us)
+        patch.setattr(bank, "clock", lambda: self.now_us)
         for module in (poster, ledger_cli):
             patch.setattr(module, "SEGMENT_BYTES", SEGMENT_BYTES)
         patch.setattr(poster, "AHEAD_BYTES", 2 * SEGMENT_BYTES)
