@@ -54,6 +54,9 @@ setup: $(STAMP)
 
 build/.stamp: $(STAMP) $(SOURCES)
 	$(PY) setup.py --quiet build_ext --inplace -j 2
+	$(PY) -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'kpgate.pth').write_text('$(CURDIR)\n')"
+	printf '#!/bin/sh\nexec "%s" -m kpgate "$$@"\n' "$(abspath $(PY))" > $(BIN)/kpgate
+	chmod +x $(BIN)/kpgate
 	mkdir -p build && touch build/.stamp
 
 build: build/.stamp
