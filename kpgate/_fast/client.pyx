@@ -18,7 +18,7 @@ from libc.string cimport memcpy
 from kpgate._fast.chunks cimport Chunks
 from kpgate._fast.flow cimport BODY, CLOSED, HEAD, LINGER, LINGER_IDLE_US, OPENING, SERVING, UNSENT, Flow
 from kpgate._fast.head cimport Head, end_of_head, has_bare_lf, parse_at, refused
-from kpgate._fast.lane cimport CHUNKED, CLOSING, KEPT, Lane, frame, reset_on_close
+from kpgate._fast.lane cimport CHUNKED, CLOSING, KEPT, Lane, frame
 from kpgate._fast.wait cimport Wait, clock_us
 
 
@@ -84,7 +84,6 @@ cdef class Client(Flow):
     cdef int64_t _body_max
     cdef uint8_t _output
     cdef uint8_t _probes
-    cdef bint _write_paused
     cdef bint _chunked
     cdef bint _eof
     cdef bint _closing
@@ -172,9 +171,8 @@ cdef class Client(Flow):
             data = self.lane.compose(status, headers, length, body, self._flags())
             self.lane.outbox.put(self._transport, data)
         else:
-            data = self.lane.compose(status, headers, length, b"", self._flags())
-            self.lane.outbox.empty()
-            self._transport.writelines([data, body])
+            self.lane.outbox.put(self._transport, self.lane.compose(status, headers, length, b"", self._flags()))
+            self.lane.outbox.put(self._transport, body)
 
     def open(self, int status, list headers not None):
         """Send a stream's head; it leaves with the first piece."""
@@ -240,17 +238,10 @@ cdef class Client(Flow):
         self._held = None
         self._output = ENDED
         self._closing = True
-        if self._transport is None:
-            return
-        self.lane.outbox.empty()
-        if (self._chunked or output == NOTHING) and not self._write_paused:
-            # What was sent arrives, its end does not. A reader that stands still is not waited for.
-            self._transport.close()
-            self._due(self.lane.write_stall_us)
-        else:
-            reset_on_close(self._transport)
-            self._transport.abort()
         self._state = CLOSED
+        if self._transport is not None:
+            # What was sent arrives, its end does not.
+            self.lane.outbox.then(self._close if self._chunked or output == NOTHING else self._reset)
 
     # What the loop does
 
@@ -379,7 +370,10 @@ cdef class Client(Flow):
     def dismiss(self):
         """Close if no request is under way."""
         if self._state == OPENING or (self._state == HEAD and self._heap is None):
-            self.lane.outbox.empty()
+            self.lane.outbox.then(self._dismiss)
+
+    def _dismiss(self):
+        if self._state == OPENING or (self._state == HEAD and self._heap is None):
             if self._transport.get_write_buffer_size():
                 self._linger()
             else:
@@ -437,13 +431,19 @@ cdef class Client(Flow):
 
     cdef int _part(self) except -1:
         """Close, so that the client still gets what was sent: closing on unread bytes would take it away."""
+        self._closing = True
+        return self.lane.outbox.then(self._leave_off)
+
+    def _leave_off(self):
         cdef bint unread = self._state == BODY or self._surplus or self.head.fault_status != 0
+        if self._transport is None or self._state == CLOSED:
+            return
         unread = unread or self._heap is not None
         self._heap = self._body = None
-        self.lane.outbox.empty()
         if (self._eof or not unread) and self._transport.get_write_buffer_size() == 0:
-            return self._shut()
-        return self._linger()
+            self._shut()
+        else:
+            self._linger()
 
     cdef int _left(self, str words) except -1:
         """The client has gone: whatever the call waits for ends."""

@@ -31,6 +31,7 @@ cdef class Flow(Step):
     cdef int64_t _measured_us
     cdef uint8_t _state
     cdef bint _paused
+    cdef bint _write_paused
 
     cdef bint _crawls(self, int64_t now_us) noexcept
     cdef int _measure(self) except -1

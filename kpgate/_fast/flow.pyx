@@ -7,6 +7,7 @@ request.
 
 from libc.stdint cimport int64_t
 
+from kpgate._fast.lane cimport reset_on_close
 from kpgate._fast.step cimport Step
 
 cdef extern from *:
@@ -95,3 +96,16 @@ cdef class Flow(Step):
         else:
             self._transport.close()
         return 0
+
+    def _close(self):
+        """Close once all is sent. A reader that stands still is not waited for."""
+        if self._write_paused:
+            self._reset()
+        elif self._transport is not None:
+            self._transport.close()
+            self._due(self.lane.write_stall_us)
+
+    def _reset(self):
+        if self._transport is not None:
+            reset_on_close(self._transport)
+            self._transport.abort()

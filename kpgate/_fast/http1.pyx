@@ -203,11 +203,11 @@ cdef class Connection:
             if size <= JOINED_BYTES_MAX:
                 self._put(b"".join(pieces))
                 return
-        if self._outbox is not None:
-            self._outbox.empty()
-        self._unsent = [memoryview(piece) for piece in pieces]
-        self._unsent.reverse()
-        self._pour()
+        self._unsent = [memoryview(piece) for piece in reversed(pieces)]
+        if self._outbox is None:
+            self._pour()
+        else:
+            self._outbox.then(self._pour)
 
     def head(self):
         """Await the reply's head: its status and headers are then here. Interim replies are skipped."""

@@ -19,7 +19,7 @@ cdef class Outbox:
     """The writes of one loop's connections, put off to the end of its turn.
 
     Shape: `before` is asked each time whether anything may be written yet; if not, it is asked again soon.
-    Order: whoever closes a transport, or writes to it directly, calls `flush` first.
+    Order: whoever closes a transport, or writes to it directly, does so by `then`.
     """
 
     def __init__(self, loop, before=None):
@@ -41,6 +41,11 @@ cdef class Outbox:
         """Write everything now."""
         self.empty()
 
+    cdef int then(self, object call) except -1:
+        """Call once more may be written, and all that was put before is: at once, if it may be."""
+        self._queue.append((None, call))
+        return self.empty()
+
     cdef int empty(self) except -1:
         cdef list queue = self._queue
         if queue:
@@ -50,7 +55,9 @@ cdef class Outbox:
             self._queue = []
             self._bytes = 0
             for transport, data in queue:
-                if not transport.is_closing():
+                if transport is None:
+                    data()
+                elif not transport.is_closing():
                     transport.write(data)
         return 0
 

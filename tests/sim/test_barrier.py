@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.kit.gateway_process import until
-from tests.kit.provider import Talk, answer, completion
+from tests.kit.provider import Talk, completion
+from tests.kit.provider import answer as answered
 from tests.kit.whole import Whole
 
 ROUNDS = int(os.environ.get("SIM_ROUNDS", "12"))
@@ -37,7 +38,7 @@ class Barrier:
         await talk.rest_of_body()
         self.waiting += 1
         await self.open.wait()
-        await answer(completion())(talk)
+        await answered(completion())(talk)
 
 
 @pytest.mark.parametrize("transport", ["granian", "direct"])
@@ -52,10 +53,14 @@ def test_credit_for_ten_admits_ten_of_256_over_four_workers(tmp_path: Path, tran
             barrier = Barrier()
             gate.provider.default = barrier.step
             callers = [_send(gate, key) for _ in range(CALLERS)]
-            refused = _statuses(callers, CALLERS - CREDIT_FOR)
-            until(lambda seen=barrier: seen.waiting == CREDIT_FOR)
-            gate.background.call(barrier.open.set)
-            found = refused + _statuses(callers, CREDIT_FOR)
+            try:
+                found = _statuses(callers, CALLERS - CREDIT_FOR)
+                until(lambda seen=barrier: seen.waiting == CREDIT_FOR)
+                gate.background.call(barrier.open.set)
+                found += _statuses(callers, CREDIT_FOR)
+            finally:
+                for caller in callers:
+                    caller.close()
             assert found[200] == CREDIT_FOR == barrier.waiting
             assert found[402] + found[429] == CALLERS - CREDIT_FOR
             until(lambda: gate.balance("party")["held_microkpt"] == 0)
@@ -81,8 +86,10 @@ def _statuses(callers: list[socket.socket], count: int) -> Counter[int]:
             for entry, _ in ready:
                 one = entry.fileobj
                 assert isinstance(one, socket.socket)
-                found[int(one.recv(65536)[9:12])] += 1
                 selector.unregister(one)
                 callers.remove(one)
-                one.close()
+                with one:
+                    answer = one.recv(65536)
+                assert answer, f"a caller was left without an answer after {found}"
+                found[int(answer[9:12])] += 1
     return found
