@@ -70,14 +70,14 @@ class Gateway:
         # RECEIVE
         life.head = head = check_head(exchange.head)
         record.request_id = kit.ids.keep(head.request_id) or record.request_id
-        if not kit.inflight.enter():
-            await kit.inflight.queue(self.clock())
-        life.placed = True
 
-        # AUTH, before the body is read: a stranger's never is.
+        # AUTH, before the body is read: a stranger's never is, and a stranger takes no place.
         record.phase = Phase.AUTH
         record.peer = kit.auth.source(exchange.peer, head.forwarded_for)
         record.caller = caller = kit.auth.identify(head.credential, record.peer)
+        if not kit.inflight.enter():
+            await kit.inflight.queue(self.clock(), caller.party.priority)
+        life.placed = True
 
         # DECODE
         record.phase = Phase.DECODE

@@ -7,12 +7,15 @@ from kpgate.domain.limits import UNLIMITED, Limits
 CALL = "call"
 ADMIN = "admin"
 ROLES = (CALL, ADMIN)
+PRIORITY_MAX = 9
+PRIORITY_DEFAULT = 5
 
 
 class Party(msgspec.Struct, frozen=True, gc=False):
     """A person or organisation that owns keys. `number` is its index in the region, never reused.
 
-    Shape: `account` and `budget` are what its calls are charged to, 0 where there is none.
+    Shape: `account` and `budget` are what its calls are charged to, 0 where there is none; `priority` 0 to
+    PRIORITY_MAX, the highest served first where there are more calls than places.
     Units: `price_factor` basis points.
     """
 
@@ -22,6 +25,7 @@ class Party(msgspec.Struct, frozen=True, gc=False):
     account: int = 0
     budget: int = 0
     price_factor: int = 10_000
+    priority: int = PRIORITY_DEFAULT
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):

@@ -5,6 +5,7 @@ from random import getrandbits
 
 from kpgate._fast.head import Head
 from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate.domain.caller import PRIORITY_MAX
 from kpgate.domain.errors import (
     GatewayError,
     HeadersTooLarge,
@@ -77,10 +78,11 @@ class Ids:
 
 
 class _Place(Timer):
-    """One caller in the queue."""
+    """One caller in the queue, or lately in it."""
 
-    __slots__ = ("wait",)
+    __slots__ = ("queued", "wait")
 
+    queued: bool
     wait: Wait
 
     def fire(self) -> None:
@@ -93,6 +95,7 @@ class _Place(Timer):
 class Inflight:
     """How many calls are under way in this worker, and the queue before them, no longer than that.
 
+    Shape: one queue a priority; the highest comes first, and where all are full the lowest goes.
     Units: `queue_wait_us` microseconds.
     """
 
@@ -102,7 +105,8 @@ class Inflight:
         self.queue_wait_us = queue_wait_us
         self._wheel = wheel
         self._loop = loop
-        self._queue: deque[_Place] = deque()
+        self._queues: tuple[deque[_Place], ...] = tuple([deque() for _ in range(PRIORITY_MAX + 1)])
+        self._waiting = 0
 
     def follow(self, places: int, queue_wait_us: int) -> None:
         """Take new bounds. Who has a place keeps it; who waits for one has as long as it was told."""
@@ -117,33 +121,52 @@ class Inflight:
             return True
         return False
 
-    async def queue(self, now_us: int) -> None:
-        """Wait for a place.
+    async def queue(self, now_us: int, priority: int) -> None:
+        """Wait for a place, before everybody of a lower priority.
 
-        Errors: Overloaded when the queue is full, or none came free in time.
+        Errors: Overloaded when the queue is full, a higher priority took the room in it, or no place came free
+        in time.
         """
-        while self._queue and self._queue[0].wait.done:
-            self._queue.popleft()
-        if len(self._queue) >= self.places:
+        if self._waiting >= self.places and not self._displace(priority):
             raise Overloaded("too many calls are in flight and waiting", retry_after_us=500_000)
         place = _Place()
         place.wait = Wait(self._loop)
-        self._queue.append(place)
+        place.queued = True
+        waiting = self._queues[priority]
+        waiting.append(place)
+        self._waiting += 1
         self._wheel.add(place, now_us + self.queue_wait_us)
         try:
             await place.wait
         finally:
             place.cancel()
+            if place.queued:
+                waiting.remove(place)
+                self._waiting -= 1
 
     def leave(self) -> None:
-        """Give a place back, to the first in the queue that still waits for one."""
+        """Give a place back, to the first of the highest priority that waits for one."""
         self.taken -= 1
-        if self._queue:
+        if self._waiting:
             self._hand_on()
 
+    def _displace(self, priority: int) -> bool:
+        """Make room in the queue: the last of the lowest priority that waits, if that is lower, waits in vain."""
+        for waiting in self._queues[:priority]:
+            if waiting:
+                place = waiting.pop()
+                place.queued = False
+                self._waiting -= 1
+                place.wait.fail(Overloaded("calls of a higher priority came first", retry_after_us=500_000))
+                return True
+        return False
+
     def _hand_on(self) -> None:
-        while self._queue and self.taken < self.places:
-            place = self._queue.popleft()
-            if not place.wait.done:
-                self.taken += 1
-                place.wait.resolve(None)
+        for waiting in reversed(self._queues):
+            while waiting and self.taken < self.places:
+                place = waiting.popleft()
+                place.queued = False
+                self._waiting -= 1
+                if not place.wait.done:
+                    self.taken += 1
+                    place.wait.resolve(None)

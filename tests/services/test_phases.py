@@ -88,14 +88,14 @@ async def test_places_are_given_in_turn_and_the_queue_is_bounded_in_length_and_t
     wheel = Wheel(now_us=0)
     inflight = Inflight(1, 500_000, wheel, asyncio.get_running_loop())
     assert inflight.enter() and not inflight.enter()
-    waiting = asyncio.ensure_future(inflight.queue(0))
+    waiting = asyncio.ensure_future(inflight.queue(0, 5))
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await inflight.queue(0)
+        await inflight.queue(0, 5)
     inflight.leave()
     await waiting
     assert inflight.taken == 1
-    late = asyncio.ensure_future(inflight.queue(0))
+    late = asyncio.ensure_future(inflight.queue(0, 5))
     await asyncio.sleep(0)
     assert not wheel.advance(700_000)
     with pytest.raises(Overloaded):
@@ -110,7 +110,7 @@ async def test_who_waited_in_vain_takes_no_room_in_the_queue() -> None:
     inflight = Inflight(1, 500_000, wheel, asyncio.get_running_loop())
     assert inflight.enter()
     for now_us in (0, 700_000, 1_400_000):
-        waiting = asyncio.ensure_future(inflight.queue(now_us))
+        waiting = asyncio.ensure_future(inflight.queue(now_us, 5))
         await asyncio.sleep(0)
         assert not wheel.advance(now_us + 700_000)
         with pytest.raises(Overloaded, match="in time"):
@@ -118,11 +118,63 @@ async def test_who_waited_in_vain_takes_no_room_in_the_queue() -> None:
 
 
 @looped
+async def test_the_highest_priority_is_served_first_and_the_lowest_goes_first() -> None:
+    wheel = Wheel(now_us=0)
+    inflight = Inflight(4, 500_000, wheel, asyncio.get_running_loop())
+    assert all(inflight.enter() for _ in range(4))
+    order: list[str] = []
+
+    async def call(name: str, priority: int) -> None:
+        try:
+            await inflight.queue(0, priority)
+            order.append(name)
+        except Overloaded as error:
+            order.append(f"{name}: {error.message}")
+
+    names = {"low": 0, "default": 5, "lower": 0, "high": 9, "higher": 9, "late": 0, "another": 5}
+    calls = []
+    for name, priority in names.items():
+        calls.append(asyncio.ensure_future(call(name, priority)))
+        await asyncio.sleep(0)
+    for _ in range(4):
+        inflight.leave()
+    await asyncio.gather(*calls)
+    displaced, full = "calls of a higher priority came first", "too many calls are in flight and waiting"
+    assert order == [
+        f"lower: {displaced}",
+        f"late: {full}",
+        f"low: {displaced}",
+        "high",
+        "higher",
+        "default",
+        "another",
+    ]
+    assert (inflight.taken, wheel.live) == (4, 0)
+
+
+@looped
+async def test_who_left_the_queue_is_not_counted_in_it() -> None:
+    wheel = Wheel(now_us=0)
+    inflight = Inflight(2, 500_000, wheel, asyncio.get_running_loop())
+    assert inflight.enter() and inflight.enter()
+    waiting = [asyncio.ensure_future(inflight.queue(0, priority)) for priority in (1, 7)]
+    await asyncio.sleep(0)
+    waiting[1].cancel()
+    await asyncio.sleep(0)
+    third = asyncio.ensure_future(inflight.queue(0, 1))
+    await asyncio.sleep(0)
+    inflight.leave()
+    inflight.leave()
+    await asyncio.gather(waiting[0], third)
+    assert (inflight.taken, wheel.live) == (2, 0)
+
+
+@looped
 async def test_new_bounds_count_who_is_in_already() -> None:
     wheel = Wheel(now_us=0)
     inflight = Inflight(3, 500_000, wheel, asyncio.get_running_loop())
     assert all(inflight.enter() for _ in range(3))
-    waiting = [asyncio.ensure_future(inflight.queue(0)) for _ in range(2)]
+    waiting = [asyncio.ensure_future(inflight.queue(0, 5)) for _ in range(2)]
     await asyncio.sleep(0)
     inflight.follow(2, 500_000)
     inflight.leave()
