@@ -76,7 +76,7 @@ class Gateway:
         record.peer = kit.auth.source(exchange.peer, head.forwarded_for)
         record.caller = caller = kit.auth.identify(head.credential, record.peer)
         if not kit.inflight.enter():
-            await kit.inflight.queue(self.clock(), caller.party.priority)
+            await kit.inflight.queue(self.clock(), caller.party.tier.priority)
         life.placed = True
 
         # DECODE

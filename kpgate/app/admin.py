@@ -19,19 +19,29 @@ from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.management import (
     Answer,
     CreateKey,
+    DeleteTier,
     GetKey,
+    GetParty,
+    GetTier,
     ListKeys,
+    ListParties,
+    ListTiers,
+    PriceFactor,
+    Priority,
     RevokeKey,
     RotateKey,
     SetParty,
+    SetTier,
     build,
     read_strictly,
 )
+from kpgate.domain.tier import PRIORITY_DEFAULT, WHOLE_PRICE
 
 BODY_BYTES_MAX = 65_536
 _KEY = re.compile(r"/admin/v1/keys/([A-Za-z0-9]{1,32})")
 _ROTATE = re.compile(r"/admin/v1/keys/([A-Za-z0-9]{1,32})/rotate")
 _PARTY = re.compile(r"/admin/v1/parties/([^/]{1,600})")
+_TIER = re.compile(r"/admin/v1/tiers/([^/]{1,600})")
 
 Reload = Callable[[], Awaitable[Answer]]
 
@@ -59,9 +69,19 @@ class Rotation(_Sent, frozen=True):
 
 
 class PartyTerms(_Sent, frozen=True):
-    """A party's limits; what is absent is not limited."""
+    """A party's limits, of which what is absent is not limited; its tier, "" for none, absent as it is."""
 
     limits: Limits = UNLIMITED
+    tier: str | None = None
+
+
+class TierTerms(_Sent, frozen=True):
+    """All of a tier's terms. `price_factor` is basis points of the price."""
+
+    limits: Limits = UNLIMITED
+    models: tuple[str, ...] = ()
+    priority: Priority = PRIORITY_DEFAULT
+    price_factor: PriceFactor = WHOLE_PRICE
 
 
 class Admin:
@@ -103,14 +123,36 @@ class Admin:
         if match := _ROTATE.fullmatch(path):
             only(method, "POST")
             return 200, await self._rotate(match[1], body)
+        if path == "/admin/v1/parties":
+            only(method, "GET")
+            return 200, await self._ask(ListParties, _list_fields(query))
         if match := _PARTY.fullmatch(path):
-            only(method, "PUT")
-            terms: PartyTerms = read_strictly(body, PartyTerms)
-            return 200, await self._ask(SetParty, {"party": unquote(match[1]), "limits": terms.limits})
+            return 200, await self._party(method, unquote(match[1]), body)
+        if path == "/admin/v1/tiers":
+            only(method, "GET")
+            return 200, await self._ask(ListTiers, {})
+        if match := _TIER.fullmatch(path):
+            return 200, await self._tier(method, unquote(match[1]), body)
         answer = await self._money.manage(method, path, query, body)
         if answer is None:
             raise NotFound(f"no such path: {path[:200]!r}")
         return 200, answer
+
+    async def _party(self, method: str, name: str, body: bytes) -> Answer:
+        only(method, "GET", "PUT")
+        if method == "GET":
+            return await self._ask(GetParty, {"party": name})
+        terms: PartyTerms = read_strictly(body, PartyTerms)
+        return await self._ask(SetParty, {"party": name, **msgspec.structs.asdict(terms)})
+
+    async def _tier(self, method: str, name: str, body: bytes) -> Answer:
+        only(method, "GET", "PUT", "DELETE")
+        if method == "GET":
+            return await self._ask(GetTier, {"tier": name})
+        if method == "DELETE":
+            return await self._ask(DeleteTier, {"tier": name})
+        terms: TierTerms = read_strictly(body, TierTerms)
+        return await self._ask(SetTier, {"tier": name, **msgspec.structs.asdict(terms)})
 
     async def _create(self, body: bytes) -> Answer:
         sent: NewKey = read_strictly(body, NewKey)

@@ -72,6 +72,8 @@ class LazyGroup(click.Group):
         "account": ("kpgate.app.account_cli:account", "Credit: balances, transfers, budgets, refunds."),
         "keys": ("kpgate.app.keys_cli:keys", "API keys: create, list, rotate, revoke."),
         "ledger": ("kpgate.app.ledger_cli:ledger", "The ledger: prove that it holds."),
+        "party": ("kpgate.app.tier_cli:party", "Parties: their limits and their tier."),
+        "tier": ("kpgate.app.tier_cli:tier", "Tiers: limits, models, priority, part of the price."),
         "verify": ("kpgate.app.verify:command", "Check a receipt offline."),
     },
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},

@@ -66,7 +66,7 @@ class Desk:
         table = Table(title=title or None, show_header=False, title_justify="left")
         for name, value in answer.items():
             if name != "key":
-                table.add_row(name, _cell(value))
+                table.add_row(name, cell(value))
         Console().print(table)
         if "key" in answer:
             click.echo(f"\n{answer['key']}\n\nThis is the only time the key is shown.")
@@ -76,7 +76,7 @@ def _is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {one}" for name, one in value.items()) or "-"
     if isinstance(value, list):
@@ -98,11 +98,11 @@ def _grace(context: click.Context, option: click.Parameter, text: str) -> int:
         raise click.BadParameter(str(error)) from None
 
 
-def _split(context: click.Context, option: click.Parameter, text: str) -> list[str]:
+def split(context: click.Context, option: click.Parameter, text: str) -> list[str]:
     return [piece.strip() for piece in text.split(",") if piece.strip()]
 
 
-def _limit_options(command: Any) -> Any:
+def limit_options(command: Any) -> Any:
     """The options that make up limits, as `Limits` names them."""
     for name, kind, said in (
         ("concurrency", int, "Calls open at once."),
@@ -115,7 +115,7 @@ def _limit_options(command: Any) -> Any:
     return command
 
 
-def _limits(options: dict[str, Any]) -> dict[str, Any]:
+def limits_of(options: dict[str, Any]) -> dict[str, Any]:
     names = ("requests", "requests_burst", "tokens", "tokens_burst", "concurrency")
     return {name: options[name] for name in names if options[name] is not None}
 
@@ -167,18 +167,16 @@ keys.command_class = Command
 @click.option("--party", default="default", show_default=True, help="Who owns the key; made at first use.")
 @click.option("--label", default="", help="A name for people.")
 @click.option("--role", type=click.Choice(ROLES), default=CALL, show_default=True, help="What it may do.")
-@click.option("--models", callback=_split, default="", help="Models it may use, as gpt-4o,claude-*. All.")
-@click.option(
-    "--networks", callback=_split, default="", help="Networks it may come from, as 10.0.0.0/8. Any."
-)
+@click.option("--models", callback=split, default="", help="Models it may use, as gpt-4o,claude-*. All.")
+@click.option("--networks", callback=split, default="", help="Networks it may come from, as 10.0.0.0/8. Any.")
 @click.option("--expires", "expires_us", callback=_end, help="As 30d, or 2030-01-31T12:00:00Z. Never.")
 @click.option("--import-stdin", "literal", is_flag=True, help="Take over a key that is read from stdin.")
-@_limit_options
+@limit_options
 @click.pass_obj
 def create(desk: Desk, /, literal: bool, **options: Any) -> None:
     """Make a key, and show its secret once."""
     fields = {name: options[name] for name in ("party", "label", "role", "models", "networks", "expires_us")}
-    fields |= {"limits": _limits(options), "random": new_random()}
+    fields |= {"limits": limits_of(options), "random": new_random()}
     if literal:
         text = sys.stdin.readline(4 * LITERAL_MAX).rstrip("\r\n")
         answer = desk.ask(ImportKey, literal=Secret(text), **fields)
@@ -204,7 +202,7 @@ def list_keys(desk: Desk, party: str, revoked: bool) -> None:
         return
     table = Table(*[name.removesuffix("_at") for name in _COLUMNS if revoked or name != "revoked_at"])
     for key in found:
-        table.add_row(*[_cell(key[name]) for name in _COLUMNS if revoked or name != "revoked_at"])
+        table.add_row(*[cell(key[name]) for name in _COLUMNS if revoked or name != "revoked_at"])
     Console().print(table)
 
 
@@ -235,8 +233,8 @@ def revoke(desk: Desk, key_id: str) -> None:
 
 @keys.command()
 @click.argument("name")
-@_limit_options
+@limit_options
 @click.pass_obj
 def party(desk: Desk, /, name: str, **options: Any) -> None:
     """Set a party's limits; what is not said is not limited."""
-    desk.show(desk.ask(SetParty, party=name, limits=_limits(options)), "Party")
+    desk.show(desk.ask(SetParty, party=name, limits=limits_of(options)), "Party")

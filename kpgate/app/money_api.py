@@ -32,7 +32,7 @@ from kpgate.domain.money import (
     ShowStatement,
     Transfer,
 )
-from kpgate.services.management import instant
+from kpgate.services.management import instant, show_tier
 
 JSON, CSV = b"application/json", b"text/csv; charset=utf-8"
 _PARTY = re.compile(r"/admin/v1/parties/([^/]{1,600})/(balance|statement|credit-line)")
@@ -186,7 +186,7 @@ def _query(query: str, *known: str) -> dict[str, Any]:
 
 
 def _me(caller: Caller) -> Answer:
-    limits = msgspec.structs.asdict(caller.limits)
+    limits, tier = msgspec.structs.asdict(caller.limits), caller.party.tier
     return {
         "key": caller.key_id,
         "party": caller.party.name,
@@ -195,6 +195,7 @@ def _me(caller: Caller) -> Answer:
         "models": list(caller.models),
         "networks": list(caller.networks),
         "limits": {name: value for name, value in limits.items() if value is not None},
+        "tier": show_tier(tier) if tier.number else None,
         "expires_at": instant(caller.expires_us),
     }
 

@@ -15,6 +15,7 @@ from kpgate.app.settings_tree import Field, fields
 from kpgate.domain.caller import ROLES
 from kpgate.domain.errors import REGISTRY, GatewayError, Retry
 from kpgate.domain.limits import Limits
+from kpgate.domain.tier import PRICE_FACTOR_MAX, PRIORITY_MAX
 
 Json = dict[str, Any]
 
@@ -353,19 +354,35 @@ def _management_schemas() -> Json:
     grace = {"type": "string", "description": "How long the old secret serves on, as 24h."}
     after = {"type": ["integer", "null"], "description": "Ask for what is after this; null at the end."}
     until = {"type": "string", "description": "Until when the old secret serves on: rotation says it."}
-    party = {"name": text, "number": number, "limits": limits}
+    party = {"name": text, "number": number, "limits": limits, "tier": {"type": ["string", "null"]}}
+    terms = {"limits": limits, "models": rules["models"], **_ranked()}
+    tier = {"name": text, "number": number, **terms}
     return {
         "Limits": _asked(_limits()),
         "NewKey": _asked({**rules, "expires": expires}, ("party",)),
         "Rotation": _asked({"grace": grace}),
-        "PartyTerms": _asked({"limits": limits}),
+        "PartyTerms": _asked({"limits": limits, "tier": {"type": ["string", "null"], "maxLength": 200}}),
+        "TierTerms": _asked(terms),
         "Key": _open(key, tuple(key)),
         "KeyList": _open(
             {"keys": {"type": "array", "items": _schema("Key")}, "after": after}, ("keys", "after")
         ),
         "CreatedKey": _open({**key, "key": secret, "old_secret_until": until}, (*key, "key")),
         "Party": _open(party, tuple(party)),
+        "PartyList": _open(
+            {"parties": {"type": "array", "items": _schema("Party")}, "after": after}, ("parties", "after")
+        ),
+        "Tier": _open(tier, tuple(tier)),
+        "TierList": _open({"tiers": {"type": "array", "items": _schema("Tier")}}, ("tiers",)),
         "Reload": _open({"reloaded": {"type": "boolean"}}, ("reloaded",)),
+    }
+
+
+def _ranked() -> Json:
+    factor = "Basis points of the price: 10000 is the whole, 5000 half."
+    return {
+        "priority": {"type": "integer", "minimum": 0, "maximum": PRIORITY_MAX},
+        "price_factor": {"type": "integer", "minimum": 1, "maximum": PRICE_FACTOR_MAX, "description": factor},
     }
 
 

@@ -37,14 +37,36 @@ MANAGEMENT: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
         200,
         "CreatedKey",
     ),
+    ("get", "/admin/v1/parties", "listParties", "List parties.", None, 200, "PartyList"),
+    ("get", "/admin/v1/parties/{name}", "getParty", "One party.", None, 200, "Party"),
     (
         "put",
         "/admin/v1/parties/{name}",
         "setParty",
-        "Set a party's limits, making the party if need be.",
+        "Set a party's limits and tier, making the party if need be.",
         "PartyTerms",
         200,
         "Party",
+    ),
+    ("get", "/admin/v1/tiers", "listTiers", "List tiers.", None, 200, "TierList"),
+    ("get", "/admin/v1/tiers/{name}", "getTier", "One tier.", None, 200, "Tier"),
+    (
+        "put",
+        "/admin/v1/tiers/{name}",
+        "setTier",
+        "Set all of a tier's terms, making the tier if need be.",
+        "TierTerms",
+        200,
+        "Tier",
+    ),
+    (
+        "delete",
+        "/admin/v1/tiers/{name}",
+        "deleteTier",
+        "Forget a tier that no party is of.",
+        None,
+        200,
+        "Tier",
     ),
     (
         "post",
@@ -56,15 +78,15 @@ MANAGEMENT: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
         "Reload",
     ),
 )
+_PAGED: tuple[tuple[str, Json, str], ...] = (
+    ("after", {"type": "integer", "minimum": 0}, "From after this number on: `after` of the page before."),
+    ("count", {"type": "integer", "minimum": 1, "maximum": PAGE_MAX}, "How many at most; 100 if absent."),
+)
 QUERIES: dict[str, tuple[tuple[str, Json, str], ...]] = {
     "listKeys": (
-        (
-            "after",
-            {"type": "integer", "minimum": 0},
-            "From after this number on: `after` of the page before.",
-        ),
-        ("count", {"type": "integer", "minimum": 1, "maximum": PAGE_MAX}, "How many at most; 100 if absent."),
+        *_PAGED,
         ("party", {"type": "string"}, "Of this party only."),
         ("revoked", {"type": "string", "enum": ["true", "false", "1", "0"]}, "Revoked ones too."),
-    )
+    ),
+    "listParties": _PAGED,
 }

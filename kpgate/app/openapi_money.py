@@ -155,6 +155,7 @@ def _answered(texts: Json) -> Json:
         "models": texts,
         "networks": texts,
         "limits": {"$ref": "#/components/schemas/Limits"},
+        "tier": {"anyOf": [{"$ref": "#/components/schemas/Tier"}, {"type": "null"}]},
         "expires_at": _INSTANT,
     }
     return {

@@ -3,20 +3,17 @@
 import msgspec
 
 from kpgate.domain.limits import UNLIMITED, Limits
+from kpgate.domain.tier import NO_TIER, Tier
 
 CALL = "call"
 ADMIN = "admin"
 ROLES = (CALL, ADMIN)
-PRIORITY_MAX = 9
-PRIORITY_DEFAULT = 5
 
 
 class Party(msgspec.Struct, frozen=True, gc=False):
     """A person or organisation that owns keys. `number` is its index in the region, never reused.
 
-    Shape: `account` and `budget` are what its calls are charged to, 0 where there is none; `priority` 0 to
-    PRIORITY_MAX, the highest served first where there are more calls than places.
-    Units: `price_factor` basis points.
+    Shape: `account` and `budget` are what its calls are charged to, 0 where there is none.
     """
 
     number: int
@@ -24,8 +21,12 @@ class Party(msgspec.Struct, frozen=True, gc=False):
     limits: Limits = UNLIMITED
     account: int = 0
     budget: int = 0
-    price_factor: int = 10_000
-    priority: int = PRIORITY_DEFAULT
+    tier: Tier = NO_TIER
+
+    @property
+    def terms(self) -> Limits:
+        """The limits it is held to: its own, else its tier's."""
+        return self.limits if self.limits != UNLIMITED else self.tier.limits
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False):

@@ -16,12 +16,15 @@ from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.money import MoneyOperation
 from kpgate.domain.secret import Secret
+from kpgate.domain.tier import PRICE_FACTOR_MAX, PRIORITY_DEFAULT, PRIORITY_MAX, WHOLE_PRICE
 
 RequestId = Annotated[str, Meta(min_length=8, max_length=64, pattern="^[A-Za-z0-9._-]+$")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 KeyId = Annotated[str, Meta(min_length=1, max_length=32)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=256)]
 Instant = Annotated[int, Meta(ge=0, le=253_402_300_800_000_000)]
+Priority = Annotated[int, Meta(ge=0, le=PRIORITY_MAX)]
+PriceFactor = Annotated[int, Meta(ge=1, le=PRICE_FACTOR_MAX)]
 PAGE_MAX = 1000
 
 
@@ -86,10 +89,53 @@ class RevokeKey(_Operation, frozen=True, kw_only=True, tag="keys.revoke"):
 
 
 class SetParty(_Operation, frozen=True, kw_only=True, tag="party.set"):
-    """Set a party's limits, making the party if need be."""
+    """Set a party's limits, its tier, or both, making the party if need be. None leaves what it has.
+
+    Shape: `tier` empty for none.
+    """
 
     party: Name
+    limits: Limits | None = None
+    tier: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class GetParty(_Operation, frozen=True, kw_only=True, tag="party.get"):
+    """One party."""
+
+    party: Name
+
+
+class ListParties(_Operation, frozen=True, kw_only=True, tag="party.list"):
+    """Parties in the order in which they were made, from after a number on."""
+
+    after: Annotated[int, Meta(ge=0)] = 0
+    count: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = 100
+
+
+class SetTier(_Operation, frozen=True, kw_only=True, tag="tier.set"):
+    """Set a tier's terms, all of them, making the tier if need be. Units: `price_factor` basis points."""
+
+    tier: Name
     limits: Limits = UNLIMITED
+    models: Names = ()
+    priority: Priority = PRIORITY_DEFAULT
+    price_factor: PriceFactor = WHOLE_PRICE
+
+
+class GetTier(_Operation, frozen=True, kw_only=True, tag="tier.get"):
+    """One tier."""
+
+    tier: Name
+
+
+class ListTiers(_Operation, frozen=True, kw_only=True, tag="tier.list"):
+    """All tiers, by name."""
+
+
+class DeleteTier(_Operation, frozen=True, kw_only=True, tag="tier.delete"):
+    """Forget a tier that no party is of."""
+
+    tier: Name
 
 
 class EnsureNumbers(_Operation, frozen=True, kw_only=True, tag="numbers.ensure"):
@@ -104,7 +150,21 @@ class Ping(_Operation, frozen=True, kw_only=True, tag="ping"):
 
 
 Operation = (
-    CreateKey | ImportKey | ListKeys | GetKey | RotateKey | RevokeKey | SetParty | EnsureNumbers | Ping
+    CreateKey
+    | ImportKey
+    | ListKeys
+    | GetKey
+    | RotateKey
+    | RevokeKey
+    | SetParty
+    | GetParty
+    | ListParties
+    | SetTier
+    | GetTier
+    | ListTiers
+    | DeleteTier
+    | EnsureNumbers
+    | Ping
 )
 Answer = dict[str, Any]
 

@@ -158,10 +158,10 @@ class Admit:
             return kept[1]
         if len(self._fixed) >= FIXED_MAX:
             self._fixed.clear()
-        own, party = caller.limits, caller.party
+        own, party, terms = caller.limits, caller.party, caller.party.terms
         gates = (
             gate(KEY, caller.number, own if own != UNLIMITED else self._default_key),
-            gate(PARTY, party.number, party.limits if party.limits != UNLIMITED else self._default_party),
+            gate(PARTY, party.number, terms if terms != UNLIMITED else self._default_party),
             plan.gate,
         )
         fixed = tuple(one for one in gates if one.limited)

@@ -12,11 +12,11 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from kpgate.domain.access import Address, Network, client_address, matches, read_address, read_network, within
-from kpgate.domain.caller import ANONYMOUS, Caller
+from kpgate.domain.caller import ANONYMOUS, Caller, Party
 from kpgate.domain.errors import InvalidApiKey, ModelNotAllowed, SourceNotAllowed, StoreUnavailable
 from kpgate.domain.fingerprints import Fingerprints
 from kpgate.domain.keys import Found, digest, is_ours, is_whole
-from kpgate.stores.protocol import KEY, PARTY, KeyReader
+from kpgate.stores.protocol import KEY, PARTY, TIER, KeyReader
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -154,12 +154,14 @@ class Keyring:
                     for hashed in self._digests.pop(number, ()):
                         del self._cache[hashed]
                 elif kind == PARTY:
-                    self._drop_party(number)
+                    self._drop(number, lambda party: party.number)
+                elif kind == TIER:
+                    self._drop(number, lambda party: party.tier.number)
         self._generation = reached
 
-    def _drop_party(self, number: int) -> None:
-        """Rare enough for a walk through the cache: only new limits of a party come here."""
-        stale = [item for item in self._cache.items() if item[1].caller.party.number == number]
+    def _drop(self, number: int, read: Callable[[Party], int]) -> None:
+        """Rare enough for a walk through the cache: only new terms of a party or tier come here."""
+        stale = [item for item in self._cache.items() if read(item[1].caller.party) == number]
         for hashed, entry in stale:
             del self._cache[hashed]
             self._forget(hashed, entry)
@@ -253,12 +255,20 @@ class Auth:
 
         Errors: ModelNotAllowed.
         """
-        if caller.models and not self.allows(caller, model):
+        tier = caller.party.tier
+        if caller.models and not self._allows(caller.models, model):
             raise ModelNotAllowed(f"this key may not use the model {model[:200]!r}", param="model")
+        if tier.models and not self._allows(tier.models, model):
+            raise ModelNotAllowed(
+                f"the tier {tier.name!r} may not use the model {model[:200]!r}", param="model"
+            )
 
     def allows(self, caller: Caller, model: str) -> bool:
-        """Whether a caller may use a model: any if the key names none, else by name or wildcard."""
-        patterns = caller.models
+        """Whether a caller may use a model: as far as both its key and its party's tier let it."""
+        return self._allows(caller.models, model) and self._allows(caller.party.tier.models, model)
+
+    def _allows(self, patterns: tuple[str, ...], model: str) -> bool:
+        """Whether a model is among those named, by name or wildcard; where none is, any is."""
         if not patterns:
             return True
         memo = self._allowed.get(patterns)

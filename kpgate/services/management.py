@@ -19,24 +19,31 @@ from kpgate.domain.limits import Limits
 from kpgate.domain.management import (
     Answer,
     CreateKey,
+    DeleteTier,
     EnsureNumbers,
     GetKey,
+    GetParty,
+    GetTier,
     ImportKey,
     ListKeys,
+    ListParties,
+    ListTiers,
     Operation,
     Ping,
     RevokeKey,
     RotateKey,
     SetParty,
+    SetTier,
     encode,
 )
 from kpgate.domain.secret import Secret
+from kpgate.domain.tier import NO_TIER, Tier
 from kpgate.stores.protocol import Page, Receipt, Store
 
 REPUBLISHED = 64
 """How many of the newest changes are published again at the start: more than one operation makes."""
 
-Change = CreateKey | ImportKey | RotateKey | RevokeKey | SetParty | EnsureNumbers
+Change = CreateKey | ImportKey | RotateKey | RevokeKey | SetParty | SetTier | DeleteTier | EnsureNumbers
 
 
 class Management:
@@ -74,6 +81,14 @@ class Management:
                 return show(self._get(operation.key))
             case ListKeys():
                 return self._list(operation)
+            case GetParty():
+                return show_party(self._party(operation.party))
+            case ListParties():
+                return self._parties(operation)
+            case GetTier():
+                return show_tier(self._tier(operation.tier))
+            case ListTiers():
+                return {"tiers": [show_tier(tier) for tier in self._store.tiers()]}
         return self._once(operation)
 
     def catch_up(self) -> bool:
@@ -110,8 +125,11 @@ class Management:
                 self._store.revoke(key.caller.number, self._wall_us())
                 return show(self._get(operation.key))
             case SetParty():
-                _check_limits(operation.limits)
-                return show_party(self._store.set_party(_name("party", operation.party), operation.limits))
+                return self._set_party(operation)
+            case SetTier():
+                return self._set_tier(operation)
+            case DeleteTier():
+                return self._delete_tier(operation)
             case EnsureNumbers():
                 return {"numbers": self._store.number(operation.kind, operation.names)}
         return self._create(operation)
@@ -159,6 +177,48 @@ class Management:
         more = found[-1].caller.number if len(found) == operation.count else None
         return {"keys": [show(key) for key in found], "after": more}
 
+    def _set_party(self, operation: SetParty) -> Answer:
+        if operation.limits is not None:
+            _check_limits(operation.limits)
+        tier = None if operation.tier is None else self._tier(operation.tier) if operation.tier else NO_TIER
+        return show_party(self._store.set_party(_name("party", operation.party), operation.limits, tier))
+
+    def _set_tier(self, operation: SetTier) -> Answer:
+        _check_limits(operation.limits)
+        terms = Tier(
+            0,
+            _name("tier", operation.tier),
+            operation.limits,
+            tuple([_name("models", model) for model in operation.models]),
+            operation.priority,
+            operation.price_factor,
+        )
+        return show_tier(self._store.set_tier(terms))
+
+    def _delete_tier(self, operation: DeleteTier) -> Answer:
+        tier = self._tier(operation.tier)
+        if self._store.is_used(tier):
+            raise Conflict(f"there are parties of the tier {tier.name!r}: give them another one first")
+        self._store.delete_tier(tier)
+        return show_tier(tier)
+
+    def _parties(self, operation: ListParties) -> Answer:
+        found = self._store.parties(operation.after, operation.count)
+        more = found[-1].number if len(found) == operation.count else None
+        return {"parties": [show_party(party) for party in found], "after": more}
+
+    def _party(self, name: str) -> Party:
+        party = self._store.party(name)
+        if party is None:
+            raise NotFound(f"no party is named {name[:100]!r}")
+        return party
+
+    def _tier(self, name: str) -> Tier:
+        tier = self._store.tier(name)
+        if tier is None:
+            raise NotFound(f"no tier is named {name[:100]!r}")
+        return tier
+
     def _get(self, key_id: str) -> StoredKey:
         key = self._store.get(key_id)
         if key is None:
@@ -186,7 +246,24 @@ def show(key: StoredKey) -> Answer:
 
 def show_party(party: Party) -> Answer:
     """A party as management answers it."""
-    return {"name": party.name, "number": party.number, "limits": _terms(party.limits)}
+    return {
+        "name": party.name,
+        "number": party.number,
+        "limits": _terms(party.limits),
+        "tier": party.tier.name or None,
+    }
+
+
+def show_tier(tier: Tier) -> Answer:
+    """A tier as management answers it. Units: `price_factor` basis points."""
+    return {
+        "name": tier.name,
+        "number": tier.number,
+        "limits": _terms(tier.limits),
+        "models": list(tier.models),
+        "priority": tier.priority,
+        "price_factor": tier.price_factor,
+    }
 
 
 def instant(at_us: int) -> str | None:

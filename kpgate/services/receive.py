@@ -5,7 +5,6 @@ from random import getrandbits
 
 from kpgate._fast.head import Head
 from kpgate._fast.wait import Timer, Wait, Wheel
-from kpgate.domain.caller import PRIORITY_MAX
 from kpgate.domain.errors import (
     GatewayError,
     HeadersTooLarge,
@@ -14,6 +13,7 @@ from kpgate.domain.errors import (
     RequestTimeout,
     UnsupportedEncoding,
 )
+from kpgate.domain.tier import PRIORITY_MAX
 from kpgate.domain.trace import continue_trace
 
 _ID_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")

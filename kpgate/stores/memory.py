@@ -9,8 +9,9 @@ import msgspec
 from kpgate.domain.caller import Party
 from kpgate.domain.errors import Conflict
 from kpgate.domain.keys import Found, StoredKey
-from kpgate.domain.limits import UNLIMITED, Limits
-from kpgate.stores.protocol import CHANGES_MAX, KEY, PARTY, RECEIPTS_MAX, Change, Page, Receipt
+from kpgate.domain.limits import Limits
+from kpgate.domain.tier import NO_TIER, Tier
+from kpgate.stores.protocol import CHANGES_MAX, KEY, PARTY, RECEIPTS_MAX, TIER, Change, Page, Receipt
 
 
 class MemoryKeys:
@@ -18,6 +19,8 @@ class MemoryKeys:
 
     def __init__(self) -> None:
         self._parties: dict[str, Party] = {}
+        self._tiers: dict[str, Tier] = {}
+        self._tiers_made = 0
         self._keys: dict[int, StoredKey] = {}
         self._secrets: dict[bytes, tuple[int, int]] = {}
         self._numbers: dict[tuple[str, str], int] = {}
@@ -83,13 +86,42 @@ class MemoryKeys:
             self._keys[number] = msgspec.structs.replace(key, revoked_us=now_us)
             self._change(KEY, number)
 
-    def set_party(self, name: str, limits: Limits) -> Party:
+    def set_party(self, name: str, limits: Limits | None, tier: Tier | None = None) -> Party:
         known = name in self._parties
-        party = msgspec.structs.replace(self._party(name), limits=limits)
-        self._parties[name] = party
+        party = self._party(name)
+        limits = party.limits if limits is None else limits
+        tier = party.tier if tier is None else tier
+        party = self._parties[name] = msgspec.structs.replace(party, limits=limits, tier=tier)
         if known:
             self._change(PARTY, party.number)
         return party
+
+    def party(self, name: str) -> Party | None:
+        return self._party(name) if name in self._parties else None
+
+    def parties(self, after: int, count: int) -> Sequence[Party]:
+        return [self._party(name) for name, party in self._parties.items() if party.number > after][:count]
+
+    def tier(self, name: str) -> Tier | None:
+        return self._tiers.get(name)
+
+    def tiers(self) -> Sequence[Tier]:
+        return [self._tiers[name] for name in sorted(self._tiers)]
+
+    def set_tier(self, tier: Tier) -> Tier:
+        known = self._tiers.get(tier.name)
+        self._tiers_made += known is None
+        number = self._tiers_made if known is None else known.number
+        made = self._tiers[tier.name] = msgspec.structs.replace(tier, number=number)
+        if known is not None:
+            self._change(TIER, number)
+        return made
+
+    def is_used(self, tier: Tier) -> bool:
+        return any(party.tier.number == tier.number for party in self._parties.values())
+
+    def delete_tier(self, tier: Tier) -> None:
+        self._tiers.pop(tier.name, None)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -120,11 +152,12 @@ class MemoryKeys:
 
     def _party(self, name: str) -> Party:
         if name not in self._parties:
-            self._parties[name] = Party(len(self._parties) + 1, name, UNLIMITED)
-        return self._parties[name]
+            self._parties[name] = Party(len(self._parties) + 1, name)
+        party = self._parties[name]
+        return msgspec.structs.replace(party, tier=self._tiers.get(party.tier.name, NO_TIER))
 
     def _fresh(self, key: StoredKey) -> StoredKey:
-        party = self._parties[key.caller.party.name]
+        party = self._party(key.caller.party.name)
         return msgspec.structs.replace(key, caller=msgspec.structs.replace(key.caller, party=party))
 
     def _change(self, kind: int, number: int) -> None:

@@ -13,9 +13,10 @@ import msgspec
 from kpgate.domain.caller import Party
 from kpgate.domain.keys import Found, StoredKey
 from kpgate.domain.limits import Limits
+from kpgate.domain.tier import Tier
 
-KEY, PARTY = 0, 1
-"""Kinds of changes, as the region numbers its areas."""
+KEY, PARTY, TIER = 0, 1, 16
+"""Kinds of changes: the first two as the region numbers its areas."""
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -59,7 +60,7 @@ class KeyReader(Protocol):
 
 
 class KeyStore(Protocol):
-    """The keys and parties. Order: changes stand inside a transaction."""
+    """The keys. Order: changes stand inside a transaction."""
 
     def get(self, key_id: str) -> StoredKey | None:
         """One key, or None."""
@@ -82,8 +83,37 @@ class KeyStore(Protocol):
     def revoke(self, number: int, now_us: int) -> None:
         """End a key, once."""
 
-    def set_party(self, name: str, limits: Limits) -> Party:
-        """Set a party's limits, making the party if need be."""
+
+class PartyStore(Protocol):
+    """The parties. Order: changes stand inside a transaction."""
+
+    def set_party(self, name: str, limits: Limits | None, tier: Tier | None = None) -> Party:
+        """Set a party's limits, its tier, or both, making the party if need be. None leaves what it has."""
+
+    def party(self, name: str) -> Party | None:
+        """One party, or None."""
+
+    def parties(self, after: int, count: int) -> Sequence[Party]:
+        """So many parties in the order of their numbers, from after one on."""
+
+
+class TierStore(Protocol):
+    """The tiers. Order: changes stand inside a transaction."""
+
+    def tier(self, name: str) -> Tier | None:
+        """One tier, or None."""
+
+    def tiers(self) -> Sequence[Tier]:
+        """All tiers, by name."""
+
+    def set_tier(self, tier: Tier) -> Tier:
+        """Set the terms of the tier of that name, making it if need be; it is given its number."""
+
+    def is_used(self, tier: Tier) -> bool:
+        """Whether a party is of a tier."""
+
+    def delete_tier(self, tier: Tier) -> None:
+        """Forget a tier. Order: no party is of it."""
 
 
 class Chronicle(Protocol):
@@ -105,7 +135,7 @@ class Chronicle(Protocol):
         """The numbers of names of one kind, from 1, each given once and never to another name."""
 
 
-class Store(KeyStore, Chronicle, Protocol):
+class Store(KeyStore, PartyStore, TierStore, Chronicle, Protocol):
     """The whole of what management needs."""
 
 

@@ -17,23 +17,32 @@ from kpgate.domain.caller import Caller, Party
 from kpgate.domain.errors import Conflict, StoreUnavailable
 from kpgate.domain.keys import Found, StoredKey
 from kpgate.domain.limits import UNLIMITED, Limits
+from kpgate.domain.tier import NO_TIER, Tier
 from kpgate.stores.protocol import CHANGES_MAX, RECEIPTS_MAX, Change, Page, Receipt
 
 READ_WAIT_MS = 20
 WRITE_WAIT_MS = 5_000
 RETRY_US = 250_000
 
-_FIELDS = """
-    keys.number, keys.id, keys.role, keys.label, keys.models, keys.networks, keys.limits,
-    keys.created_us, keys.expires_us, keys.revoked_us, parties.number, parties.name, parties.limits,
-    coalesce(accounts.number, 0), coalesce(of_party.number, 0), coalesce(of_key.number, 0)
+_TIER_FIELDS = "tiers.number, tiers.name, tiers.limits, tiers.models, tiers.priority, tiers.price_factor"
+_PARTY_FIELDS = f"""
+    parties.number, parties.name, parties.limits, coalesce(accounts.number, 0), coalesce(of_party.number, 0),
+    {_TIER_FIELDS}
 """
-_OWNERS = """
-    JOIN parties ON parties.number = keys.party
+_PARTY_OWNS = """
     LEFT JOIN accounts ON accounts.party = parties.number AND accounts.kind = 'spend'
     LEFT JOIN budgets AS of_party ON of_party.kind = 1 AND of_party.owner = parties.number
+    LEFT JOIN tiers ON tiers.number = parties.tier
+"""
+_FIELDS = f"""
+    keys.number, keys.id, keys.role, keys.label, keys.models, keys.networks, keys.limits,
+    keys.created_us, keys.expires_us, keys.revoked_us, coalesce(of_key.number, 0), {_PARTY_FIELDS}
+"""
+_OWNERS = f"""
+    JOIN parties ON parties.number = keys.party {_PARTY_OWNS}
     LEFT JOIN budgets AS of_key ON of_key.kind = 0 AND of_key.owner = keys.number
 """
+_PARTIES = f"SELECT {_PARTY_FIELDS} FROM parties {_PARTY_OWNS}"
 _KEYS = f"SELECT {_FIELDS} FROM keys {_OWNERS}"
 _FIND = f"""
     SELECT {_FIELDS}, secrets.until_us FROM secrets
@@ -62,16 +71,26 @@ def _key(row: Sequence[Any]) -> StoredKey:
     caller = Caller(
         key_id=row[1],
         number=row[0],
-        party=Party(row[10], row[11], _read_terms(row[12]), row[13], row[14]),
+        party=_party_of(row[11:]),
         role=row[2],
         label=row[3],
         models=_names.decode(row[4]),
         networks=_names.decode(row[5]),
         limits=_read_terms(row[6]),
         expires_us=row[8],
-        budget=row[15],
+        budget=row[10],
     )
     return StoredKey(caller, row[7], row[9])
+
+
+def _party_of(row: Sequence[Any]) -> Party:
+    return Party(row[0], row[1], _read_terms(row[2]), row[3], row[4], _tier_of(row[5:]))
+
+
+def _tier_of(row: Sequence[Any]) -> Tier:
+    if row[0] is None:
+        return NO_TIER
+    return Tier(row[0], row[1], _read_terms(row[2]), _names.decode(row[3]), row[4], row[5])
 
 
 @contextmanager
@@ -93,7 +112,7 @@ class SqliteReader:
 
     def find(self, digest: bytes) -> Found | None:
         rows = self._rows(_FIND, (digest,))
-        return Found(_key(rows[0]), rows[0][16]) if rows else None
+        return Found(_key(rows[0]), rows[0][-1]) if rows else None
 
     def digests(self, number: int) -> list[bytes]:
         statement = """
@@ -197,11 +216,45 @@ class SqliteStore:
     def revoke(self, number: int, now_us: int) -> None:
         self._rows("UPDATE keys SET revoked_us = ? WHERE number = ? AND revoked_us = 0", (now_us, number))
 
-    def set_party(self, name: str, limits: Limits) -> Party:
+    def set_party(self, name: str, limits: Limits | None, tier: Tier | None = None) -> Party:
         party = self._party(name)
-        if limits != party.limits:
-            self._rows("UPDATE parties SET limits = ? WHERE number = ?", (_terms(limits), party.number))
-        return msgspec.structs.replace(party, limits=limits)
+        limits = party.limits if limits is None else limits
+        tier = party.tier if tier is None else tier
+        if limits != party.limits or tier.number != party.tier.number:
+            statement = "UPDATE parties SET limits = ?, tier = ? WHERE number = ?"
+            self._rows(statement, (_terms(limits), tier.number or None, party.number))
+        return msgspec.structs.replace(party, limits=limits, tier=tier)
+
+    def party(self, name: str) -> Party | None:
+        rows = self._rows(f"{_PARTIES} WHERE parties.name = ?", (name,))
+        return _party_of(rows[0]) if rows else None
+
+    def parties(self, after: int, count: int) -> Sequence[Party]:
+        statement = f"{_PARTIES} WHERE parties.number > ? ORDER BY parties.number LIMIT ?"
+        return [_party_of(row) for row in self._rows(statement, (after, count))]
+
+    def tier(self, name: str) -> Tier | None:
+        rows = self._rows(f"SELECT {_TIER_FIELDS} FROM tiers WHERE name = ?", (name,))
+        return _tier_of(rows[0]) if rows else None
+
+    def tiers(self) -> Sequence[Tier]:
+        return [_tier_of(row) for row in self._rows(f"SELECT {_TIER_FIELDS} FROM tiers ORDER BY name", ())]
+
+    def set_tier(self, tier: Tier) -> Tier:
+        statement = """
+            INSERT INTO tiers (name, limits, models, priority, price_factor) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (name) DO UPDATE SET limits = excluded.limits, models = excluded.models,
+                priority = excluded.priority, price_factor = excluded.price_factor
+            RETURNING number
+        """
+        terms = (_terms(tier.limits), _text(tier.models), tier.priority, tier.price_factor)
+        return msgspec.structs.replace(tier, number=self._rows(statement, (tier.name, *terms))[0][0])
+
+    def is_used(self, tier: Tier) -> bool:
+        return bool(self._rows("SELECT 1 FROM parties WHERE tier = ? LIMIT 1", (tier.number,)))
+
+    def delete_tier(self, tier: Tier) -> None:
+        self._rows("DELETE FROM tiers WHERE number = ?", (tier.number,))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -249,10 +302,11 @@ class SqliteStore:
 
     def _party(self, name: str) -> Party:
         """A party by name, made if need be. Asked for first: a refused insert would use up a number."""
-        rows = self._rows("SELECT number, name, limits FROM parties WHERE name = ?", (name,))
-        if not rows:
-            rows = self._rows("INSERT INTO parties (name) VALUES (?) RETURNING number, name, limits", (name,))
-        return Party(rows[0][0], rows[0][1], _read_terms(rows[0][2]))
+        party = self.party(name)
+        if party is None:
+            number = self._rows("INSERT INTO parties (name) VALUES (?) RETURNING number", (name,))[0][0]
+            party = Party(number, name)
+        return party
 
     def _rows(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         with _translated():

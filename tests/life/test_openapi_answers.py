@@ -263,7 +263,20 @@ def _management(asker: Asker) -> None:
     assert asker.ask(f"/admin/v1/keys/{made['id']}", "DELETE", admin).json()["revoked_at"]
     assert code(asker.ask(rotate, "POST", admin)) == (409, "conflict")
     party = asker.ask("/admin/v1/parties/acme%20inc", "PUT", admin, {"limits": FULL["limits"]}).json()
-    assert (party["name"], party["limits"]) == ("acme inc", FULL["limits"])
+    assert (party["name"], party["limits"], party["tier"]) == ("acme inc", FULL["limits"], None)
+    terms = {"limits": FULL["limits"], "models": ["a*"], "priority": 9, "price_factor": 100}
+    gold = asker.ask("/admin/v1/tiers/gold%20one", "PUT", admin, terms).json()
+    assert gold == terms | {"name": "gold one", "number": gold["number"]}
+    assert asker.ask("/admin/v1/tiers/gold%20one", key=admin).json() == gold
+    assert gold in asker.ask("/admin/v1/tiers", key=admin).json()["tiers"]
+    party = asker.ask("/admin/v1/parties/acme%20inc", "PUT", admin, {"tier": "gold one"}).json()
+    assert (party["limits"], party["tier"]) == ({}, "gold one")
+    assert asker.ask("/admin/v1/parties/acme%20inc", key=admin).json() == party
+    assert party in asker.ask("/admin/v1/parties?count=1000", key=admin).json()["parties"]
+    assert asker.ask("/kp/v1/me", key=asker.gate.key("acme inc")).json()["tier"] == gold
+    assert code(asker.ask("/admin/v1/tiers/gold%20one", "DELETE", admin)) == (409, "conflict")
+    assert asker.ask("/admin/v1/parties/acme%20inc", "PUT", admin, {"tier": ""}).json()["tier"] is None
+    assert asker.ask("/admin/v1/tiers/gold%20one", "DELETE", admin).json() == gold
     assert asker.ask("/admin/v1/reload", "POST", admin).json() == {"reloaded": True}
 
 
@@ -319,11 +332,22 @@ def test_management_refuses_in_shape(asker: Asker, method: str, path: str, opera
         ("/admin/v1/parties/a", {"limits": {"concurrency": "x"}}),
         ("/admin/v1/parties/a", {"surprise": 5}),
         ("/admin/v1/parties/a", {}),
+        ("/admin/v1/parties/a", {"tier": None}),
+        ("/admin/v1/parties/a", {"tier": 5}),
+        ("/admin/v1/parties/a", {"tier": "x" * 201}),
+        ("/admin/v1/tiers/a", {}),
+        ("/admin/v1/tiers/a", {"priority": 0, "price_factor": 100_000}),
+        ("/admin/v1/tiers/a", {"priority": 10}),
+        ("/admin/v1/tiers/a", {"priority": -1}),
+        ("/admin/v1/tiers/a", {"price_factor": 0}),
+        ("/admin/v1/tiers/a", {"price_factor": 100_001}),
+        ("/admin/v1/tiers/a", {"models": "m"}),
+        ("/admin/v1/tiers/a", {"surprise": 5}),
     ],
 )
 def test_a_body_is_taken_where_its_schema_takes_it(asker: Asker, path: str, body: Any) -> None:
     admin = asker.gate.key(role="admin")
-    method = "PUT" if "parties" in path else "POST"
+    method = "PUT" if "parties" in path or "tiers" in path else "POST"
     if "ID" in path:
         made = asker.ask("/admin/v1/keys", "POST", admin, {"party": "a"}).json()
         path = path.replace("ID", made["id"])

@@ -14,7 +14,7 @@ from kpgate.domain.errors import (
     StoreUnavailable,
 )
 from kpgate.domain.keys import spell
-from kpgate.domain.management import ImportKey, RevokeKey, RotateKey, SetParty
+from kpgate.domain.management import ImportKey, RevokeKey, RotateKey, SetParty, SetTier
 from kpgate.services.auth import Terms
 from tests.kit.keyrings import Keys
 
@@ -155,6 +155,24 @@ def test_a_party_with_new_limits_has_them_at_once() -> None:
     kept = auth.identify(other["key"], "")
     keys.do(SetParty, party="acme", limits={"concurrency": 7})
     assert auth.identify(made["key"], "").party.limits.concurrency == 7
+    assert auth.identify(other["key"], "") is kept
+
+
+def test_a_tier_with_new_terms_has_them_at_once_and_nobody_else_is_read_anew() -> None:
+    keys = Keys()
+    auth = keys.auth()
+    made, other = keys.create(models=("a*",)), keys.create("other")
+    keys.do(SetTier, tier="gold", models=("*b", "c"))
+    keys.do(SetParty, party="acme", tier="gold")
+    caller, kept = auth.identify(made["key"], ""), auth.identify(other["key"], "")
+    assert [model for model in ("ab", "a", "b", "c") if auth.allows(caller, model)] == ["ab"]
+    auth.authorise(caller, "ab")
+    for model, who in (("b", "this key"), ("a", "the tier 'gold'")):
+        with pytest.raises(ModelNotAllowed, match=who):
+            auth.authorise(caller, model)
+    keys.do(SetTier, tier="gold", priority=9)
+    caller = auth.identify(made["key"], "")
+    assert caller.party.tier.priority == 9 and auth.allows(caller, "a")
     assert auth.identify(other["key"], "") is kept
 
 

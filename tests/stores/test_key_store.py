@@ -13,8 +13,9 @@ from kpgate.domain.caller import Caller, Party
 from kpgate.domain.errors import Conflict, StoreUnavailable
 from kpgate.domain.keys import StoredKey
 from kpgate.domain.limits import Limits
+from kpgate.domain.tier import NO_TIER, Tier
 from kpgate.stores.memory import MemoryKeys
-from kpgate.stores.protocol import KEY, PARTY, KeyReader, Page, Receipt, Store
+from kpgate.stores.protocol import KEY, PARTY, TIER, KeyReader, Page, Receipt, Store
 from kpgate.stores.sqlite import SqliteReader, SqliteStore
 
 LIMITS = Limits(requests="600/min", concurrency=3)
@@ -125,6 +126,45 @@ def test_a_party_keeps_its_limits_and_its_keys_have_them(stores: tuple[Store, Ke
     assert add(store, key("two"), b"b" * 16).caller.party.limits == LIMITS
 
 
+def test_a_tier_s_terms_are_its_parties_at_once(stores: tuple[Store, KeyReader]) -> None:
+    store, reader = stores
+    add(store, key(), b"a" * 16)
+    with store.transaction():
+        gold = store.set_tier(Tier(0, "gold", LIMITS, ("a*",), 7, 5_000))
+        assert gold.number == 1 and store.set_tier(Tier(0, "basic")).number == 2
+        assert store.set_party("acme", None, gold).tier == gold
+    found = reader.find(b"a" * 16)
+    assert found is not None and found.key.caller.party == Party(1, "acme", tier=gold)
+    assert found.key.caller.party.terms == LIMITS and store.party("acme") == found.key.caller.party
+    start = store.changes(0)[-1].position
+    with store.transaction():
+        better = store.set_tier(Tier(0, "gold", priority=9))
+    assert better.number == 1
+    assert [(one.kind, one.number) for one in store.changes(start)] == [(TIER, 1)]
+    found = reader.find(b"a" * 16)
+    assert found is not None and found.key.caller.party.tier == better
+    with store.transaction():
+        store.set_party("acme", LIMITS)
+    assert store.party("acme") == Party(1, "acme", LIMITS, tier=better)
+
+
+def test_tiers_and_parties_are_listed_and_unused_ones_go(stores: tuple[Store, KeyReader]) -> None:
+    store, _ = stores
+    with store.transaction():
+        gold, basic = store.set_tier(Tier(0, "gold")), store.set_tier(Tier(0, "basic"))
+        for name in ("b", "a", "c"):
+            store.set_party(name, None, gold)
+    assert store.tiers() == [basic, gold] and store.tier("gold") == gold and store.tier("none") is None
+    assert [party.name for party in store.parties(0, 2)] == ["b", "a"]
+    assert [party.name for party in store.parties(2, 2)] == ["c"] and store.party("d") is None
+    assert store.is_used(gold) and not store.is_used(basic)
+    with store.transaction():
+        store.delete_tier(basic)
+        assert store.set_party("a", None, NO_TIER).tier == NO_TIER
+        assert store.set_tier(Tier(0, "basic")).number == 3, "a number is never given again"
+    assert store.party("a") == Party(2, "a")
+
+
 def test_names_get_numbers_of_their_own_for_ever(stores: tuple[Store, KeyReader]) -> None:
     store, _ = stores
     with store.transaction():
@@ -160,7 +200,7 @@ def test_sqlite_keeps_everything_over_a_restart(tmp_path: Path) -> None:
     assert store.get("one") == made
     connection = apsw.Connection(str(tmp_path / "kpgate.db"))
     assert connection.pragma("journal_mode") == "wal"
-    assert connection.pragma("user_version") == 3
+    assert connection.pragma("user_version") == 4
     connection.close()
     store.close()
 

@@ -1,0 +1,136 @@
+"""`kpgate tier` and `kpgate party`: terms of tiers, and who is of which.
+
+Tables at a terminal, JSON in a pipe.
+"""
+
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from kpgate.app.keys_cli import Command, Desk, cell, limit_options, limits_of, split
+from kpgate.domain.management import (
+    Answer,
+    DeleteTier,
+    GetParty,
+    GetTier,
+    ListParties,
+    ListTiers,
+    SetParty,
+    SetTier,
+)
+from kpgate.domain.tier import PRICE_FACTOR_MAX, PRIORITY_DEFAULT, PRIORITY_MAX, WHOLE_PRICE
+
+_PARTY_COLUMNS = ("name", "tier", "limits")
+_TIER_COLUMNS = ("name", "limits", "models", "priority", "price_factor")
+_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+def _list(desk: Desk, rows: list[Answer], columns: tuple[str, ...]) -> None:
+    if desk.plain:
+        click.echo(json.dumps(rows))
+        return
+    table = Table(*[name.replace("_", " ") for name in columns])
+    for row in rows:
+        table.add_row(*[cell(row[name]) for name in columns])
+    Console().print(table)
+
+
+@click.group(context_settings=_SETTINGS)
+def tier() -> None:
+    """Tiers: what the parties of one kind may do. Works beside a running gateway and without one."""
+
+
+@tier.command("list", cls=Command)
+@click.pass_obj
+def list_tiers(desk: Desk) -> None:
+    """List tiers."""
+    _list(desk, desk.ask(ListTiers)["tiers"], _TIER_COLUMNS)
+
+
+@tier.command("show", cls=Command)
+@click.argument("name")
+@click.pass_obj
+def show_tier(desk: Desk, name: str) -> None:
+    """Show a tier."""
+    desk.show(desk.ask(GetTier, tier=name))
+
+
+@tier.command("set", cls=Command)
+@click.argument("name")
+@click.option("--models", callback=split, default="", help="Models it may use, as gpt-4o,claude-*. All.")
+@click.option(
+    "--priority",
+    type=click.IntRange(0, PRIORITY_MAX),
+    default=PRIORITY_DEFAULT,
+    show_default=True,
+    help="The highest is served first where there are more calls than places.",
+)
+@click.option(
+    "--price-factor",
+    type=click.IntRange(1, PRICE_FACTOR_MAX),
+    default=WHOLE_PRICE,
+    show_default=True,
+    help="Basis points of the price: 5000 is half.",
+)
+@limit_options
+@click.pass_obj
+def set_tier(
+    desk: Desk, /, name: str, models: list[str], priority: int, price_factor: int, **options: Any
+) -> None:
+    """Set all of a tier's terms, making the tier if need be. What is not said is as for a new one."""
+    terms = {"models": models, "priority": priority, "price_factor": price_factor}
+    desk.show(desk.ask(SetTier, tier=name, limits=limits_of(options), **terms), "Tier")
+
+
+@tier.command("delete", cls=Command)
+@click.argument("name")
+@click.pass_obj
+def delete_tier(desk: Desk, name: str) -> None:
+    """Forget a tier that no party is of."""
+    desk.show(desk.ask(DeleteTier, tier=name), "Tier deleted")
+
+
+@click.group(context_settings=_SETTINGS)
+def party() -> None:
+    """Parties: who owns keys and pays. Works beside a running gateway and without one."""
+
+
+@party.command("list", cls=Command)
+@click.pass_obj
+def list_parties(desk: Desk) -> None:
+    """List parties, in the order in which they were made."""
+    found: list[Answer] = []
+    after: int | None = 0
+    while after is not None:
+        page = desk.ask(ListParties, after=after, count=1000)
+        found += page["parties"]
+        after = page["after"]
+    _list(desk, found, _PARTY_COLUMNS)
+
+
+@party.command("show", cls=Command)
+@click.argument("name")
+@click.pass_obj
+def show_party(desk: Desk, name: str) -> None:
+    """Show a party."""
+    desk.show(desk.ask(GetParty, party=name))
+
+
+@party.command("set", cls=Command)
+@click.argument("name")
+@click.option("--tier", "tier_name", default=None, metavar="NAME", help='Its tier; "" for none.')
+@click.option("--unlimited", is_flag=True, help="No limits of its own.")
+@limit_options
+@click.pass_obj
+def set_party(desk: Desk, /, name: str, tier_name: str | None, unlimited: bool, **options: Any) -> None:
+    """Set a party's tier, its own limits, or both, making the party if need be. Limits are set all together."""
+    fields: dict[str, Any] = {"tier": tier_name}
+    limits = limits_of(options)
+    if unlimited and limits:
+        raise click.UsageError("--unlimited and limits do not go together")
+    if limits or unlimited:
+        fields["limits"] = limits
+    desk.show(desk.ask(SetParty, party=name, **fields), "Party")
