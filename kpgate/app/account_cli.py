@@ -11,7 +11,7 @@ from rich.table import Table
 
 from kpgate.app.control import wall_us
 from kpgate.app.keys_cli import Command, Desk
-from kpgate.domain.durations import read_end
+from kpgate.domain.durations import instant, read_end
 from kpgate.domain.ledger import show_call
 from kpgate.domain.money import (
     Refund,
@@ -25,7 +25,6 @@ from kpgate.domain.money import (
     read_amount,
     show_amount,
 )
-from kpgate.services.management import instant
 
 
 class Amount(click.ParamType[int]):

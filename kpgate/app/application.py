@@ -48,6 +48,7 @@ class Front(msgspec.Struct, frozen=True):
     openapi: Callable[[], bytes]
     manage: Callable[[str, str, bytes, Caller], Awaitable[tuple[int, bytes]]]
     hold: Callable[[str, str, str, Caller], Awaitable[tuple[bytes, bytes]]]
+    redeem: Callable[[str, bytes, Caller], Awaitable[bytes]]
     shared_admin: bool
 
 
@@ -199,6 +200,10 @@ class Application:
             return self._models(
                 kit, exchange.method, path.removeprefix("/v1/models").removeprefix("/"), caller
             )
+        if own and path == "/kp/v1/redeem":
+            record.phase = Phase.DECODE
+            body = await _body(exchange, record)
+            return 200, [JSON], await self.front.redeem(exchange.method, body, caller)
         if own:
             kind, said = await self.front.hold(
                 exchange.method, path, exchange.query.decode("latin-1"), caller
@@ -209,10 +214,7 @@ class Application:
         record.phase = Phase.DECODE
         if exchange.query:
             path += "?" + exchange.query.decode("latin-1")
-        body = exchange.take_body(MANAGEMENT_BYTES_MAX)
-        if body is None:
-            body = await exchange.read_body(MANAGEMENT_BYTES_MAX)
-        record.request_bytes = len(body)
+        body = await _body(exchange, record)
         status, said = await self.front.manage(exchange.method, path, body, caller)
         return status, [JSON], said
 
@@ -230,3 +232,11 @@ class Application:
 
     def _model(self, kit: Equipment, name: str, owner: str) -> dict[str, Any]:
         return encode_model(name, kit.routes.created_s, owner)
+
+
+async def _body(exchange: Exchange, record: Record) -> bytes:
+    body = exchange.take_body(MANAGEMENT_BYTES_MAX)
+    if body is None:
+        body = await exchange.read_body(MANAGEMENT_BYTES_MAX)
+    record.request_bytes = len(body)
+    return body

@@ -16,10 +16,16 @@ from kpgate._fast.wait import clock
 from kpgate.app.directory import Directory
 from kpgate.app.poster import Poster, Say, Start
 from kpgate.app.signing import Keyring, Signer, endorsement
+from kpgate.domain.code import CodeOperation
+from kpgate.domain.management import Answer
+from kpgate.domain.money import MoneyOperation
 from kpgate.domain.receipt import log_secret
 from kpgate.domain.settings import Ledger
+from kpgate.services.codes import Codes
+from kpgate.services.codes import Tools as CodeTools
 from kpgate.services.receipts import Receipts
 from kpgate.services.treasury import Tools, Treasury
+from kpgate.stores.codes import SqliteCodes
 from kpgate.stores.ledger import SqliteLedger
 from kpgate.stores.log import SqliteLog
 from kpgate.stores.sqlite import SqliteStore
@@ -77,6 +83,24 @@ class Bank:
                 accounts_max=settings.accounts_max,
             )
         )
+
+        self.codes = Codes(
+            CodeTools(
+                store=SqliteCodes(store.connection),
+                transfer=self.treasury.answer,
+                settle=self.poster.post_all,
+                transaction=store.transaction,
+                wall_us=wall_us,
+                clock=clock,
+                pepper=directory.pepper(),
+            )
+        )
+
+    def answer(self, operation: MoneyOperation | CodeOperation) -> Answer:
+        """Carry an operation on money or on codes out. Errors: as theirs."""
+        if isinstance(operation, CodeOperation):
+            return self.codes.answer(operation)
+        return self.treasury.answer(operation)
 
     def _signer(self, log: SqliteLog) -> Signer:
         """The key that signs, its public half made known, each endorsed by the one before."""

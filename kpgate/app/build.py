@@ -72,6 +72,7 @@ async def build(context: Context) -> Application:
         openapi=encoded,
         manage=Admin(control, money, partial(_reload, context)).handle,
         hold=money.hold,
+        redeem=money.redeem,
         shared_admin=context.settings.admin.port is None,
     )
 

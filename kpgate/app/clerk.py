@@ -21,6 +21,7 @@ from kpgate.app.bank import Bank
 from kpgate.app.control import LINE_BYTES_MAX, Said, refusal, wall_us
 from kpgate.app.directory import Directory
 from kpgate.app.warden import Warden
+from kpgate.domain.code import CodeOperation
 from kpgate.domain.errors import GatewayError, Internal, InvalidRequest, NotFound
 from kpgate.domain.management import decode
 from kpgate.domain.money import MoneyOperation
@@ -209,10 +210,10 @@ class Clerk:
     def _answer(self, line: bytes) -> bytes:
         try:
             operation = decode(line)
-            if isinstance(operation, MoneyOperation):
+            if isinstance(operation, MoneyOperation | CodeOperation):
                 if self._bank is None:
                     raise NotFound("credits are off here: set [ledger] enabled")
-                answer = self._bank.treasury.answer(operation)
+                answer = self._bank.answer(operation)
             else:
                 answer = self._management.answer(operation)
             return msgspec.json.encode(Said(ok=answer)) + b"\n"

@@ -70,6 +70,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     lazy={
         "account": ("kpgate.app.account_cli:account", "Credit: balances, transfers, budgets, refunds."),
+        "code": ("kpgate.app.code_cli:code", "Redemption codes: create, list, revoke."),
         "keys": ("kpgate.app.keys_cli:keys", "API keys: create, list, rotate, revoke."),
         "ledger": ("kpgate.app.ledger_cli:ledger", "The ledger: prove that it holds."),
         "party": ("kpgate.app.tier_cli:party", "Parties: their limits and their tier."),

@@ -17,9 +17,10 @@ import msgspec
 
 from kpgate.app.bank import opened
 from kpgate.app.directory import Directory
+from kpgate.domain.code import CodeOperation
 from kpgate.domain.errors import REGISTRY, GatewayError, Internal, StoreUnavailable
 from kpgate.domain.keys import RANDOM_BYTES
-from kpgate.domain.management import Answer, EnsureNumbers, Operation, Ping, encode
+from kpgate.domain.management import Answer, AnyOperation, EnsureNumbers, Ping, encode
 from kpgate.domain.money import MoneyOperation
 from kpgate.domain.settings import Ledger
 from kpgate.services.management import Management
@@ -30,7 +31,7 @@ PATIENCE_S = 10.0
 PAUSE_S = 0.05
 NAMES_A_REQUEST = 500
 
-Ask = Callable[[Operation | MoneyOperation], Answer]
+Ask = Callable[[AnyOperation], Answer]
 ALONE = Ledger(enabled=True)
 Kind = Literal["model", "deployment", "price"]
 KINDS: tuple[Kind, ...] = ("model", "deployment", "price")
@@ -55,7 +56,7 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
 class AsksLater(Protocol):
     """What can be asked from a coroutine."""
 
-    async def ask(self, operation: Operation | MoneyOperation) -> Answer: ...
+    async def ask(self, operation: AnyOperation) -> Answer: ...
 
 
 def new_id() -> str:
@@ -102,7 +103,7 @@ class Control:
         self._directory = directory
         self._patience_s = patience_s
 
-    def ask(self, operation: Operation | MoneyOperation) -> Answer:
+    def ask(self, operation: AnyOperation) -> Answer:
         """Have an operation carried out.
 
         Errors: those of management; StoreUnavailable when no clerk answers in time.
@@ -145,12 +146,12 @@ class AsyncControl:
         self._directory = directory
         self._patience_s = patience_s
 
-    async def ask(self, operation: Operation | MoneyOperation) -> Answer:
+    async def ask(self, operation: AnyOperation) -> Answer:
         """As `Control.ask`, without holding up the loop."""
         # A time-out needs a task, and whoever asks may be driven without one.
         return await asyncio.create_task(self._ask(operation))
 
-    async def _ask(self, operation: Operation | MoneyOperation) -> Answer:
+    async def _ask(self, operation: AnyOperation) -> Answer:
         line = encode(operation) + b"\n"
         try:
             async with asyncio.timeout(self._patience_s):
@@ -219,10 +220,10 @@ def _directly(directory: Directory) -> Iterator[Ask]:
         # Nobody serves, so there is nobody to tell.
         management = Management(store, pepper, lambda kind, number: True, wall_us)
 
-        def answer(operation: Operation | MoneyOperation) -> Answer:
-            if not isinstance(operation, MoneyOperation):
+        def answer(operation: AnyOperation) -> Answer:
+            if not isinstance(operation, MoneyOperation | CodeOperation):
                 return management.answer(operation)
             with opened(directory, ALONE, store, wall_us) as bank:
-                return bank.treasury.answer(operation)
+                return bank.answer(operation)
 
         yield answer

@@ -84,7 +84,7 @@ def cell(value: Any) -> str:
     return "-" if value in (None, "") else str(value)
 
 
-def _end(context: click.Context, option: click.Parameter, text: str | None) -> int:
+def end(context: click.Context, option: click.Parameter, text: str | None) -> int:
     try:
         return read_end(text, wall_us()) if text else 0
     except ValueError as error:
@@ -169,7 +169,7 @@ keys.command_class = Command
 @click.option("--role", type=click.Choice(ROLES), default=CALL, show_default=True, help="What it may do.")
 @click.option("--models", callback=split, default="", help="Models it may use, as gpt-4o,claude-*. All.")
 @click.option("--networks", callback=split, default="", help="Networks it may come from, as 10.0.0.0/8. Any.")
-@click.option("--expires", "expires_us", callback=_end, help="As 30d, or 2030-01-31T12:00:00Z. Never.")
+@click.option("--expires", "expires_us", callback=end, help="As 30d, or 2030-01-31T12:00:00Z. Never.")
 @click.option("--import-stdin", "literal", is_flag=True, help="Take over a key that is read from stdin.")
 @limit_options
 @click.pass_obj

@@ -13,13 +13,17 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from msgspec import Meta
 
-from kpgate.app.control import AsksLater, new_id
+from kpgate.app.control import AsksLater, new_id, new_random, wall_us
 from kpgate.domain.caller import Caller
+from kpgate.domain.code import COUNT_MAX, CreateCodes, ListCodes, RedeemCode, RevokeCode
+from kpgate.domain.durations import instant, read_end
 from kpgate.domain.errors import InvalidRequest, MethodNotAllowed, NotFound
 from kpgate.domain.ledger import show_call
 from kpgate.domain.management import Answer, build, read_strictly
 from kpgate.domain.money import (
+    Amount,
     Cap,
+    Memo,
     Movement,
     OperationId,
     Refund,
@@ -32,13 +36,14 @@ from kpgate.domain.money import (
     ShowStatement,
     Transfer,
 )
-from kpgate.services.management import instant, show_tier
+from kpgate.services.management import show_tier
 
 JSON, CSV = b"application/json", b"text/csv; charset=utf-8"
 _PARTY = re.compile(r"/admin/v1/parties/([^/]{1,600})/(balance|statement|credit-line)")
+_CODE = re.compile(r"/admin/v1/codes/([A-Za-z0-9]{1,32})")
 _RECEIPT = re.compile(r"/(?:admin|kp)/v1/receipts/([A-Za-z0-9-]{1,64})")
 _WHOLE = re.compile(r"[0-9]{1,18}")
-_NUMBERS = ("before", "count", "size")
+_NUMBERS = ("before", "count", "size", "after")
 
 
 class _Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,6 +81,22 @@ class Budget(_Sent, frozen=True):
     total: Cap = 0
 
 
+class NewCodes(_Sent, frozen=True):
+    """Codes of one worth. `expires` and `grant_expires` are durations as 30d, or RFC 3339 instants."""
+
+    amount: Amount = 0
+    count: Annotated[int, Meta(ge=1, le=COUNT_MAX)] = 1
+    memo: Memo = ""
+    expires: str | None = None
+    grant_expires: str | None = None
+
+
+class Redemption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A code as somebody typed it."""
+
+    code: Annotated[str, Meta(max_length=100)]
+
+
 class MoneyApi:
     """Answers what is asked about money. `control` reaches the clerk."""
 
@@ -100,6 +121,14 @@ class MoneyApi:
             case "/admin/v1/budgets":
                 only(method, "PUT")
                 return await self._ask(SetBudget, _fields(body, Budget))
+            case "/admin/v1/codes":
+                only(method, "GET", "POST")
+                if method == "GET":
+                    return await self._ask(ListCodes, _query(query, "after", "count"))
+                return await self._ask(CreateCodes, _new_codes(body))
+        if match := _CODE.fullmatch(path):
+            only(method, "DELETE")
+            return await self._ask(RevokeCode, {"code": match[1]})
         if match := _RECEIPT.fullmatch(path):
             only(method, "GET")
             return await self._ask(ShowReceipt, {"call": match[1]} | _query(query))
@@ -115,6 +144,19 @@ class MoneyApi:
         if what == "balance":
             return await self._ask(ShowBalance, {"party": party} | _query(query))
         return await self._statement(party, _query(query, "account", *_NUMBERS[:2]))
+
+    async def redeem(self, method: str, body: bytes, caller: Caller) -> bytes:
+        """Credit the caller's party with a code.
+
+        Errors: InvalidCode, RateLimited, MethodNotAllowed, InvalidRequest; NotFound where there are no keys.
+        """
+        only(method, "POST")
+        if not caller.number:
+            raise NotFound("keys are off here: there is no party to credit")
+        sent: Redemption = read_strictly(body, Redemption)
+        return msgspec.json.encode(
+            await self._ask(RedeemCode, {"code": sent.code, "party": caller.party.name})
+        )
 
     async def hold(self, method: str, path: str, query: str, caller: Caller) -> tuple[bytes, bytes]:
         """Answer a path of the holder's own view. Shape: (content type, body).
@@ -164,6 +206,17 @@ def only(method: str, *served: str) -> None:
     """Serve these methods alone. Errors: MethodNotAllowed."""
     if method not in served:
         raise MethodNotAllowed(method, *served)
+
+
+def _new_codes(body: bytes) -> dict[str, Any]:
+    fields = _fields(body, NewCodes) | {"random": new_random()}
+    for name in ("expires", "grant_expires"):
+        if name in fields:
+            try:
+                fields[f"{name}_us"] = read_end(fields.pop(name), wall_us())
+            except ValueError as error:
+                raise InvalidRequest(f"{name}: {error}", param=name) from None
+    return fields
 
 
 def _fields(body: bytes, kind: type[Any]) -> dict[str, Any]:

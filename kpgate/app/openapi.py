@@ -58,6 +58,7 @@ LISTED = (
 MANAGED = (*LISTED, "role_required", "not_found", "conflict", "body_too_large")
 MONEYED = (*MANAGED, "insufficient_credit", "id_reused")
 HELD = (*LISTED, "not_found")
+POSTED = (*HELD, "body_too_large", "insufficient_credit", "conflict", "invalid_code", "rate_limited")
 
 # Name, schema, meaning. On every reply that kpgate makes, then those of calls with limits, then of refusals.
 ALWAYS: tuple[tuple[str, Json, str], ...] = (
@@ -133,6 +134,10 @@ def document() -> Json:
         if "{call}" in path:
             entry["parameters"] = [_parameter("path", "call", {"type": "string"}, PLACES["call"])]
         entry["get"] = _held(operation, summary, reply)
+    for path, operation, summary, sent, reply in money.POSTED:
+        answers = {"200": _success(reply), **_errors(POSTED)}
+        posted = {**_held(operation, summary, reply), "requestBody": _body(sent), "responses": answers}
+        paths[path] = {"post": posted}
     for method, path, operation, summary, request, status, reply in keys.MANAGEMENT + money.MANAGED:
         entry = paths.setdefault(path, {})
         named = [name for name in PLACES if f"{{{name}}}" in path]

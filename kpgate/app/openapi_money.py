@@ -30,6 +30,25 @@ MANAGED: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
         200,
         "Done",
     ),
+    ("get", "/admin/v1/codes", "listCodes", "List redemption codes, none itself.", None, 200, "CodeList"),
+    (
+        "post",
+        "/admin/v1/codes",
+        "createCodes",
+        "Make redemption codes; they are shown once.",
+        "NewCodes",
+        200,
+        "NewCodesMade",
+    ),
+    (
+        "delete",
+        "/admin/v1/codes/{id}",
+        "revokeCode",
+        "End a code that nobody has redeemed.",
+        None,
+        200,
+        "Code",
+    ),
     ("post", "/admin/v1/refunds", "refund", "Give back what a call was charged.", "Refund", 200, "Done"),
     ("put", "/admin/v1/budgets", "setBudget", "Cap what a party or key may spend.", "Budget", 200, "Done"),
     (
@@ -61,6 +80,16 @@ MANAGED: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
         "Receipt",
     ),
 )
+# Path, operation, summary, request schema, reply schema.
+POSTED: tuple[tuple[str, str, str, str, str], ...] = (
+    (
+        "/kp/v1/redeem",
+        "redeemCode",
+        "Credit this key's party with what a code is worth, once.",
+        "Redemption",
+        "Redeemed",
+    ),
+)
 # Path, operation, summary, reply schema.
 HELD: tuple[tuple[str, str, str, str], ...] = (
     ("/kp/v1/me", "getMe", "Who this key is.", "Me"),
@@ -89,6 +118,14 @@ QUERIES: dict[str, tuple[tuple[str, Json, str], ...]] = {
         _WHICH,
         ("format", {"type": "string", "enum": ["json", "csv"]}, "JSON, or a table for spreadsheets."),
     ),
+    "listCodes": (
+        (
+            "after",
+            {"type": "integer", "minimum": 0},
+            "From after this number on: `after` of the page before.",
+        ),
+        _COUNT,
+    ),
     "getLog": (
         ("before", {"type": "integer", "minimum": 0}, "Prove that the log of this size is its beginning."),
         ("size", {"type": "integer", "minimum": 0}, "Show the first head that covers so many leaves."),
@@ -99,7 +136,7 @@ QUERIES: dict[str, tuple[tuple[str, Json, str], ...]] = {
 def schemas() -> Json:
     """Everything that is asked and answered about money."""
     texts = {"type": "array", "items": _TEXT}
-    return {**_asked_for(), **_answered(texts), **_proved(texts)}
+    return {**_asked_for(), **_answered(texts), **_proved(texts), **_codes()}
 
 
 def _asked_for() -> Json:
@@ -124,6 +161,47 @@ def _asked_for() -> Json:
         "Refund": _asked({"id": _ID, "call": _TEXT, "amount": _CAP}, "call"),
         "Budget": _asked({"id": _ID, "party": _TEXT, "key": _TEXT, **caps}),
         "CreditLine": _asked({"id": _ID, "line": _CAP}),
+        "NewCodes": _asked({"id": _ID, **_new_codes()}, "amount"),
+        "Redemption": _asked({"code": {"type": "string", "maxLength": 100}}, "code"),
+    }
+
+
+def _new_codes() -> Json:
+    end = {"type": ["string", "null"], "description": "As 30d, or an instant in RFC 3339; absent, never."}
+    return {
+        "amount": {"type": "integer", "minimum": 1, "maximum": AMOUNT_MAX, "description": "microKPT."},
+        "count": {"type": "integer", "minimum": 1, "maximum": 1000},
+        "memo": {"type": "string", "maxLength": 200},
+        "expires": end,
+        "grant_expires": end,
+    }
+
+
+def _codes() -> Json:
+    code = {
+        "id": _TEXT,
+        "amount_microkpt": AMOUNT,
+        "memo": _TEXT,
+        "state": {"type": "string", "enum": ["active", "redeemed", "revoked", "expired"]},
+        "created_at": _INSTANT,
+        "expires_at": _INSTANT,
+        "grant_expires_at": _INSTANT,
+        "redeemed_by": {"type": ["string", "null"]},
+        "redeemed_at": _INSTANT,
+    }
+    after = {"type": ["integer", "null"], "description": "Ask for what is after this; null at the end."}
+    shown = _told(
+        {"id": _TEXT, "code": {"type": "string", "description": "The code: shown here and never again."}}
+    )
+    several = {"type": "array", "items": {"$ref": "#/components/schemas/Code"}}
+    redeemed = {"party": _TEXT, "code": _TEXT, "amount_microkpt": AMOUNT, "expires_at": _INSTANT}
+    return {
+        "Code": _told(code),
+        "CodeList": _told({"codes": several, "after": after}),
+        "NewCodesMade": _told(
+            {"amount_microkpt": AMOUNT, "expires_at": _INSTANT, "codes": {"type": "array", "items": shown}}
+        ),
+        "Redeemed": _told(redeemed),
     }
 
 

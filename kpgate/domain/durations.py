@@ -1,7 +1,7 @@
 """How durations are written for callers in `retry-after`, whole and rounded up; and read."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 _UNITS_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _DURATION = re.compile(r"([0-9]{1,7})(s|min|h|d)")
@@ -49,3 +49,12 @@ def read_end(text: str, now_us: int) -> int:
         raise ValueError(
             f"{text[:64]!r} is not a time: write a duration as 30d, or an instant as 2030-01-31T12:00:00Z"
         ) from None
+
+
+def instant(at_us: int) -> str | None:
+    """An instant in RFC 3339, None for never. Units: microseconds since the epoch."""
+    if not at_us:
+        return None
+    seconds, rest_us = divmod(at_us, 1_000_000)
+    whole = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+    return f"{whole.isoformat()}.{rest_us // 1000:03}Z"

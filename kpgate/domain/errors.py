@@ -157,6 +157,12 @@ class IdReused(GatewayError):
     remedy = "Use a new id for each operation, and the same one only to repeat it."
 
 
+class InvalidCode(GatewayError):
+    code, status, fault, retry = "invalid_code", 404, Fault.CALLER, Retry.NEVER
+    meaning = "The redemption code is not known, was redeemed by somebody else, was revoked, or has expired."
+    remedy = "Type it as it was given to you; where it still fails, ask whoever gave it."
+
+
 class BodyTooLarge(GatewayError):
     code, status, fault, retry = "body_too_large", 413, Fault.CALLER, Retry.NEVER
     meaning = "The body is larger than this path accepts."

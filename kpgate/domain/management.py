@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from kpgate.domain.caller import CALL
+from kpgate.domain.code import CodeOperation
 from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.money import MoneyOperation
@@ -166,6 +167,7 @@ Operation = (
     | EnsureNumbers
     | Ping
 )
+AnyOperation = Operation | MoneyOperation | CodeOperation
 Answer = dict[str, Any]
 
 
@@ -181,22 +183,22 @@ def _reveal(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not sent")
 
 
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Operation | MoneyOperation, dec_hook=_conceal)
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyOperation, dec_hook=_conceal)
 _encoder = msgspec.json.Encoder(enc_hook=_reveal)
 
 
-def encode(operation: Operation | MoneyOperation) -> bytes:
+def encode(operation: AnyOperation) -> bytes:
     """An operation as it goes over the clerk's socket: one line of JSON, secrets and all."""
     return _encoder.encode(operation)
 
 
-def decode(line: bytes) -> Operation | MoneyOperation:
+def decode(line: bytes) -> AnyOperation:
     """Read an operation.
 
     Errors: InvalidRequest, which repeats no value.
     """
     try:
-        found: Operation | MoneyOperation = _decoder.decode(line)
+        found: AnyOperation = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(_plain(str(error))) from None
     return found

@@ -6,13 +6,13 @@ holds no secret: the secret is spelled from the request.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from kpgate.domain.access import read_network
 from kpgate.domain.caller import ROLES, Caller, Party
+from kpgate.domain.durations import instant
 from kpgate.domain.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from kpgate.domain.keys import RANDOM_BYTES, StoredKey, digest, literal_problem, mint_id, spell
 from kpgate.domain.limits import Limits
@@ -264,15 +264,6 @@ def show_tier(tier: Tier) -> Answer:
         "priority": tier.priority,
         "price_factor": tier.price_factor,
     }
-
-
-def instant(at_us: int) -> str | None:
-    """An instant in RFC 3339, None for never. Units: microseconds since the epoch."""
-    if not at_us:
-        return None
-    seconds, rest_us = divmod(at_us, 1_000_000)
-    whole = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
-    return f"{whole.isoformat()}.{rest_us // 1000:03}Z"
 
 
 def _terms(limits: Limits) -> dict[str, Any]:

@@ -229,6 +229,33 @@ def _money(asker: Asker) -> None:
     assert sum(balances.values()) == 0 and balances["spend:poor"] == -cost
 
 
+def _codes(asker: Asker) -> None:
+    admin, key = asker.gate.key(role="admin"), asker.gate.key("reader")
+    asked = {"id": "batch-00000001", "amount": 5_000, "count": 2, "memo": "spring", "expires": "30d"}
+    made = asker.ask("/admin/v1/codes", "POST", admin, asked).json()
+    first, second = made["codes"]
+    redeemed = asker.ask("/kp/v1/redeem", "POST", key, {"code": first["code"].lower()}).json()
+    assert (redeemed["amount_microkpt"], redeemed["party"]) == (5_000, "reader")
+    assert asker.ask("/kp/v1/redeem", "POST", key, {"code": first["code"]}).json() == redeemed
+    assert asker.ask("/kp/v1/balance", key=key).json()["balance_microkpt"] == 5_000
+    assert asker.ask(f"/admin/v1/codes/{second['id']}", "DELETE", admin).json()["state"] == "revoked"
+    assert code(asker.ask(f"/admin/v1/codes/{first['id']}", "DELETE", admin)) == (409, "conflict")
+    assert code(asker.ask("/kp/v1/redeem", "POST", key, {"code": second["code"]})) == (404, "invalid_code")
+    listed = asker.ask("/admin/v1/codes?count=9", key=admin).json()["codes"]
+    assert [(one["id"], one["state"], one["redeemed_by"]) for one in listed] == [
+        (first["id"], "redeemed", "reader"),
+        (second["id"], "revoked", None),
+    ]
+    past = asked | {"id": "batch-00000002", "expires": "2020-01-01T00:00:00Z"}
+    assert code(asker.ask("/admin/v1/codes", "POST", admin, past)) == (400, "invalid_request")
+    assert asker.ask("/kp/v1/redeem", key=key).headers["allow"] == "POST"
+    assert code(asker.ask("/kp/v1/redeem", "POST", sent={"code": "x"})) == (401, "invalid_api_key")
+    assert code(asker.ask("/kp/v1/redeem", "POST", key, {"code": 5})) == (400, "invalid_request")
+    assert code(asker.ask("/kp/v1/redeem", "POST", key, b" " * 70_000)) == (413, "body_too_large")
+    found = [code(asker.ask("/kp/v1/redeem", "POST", key, {"code": "KPC-NONE"})) for _ in range(10)]
+    assert found == [(404, "invalid_code")] * 9 + [(429, "rate_limited")]
+
+
 FULL = {
     "party": "acme",
     "label": "ours",
@@ -359,7 +386,7 @@ def test_a_body_is_taken_where_its_schema_takes_it(asker: Asker, path: str, body
 
 
 def test_every_operation_is_answered_as_the_document_says(asker: Asker) -> None:
-    for steps in (_probes, _models, _calls, _money, _management):
+    for steps in (_probes, _models, _calls, _money, _codes, _management):
         steps(asker)
     assert asker.asked == {
         operation["operationId"]
