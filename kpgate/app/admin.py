@@ -23,6 +23,7 @@ from kpgate.domain.management import (
     GetKey,
     GetParty,
     GetTier,
+    HoldingMin,
     ListKeys,
     ListParties,
     ListTiers,
@@ -82,6 +83,7 @@ class TierTerms(_Sent, frozen=True):
     models: tuple[str, ...] = ()
     priority: Priority = PRIORITY_DEFAULT
     price_factor: PriceFactor = WHOLE_PRICE
+    holding_min_microkpt: HoldingMin = 0
 
 
 class Admin:

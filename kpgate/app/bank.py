@@ -81,6 +81,7 @@ class Bank:
                 # As decisions see it: where the clock was set back, no earlier than the newest of them.
                 time_us=lambda: max(self.journal.time_us, self.journal.anchor_us + clock()),
                 accounts_max=settings.accounts_max,
+                holds=self.credit.holds_open,
             )
         )
 

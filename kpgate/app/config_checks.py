@@ -261,6 +261,11 @@ def _check_prices(draft: Draft, report: Say, warn: Say) -> None:
         for sentence in problems(prices, ledger):
             field, _, message = sentence.partition(": ")
             report((*path, field), message)
+    for path, model in draft.each(Model):
+        if model.holding_min_kpt and (model.free or not ledger.enabled):
+            report(
+                (*path, "holding_min_kpt"), "is looked at where credit is held: it needs [ledger] and a price"
+            )
     if not ledger.enabled:
         return
     for path, model in draft.each(Model):

@@ -19,7 +19,7 @@ from kpgate.app.references import is_reference, resolve
 from kpgate.dialects.openai.endpoints import ENDPOINTS
 from kpgate.domain.call import Record
 from kpgate.domain.encodings import EXACT, encoding_for_model
-from kpgate.domain.price import tariff
+from kpgate.domain.price import MICROKPT, tariff
 from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts, full_name
 from kpgate.domain.upstream import Origin, PoolOptions, parse_origin, parse_proxy
 from kpgate.life import Equipment
@@ -136,6 +136,7 @@ def _plan(settings: Settings, model: Model, ground: Ground, numbers: Numbers) ->
         matched=any(target.match for target in targets),
         gates=tuple(target.gate for target in targets),
         tariff=tariff(prices, estimated=grade != EXACT) if prices else None,
+        holding_min=model.holding_min_kpt * MICROKPT,
     )
 
 

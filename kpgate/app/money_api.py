@@ -31,15 +31,17 @@ from kpgate.domain.money import (
     SetCreditLine,
     ShowAccounts,
     ShowBalance,
+    ShowHolds,
     ShowLog,
     ShowReceipt,
     ShowStatement,
+    ShowTotals,
     Transfer,
 )
 from kpgate.services.management import show_tier
 
 JSON, CSV = b"application/json", b"text/csv; charset=utf-8"
-_PARTY = re.compile(r"/admin/v1/parties/([^/]{1,600})/(balance|statement|credit-line)")
+_PARTY = re.compile(r"/admin/v1/parties/([^/]{1,600})/(balance|statement|totals|credit-line)")
 _CODE = re.compile(r"/admin/v1/codes/([A-Za-z0-9]{1,32})")
 _RECEIPT = re.compile(r"/(?:admin|kp)/v1/receipts/([A-Za-z0-9-]{1,64})")
 _WHOLE = re.compile(r"[0-9]{1,18}")
@@ -121,6 +123,9 @@ class MoneyApi:
             case "/admin/v1/budgets":
                 only(method, "PUT")
                 return await self._ask(SetBudget, _fields(body, Budget))
+            case "/admin/v1/holds":
+                only(method, "GET")
+                return await self._ask(ShowHolds, _query(query, "after", "count"))
             case "/admin/v1/codes":
                 only(method, "GET", "POST")
                 if method == "GET":
@@ -143,6 +148,8 @@ class MoneyApi:
         only(method, "GET")
         if what == "balance":
             return await self._ask(ShowBalance, {"party": party} | _query(query))
+        if what == "totals":
+            return await self._ask(ShowTotals, {"party": party} | _query(query))
         return await self._statement(party, _query(query, "account", *_NUMBERS[:2]))
 
     async def redeem(self, method: str, body: bytes, caller: Caller) -> bytes:

@@ -15,6 +15,7 @@ from kpgate.app.settings_tree import Field, fields
 from kpgate.domain.caller import ROLES
 from kpgate.domain.errors import REGISTRY, GatewayError, Retry
 from kpgate.domain.limits import Limits
+from kpgate.domain.price import AMOUNT_MAX
 from kpgate.domain.tier import PRICE_FACTOR_MAX, PRIORITY_MAX
 
 Json = dict[str, Any]
@@ -26,6 +27,7 @@ GOVERNED = (
     "insufficient_credit",
     "budget_exhausted",
     "model_not_allowed",
+    "holding_too_small",
     "source_not_allowed",
     "model_not_found",
     "method_not_allowed",
@@ -384,10 +386,17 @@ def _management_schemas() -> Json:
 
 
 def _ranked() -> Json:
+    least = "What the balance of its parties must be at least; 0 is none."
     factor = "Basis points of the price: 10000 is the whole, 5000 half."
     return {
         "priority": {"type": "integer", "minimum": 0, "maximum": PRIORITY_MAX},
         "price_factor": {"type": "integer", "minimum": 1, "maximum": PRICE_FACTOR_MAX, "description": factor},
+        "holding_min_microkpt": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": AMOUNT_MAX,
+            "description": least,
+        },
     }
 
 

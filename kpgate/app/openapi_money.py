@@ -30,6 +30,16 @@ MANAGED: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
         200,
         "Done",
     ),
+    ("get", "/admin/v1/holds", "listHolds", "What calls under way hold.", None, 200, "HoldList"),
+    (
+        "get",
+        "/admin/v1/parties/{name}/totals",
+        "getTotals",
+        "What all of a party's transfers come to, by kind.",
+        None,
+        200,
+        "Totals",
+    ),
     ("get", "/admin/v1/codes", "listCodes", "List redemption codes, none itself.", None, 200, "CodeList"),
     (
         "post",
@@ -126,6 +136,10 @@ QUERIES: dict[str, tuple[tuple[str, Json, str], ...]] = {
         ),
         _COUNT,
     ),
+    "listHolds": (
+        ("after", {"type": "integer", "minimum": 0}, "From after this call on: `after` of the page before."),
+        _COUNT,
+    ),
     "getLog": (
         ("before", {"type": "integer", "minimum": 0}, "Prove that the log of this size is its beginning."),
         ("size", {"type": "integer", "minimum": 0}, "Show the first head that covers so many leaves."),
@@ -194,6 +208,14 @@ def _codes() -> Json:
         {"id": _TEXT, "code": {"type": "string", "description": "The code: shown here and never again."}}
     )
     several = {"type": "array", "items": {"$ref": "#/components/schemas/Code"}}
+    hold = {
+        "call": _TEXT,
+        "party": {"type": ["string", "null"]},
+        "amount_microkpt": AMOUNT,
+        "metered_microkpt": AMOUNT,
+        "is_sent": {"type": "boolean", "description": "Whether a provider was asked."},
+    }
+    kinds: Json = {"type": "object", "additionalProperties": AMOUNT}
     redeemed = {"party": _TEXT, "code": _TEXT, "amount_microkpt": AMOUNT, "expires_at": _INSTANT}
     return {
         "Code": _told(code),
@@ -202,6 +224,8 @@ def _codes() -> Json:
             {"amount_microkpt": AMOUNT, "expires_at": _INSTANT, "codes": {"type": "array", "items": shown}}
         ),
         "Redeemed": _told(redeemed),
+        "HoldList": _told({"holds": {"type": "array", "items": _told(hold)}, "after": after}),
+        "Totals": _told({"party": _TEXT, "spend": kinds, "earn": kinds}),
     }
 
 

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from kpgate.app.account_cli import CAP
 from kpgate.app.keys_cli import Command, Desk, cell, limit_options, limits_of, split
 from kpgate.domain.management import (
     Answer,
@@ -24,7 +25,7 @@ from kpgate.domain.management import (
 from kpgate.domain.tier import PRICE_FACTOR_MAX, PRIORITY_DEFAULT, PRIORITY_MAX, WHOLE_PRICE
 
 _PARTY_COLUMNS = ("name", "tier", "limits")
-_TIER_COLUMNS = ("name", "limits", "models", "priority", "price_factor")
+_TIER_COLUMNS = ("name", "limits", "models", "priority", "price_factor", "holding_min_microkpt")
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -75,14 +76,14 @@ def show_tier(desk: Desk, name: str) -> None:
     show_default=True,
     help="Basis points of the price: 5000 is half.",
 )
+@click.option("--holding-min", type=CAP, default=0, help="Balance its parties must have, in KPT. None.")
 @limit_options
 @click.pass_obj
-def set_tier(
-    desk: Desk, /, name: str, models: list[str], priority: int, price_factor: int, **options: Any
-) -> None:
+def set_tier(desk: Desk, /, name: str, holding_min: int, **options: Any) -> None:
     """Set all of a tier's terms, making the tier if need be. What is not said is as for a new one."""
-    terms = {"models": models, "priority": priority, "price_factor": price_factor}
-    desk.show(desk.ask(SetTier, tier=name, limits=limits_of(options), **terms), "Tier")
+    terms = {term: options[term] for term in ("models", "priority", "price_factor")}
+    terms |= {"limits": limits_of(options), "holding_min_microkpt": holding_min}
+    desk.show(desk.ask(SetTier, tier=name, **terms), "Tier")
 
 
 @tier.command("delete", cls=Command)

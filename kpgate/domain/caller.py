@@ -14,6 +14,7 @@ class Party(msgspec.Struct, frozen=True, gc=False):
     """A person or organisation that owns keys. `number` is its index in the region, never reused.
 
     Shape: `account` and `budget` are what its calls are charged to, 0 where there is none.
+    Units: `credit_line` microKPT, how far its balance may go below 0.
     """
 
     number: int
@@ -21,6 +22,7 @@ class Party(msgspec.Struct, frozen=True, gc=False):
     limits: Limits = UNLIMITED
     account: int = 0
     budget: int = 0
+    credit_line: int = 0
     tier: Tier = NO_TIER
 
     @property

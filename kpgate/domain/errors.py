@@ -157,6 +157,12 @@ class IdReused(GatewayError):
     remedy = "Use a new id for each operation, and the same one only to repeat it."
 
 
+class HoldingTooSmall(GatewayError):
+    code, status, fault, retry = "holding_too_small", 403, Fault.CALLER, Retry.NEVER
+    meaning = "The model, or the tier of the key's party, asks for a balance that the party does not have."
+    remedy = "Top the account up to what the message names, or ask for another tier or model."
+
+
 class InvalidCode(GatewayError):
     code, status, fault, retry = "invalid_code", 404, Fault.CALLER, Retry.NEVER
     meaning = "The redemption code is not known, was redeemed by somebody else, was revoked, or has expired."

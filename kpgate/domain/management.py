@@ -16,6 +16,7 @@ from kpgate.domain.code import CodeOperation
 from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.money import MoneyOperation
+from kpgate.domain.price import AMOUNT_MAX
 from kpgate.domain.secret import Secret
 from kpgate.domain.tier import PRICE_FACTOR_MAX, PRIORITY_DEFAULT, PRIORITY_MAX, WHOLE_PRICE
 
@@ -25,6 +26,7 @@ KeyId = Annotated[str, Meta(min_length=1, max_length=32)]
 Names = Annotated[tuple[Name, ...], Meta(max_length=256)]
 Instant = Annotated[int, Meta(ge=0, le=253_402_300_800_000_000)]
 Priority = Annotated[int, Meta(ge=0, le=PRIORITY_MAX)]
+HoldingMin = Annotated[int, Meta(ge=0, le=AMOUNT_MAX)]
 PriceFactor = Annotated[int, Meta(ge=1, le=PRICE_FACTOR_MAX)]
 PAGE_MAX = 1000
 
@@ -121,6 +123,7 @@ class SetTier(_Operation, frozen=True, kw_only=True, tag="tier.set"):
     models: Names = ()
     priority: Priority = PRIORITY_DEFAULT
     price_factor: PriceFactor = WHOLE_PRICE
+    holding_min_microkpt: HoldingMin = 0
 
 
 class GetTier(_Operation, frozen=True, kw_only=True, tag="tier.get"):

@@ -111,6 +111,13 @@ class ShowLog(_Money, frozen=True, kw_only=True, tag="log.show"):
     size: Position = 0
 
 
+class ShowHolds(_Money, frozen=True, kw_only=True, tag="money.holds"):
+    """What calls under way hold, in the order of the calls, from after one on."""
+
+    after: Position = 0
+    count: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
 class ShowAccounts(_Money, frozen=True, kw_only=True, tag="money.accounts"):
     """Every account's balance; all of them sum to 0."""
 
@@ -125,6 +132,7 @@ MoneyOperation = (
     | ShowTotals
     | ShowReceipt
     | ShowLog
+    | ShowHolds
     | ShowAccounts
 )
 

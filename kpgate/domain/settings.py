@@ -261,6 +261,12 @@ class Model(Part, frozen=True):
     price: Annotated[Prices | None, Meta(description="What it costs callers, where credits are spent.")] = (
         None
     )
+    holding_min_kpt: Annotated[
+        int,
+        Meta(
+            ge=0, le=1_000_000_000, description="What a party's balance must be at least to use it, in KPT."
+        ),
+    ] = 0
     free: Annotated[bool, Meta(description="It costs nothing: no credit is held, nothing is charged.")] = (
         False
     )

@@ -15,7 +15,7 @@ class Tier(msgspec.Struct, frozen=True, gc=False):
 
     Shape: `limits` are each party's that has none of its own; `models` are names or wildcards, empty for all;
     `priority` 0 to PRIORITY_MAX, the highest served first where there are more calls than places.
-    Units: `price_factor` basis points of the price, from 1.
+    Units: `price_factor` basis points of the price, from 1; `holding_min` microKPT, 0 for none.
     """
 
     number: int
@@ -24,6 +24,7 @@ class Tier(msgspec.Struct, frozen=True, gc=False):
     models: tuple[str, ...] = ()
     priority: int = PRIORITY_DEFAULT
     price_factor: int = WHOLE_PRICE
+    holding_min: int = 0
 
 
 NO_TIER = Tier(0, "")

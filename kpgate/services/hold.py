@@ -32,6 +32,7 @@ from kpgate.domain.errors import (
     BudgetExhausted,
     CreditHeld,
     GatewayError,
+    HoldingTooSmall,
     InsufficientCredit,
     ModelNotAllowed,
     Overloaded,
@@ -58,7 +59,7 @@ class Hold:
     """What one call holds, until it ends. Units: `amount` microKPT; `cap` tokens a choice; `factor` basis points.
 
     Shape: `call` is the call's id; `room` bytes of output are surely within the hold, for no token is less than a
-    byte; `cut` says that a stream was ended at its hold.
+    byte; `least` is what the account must have, its credit line added; `cut` says that a stream was ended at its hold.
     """
 
     __slots__ = (
@@ -71,6 +72,7 @@ class Hold:
         "cut",
         "factor",
         "handle",
+        "least",
         "room",
     )
 
@@ -81,6 +83,7 @@ class Hold:
         self.factor = factor
         self.call = 0
         self.handle = 0
+        self.least = 0
         self.room = 0
         self.cut = False
         self._metered = 0
@@ -179,7 +182,7 @@ class Holds:
         """Hold what a call may cost at most. None: not to be decided at once, `await take_patiently`.
 
         Shape: `generation` is the number of the newest change that AUTH had seen.
-        Errors: InsufficientCredit, BudgetExhausted, CreditHeld, StoreUnavailable, Overloaded.
+        Errors: InsufficientCredit, BudgetExhausted, CreditHeld, HoldingTooSmall, StoreUnavailable, Overloaded.
         """
         # The lock answers before anybody else asks: one decision is enough for all.
         hold, decision = self._want(caller, plan, record, call), self._decision
@@ -278,7 +281,11 @@ class Holds:
         amount = tariff.bound(record.prompt_tokens, call.choices * cap, factor)
         if amount > AMOUNT_MAX:
             raise InsufficientCredit("the call may cost more than any account can hold")
-        return Hold(self, amount, cap, factor)
+        hold = Hold(self, amount, cap, factor)
+        if caller.party.tier.holding_min or plan.holding_min:
+            party = caller.party
+            hold.least = max(party.tier.holding_min, plan.holding_min) + party.credit_line
+        return hold
 
     def _note(self, hold: Hold, plan: Plan, record: Record, call: Call) -> bytes:
         version = plan.targets[0].price_version
@@ -325,6 +332,14 @@ class Holds:
         if code != DONE:
             raise refusal(code, decision, hold.amount)
         hold.call, hold.handle = decision.call, decision.handle
+        held = decision.free + decision.held
+        if held < hold.least:
+            # What an account has is only known for sure where it is held from.
+            note = note_end("", "", 0, HoldingTooSmall.status, 0, Usage())
+            self.end(clock(), hold.handle, -1, Reason.REFUSED, note)
+            raise HoldingTooSmall(
+                f"{hold.least - held} microKPT more must be in the account for this model and tier"
+            )
         return hold
 
 

@@ -192,6 +192,7 @@ class Management:
             tuple([_name("models", model) for model in operation.models]),
             operation.priority,
             operation.price_factor,
+            operation.holding_min_microkpt,
         )
         return show_tier(self._store.set_tier(terms))
 
@@ -263,6 +264,7 @@ def show_tier(tier: Tier) -> Answer:
         "models": list(tier.models),
         "priority": tier.priority,
         "price_factor": tier.price_factor,
+        "holding_min_microkpt": tier.holding_min,
     }
 
 

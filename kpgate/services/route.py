@@ -55,6 +55,7 @@ class Plan(msgspec.Struct, gc=False, eq=False):
     matched: bool = False
     gates: tuple[Gate, ...] = ()
     tariff: Tariff | None = None
+    holding_min: int = 0
 
     @property
     def wild(self) -> bool:

@@ -4,7 +4,7 @@ The same id with the same content is answered the same, and done once; with othe
 refused stays refused. Order: the clerk's alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from kpgate._fast.account import (
     TIED,
     AccountState,
 )
+from kpgate._fast.credit import HoldState
 from kpgate.domain.errors import (
     REGISTRY,
     Conflict,
@@ -45,6 +46,7 @@ from kpgate.domain.ledger import (
     earn_of,
     note_transfer,
     read_call,
+    show_call,
 )
 from kpgate.domain.management import Answer
 from kpgate.domain.money import (
@@ -56,6 +58,7 @@ from kpgate.domain.money import (
     SetCreditLine,
     ShowAccounts,
     ShowBalance,
+    ShowHolds,
     ShowLog,
     ShowReceipt,
     ShowStatement,
@@ -121,6 +124,7 @@ class Tools(msgspec.Struct, frozen=True):
     publish: Callable[[], bool]
     time_us: Callable[[], int]
     accounts_max: int
+    holds: Callable[[], Sequence[HoldState]] = tuple
 
 
 class Treasury:
@@ -136,6 +140,7 @@ class Treasury:
         self._publish = tools.publish
         self._time_us = tools.time_us
         self._accounts_max = tools.accounts_max
+        self._holds = tools.holds
 
     def answer(self, operation: MoneyOperation) -> Answer:
         """Carry an operation out.
@@ -157,6 +162,8 @@ class Treasury:
                 return self._receipts.show(self._ledger, operation.call, party)
             case ShowLog():
                 return self._receipts.show_log(operation.before, operation.size)
+            case ShowHolds():
+                return self._holds_open(operation)
             case ShowAccounts():
                 return {"accounts": self._ledger.balances()}
         content = blake2b(msgspec.msgpack.encode(operation), digest_size=CONTENT_BYTES).digest()
@@ -195,6 +202,7 @@ class Treasury:
                 return self._refund(operation, content)
             case SetCreditLine():
                 self._line(self._account(operation.party), -operation.line)
+                self._tell()
                 self._ledger.keep_done(operation.id, content)
             case SetBudget():
                 self._budget(operation)
@@ -400,6 +408,20 @@ class Treasury:
             number = self._ledger.number_of(f"{kind}:{party}")
             answer[kind] = {} if number is None else self._ledger.totals(number)
         return answer
+
+    def _holds_open(self, operation: ShowHolds) -> Answer:
+        found = sorted(one for one in self._holds() if one.call > operation.after)[: operation.count]
+        rows = [
+            {
+                "call": show_call(one.call),
+                "party": self._ledger.owner(one.account),
+                "amount_microkpt": one.amount,
+                "metered_microkpt": one.metered,
+                "is_sent": one.is_sent,
+            }
+            for one in found
+        ]
+        return {"holds": rows, "after": found[-1].call if len(found) == operation.count else None}
 
     def _statement(self, operation: ShowStatement) -> Answer:
         self._party(operation.party)

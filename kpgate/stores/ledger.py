@@ -275,6 +275,12 @@ class SqliteLedger:
         rows = self._rows("SELECT number FROM accounts WHERE name = ?", (name,))
         return rows[0][0] if rows else None
 
+    def owner(self, account: int) -> str | None:
+        """The party that an account is of."""
+        statement = "SELECT parties.name FROM accounts JOIN parties ON parties.number = party WHERE accounts.number = ?"
+        rows = self._rows(statement, (account,))
+        return rows[0][0] if rows else None
+
     def set_floor(self, number: int, floor: int) -> None:
         """Let an account go down to a balance."""
         self._rows("UPDATE accounts SET floor = ? WHERE number = ?", (floor, number))

@@ -24,9 +24,13 @@ READ_WAIT_MS = 20
 WRITE_WAIT_MS = 5_000
 RETRY_US = 250_000
 
-_TIER_FIELDS = "tiers.number, tiers.name, tiers.limits, tiers.models, tiers.priority, tiers.price_factor"
+_TIER_FIELDS = (
+    "tiers.number, tiers.name, tiers.limits, tiers.models, tiers.priority, tiers.price_factor"
+    ", tiers.holding_min"
+)
 _PARTY_FIELDS = f"""
     parties.number, parties.name, parties.limits, coalesce(accounts.number, 0), coalesce(of_party.number, 0),
+    coalesce(-accounts.floor, 0),
     {_TIER_FIELDS}
 """
 _PARTY_OWNS = """
@@ -84,13 +88,13 @@ def _key(row: Sequence[Any]) -> StoredKey:
 
 
 def _party_of(row: Sequence[Any]) -> Party:
-    return Party(row[0], row[1], _read_terms(row[2]), row[3], row[4], _tier_of(row[5:]))
+    return Party(row[0], row[1], _read_terms(row[2]), row[3], row[4], row[5], _tier_of(row[6:]))
 
 
 def _tier_of(row: Sequence[Any]) -> Tier:
     if row[0] is None:
         return NO_TIER
-    return Tier(row[0], row[1], _read_terms(row[2]), _names.decode(row[3]), row[4], row[5])
+    return Tier(row[0], row[1], _read_terms(row[2]), _names.decode(row[3]), row[4], row[5], row[6])
 
 
 @contextmanager
@@ -242,12 +246,19 @@ class SqliteStore:
 
     def set_tier(self, tier: Tier) -> Tier:
         statement = """
-            INSERT INTO tiers (name, limits, models, priority, price_factor) VALUES (?, ?, ?, ?, ?)
+            INSERT INTO tiers (name, limits, models, priority, price_factor, holding_min) VALUES (?, ?, ?, ?, ?, ?)
             ON CONFLICT (name) DO UPDATE SET limits = excluded.limits, models = excluded.models,
-                priority = excluded.priority, price_factor = excluded.price_factor
+                priority = excluded.priority, price_factor = excluded.price_factor,
+                holding_min = excluded.holding_min
             RETURNING number
         """
-        terms = (_terms(tier.limits), _text(tier.models), tier.priority, tier.price_factor)
+        terms = (
+            _terms(tier.limits),
+            _text(tier.models),
+            tier.priority,
+            tier.price_factor,
+            tier.holding_min,
+        )
         return msgspec.structs.replace(tier, number=self._rows(statement, (tier.name, *terms))[0][0])
 
     def is_used(self, tier: Tier) -> bool:

@@ -293,6 +293,7 @@ def test_a_rule_broken_is_said(more: str, said: str) -> None:
         ("price = { input = 0 }", "price.input: a price of 0 needs"),
         ("price = { input = 1.0, output = 0.0 }", "price.output: a price of 0 gives output away"),
         ("price = { input = 1.0 }\nfree = true", "free: has a price as well"),
+        ("free = true\nholding_min_kpt = 1", "holding_min_kpt: is looked at where credit is held"),
         (
             'deployments = [{ provider = "e", model = "x", price = { input = 1.0, output = 2.0 } },'
             ' { provider = "e", model = "y", price = { input = 1.0 } }]',

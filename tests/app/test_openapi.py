@@ -37,6 +37,8 @@ PATHS = {
     "/admin/v1/refunds": {"post"},
     "/admin/v1/transfers": {"post"},
     "/admin/v1/codes": {"get", "post"},
+    "/admin/v1/holds": {"get"},
+    "/admin/v1/parties/{name}/totals": {"get"},
     "/admin/v1/codes/{id}": {"delete"},
     "/kp/v1/balance": {"get"},
     "/kp/v1/redeem": {"post"},

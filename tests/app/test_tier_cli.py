@@ -21,7 +21,18 @@ def said(data: Path, *words: str) -> Any:
 
 
 def test_a_tier_is_set_listed_given_and_deleted(tmp_path: Path):
-    words = ["--models", "a, b*", "--priority", "7", "--price-factor", "5000", "--requests", "600/min"]
+    words = [
+        "--models",
+        "a, b*",
+        "--priority",
+        "7",
+        "--price-factor",
+        "5000",
+        "--holding-min",
+        "2.5",
+        "--requests",
+        "600/min",
+    ]
     made = said(tmp_path, "tier", "set", "gold", *words)
     assert made == {
         "name": "gold",
@@ -30,6 +41,7 @@ def test_a_tier_is_set_listed_given_and_deleted(tmp_path: Path):
         "models": ["a", "b*"],
         "priority": 7,
         "price_factor": 5_000,
+        "holding_min_microkpt": 2_500_000,
     }
     assert said(tmp_path, "tier", "list") == [made] and said(tmp_path, "tier", "show", "gold") == made
     assert said(tmp_path, "party", "set", "acme", "--tier", "gold")["tier"] == "gold"

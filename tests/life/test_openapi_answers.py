@@ -203,6 +203,9 @@ def _money(asker: Asker) -> None:
     table = asker.ask("/kp/v1/statement?format=csv", key=rich).body.decode().split("\r\n")
     assert table[2].endswith(",grant,1000000000,,'=welcome")
     assert asker.ask("/admin/v1/parties/rich/statement?account=earn", key=admin).json()["rows"] == []
+    totals = asker.ask("/admin/v1/parties/rich/totals", key=admin).json()
+    assert totals == {"party": "rich", "spend": {"charge": -cost, "grant": 10**9}, "earn": {}}
+    assert asker.ask("/admin/v1/holds?count=5", key=admin).json()["holds"] == []
     shown = asker.ask(f"/kp/v1/receipts/{receipt}", key=rich).json()
     assert shown["leaf"]["amount_microkpt"] == cost
     assert asker.ask(f"/admin/v1/receipts/{receipt}", key=admin).json()["leaf"] == shown["leaf"]
@@ -291,7 +294,13 @@ def _management(asker: Asker) -> None:
     assert code(asker.ask(rotate, "POST", admin)) == (409, "conflict")
     party = asker.ask("/admin/v1/parties/acme%20inc", "PUT", admin, {"limits": FULL["limits"]}).json()
     assert (party["name"], party["limits"], party["tier"]) == ("acme inc", FULL["limits"], None)
-    terms = {"limits": FULL["limits"], "models": ["a*"], "priority": 9, "price_factor": 100}
+    terms = {
+        "limits": FULL["limits"],
+        "models": ["a*"],
+        "priority": 9,
+        "price_factor": 100,
+        "holding_min_microkpt": 5,
+    }
     gold = asker.ask("/admin/v1/tiers/gold%20one", "PUT", admin, terms).json()
     assert gold == terms | {"name": "gold one", "number": gold["number"]}
     assert asker.ask("/admin/v1/tiers/gold%20one", key=admin).json() == gold
@@ -369,6 +378,7 @@ def test_management_refuses_in_shape(asker: Asker, method: str, path: str, opera
         ("/admin/v1/tiers/a", {"price_factor": 0}),
         ("/admin/v1/tiers/a", {"price_factor": 100_001}),
         ("/admin/v1/tiers/a", {"models": "m"}),
+        ("/admin/v1/tiers/a", {"holding_min_microkpt": -1}),
         ("/admin/v1/tiers/a", {"surprise": 5}),
     ],
 )

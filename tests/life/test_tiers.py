@@ -12,6 +12,7 @@ import pytest
 from kpgate.app.control import new_id
 from kpgate.domain.limits import Limits
 from kpgate.domain.management import DeleteTier, SetParty, SetTier
+from kpgate.domain.money import SetCreditLine, ShowHolds
 from tests.kit.gateway_process import TRANSPORTS, read_all, request, until
 from tests.kit.provider import Talk, answer, completion
 from tests.kit.whole import Whole
@@ -68,6 +69,67 @@ def test_a_tier_s_terms_hold_from_the_next_call_on_every_worker(tmp_path: Path, 
         assert paid() == PAID
         with gate.desk() as ask:
             assert ask(DeleteTier(id=new_id(), tier="half"))["name"] == "half"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_gate_asks_for_a_balance_where_it_is_held_from(tmp_path: Path, transport: str):
+    least = 1_000_000
+    with Whole(
+        tmp_path, SETTINGS, transport=transport, model="holding_min_kpt = 1\noutput_tokens_max = 20"
+    ) as gate:
+        gate.provider.default = answer(completion())
+        key = gate.key("party")
+        gate.fund("party", least - 1)
+        status, _, said = gate.chat(key)
+        assert (status, said["error"]["code"]) == (403, "holding_too_small")
+        assert said["error"]["message"].startswith("1 microKPT more ")
+        assert not gate.provider.requests and gate.balance("party")["held_microkpt"] == 0
+        with gate.desk() as ask:
+            ask(SetCreditLine(id=new_id(), party="party", line=5 * least))
+        assert gate.chat(key)[0] == 403, "what may be owed is not what is had"
+        gate.fund("party", 1)
+        assert gate.chat(key)[0] == 200
+        assert gate.chat(key)[0] == 403, "it has paid for the call before"
+        assert gate.chat(key, "echo", max_tokens=5)[0] == 200
+        tier(gate, "whale", holding_min_microkpt=2 * least)
+        join(gate, "party", "whale")
+        status, _, said = gate.chat(key, "echo", max_tokens=5)
+        assert (status, said["error"]["code"]) == (403, "holding_too_small")
+        gate.fund("party", 2 * least)
+        assert gate.chat(key, "echo", max_tokens=5)[0] == 200
+        with gate.desk() as ask:
+            assert ask(ShowHolds(id=new_id()))["holds"] == []
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_what_calls_under_way_hold_is_listed(tmp_path: Path, transport: str):
+    may_end = asyncio.Event()
+
+    async def late(talk: Talk) -> None:
+        await talk.rest_of_body()
+        await may_end.wait()
+        await answer(completion())(talk)
+
+    with Whole(tmp_path, SETTINGS, server="workers = 2", transport=transport) as gate, ExitStack() as sockets:
+        gate.provider.default = late
+        key = gate.key("party")
+        gate.fund("party", 10**9)
+        head = f"authorization: Bearer {key}"
+        calls = [
+            sockets.enter_context(gate.open(request("/v1/chat/completions", head, body=BODY)))
+            for _ in range(3)
+        ]
+        until(lambda: len(gate.provider.requests) == 3)
+        with gate.desk() as ask:
+            first = ask(ShowHolds(id=new_id(), count=2))
+            rest = ask(ShowHolds(id=new_id(), after=first["after"]))
+        holds = first["holds"] + rest["holds"]
+        assert len({one["call"] for one in holds}) == 3 and rest["after"] is None
+        assert {(one["party"], one["is_sent"]) for one in holds} == {("party", True)}
+        assert sum(one["amount_microkpt"] for one in holds) == gate.balance("party")["held_microkpt"]
+        gate.background.call(may_end.set)
+        for call in calls:
+            assert read_all(call).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

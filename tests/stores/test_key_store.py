@@ -130,7 +130,7 @@ def test_a_tier_s_terms_are_its_parties_at_once(stores: tuple[Store, KeyReader])
     store, reader = stores
     add(store, key(), b"a" * 16)
     with store.transaction():
-        gold = store.set_tier(Tier(0, "gold", LIMITS, ("a*",), 7, 5_000))
+        gold = store.set_tier(Tier(0, "gold", LIMITS, ("a*",), 7, 5_000, 900))
         assert gold.number == 1 and store.set_tier(Tier(0, "basic")).number == 2
         assert store.set_party("acme", None, gold).tier == gold
     found = reader.find(b"a" * 16)
@@ -200,7 +200,7 @@ def test_sqlite_keeps_everything_over_a_restart(tmp_path: Path) -> None:
     assert store.get("one") == made
     connection = apsw.Connection(str(tmp_path / "kpgate.db"))
     assert connection.pragma("journal_mode") == "wal"
-    assert connection.pragma("user_version") == 5
+    assert connection.pragma("user_version") == 6
     connection.close()
     store.close()
 
