@@ -19,19 +19,23 @@ from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.management import (
     Answer,
     CreateKey,
+    DeletePlan,
     DeleteTier,
     GetKey,
     GetParty,
+    GetPlan,
     GetTier,
     HoldingMin,
     ListKeys,
     ListParties,
+    ListPlans,
     ListTiers,
     PriceFactor,
     Priority,
     RevokeKey,
     RotateKey,
     SetParty,
+    SetPlan,
     SetTier,
     build,
     read_strictly,
@@ -42,6 +46,7 @@ BODY_BYTES_MAX = 65_536
 _KEY = re.compile(r"/admin/v1/keys/([A-Za-z0-9]{1,32})")
 _ROTATE = re.compile(r"/admin/v1/keys/([A-Za-z0-9]{1,32})/rotate")
 _PARTY = re.compile(r"/admin/v1/parties/([^/]{1,600})")
+_PLAN = re.compile(r"/admin/v1/plans/([^/]{1,600})")
 _TIER = re.compile(r"/admin/v1/tiers/([^/]{1,600})")
 
 Reload = Callable[[], Awaitable[Answer]]
@@ -70,10 +75,20 @@ class Rotation(_Sent, frozen=True):
 
 
 class PartyTerms(_Sent, frozen=True):
-    """A party's limits, of which what is absent is not limited; its tier, "" for none, absent as it is."""
+    """A party's limits, of which what is absent is not limited; its tier and plan, "" for none, absent as they are."""
 
     limits: Limits = UNLIMITED
     tier: str | None = None
+    plan: str | None = None
+
+
+class PlanTerms(_Sent, frozen=True):
+    """All of a plan's terms. Units: microKPT."""
+
+    kind: str = "pay_per_token"
+    grant_microkpt: HoldingMin = 0
+    line_microkpt: HoldingMin = 0
+    tier: str = ""
 
 
 class TierTerms(_Sent, frozen=True):
@@ -130,6 +145,11 @@ class Admin:
             return 200, await self._ask(ListParties, _list_fields(query))
         if match := _PARTY.fullmatch(path):
             return 200, await self._party(method, unquote(match[1]), body)
+        if path == "/admin/v1/plans":
+            only(method, "GET")
+            return 200, await self._ask(ListPlans, {})
+        if match := _PLAN.fullmatch(path):
+            return 200, await self._plan(method, unquote(match[1]), body)
         if path == "/admin/v1/tiers":
             only(method, "GET")
             return 200, await self._ask(ListTiers, {})
@@ -146,6 +166,15 @@ class Admin:
             return await self._ask(GetParty, {"party": name})
         terms: PartyTerms = read_strictly(body, PartyTerms)
         return await self._ask(SetParty, {"party": name, **msgspec.structs.asdict(terms)})
+
+    async def _plan(self, method: str, name: str, body: bytes) -> Answer:
+        only(method, "GET", "PUT", "DELETE")
+        if method == "GET":
+            return await self._ask(GetPlan, {"plan": name})
+        if method == "DELETE":
+            return await self._ask(DeletePlan, {"plan": name})
+        terms: PlanTerms = read_strictly(body, PlanTerms)
+        return await self._ask(SetPlan, {"plan": name, **msgspec.structs.asdict(terms)})
 
     async def _tier(self, method: str, name: str, body: bytes) -> Answer:
         only(method, "GET", "PUT", "DELETE")

@@ -23,11 +23,14 @@ from kpgate.domain.receipt import log_secret
 from kpgate.domain.settings import Ledger
 from kpgate.services.codes import Codes
 from kpgate.services.codes import Tools as CodeTools
+from kpgate.services.plans import Plans
+from kpgate.services.plans import Tools as PlanTools
 from kpgate.services.receipts import Receipts
 from kpgate.services.treasury import Tools, Treasury
 from kpgate.stores.codes import SqliteCodes
 from kpgate.stores.ledger import SqliteLedger
 from kpgate.stores.log import SqliteLog
+from kpgate.stores.plans import SqlitePlans
 from kpgate.stores.sqlite import SqliteStore
 
 HOLD_LIFE_US = 4 * 3_600_000_000
@@ -78,8 +81,7 @@ class Bank:
                 keys=store,
                 clock=clock,
                 publish=publish,
-                # As decisions see it: where the clock was set back, no earlier than the newest of them.
-                time_us=lambda: max(self.journal.time_us, self.journal.anchor_us + clock()),
+                time_us=self._time_us,
                 accounts_max=settings.accounts_max,
                 holds=self.credit.holds_open,
             )
@@ -96,6 +98,16 @@ class Bank:
                 pepper=directory.pepper(),
             )
         )
+
+        self.plans = Plans(
+            PlanTools(
+                SqlitePlans(store.connection), self.treasury.answer, self.poster.post_all, self._time_us
+            )
+        )
+
+    def _time_us(self) -> int:
+        """The time as decisions see it: where the clock was set back, no earlier than the newest of them."""
+        return max(self.journal.time_us, self.journal.anchor_us + clock())
 
     def answer(self, operation: MoneyOperation | CodeOperation) -> Answer:
         """Carry an operation on money or on codes out. Errors: as theirs."""

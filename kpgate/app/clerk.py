@@ -23,7 +23,7 @@ from kpgate.app.directory import Directory
 from kpgate.app.warden import Warden
 from kpgate.domain.code import CodeOperation
 from kpgate.domain.errors import GatewayError, Internal, InvalidRequest, NotFound
-from kpgate.domain.management import decode
+from kpgate.domain.management import SetParty, SetPlan, decode
 from kpgate.domain.money import MoneyOperation
 from kpgate.domain.settings import Ledger
 from kpgate.services.management import Management
@@ -148,6 +148,7 @@ class Clerk:
                 if turns % max(1, int(1 / self._sync_s)) == 0:
                     bank.poster.sign()
                     bank.treasury.expire()
+                    bank.plans.keep(_say)
                     bank.poster.trim()
                 if turns % PREPARE_TURNS == 0:
                     await asyncio.to_thread(bank.poster.prepare)
@@ -216,6 +217,9 @@ class Clerk:
                 answer = self._bank.answer(operation)
             else:
                 answer = self._management.answer(operation)
+                if self._bank is not None and isinstance(operation, SetParty | SetPlan):
+                    # In force before it is answered, as all that management changes.
+                    self._bank.plans.keep(_say, changed=True)
             return msgspec.json.encode(Said(ok=answer)) + b"\n"
         except GatewayError as error:
             return refusal(error)
@@ -228,7 +232,7 @@ def _report_stuck(seat: int, pid: int) -> None:
     _say("stuck_owner_killed", seat=seat, pid=pid)
 
 
-def _say(event: str, **fields: int) -> None:
+def _say(event: str, **fields: int | str) -> None:
     sys.stderr.write(msgspec.json.encode({"clerk": event, **fields}).decode() + "\n")
 
 

@@ -222,6 +222,7 @@ def _directly(directory: Directory) -> Iterator[Ask]:
 
         def answer(operation: AnyOperation) -> Answer:
             if not isinstance(operation, MoneyOperation | CodeOperation):
+                # What a plan brings about, the clerk of the next start does.
                 return management.answer(operation)
             with opened(directory, ALONE, store, wall_us) as bank:
                 return bank.answer(operation)

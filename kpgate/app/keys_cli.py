@@ -42,7 +42,7 @@ class Desk:
         self._directory = directory
         self.plain = not _is_terminal()
 
-    def ask(self, kind: type[Any], **fields: Any) -> Answer:
+    def ask(self, kind: type[Any], /, **fields: Any) -> Answer:
         """Have an operation carried out. Errors: click's, with what to do."""
         try:
             operation = build(kind, {"id": new_id(), **fields})

@@ -256,6 +256,7 @@ def _me(caller: Caller) -> Answer:
         "networks": list(caller.networks),
         "limits": {name: value for name, value in limits.items() if value is not None},
         "tier": show_tier(tier) if tier.number else None,
+        "plan": caller.party.plan or None,
         "expires_at": instant(caller.expires_us),
     }
 

@@ -361,14 +361,17 @@ def _management_schemas() -> Json:
     grace = {"type": "string", "description": "How long the old secret serves on, as 24h."}
     after = {"type": ["integer", "null"], "description": "Ask for what is after this; null at the end."}
     until = {"type": "string", "description": "Until when the old secret serves on: rotation says it."}
-    party = {"name": text, "number": number, "limits": limits, "tier": {"type": ["string", "null"]}}
+    named: Json = {"type": ["string", "null"]}
+    short = {**named, "maxLength": 200}
+    party = {"name": text, "number": number, "limits": limits, "tier": named, "plan": named}
     terms = {"limits": limits, "models": rules["models"], **_ranked()}
     tier = {"name": text, "number": number, **terms}
     return {
         "Limits": _asked(_limits()),
         "NewKey": _asked({**rules, "expires": expires}, ("party",)),
         "Rotation": _asked({"grace": grace}),
-        "PartyTerms": _asked({"limits": limits, "tier": {"type": ["string", "null"], "maxLength": 200}}),
+        "PartyTerms": _asked({"limits": limits, "tier": short, "plan": short}),
+        **keys.plans(),
         "TierTerms": _asked(terms),
         "Key": _open(key, tuple(key)),
         "KeyList": _open(

@@ -3,6 +3,8 @@
 from typing import Any
 
 from kpgate.domain.management import PAGE_MAX
+from kpgate.domain.plan import KINDS
+from kpgate.domain.price import AMOUNT_MAX
 
 Json = dict[str, Any]
 
@@ -43,10 +45,30 @@ MANAGEMENT: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
         "put",
         "/admin/v1/parties/{name}",
         "setParty",
-        "Set a party's limits and tier, making the party if need be.",
+        "Set a party's limits, tier and plan, making the party if need be.",
         "PartyTerms",
         200,
         "Party",
+    ),
+    ("get", "/admin/v1/plans", "listPlans", "List plans.", None, 200, "PlanList"),
+    ("get", "/admin/v1/plans/{name}", "getPlan", "One plan.", None, 200, "Plan"),
+    (
+        "put",
+        "/admin/v1/plans/{name}",
+        "setPlan",
+        "Set all of a plan's terms, making the plan if need be.",
+        "PlanTerms",
+        200,
+        "Plan",
+    ),
+    (
+        "delete",
+        "/admin/v1/plans/{name}",
+        "deletePlan",
+        "Forget a plan that no party is of.",
+        None,
+        200,
+        "Plan",
     ),
     ("get", "/admin/v1/tiers", "listTiers", "List tiers.", None, 200, "TierList"),
     ("get", "/admin/v1/tiers/{name}", "getTier", "One tier.", None, 200, "Tier"),
@@ -90,3 +112,22 @@ QUERIES: dict[str, tuple[tuple[str, Json, str], ...]] = {
     ),
     "listParties": _PAGED,
 }
+
+
+def plans() -> Json:
+    """What is asked and answered about plans."""
+    amount: Json = {"type": "integer", "minimum": 0, "maximum": AMOUNT_MAX}
+    terms: Json = {
+        "kind": {"type": "string", "enum": list(KINDS)},
+        "grant_microkpt": {**amount, "description": "microKPT a month, for a subscription."},
+        "line_microkpt": {**amount, "description": "microKPT, for a credit line."},
+    }
+    asked = {**terms, "tier": {"type": "string", "maxLength": 200}}
+    named: Json = {"type": ["string", "null"]}
+    plan = {"name": {"type": "string"}, "number": {"type": "integer"}, **terms, "tier": named}
+    several = {"type": "array", "items": {"$ref": "#/components/schemas/Plan"}}
+    return {
+        "PlanTerms": {"type": "object", "properties": asked, "additionalProperties": False},
+        "Plan": {"type": "object", "properties": plan, "additionalProperties": True, "required": list(plan)},
+        "PlanList": {"type": "object", "properties": {"plans": several}, "required": ["plans"]},
+    }

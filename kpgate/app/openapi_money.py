@@ -258,6 +258,7 @@ def _answered(texts: Json) -> Json:
         "networks": texts,
         "limits": {"$ref": "#/components/schemas/Limits"},
         "tier": {"anyOf": [{"$ref": "#/components/schemas/Tier"}, {"type": "null"}]},
+        "plan": {"type": ["string", "null"]},
         "expires_at": _INSTANT,
     }
     return {

@@ -1,4 +1,4 @@
-"""`kpgate tier` and `kpgate party`: terms of tiers, and who is of which.
+"""`kpgate tier`, `kpgate plan` and `kpgate party`: terms of tiers and plans, and who is of which.
 
 Tables at a terminal, JSON in a pipe.
 """
@@ -14,17 +14,23 @@ from kpgate.app.account_cli import CAP
 from kpgate.app.keys_cli import Command, Desk, cell, limit_options, limits_of, split
 from kpgate.domain.management import (
     Answer,
+    DeletePlan,
     DeleteTier,
     GetParty,
+    GetPlan,
     GetTier,
     ListParties,
+    ListPlans,
     ListTiers,
     SetParty,
+    SetPlan,
     SetTier,
 )
+from kpgate.domain.plan import KINDS
 from kpgate.domain.tier import PRICE_FACTOR_MAX, PRIORITY_DEFAULT, PRIORITY_MAX, WHOLE_PRICE
 
-_PARTY_COLUMNS = ("name", "tier", "limits")
+_PARTY_COLUMNS = ("name", "plan", "tier", "limits")
+_PLAN_COLUMNS = ("name", "kind", "grant_microkpt", "line_microkpt", "tier")
 _TIER_COLUMNS = ("name", "limits", "models", "priority", "price_factor", "holding_min_microkpt")
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -95,6 +101,47 @@ def delete_tier(desk: Desk, name: str) -> None:
 
 
 @click.group(context_settings=_SETTINGS)
+def plan() -> None:
+    """Plans: how parties pay. Works beside a running gateway and without one."""
+
+
+@plan.command("list", cls=Command)
+@click.pass_obj
+def list_plans(desk: Desk) -> None:
+    """List plans."""
+    _list(desk, desk.ask(ListPlans)["plans"], _PLAN_COLUMNS)
+
+
+@plan.command("show", cls=Command)
+@click.argument("name")
+@click.pass_obj
+def show_plan(desk: Desk, name: str) -> None:
+    """Show a plan."""
+    desk.show(desk.ask(GetPlan, plan=name))
+
+
+@plan.command("set", cls=Command)
+@click.argument("name")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.option("--grant", type=CAP, default=0, help="What a subscription grants each month, in KPT.")
+@click.option("--line", type=CAP, default=0, help="How far below 0 a credit line goes, in KPT.")
+@click.option("--tier", "tier_name", default="", metavar="NAME", help="The tier of its parties. As they are.")
+@click.pass_obj
+def set_plan(desk: Desk, /, name: str, kind: str, **options: Any) -> None:
+    """Set all of a plan's terms, making the plan if need be."""
+    terms = {"grant_microkpt": options["grant"], "line_microkpt": options["line"]}
+    desk.show(desk.ask(SetPlan, plan=name, kind=kind, tier=options["tier_name"], **terms), "Plan")
+
+
+@plan.command("delete", cls=Command)
+@click.argument("name")
+@click.pass_obj
+def delete_plan(desk: Desk, name: str) -> None:
+    """Forget a plan that no party is of."""
+    desk.show(desk.ask(DeletePlan, plan=name), "Plan deleted")
+
+
+@click.group(context_settings=_SETTINGS)
 def party() -> None:
     """Parties: who owns keys and pays. Works beside a running gateway and without one."""
 
@@ -123,12 +170,13 @@ def show_party(desk: Desk, name: str) -> None:
 @party.command("set", cls=Command)
 @click.argument("name")
 @click.option("--tier", "tier_name", default=None, metavar="NAME", help='Its tier; "" for none.')
+@click.option("--plan", "plan_name", default=None, metavar="NAME", help='Its plan; "" for none.')
 @click.option("--unlimited", is_flag=True, help="No limits of its own.")
 @limit_options
 @click.pass_obj
-def set_party(desk: Desk, /, name: str, tier_name: str | None, unlimited: bool, **options: Any) -> None:
-    """Set a party's tier, its own limits, or both, making the party if need be. Limits are set all together."""
-    fields: dict[str, Any] = {"tier": tier_name}
+def set_party(desk: Desk, /, name: str, unlimited: bool, **options: Any) -> None:
+    """Set a party's plan, tier, or own limits, making the party if need be. Limits are set all together."""
+    fields: dict[str, Any] = {"tier": options["tier_name"], "plan": options["plan_name"]}
     limits = limits_of(options)
     if unlimited and limits:
         raise click.UsageError("--unlimited and limits do not go together")

@@ -13,7 +13,8 @@ ROLES = (CALL, ADMIN)
 class Party(msgspec.Struct, frozen=True, gc=False):
     """A person or organisation that owns keys. `number` is its index in the region, never reused.
 
-    Shape: `account` and `budget` are what its calls are charged to, 0 where there is none.
+    Shape: `account` and `budget` are what its calls are charged to, 0 where there is none; `plan` is a
+    plan's name.
     Units: `credit_line` microKPT, how far its balance may go below 0.
     """
 
@@ -24,6 +25,7 @@ class Party(msgspec.Struct, frozen=True, gc=False):
     budget: int = 0
     credit_line: int = 0
     tier: Tier = NO_TIER
+    plan: str = ""
 
     @property
     def terms(self) -> Limits:

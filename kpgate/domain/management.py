@@ -92,14 +92,15 @@ class RevokeKey(_Operation, frozen=True, kw_only=True, tag="keys.revoke"):
 
 
 class SetParty(_Operation, frozen=True, kw_only=True, tag="party.set"):
-    """Set a party's limits, its tier, or both, making the party if need be. None leaves what it has.
+    """Set a party's limits, its tier, its plan, or several, making the party if need be. None leaves what it has.
 
-    Shape: `tier` empty for none.
+    Shape: `tier` and `plan` empty for none. A new plan's tier is the party's, unless another one is said as well.
     """
 
     party: Name
     limits: Limits | None = None
     tier: Annotated[str, Meta(max_length=200)] | None = None
+    plan: Annotated[str, Meta(max_length=200)] | None = None
 
 
 class GetParty(_Operation, frozen=True, kw_only=True, tag="party.get"):
@@ -142,6 +143,32 @@ class DeleteTier(_Operation, frozen=True, kw_only=True, tag="tier.delete"):
     tier: Name
 
 
+class SetPlan(_Operation, frozen=True, kw_only=True, tag="plan.set"):
+    """Set a plan's terms, all of them, making the plan if need be. Parties keep the tier that they have."""
+
+    plan: Name
+    kind: Literal["pay_per_token", "subscription", "credit_line"] = "pay_per_token"
+    grant_microkpt: HoldingMin = 0
+    line_microkpt: HoldingMin = 0
+    tier: Annotated[str, Meta(max_length=200)] = ""
+
+
+class GetPlan(_Operation, frozen=True, kw_only=True, tag="plan.get"):
+    """One plan."""
+
+    plan: Name
+
+
+class ListPlans(_Operation, frozen=True, kw_only=True, tag="plan.list"):
+    """All plans, by name."""
+
+
+class DeletePlan(_Operation, frozen=True, kw_only=True, tag="plan.delete"):
+    """Forget a plan that no party is of."""
+
+    plan: Name
+
+
 class EnsureNumbers(_Operation, frozen=True, kw_only=True, tag="numbers.ensure"):
     """The numbers of names of one kind, given to them for ever at first sight."""
 
@@ -167,6 +194,10 @@ Operation = (
     | GetTier
     | ListTiers
     | DeleteTier
+    | SetPlan
+    | GetPlan
+    | ListPlans
+    | DeletePlan
     | EnsureNumbers
     | Ping
 )

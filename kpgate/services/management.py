@@ -19,23 +19,28 @@ from kpgate.domain.limits import Limits
 from kpgate.domain.management import (
     Answer,
     CreateKey,
+    DeletePlan,
     DeleteTier,
     EnsureNumbers,
     GetKey,
     GetParty,
+    GetPlan,
     GetTier,
     ImportKey,
     ListKeys,
     ListParties,
+    ListPlans,
     ListTiers,
     Operation,
     Ping,
     RevokeKey,
     RotateKey,
     SetParty,
+    SetPlan,
     SetTier,
     encode,
 )
+from kpgate.domain.plan import NO_PLAN, Plan
 from kpgate.domain.secret import Secret
 from kpgate.domain.tier import NO_TIER, Tier
 from kpgate.stores.protocol import Page, Receipt, Store
@@ -43,7 +48,18 @@ from kpgate.stores.protocol import Page, Receipt, Store
 REPUBLISHED = 64
 """How many of the newest changes are published again at the start: more than one operation makes."""
 
-Change = CreateKey | ImportKey | RotateKey | RevokeKey | SetParty | SetTier | DeleteTier | EnsureNumbers
+Change = (
+    CreateKey
+    | ImportKey
+    | RotateKey
+    | RevokeKey
+    | SetParty
+    | SetTier
+    | DeleteTier
+    | SetPlan
+    | DeletePlan
+    | EnsureNumbers
+)
 
 
 class Management:
@@ -87,6 +103,10 @@ class Management:
                 return self._parties(operation)
             case GetTier():
                 return show_tier(self._tier(operation.tier))
+            case GetPlan():
+                return show_plan(self._plan(operation.plan))
+            case ListPlans():
+                return {"plans": [show_plan(plan) for plan in self._store.plans()]}
             case ListTiers():
                 return {"tiers": [show_tier(tier) for tier in self._store.tiers()]}
         return self._once(operation)
@@ -130,6 +150,10 @@ class Management:
                 return self._set_tier(operation)
             case DeleteTier():
                 return self._delete_tier(operation)
+            case SetPlan():
+                return self._set_plan(operation)
+            case DeletePlan():
+                return self._delete_plan(operation)
             case EnsureNumbers():
                 return {"numbers": self._store.number(operation.kind, operation.names)}
         return self._create(operation)
@@ -180,8 +204,41 @@ class Management:
     def _set_party(self, operation: SetParty) -> Answer:
         if operation.limits is not None:
             _check_limits(operation.limits)
-        tier = None if operation.tier is None else self._tier(operation.tier) if operation.tier else NO_TIER
-        return show_party(self._store.set_party(_name("party", operation.party), operation.limits, tier))
+        name, plan, becomes = _name("party", operation.party), None, operation.tier
+        if operation.plan is not None:
+            plan = self._plan(operation.plan) if operation.plan else NO_PLAN
+            if becomes is None and plan.tier:
+                becomes = plan.tier
+        tier = None if becomes is None else self._tier(becomes) if becomes else NO_TIER
+        return show_party(self._store.set_party(name, operation.limits, tier, plan))
+
+    def _set_plan(self, operation: SetPlan) -> Answer:
+        grant, line = operation.grant_microkpt, operation.line_microkpt
+        for field, amount, kind in (
+            ("grant_microkpt", grant, "subscription"),
+            ("line_microkpt", line, "credit_line"),
+        ):
+            if bool(amount) != (operation.kind == kind):
+                raise InvalidRequest(
+                    f"{field}: expected above 0 for a {kind}, and for nothing else", param=field
+                )
+        if operation.tier:
+            self._tier(operation.tier)
+        plan = Plan(0, _name("plan", operation.plan), operation.kind, grant, line, operation.tier)
+        return show_plan(self._store.set_plan(plan))
+
+    def _delete_plan(self, operation: DeletePlan) -> Answer:
+        plan = self._plan(operation.plan)
+        if self._store.has_parties(plan):
+            raise Conflict(f"there are parties of the plan {plan.name!r}: give them another one first")
+        self._store.delete_plan(plan)
+        return show_plan(plan)
+
+    def _plan(self, name: str) -> Plan:
+        plan = self._store.plan(name)
+        if plan is None:
+            raise NotFound(f"no plan is named {name[:100]!r}")
+        return plan
 
     def _set_tier(self, operation: SetTier) -> Answer:
         _check_limits(operation.limits)
@@ -200,6 +257,8 @@ class Management:
         tier = self._tier(operation.tier)
         if self._store.is_used(tier):
             raise Conflict(f"there are parties of the tier {tier.name!r}: give them another one first")
+        if any(plan.tier == tier.name for plan in self._store.plans()):
+            raise Conflict(f"there is a plan whose parties become of the tier {tier.name!r}: change it first")
         self._store.delete_tier(tier)
         return show_tier(tier)
 
@@ -252,6 +311,19 @@ def show_party(party: Party) -> Answer:
         "number": party.number,
         "limits": _terms(party.limits),
         "tier": party.tier.name or None,
+        "plan": party.plan or None,
+    }
+
+
+def show_plan(plan: Plan) -> Answer:
+    """A plan as management answers it."""
+    return {
+        "name": plan.name,
+        "number": plan.number,
+        "kind": plan.kind,
+        "grant_microkpt": plan.grant,
+        "line_microkpt": plan.line,
+        "tier": plan.tier or None,
     }
 
 

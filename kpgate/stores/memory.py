@@ -10,6 +10,7 @@ from kpgate.domain.caller import Party
 from kpgate.domain.errors import Conflict
 from kpgate.domain.keys import Found, StoredKey
 from kpgate.domain.limits import Limits
+from kpgate.domain.plan import Plan
 from kpgate.domain.tier import NO_TIER, Tier
 from kpgate.stores.protocol import CHANGES_MAX, KEY, PARTY, RECEIPTS_MAX, TIER, Change, Page, Receipt
 
@@ -21,6 +22,8 @@ class MemoryKeys:
         self._parties: dict[str, Party] = {}
         self._tiers: dict[str, Tier] = {}
         self._tiers_made = 0
+        self._plans: dict[str, Plan] = {}
+        self._plans_made = 0
         self._keys: dict[int, StoredKey] = {}
         self._secrets: dict[bytes, tuple[int, int]] = {}
         self._numbers: dict[tuple[str, str], int] = {}
@@ -86,12 +89,15 @@ class MemoryKeys:
             self._keys[number] = msgspec.structs.replace(key, revoked_us=now_us)
             self._change(KEY, number)
 
-    def set_party(self, name: str, limits: Limits | None, tier: Tier | None = None) -> Party:
+    def set_party(
+        self, name: str, limits: Limits | None, tier: Tier | None = None, plan: Plan | None = None
+    ) -> Party:
         known = name in self._parties
         party = self._party(name)
         limits = party.limits if limits is None else limits
         tier = party.tier if tier is None else tier
-        party = self._parties[name] = msgspec.structs.replace(party, limits=limits, tier=tier)
+        of = party.plan if plan is None else plan.name
+        party = self._parties[name] = msgspec.structs.replace(party, limits=limits, tier=tier, plan=of)
         if known:
             self._change(PARTY, party.number)
         return party
@@ -122,6 +128,25 @@ class MemoryKeys:
 
     def delete_tier(self, tier: Tier) -> None:
         self._tiers.pop(tier.name, None)
+
+    def plan(self, name: str) -> Plan | None:
+        return self._plans.get(name)
+
+    def plans(self) -> Sequence[Plan]:
+        return [self._plans[name] for name in sorted(self._plans)]
+
+    def set_plan(self, plan: Plan) -> Plan:
+        known = self._plans.get(plan.name)
+        self._plans_made += known is None
+        number = self._plans_made if known is None else known.number
+        made = self._plans[plan.name] = msgspec.structs.replace(plan, number=number)
+        return made
+
+    def has_parties(self, plan: Plan) -> bool:
+        return any(party.plan == plan.name for party in self._parties.values())
+
+    def delete_plan(self, plan: Plan) -> None:
+        self._plans.pop(plan.name, None)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

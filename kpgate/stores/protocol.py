@@ -13,6 +13,7 @@ import msgspec
 from kpgate.domain.caller import Party
 from kpgate.domain.keys import Found, StoredKey
 from kpgate.domain.limits import Limits
+from kpgate.domain.plan import Plan
 from kpgate.domain.tier import Tier
 
 KEY, PARTY, TIER = 0, 1, 16
@@ -87,8 +88,10 @@ class KeyStore(Protocol):
 class PartyStore(Protocol):
     """The parties. Order: changes stand inside a transaction."""
 
-    def set_party(self, name: str, limits: Limits | None, tier: Tier | None = None) -> Party:
-        """Set a party's limits, its tier, or both, making the party if need be. None leaves what it has."""
+    def set_party(
+        self, name: str, limits: Limits | None, tier: Tier | None = None, plan: Plan | None = None
+    ) -> Party:
+        """Set a party's limits, its tier, its plan, making the party if need be. None leaves what it has."""
 
     def party(self, name: str) -> Party | None:
         """One party, or None."""
@@ -116,6 +119,25 @@ class TierStore(Protocol):
         """Forget a tier. Order: no party is of it."""
 
 
+class PlanStore(Protocol):
+    """The plans. Order: changes stand inside a transaction."""
+
+    def plan(self, name: str) -> Plan | None:
+        """One plan, or None."""
+
+    def plans(self) -> Sequence[Plan]:
+        """All plans, by name."""
+
+    def set_plan(self, plan: Plan) -> Plan:
+        """Set the terms of the plan of that name, making it if need be; it is given its number."""
+
+    def has_parties(self, plan: Plan) -> bool:
+        """Whether a party is of a plan."""
+
+    def delete_plan(self, plan: Plan) -> None:
+        """Forget a plan. Order: no party is of it."""
+
+
 class Chronicle(Protocol):
     """What was changed and answered, and the numbers that names were given."""
 
@@ -135,7 +157,7 @@ class Chronicle(Protocol):
         """The numbers of names of one kind, from 1, each given once and never to another name."""
 
 
-class Store(KeyStore, PartyStore, TierStore, Chronicle, Protocol):
+class Store(KeyStore, PartyStore, TierStore, PlanStore, Chronicle, Protocol):
     """The whole of what management needs."""
 
 

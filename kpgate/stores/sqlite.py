@@ -17,6 +17,7 @@ from kpgate.domain.caller import Caller, Party
 from kpgate.domain.errors import Conflict, StoreUnavailable
 from kpgate.domain.keys import Found, StoredKey
 from kpgate.domain.limits import UNLIMITED, Limits
+from kpgate.domain.plan import Plan
 from kpgate.domain.tier import NO_TIER, Tier
 from kpgate.stores.protocol import CHANGES_MAX, RECEIPTS_MAX, Change, Page, Receipt
 
@@ -30,13 +31,14 @@ _TIER_FIELDS = (
 )
 _PARTY_FIELDS = f"""
     parties.number, parties.name, parties.limits, coalesce(accounts.number, 0), coalesce(of_party.number, 0),
-    coalesce(-accounts.floor, 0),
+    coalesce(-accounts.floor, 0), coalesce(plans.name, ''),
     {_TIER_FIELDS}
 """
 _PARTY_OWNS = """
     LEFT JOIN accounts ON accounts.party = parties.number AND accounts.kind = 'spend'
     LEFT JOIN budgets AS of_party ON of_party.kind = 1 AND of_party.owner = parties.number
     LEFT JOIN tiers ON tiers.number = parties.tier
+    LEFT JOIN plans ON plans.number = parties.plan
 """
 _FIELDS = f"""
     keys.number, keys.id, keys.role, keys.label, keys.models, keys.networks, keys.limits,
@@ -52,6 +54,7 @@ _FIND = f"""
     SELECT {_FIELDS}, secrets.until_us FROM secrets
     JOIN keys ON keys.number = secrets.key {_OWNERS} WHERE secrets.digest = ?
 """
+_PLANS = "SELECT number, name, kind, grant_amount, line, tier FROM plans"
 
 _names = msgspec.json.Decoder(tuple[str, ...])
 _limits = msgspec.json.Decoder(Limits)
@@ -88,7 +91,7 @@ def _key(row: Sequence[Any]) -> StoredKey:
 
 
 def _party_of(row: Sequence[Any]) -> Party:
-    return Party(row[0], row[1], _read_terms(row[2]), row[3], row[4], row[5], _tier_of(row[6:]))
+    return Party(row[0], row[1], _read_terms(row[2]), row[3], row[4], row[5], _tier_of(row[7:]), row[6])
 
 
 def _tier_of(row: Sequence[Any]) -> Tier:
@@ -220,14 +223,20 @@ class SqliteStore:
     def revoke(self, number: int, now_us: int) -> None:
         self._rows("UPDATE keys SET revoked_us = ? WHERE number = ? AND revoked_us = 0", (now_us, number))
 
-    def set_party(self, name: str, limits: Limits | None, tier: Tier | None = None) -> Party:
+    def set_party(
+        self, name: str, limits: Limits | None, tier: Tier | None = None, plan: Plan | None = None
+    ) -> Party:
         party = self._party(name)
         limits = party.limits if limits is None else limits
         tier = party.tier if tier is None else tier
         if limits != party.limits or tier.number != party.tier.number:
             statement = "UPDATE parties SET limits = ?, tier = ? WHERE number = ?"
             self._rows(statement, (_terms(limits), tier.number or None, party.number))
-        return msgspec.structs.replace(party, limits=limits, tier=tier)
+        if plan is not None and plan.name != party.plan:
+            statement = "UPDATE parties SET plan = ? WHERE number = ?"
+            self._rows(statement, (plan.number or None, party.number))
+        of = party.plan if plan is None else plan.name
+        return msgspec.structs.replace(party, limits=limits, tier=tier, plan=of)
 
     def party(self, name: str) -> Party | None:
         rows = self._rows(f"{_PARTIES} WHERE parties.name = ?", (name,))
@@ -266,6 +275,29 @@ class SqliteStore:
 
     def delete_tier(self, tier: Tier) -> None:
         self._rows("DELETE FROM tiers WHERE number = ?", (tier.number,))
+
+    def plan(self, name: str) -> Plan | None:
+        rows = self._rows(f"{_PLANS} WHERE name = ?", (name,))
+        return Plan(*rows[0]) if rows else None
+
+    def plans(self) -> Sequence[Plan]:
+        return [Plan(*row) for row in self._rows(f"{_PLANS} ORDER BY name", ())]
+
+    def set_plan(self, plan: Plan) -> Plan:
+        statement = """
+            INSERT INTO plans (name, kind, grant_amount, line, tier) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, grant_amount = excluded.grant_amount,
+                line = excluded.line, tier = excluded.tier
+            RETURNING number
+        """
+        terms = (plan.name, plan.kind, plan.grant, plan.line, plan.tier)
+        return msgspec.structs.replace(plan, number=self._rows(statement, terms)[0][0])
+
+    def has_parties(self, plan: Plan) -> bool:
+        return bool(self._rows("SELECT 1 FROM parties WHERE plan = ? LIMIT 1", (plan.number,)))
+
+    def delete_plan(self, plan: Plan) -> None:
+        self._rows("DELETE FROM plans WHERE number = ?", (plan.number,))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

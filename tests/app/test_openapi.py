@@ -25,6 +25,8 @@ PATHS = {
     "/admin/v1/keys/{id}/rotate": {"post"},
     "/admin/v1/parties": {"get"},
     "/admin/v1/parties/{name}": {"get", "put"},
+    "/admin/v1/plans": {"get"},
+    "/admin/v1/plans/{name}": {"get", "put", "delete"},
     "/admin/v1/tiers": {"get"},
     "/admin/v1/tiers/{name}": {"get", "put", "delete"},
     "/admin/v1/reload": {"post"},

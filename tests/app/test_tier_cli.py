@@ -64,6 +64,21 @@ def test_a_party_keeps_what_is_not_said(tmp_path: Path):
     assert [one["name"] for one in said(tmp_path, "party", "list")] == ["acme", "other"]
 
 
+def test_a_plan_is_set_given_and_deleted(tmp_path: Path):
+    said(tmp_path, "tier", "set", "gold")
+    made = said(tmp_path, "plan", "set", "monthly", "subscription", "--grant", "5", "--tier", "gold")
+    assert (made["kind"], made["grant_microkpt"], made["tier"]) == ("subscription", 5_000_000, "gold")
+    assert said(tmp_path, "plan", "list") == [made] and said(tmp_path, "plan", "show", "monthly") == made
+    member = said(tmp_path, "party", "set", "acme", "--plan", "monthly")
+    assert (member["plan"], member["tier"]) == ("monthly", "gold")
+    assert run(tmp_path, "plan", "delete", "monthly").exit_code == 1
+    assert said(tmp_path, "party", "set", "acme", "--plan", "", "--tier", "")["plan"] is None
+    refused = run(tmp_path, "tier", "delete", "gold")
+    assert refused.exit_code == 1 and "there is a plan" in refused.output
+    assert said(tmp_path, "plan", "delete", "monthly") == made
+    assert said(tmp_path, "tier", "delete", "gold")["name"] == "gold"
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -74,6 +89,12 @@ def test_a_party_keeps_what_is_not_said(tmp_path: Path):
         ["tier", "set", " x"],
         ["tier", "set", "x", "--requests", "many"],
         ["party", "show", "none"],
+        ["plan", "show", "none"],
+        ["plan", "delete", "none"],
+        ["plan", "set", "x", "subscription"],
+        ["plan", "set", "x", "credit_line", "--grant", "5", "--line", "5"],
+        ["plan", "set", "x", "pay_per_token", "--tier", "none"],
+        ["party", "set", "x", "--plan", "none"],
         ["party", "set", "x", "--tier", "none"],
         ["party", "set", "x", "--unlimited", "--concurrency", "1"],
     ],

@@ -311,6 +311,18 @@ def _management(asker: Asker) -> None:
     assert party in asker.ask("/admin/v1/parties?count=1000", key=admin).json()["parties"]
     assert asker.ask("/kp/v1/me", key=asker.gate.key("acme inc")).json()["tier"] == gold
     assert code(asker.ask("/admin/v1/tiers/gold%20one", "DELETE", admin)) == (409, "conflict")
+    terms = {"kind": "subscription", "grant_microkpt": 700, "line_microkpt": 0, "tier": "gold one"}
+    plan = asker.ask("/admin/v1/plans/monthly", "PUT", admin, terms).json()
+    assert plan == terms | {"name": "monthly", "number": plan["number"]}
+    assert asker.ask("/admin/v1/plans/monthly", key=admin).json() == plan
+    assert plan in asker.ask("/admin/v1/plans", key=admin).json()["plans"]
+    member = asker.ask("/admin/v1/parties/member", "PUT", admin, {"plan": "monthly"}).json()
+    assert (member["plan"], member["tier"]) == ("monthly", "gold one")
+    assert asker.ask("/admin/v1/parties/member/balance", key=admin).json()["balance_microkpt"] == 700
+    assert asker.ask("/kp/v1/me", key=asker.gate.key("member")).json()["plan"] == "monthly"
+    assert code(asker.ask("/admin/v1/plans/monthly", "DELETE", admin)) == (409, "conflict")
+    asker.ask("/admin/v1/parties/member", "PUT", admin, {"plan": "", "tier": ""})
+    assert asker.ask("/admin/v1/plans/monthly", "DELETE", admin).json() == plan
     assert asker.ask("/admin/v1/parties/acme%20inc", "PUT", admin, {"tier": ""}).json()["tier"] is None
     assert asker.ask("/admin/v1/tiers/gold%20one", "DELETE", admin).json() == gold
     assert asker.ask("/admin/v1/reload", "POST", admin).json() == {"reloaded": True}
@@ -371,6 +383,11 @@ def test_management_refuses_in_shape(asker: Asker, method: str, path: str, opera
         ("/admin/v1/parties/a", {"tier": None}),
         ("/admin/v1/parties/a", {"tier": 5}),
         ("/admin/v1/parties/a", {"tier": "x" * 201}),
+        ("/admin/v1/plans/a", {}),
+        ("/admin/v1/plans/a", {"kind": "free"}),
+        ("/admin/v1/plans/a", {"grant_microkpt": -1}),
+        ("/admin/v1/plans/a", {"tier": None}),
+        ("/admin/v1/plans/a", {"surprise": 5}),
         ("/admin/v1/tiers/a", {}),
         ("/admin/v1/tiers/a", {"priority": 0, "price_factor": 100_000}),
         ("/admin/v1/tiers/a", {"priority": 10}),
@@ -384,7 +401,7 @@ def test_management_refuses_in_shape(asker: Asker, method: str, path: str, opera
 )
 def test_a_body_is_taken_where_its_schema_takes_it(asker: Asker, path: str, body: Any) -> None:
     admin = asker.gate.key(role="admin")
-    method = "PUT" if "parties" in path or "tiers" in path else "POST"
+    method = "PUT" if "parties" in path or "tiers" in path or "plans" in path else "POST"
     if "ID" in path:
         made = asker.ask("/admin/v1/keys", "POST", admin, {"party": "a"}).json()
         path = path.replace("ID", made["id"])

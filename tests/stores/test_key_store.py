@@ -13,6 +13,7 @@ from kpgate.domain.caller import Caller, Party
 from kpgate.domain.errors import Conflict, StoreUnavailable
 from kpgate.domain.keys import StoredKey
 from kpgate.domain.limits import Limits
+from kpgate.domain.plan import NO_PLAN, Plan
 from kpgate.domain.tier import NO_TIER, Tier
 from kpgate.stores.memory import MemoryKeys
 from kpgate.stores.protocol import KEY, PARTY, TIER, KeyReader, Page, Receipt, Store
@@ -165,6 +166,27 @@ def test_tiers_and_parties_are_listed_and_unused_ones_go(stores: tuple[Store, Ke
     assert store.party("a") == Party(2, "a")
 
 
+def test_plans_are_kept_and_given(stores: tuple[Store, KeyReader]) -> None:
+    store, reader = stores
+    add(store, key(), b"a" * 16)
+    with store.transaction():
+        monthly = store.set_plan(Plan(0, "monthly", "subscription", 700, 0, "gold"))
+        assert monthly.number == 1 and store.set_plan(Plan(0, "line", "credit_line", 0, 9)).number == 2
+        assert store.set_party("acme", None, plan=monthly).plan == "monthly"
+    found = reader.find(b"a" * 16)
+    assert found is not None and found.key.caller.party.plan == "monthly"
+    assert [plan.name for plan in store.plans()] == ["line", "monthly"] and store.plan("none") is None
+    assert store.has_parties(monthly) and not store.has_parties(store.plans()[0])
+    with store.transaction():
+        store.set_party("acme", LIMITS)
+        assert store.set_plan(Plan(0, "monthly")).number == 1
+    assert store.plan("monthly") == Plan(1, "monthly")
+    with store.transaction():
+        assert store.set_party("acme", None, plan=NO_PLAN) == Party(1, "acme", LIMITS)
+        store.delete_plan(monthly)
+        assert store.set_plan(Plan(0, "monthly")).number > 2, "a number is never given again"
+
+
 def test_names_get_numbers_of_their_own_for_ever(stores: tuple[Store, KeyReader]) -> None:
     store, _ = stores
     with store.transaction():
@@ -200,7 +222,7 @@ def test_sqlite_keeps_everything_over_a_restart(tmp_path: Path) -> None:
     assert store.get("one") == made
     connection = apsw.Connection(str(tmp_path / "kpgate.db"))
     assert connection.pragma("journal_mode") == "wal"
-    assert connection.pragma("user_version") == 6
+    assert connection.pragma("user_version") == 7
     connection.close()
     store.close()
 
