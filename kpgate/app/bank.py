@@ -60,6 +60,7 @@ class Bank:
         self._directory = directory
         self._settings = settings
         self._wall_us = wall_us
+        self._say: Say = lambda event, **fields: None
         self.journal = Journal(region, seat, directory.root / "journal")
         self.credit = Credit(region, seat, self.journal, HOLD_LIFE_US)
         self.accounts = Accounts(region, seat, self.journal)
@@ -102,7 +103,8 @@ class Bank:
         self.plans = Plans(
             PlanTools(
                 SqlitePlans(store.connection), self.treasury.answer, self.poster.post_all, self._time_us
-            )
+            ),
+            lambda event, **fields: self._say(event, **fields),
         )
 
     def _time_us(self) -> int:
@@ -132,10 +134,12 @@ class Bank:
         return self._settings.on_worker_death == "void"
 
     def stand(self, say: Say = lambda event, **fields: None) -> None:
-        """Be ready to serve: after a start all of the past is posted. `say` is told what that met.
+        """Be ready to serve: after a start all of the past is posted. `say` is told what that met, and later
+        what is refused.
 
         Errors: Refused, StoreUnavailable, OSError.
         """
+        self._say = say
         if self.journal.standing:
             self._mend()
             return

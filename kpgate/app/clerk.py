@@ -145,10 +145,10 @@ class Clerk:
                 while self._post(bank):
                     await asyncio.sleep(0)
                 bank.poster.keep_time()
+                bank.plans.keep()
                 if turns % max(1, int(1 / self._sync_s)) == 0:
                     bank.poster.sign()
                     bank.treasury.expire()
-                    bank.plans.keep(_say)
                     bank.poster.trim()
                 if turns % PREPARE_TURNS == 0:
                     await asyncio.to_thread(bank.poster.prepare)
@@ -217,9 +217,11 @@ class Clerk:
                 answer = self._bank.answer(operation)
             else:
                 answer = self._management.answer(operation)
-                if self._bank is not None and isinstance(operation, SetParty | SetPlan):
+                if self._bank is not None and isinstance(operation, SetParty):
                     # In force before it is answered, as all that management changes.
-                    self._bank.plans.keep(_say, changed=True)
+                    self._bank.plans.join(operation.party)
+                elif self._bank is not None and isinstance(operation, SetPlan):
+                    self._bank.plans.changed()
             return msgspec.json.encode(Said(ok=answer)) + b"\n"
         except GatewayError as error:
             return refusal(error)

@@ -15,7 +15,8 @@ from kpgate.domain.management import Answer
 from kpgate.domain.money import Movement, SetCreditLine, Transfer
 from kpgate.stores.plans import SqlitePlans
 
-PIECE = 100
+PIECE = 20
+"""So many at a time: the clerk has other work between them."""
 
 
 class Tools(msgspec.Struct, frozen=True):
@@ -31,48 +32,65 @@ class Tools(msgspec.Struct, frozen=True):
 
 
 class Plans:
-    """Keeps parties to their plans."""
+    """Keeps parties to their plans. `say` is told what the ledger refused; that is not asked for again."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, tools: Tools, say: Callable[..., None]) -> None:
         self._tools = tools
         self._store = tools.store
+        self._say = say
+        self._kept = ""
+        self._refused: set[tuple[str, int]] = set()
+
+    def changed(self) -> None:
+        """A plan has other terms: look at all of its parties, a piece at each `keep`."""
         self._kept = ""
 
-    def keep(self, say: Callable[..., None], *, changed: bool = False) -> None:
-        """Make what grants are due and draw what lines are. `changed` says that a party or plan is another since.
+    def keep(self) -> None:
+        """Make a piece of what grants are due and draw a piece of what lines are. Order: again and again.
 
-        Shape: `say` is told of a grant that the ledger refused; it is not asked for again.
         Errors: StoreUnavailable.
         """
+        month = month_of(self._tools.time_us())[0]
+        if month != self._kept and not self._bring_about(""):
+            self._kept = month
+
+    def join(self, party: str) -> None:
+        """A party was given a plan: it is in force when this returns.
+
+        Errors: StoreUnavailable.
+        """
+        self._bring_about(party)
+
+    def _bring_about(self, party: str) -> bool:
+        """Whether there may be more to do."""
         month, end_us = month_of(self._tools.time_us())
-        if month == self._kept and not changed:
-            return
         # A grant that was decided and is not in the store yet would be asked for again: harmless, but for nothing.
         self._tools.settle()
-        self._draw_lines()
-        while due := self._store.due(month, PIECE):
-            for one in due:
-                grant = Movement(
-                    kind="grant",
-                    party=one.party,
-                    amount=one.amount,
-                    memo=f"plan {one.plan}",
-                    expires_us=end_us,
-                )
-                try:
-                    self._tools.answer(Transfer(id=f"plan:{one.number}:{month}", movements=(grant,)))
-                except StoreUnavailable:
-                    raise
-                except GatewayError as error:
-                    say("grant_refused", party=one.party, code=error.code)
-        self._kept = month
+        lines = [
+            one for one in self._store.lines(PIECE + len(self._refused), party) if one not in self._refused
+        ]
+        for name, line in lines:
+            drawn = SetCreditLine(id=f"plan-line:{secrets.token_hex(8)}", party=name, line=line)
+            if not self._done(drawn, "line_refused", name):
+                self._refused.add((name, line))
+        due = self._store.due(month, PIECE, party)
+        for one in due:
+            grant = Movement(
+                kind="grant", party=one.party, amount=one.amount, memo=f"plan {one.plan}", expires_us=end_us
+            )
+            made = Transfer(id=f"plan:{one.number}:{month}", movements=(grant,))
+            self._done(made, "grant_refused", one.party)
+        return bool(lines or due)
 
-    def _draw_lines(self) -> None:
-        while found := self._store.lines(PIECE):
-            for party, line in found:
-                self._tools.answer(
-                    SetCreditLine(id=f"plan-line:{secrets.token_hex(8)}", party=party, line=line)
-                )
+    def _done(self, operation: Transfer | SetCreditLine, refused: str, party: str) -> bool:
+        try:
+            self._tools.answer(operation)
+        except StoreUnavailable:
+            raise
+        except GatewayError as error:
+            self._say(refused, party=party, code=error.code)
+            return False
+        return True
 
 
 def month_of(time_us: int) -> tuple[str, int]:

@@ -25,24 +25,24 @@ class SqlitePlans:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
-    def due(self, month: str, count: int) -> Sequence[Due]:
-        """Some of the subscribers for whom no grant of a month was asked yet."""
+    def due(self, month: str, count: int, party: str = "") -> Sequence[Due]:
+        """Some of the subscribers for whom no grant of a month was asked yet; of all, or one of them."""
         statement = """
             SELECT parties.number, parties.name, plans.grant_amount, plans.name FROM plans
             JOIN parties ON parties.plan = plans.number
             LEFT JOIN operations ON operations.id = 'plan:' || parties.number || ':' || ?
-            WHERE plans.kind = 'subscription' AND operations.id IS NULL LIMIT ?
+            WHERE plans.kind = 'subscription' AND operations.id IS NULL AND ? IN ('', parties.name) LIMIT ?
         """
-        return [Due(*row) for row in self._rows(statement, (month, count))]
+        return [Due(*row) for row in self._rows(statement, (month, party, count))]
 
-    def lines(self, count: int) -> Sequence[tuple[str, int]]:
-        """Some of the parties whose credit line is not their plan's, and what that is."""
+    def lines(self, count: int, party: str = "") -> Sequence[tuple[str, int]]:
+        """Some of the parties whose credit line is not their plan's, and what that is; of all, or one of them."""
         statement = """
             SELECT parties.name, plans.line FROM plans JOIN parties ON parties.plan = plans.number
             LEFT JOIN accounts ON accounts.party = parties.number AND accounts.kind = 'spend'
-            WHERE coalesce(accounts.floor, 0) <> -plans.line LIMIT ?
+            WHERE coalesce(accounts.floor, 0) <> -plans.line AND ? IN ('', parties.name) LIMIT ?
         """
-        return [(name, line) for name, line in self._rows(statement, (count,))]
+        return [(name, line) for name, line in self._rows(statement, (party, count))]
 
     def _rows(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         try:

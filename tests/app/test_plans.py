@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from kpgate.app.control import new_id
+from kpgate.domain.errors import Conflict
 from kpgate.domain.ledger import LOTS
 from kpgate.domain.money import Movement, ShowBalance, ShowStatement, Transfer
 from kpgate.domain.plan import NO_PLAN, Plan
@@ -36,9 +37,18 @@ class Told(list[tuple[str, dict[str, Any]]]):
 
 
 def keep(node: Node, at_us: int, *, changed: bool = False) -> Told:
+    """As the clerk does it, until nothing is left."""
     said, plans = Told(), node.bank.plans
     plans._tools = msgspec.structs.replace(plans._tools, time_us=lambda: at_us)
-    plans.keep(said, changed=changed)
+    plans._say = said
+    if changed:
+        plans.changed()
+    month = month_of(at_us)[0]
+    turns = 0
+    while plans._kept != month:
+        plans.keep()
+        turns += 1
+        assert turns < 100, "it comes to an end"
     return said
 
 
@@ -138,3 +148,27 @@ def test_many_subscribers_are_all_granted(node: Node):
             node.store.set_party(f"party-{number}", None, plan=plan)
     keep(node, us(2031, 3, 5))
     assert all(balance(node, f"party-{number}")["balance_microkpt"] == 700 for number in range(250))
+
+
+def test_a_party_that_joins_waits_for_nobody(node: Node):
+    with node.store.transaction():
+        plan = node.store.set_plan(MONTHLY)
+        for number in range(50):
+            node.store.set_party(f"party-{number}", None, plan=plan)
+    node.bank.plans.join("party-49")
+    assert grants(node, "party-49") == [700] and not grants(node, "party-0")
+
+
+def test_a_line_that_cannot_be_drawn_is_said_once(node: Node):
+    at_us = us(2031, 3, 5)
+    give(node, "acme", LINE)
+    plans = node.bank.plans
+
+    def refuse(operation: Any) -> Any:
+        raise Conflict("there is no room for more accounts")
+
+    answer = plans._tools.answer
+    plans._tools = msgspec.structs.replace(plans._tools, answer=refuse)
+    assert [event for event, _ in keep(node, at_us)] == ["line_refused"]
+    assert not keep(node, at_us, changed=True)
+    plans._tools = msgspec.structs.replace(plans._tools, answer=answer)
