@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from kpgate.app.account_cli import AMOUNT, MEMO
-from kpgate.app.control import new_random
 from kpgate.app.keys_cli import Command, Desk, cell, end
 from kpgate.domain.code import COUNT_MAX, CreateCodes, ListCodes, RevokeCode
 from kpgate.domain.management import Answer
@@ -36,7 +35,7 @@ def code() -> None:
 def create(desk: Desk, amount: int, count: int, expires_us: int, grant_expires_us: int, memo: str) -> None:
     """Make codes of one worth, and show them once."""
     terms = {"expires_us": expires_us, "grant_expires_us": grant_expires_us, "memo": memo}
-    answer = desk.ask(CreateCodes, amount=amount, count=count, random=new_random(), **terms)
+    answer = desk.ask(CreateCodes, amount=amount, count=count, **terms)
     if desk.plain:
         click.echo(json.dumps(answer))
         return

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 from msgspec import Meta
 
-from kpgate.app.control import AsksLater, new_id, new_random, wall_us
+from kpgate.app.control import AsksLater, new_id, wall_us
 from kpgate.domain.caller import Caller
 from kpgate.domain.code import COUNT_MAX, CreateCodes, ListCodes, RedeemCode, RevokeCode
 from kpgate.domain.durations import instant, read_end
@@ -216,7 +216,7 @@ def only(method: str, *served: str) -> None:
 
 
 def _new_codes(body: bytes) -> dict[str, Any]:
-    fields = _fields(body, NewCodes) | {"random": new_random()}
+    fields = _fields(body, NewCodes)
     for name in ("expires", "grant_expires"):
         if name in fields:
             try:

@@ -14,7 +14,6 @@ from kpgate.domain.money import Amount, Memo, OperationId, PartyName
 from kpgate.domain.secret import Secret
 
 PREFIX = "KPC"
-RANDOM_BYTES_MIN = 32
 COUNT_MAX = 1000
 _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _SECRET_LENGTH, _GROUP = 24, 5
@@ -34,12 +33,11 @@ class _Asked(
 class CreateCodes(_Asked, frozen=True, kw_only=True, tag="codes.create"):
     """Make codes of one worth.
 
-    Shape: `random` is at least RANDOM_BYTES_MIN bytes in hexadecimal, from whoever asks.
+    Rule: the codes come from the operation's id and the pepper, so that asking twice gives the same ones.
     Units: microKPT; instants in microseconds since 1970, 0 for never. `grant_expires_us` ends what was redeemed.
     """
 
     amount: Amount
-    random: Secret
     count: Annotated[int, Meta(ge=1, le=COUNT_MAX)] = 1
     memo: Memo = ""
     expires_us: _Instant = 0
@@ -69,12 +67,12 @@ class RedeemCode(_Asked, frozen=True, kw_only=True, tag="codes.redeem"):
 CodeOperation = CreateCodes | ListCodes | RevokeCode | RedeemCode
 
 
-def mint(random: bytes, place: int) -> tuple[str, str]:
-    """The id, safe to show, and the spelling of one of the codes that some random gives.
+def mint(seed: bytes, place: int) -> tuple[str, str]:
+    """The id, safe to show, and the spelling of one of the codes that a seed gives.
 
     Shape: `KPC-` and five groups of five letters, the last one a checksum of the others.
     """
-    made = blake2b(place.to_bytes(4, "big"), key=random[:64], digest_size=22).digest()
+    made = blake2b(place.to_bytes(4, "big"), key=seed, digest_size=22).digest()
     number = int.from_bytes(made[7:], "big")
     secret = "".join(_LETTERS[number >> 5 * at & 31] for at in range(_SECRET_LENGTH))
     whole = secret + _check(secret)

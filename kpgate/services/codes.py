@@ -6,11 +6,11 @@ time, asks for the same operation. Order: the clerk's alone.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from hashlib import blake2b
 
 import msgspec
 
 from kpgate.domain.code import (
-    RANDOM_BYTES_MIN,
     CodeOperation,
     CreateCodes,
     ListCodes,
@@ -22,9 +22,8 @@ from kpgate.domain.code import (
 from kpgate.domain.durations import instant
 from kpgate.domain.errors import Conflict, IdReused, InvalidCode, InvalidRequest, NotFound, RateLimited
 from kpgate.domain.keys import digest
-from kpgate.domain.management import Answer, encode
+from kpgate.domain.management import Answer
 from kpgate.domain.money import Movement, Transfer
-from kpgate.domain.secret import Secret
 from kpgate.stores.codes import Code, SqliteCodes
 
 WRONG_MAX = 10
@@ -77,12 +76,15 @@ class Codes:
                 return self._redeem(operation)
 
     def _create(self, operation: CreateCodes) -> Answer:
-        random = _random(operation.random)
-        content = digest(self._tools.pepper, encode(operation))
-        made = [mint(random, place) for place in range(operation.count)]
+        # Who asks again an hour later for codes that last 30 days asks for the same ones: instants are left out.
+        asked = msgspec.structs.replace(operation, expires_us=0, grant_expires_us=0)
+        content = digest(self._tools.pepper, msgspec.json.encode(asked))
+        seed = blake2b(operation.id.encode(), key=self._tools.pepper, person=b"kpgate.codes").digest()
+        made = [mint(seed, place) for place in range(operation.count)]
         before = self._store.batch(operation.id)
-        if before is not None and before != content:
+        if before is not None and before[0] != content:
             raise IdReused("this id was used for other codes")
+        expires_us = operation.expires_us if before is None else before[1]
         if before is None:
             now_us = self._tools.wall_us()
             for name, at_us in (
@@ -103,7 +105,7 @@ class Codes:
                 self._store.add(operation.id, content, hashes, terms)
         return {
             "amount_microkpt": operation.amount,
-            "expires_at": instant(operation.expires_us),
+            "expires_at": instant(expires_us),
             "codes": [{"id": code_id, "code": code} for code_id, code in made],
         }
 
@@ -187,13 +189,3 @@ class Codes:
             "redeemed_by": code.party,
             "redeemed_at": instant(code.redeemed_us or 0),
         }
-
-
-def _random(given: Secret) -> bytes:
-    try:
-        random = bytes.fromhex(given.reveal())
-    except ValueError:
-        random = b""
-    if len(random) < RANDOM_BYTES_MIN:
-        raise InvalidRequest(f"random: expected at least {RANDOM_BYTES_MIN} bytes in hexadecimal")
-    return random

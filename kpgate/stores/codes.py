@@ -64,10 +64,10 @@ class SqliteCodes:
         statement = "SELECT count(*) FROM operations WHERE id >= ? AND id < ? AND code <> ''"
         return int(self._rows(statement, (f"code:{code_id}:", f"code:{code_id};"))[0][0])
 
-    def batch(self, operation_id: str) -> bytes | None:
-        """The hash of what was asked when this batch was made."""
-        rows = self._rows("SELECT content FROM codes WHERE batch = ? LIMIT 1", (operation_id,))
-        return bytes(rows[0][0]) if rows else None
+    def batch(self, operation_id: str) -> tuple[bytes, int] | None:
+        """The hash of what was asked when this batch was made, and until when its codes serve."""
+        rows = self._rows("SELECT content, expires_us FROM codes WHERE batch = ? LIMIT 1", (operation_id,))
+        return (bytes(rows[0][0]), rows[0][1]) if rows else None
 
     def add(
         self, batch: str, content: bytes, made: Iterable[tuple[str, bytes]], terms: Sequence[Any]

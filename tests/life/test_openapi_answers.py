@@ -236,6 +236,7 @@ def _codes(asker: Asker) -> None:
     admin, key = asker.gate.key(role="admin"), asker.gate.key("reader")
     asked = {"id": "batch-00000001", "amount": 5_000, "count": 2, "memo": "spring", "expires": "30d"}
     made = asker.ask("/admin/v1/codes", "POST", admin, asked).json()
+    assert asker.ask("/admin/v1/codes", "POST", admin, asked).json() == made
     first, second = made["codes"]
     redeemed = asker.ask("/kp/v1/redeem", "POST", key, {"code": first["code"].lower()}).json()
     assert (redeemed["amount_microkpt"], redeemed["party"]) == (5_000, "reader")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kpgate.app.control import new_id, new_random
+from kpgate.app.control import new_id
 from kpgate.domain.code import CreateCodes
 from kpgate.domain.management import build
 from tests.kit.gateway_process import TRANSPORTS
@@ -18,7 +18,7 @@ def test_one_code_is_one_party_s_however_many_ask_at_once(tmp_path: Path, transp
         parties = [f"party-{number}" for number in range(5)]
         keys = {party: gate.key(party) for party in parties}
         with gate.desk() as ask:
-            asked = {"id": new_id(), "amount": 9_000, "random": new_random()}
+            asked = {"id": new_id(), "amount": 9_000}
             code = ask(build(CreateCodes, asked))["codes"][0]["code"]
 
         def redeem(party: str) -> tuple[str, int]:
