@@ -241,7 +241,8 @@ cdef class Client(Flow):
         self._state = CLOSED
         if self._transport is not None:
             # What was sent arrives, its end does not.
-            self.lane.outbox.then(self._close if self._chunked or output == NOTHING else self._reset)
+            cut = self._close if self._chunked or output == NOTHING else self._reset
+            self.lane.outbox.then(self._transport, cut)
 
     # What the loop does
 
@@ -370,7 +371,7 @@ cdef class Client(Flow):
     def dismiss(self):
         """Close if no request is under way."""
         if self._state == OPENING or (self._state == HEAD and self._heap is None):
-            self.lane.outbox.then(self._dismiss)
+            self.lane.outbox.then(self._transport, self._dismiss)
 
     def _dismiss(self):
         if self._state == OPENING or (self._state == HEAD and self._heap is None):
@@ -432,11 +433,11 @@ cdef class Client(Flow):
     cdef int _part(self) except -1:
         """Close, so that the client still gets what was sent: closing on unread bytes would take it away."""
         self._closing = True
-        return self.lane.outbox.then(self._leave_off)
+        return self.lane.outbox.then(self._transport, self._leave_off)
 
     def _leave_off(self):
         cdef bint unread = self._state == BODY or self._surplus or self.head.fault_status != 0
-        if self._transport is None or self._state == CLOSED:
+        if self._state == CLOSED:
             return
         unread = unread or self._heap is not None
         self._heap = self._body = None

@@ -101,11 +101,10 @@ cdef class Flow(Step):
         """Close once all is sent. A reader that stands still is not waited for."""
         if self._write_paused:
             self._reset()
-        elif self._transport is not None:
+        else:
             self._transport.close()
             self._due(self.lane.write_stall_us)
 
     def _reset(self):
-        if self._transport is not None:
-            reset_on_close(self._transport)
-            self._transport.abort()
+        reset_on_close(self._transport)
+        self._transport.abort()

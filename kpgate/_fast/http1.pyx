@@ -207,7 +207,7 @@ cdef class Connection:
         if self._outbox is None:
             self._pour()
         else:
-            self._outbox.then(self._pour)
+            self._outbox.then(self._transport, self._pour)
 
     def head(self):
         """Await the reply's head: its status and headers are then here. Interim replies are skipped."""

@@ -10,5 +10,5 @@ cdef class Outbox:
     cdef int64_t _bytes
 
     cdef int put(self, object transport, bytes data) except -1
-    cdef int then(self, object call) except -1
+    cdef int then(self, object transport, object call) except -1
     cdef int empty(self) except -1

@@ -41,9 +41,10 @@ cdef class Outbox:
         """Write everything now."""
         self.empty()
 
-    cdef int then(self, object call) except -1:
-        """Call once more may be written, and all that was put before is: at once, if it may be."""
-        self._queue.append((None, call))
+    cdef int then(self, object transport, object call) except -1:
+        """Call once more may be written and all that was put before is, unless the transport is closing by then:
+        at once, if it may be."""
+        self._queue.append((transport, call))
         return self.empty()
 
     cdef int empty(self) except -1:
@@ -55,10 +56,12 @@ cdef class Outbox:
             self._queue = []
             self._bytes = 0
             for transport, data in queue:
-                if transport is None:
-                    data()
-                elif not transport.is_closing():
+                if transport.is_closing():
+                    continue
+                if type(data) is bytes:
                     transport.write(data)
+                else:
+                    data()
         return 0
 
     def __len__(self):

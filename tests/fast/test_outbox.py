@@ -13,6 +13,8 @@ from kpgate._fast.http1 import Connection
 from kpgate._fast.lane import Lane
 from kpgate._fast.outbox import Outbox
 from kpgate._fast.wait import Wheel
+from tests.fuzz.targets.client import Socket
+from tests.kit.wire import StillLoop
 
 SECOND_US = 1_000_000
 LAST = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
@@ -135,6 +137,48 @@ def test_a_client_that_leaves_meanwhile_is_forgotten():
         assert not held.alarms
 
     uvloop.run(asyncio.wait_for(play(), 20))
+
+
+class Gone(Socket):
+    """A transport that was reset, its connection not told yet: uvloop refuses whatever is asked of it."""
+
+    def get_write_buffer_size(self) -> int:
+        if self.closed:
+            raise RuntimeError("the handler is closed")
+        return super().get_write_buffer_size()
+
+
+def test_a_client_that_is_reset_meanwhile_takes_nobody_s_reply_with_it():
+    loop, may_write = StillLoop(), False
+
+    async def serve(client: Client) -> None:
+        client.reply(200, [], b"hello")
+
+    lane = Lane(
+        serve,
+        wheel=Wheel(),
+        loop=loop,  # type: ignore[arg-type]
+        outbox=Outbox(loop, lambda: may_write),  # type: ignore[arg-type]
+        error=lambda code, words: RuntimeError(code),
+        alarm=lambda error: None,
+        failed=(500, [], b"failed"),
+        clients_max=9,
+    )
+    sockets = []
+    for kind in (Gone, Socket):
+        client, socket = Client(lane), kind(loop, False)
+        socket.client = client
+        sockets.append(socket)
+        client.connection_made(socket)
+        client.get_buffer(-1)[: len(LAST)] = LAST
+        client.buffer_updated(len(LAST))
+    loop.turn()
+    assert not sockets[1].written
+    sockets[0].closed = True
+    may_write = True
+    loop.turn()
+    assert sockets[1].written.endswith(b"hello") and sockets[1].closed
+    assert not sockets[0].written
 
 
 @pytest.mark.parametrize("body", [b"{}", LARGE], ids=["small", "large"])
