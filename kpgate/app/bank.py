@@ -17,6 +17,8 @@ from kpgate.app.directory import Directory
 from kpgate.app.poster import Poster, Say, Start
 from kpgate.app.signing import Keyring, Signer, endorsement
 from kpgate.domain.code import CodeOperation
+from kpgate.domain.errors import InvalidRequest
+from kpgate.domain.ledger import CODE, GRANT, LINE
 from kpgate.domain.management import Answer
 from kpgate.domain.money import MoneyOperation
 from kpgate.domain.receipt import log_secret
@@ -87,19 +89,17 @@ class Bank:
                 holds=self.credit.holds_open,
             )
         )
-
         self.codes = Codes(
             CodeTools(
                 store=SqliteCodes(store.connection),
                 transfer=self.treasury.answer,
                 settle=self.poster.post_all,
                 transaction=store.transaction,
-                wall_us=wall_us,
+                time_us=self._time_us,
                 clock=clock,
                 pepper=directory.pepper(),
             )
         )
-
         self.plans = Plans(
             PlanTools(
                 SqlitePlans(store.connection), self.treasury.answer, self.poster.post_all, self._time_us
@@ -112,7 +112,12 @@ class Bank:
         return max(self.journal.time_us, self.journal.anchor_us + clock())
 
     def answer(self, operation: MoneyOperation | CodeOperation) -> Answer:
-        """Carry an operation on money or on codes out. Errors: as theirs."""
+        """Carry an operation on money or on codes out, that somebody asks for.
+
+        Errors: as theirs; InvalidRequest for an id that is the gateway's own.
+        """
+        if operation.id.startswith((CODE, GRANT, LINE)):
+            raise InvalidRequest(f"id: {CODE}, {GRANT} and {LINE} are kept for the gateway's own", param="id")
         if isinstance(operation, CodeOperation):
             return self.codes.answer(operation)
         return self.treasury.answer(operation)

@@ -67,8 +67,8 @@ class RedeemCode(_Asked, frozen=True, kw_only=True, tag="codes.redeem"):
 CodeOperation = CreateCodes | ListCodes | RevokeCode | RedeemCode
 
 
-def mint(seed: bytes, place: int) -> tuple[str, str]:
-    """The id, safe to show, and the spelling of one of the codes that a seed gives.
+def mint(seed: bytes, place: int) -> tuple[str, str, str]:
+    """The id, safe to show, the letters, and the spelling of one of the codes that a seed gives.
 
     Shape: `KPC-` and five groups of five letters, the last one a checksum of the others.
     """
@@ -77,7 +77,7 @@ def mint(seed: bytes, place: int) -> tuple[str, str]:
     secret = "".join(_LETTERS[number >> 5 * at & 31] for at in range(_SECRET_LENGTH))
     whole = secret + _check(secret)
     groups = [whole[at : at + _GROUP] for at in range(0, len(whole), _GROUP)]
-    return f"c{made[:7].hex()}", "-".join((PREFIX, *groups))
+    return f"c{made[:7].hex()}", secret, "-".join((PREFIX, *groups))
 
 
 def read_code(text: str) -> str | None:

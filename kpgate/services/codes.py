@@ -22,6 +22,7 @@ from kpgate.domain.code import (
 from kpgate.domain.durations import instant
 from kpgate.domain.errors import Conflict, IdReused, InvalidCode, InvalidRequest, NotFound, RateLimited
 from kpgate.domain.keys import digest
+from kpgate.domain.ledger import CODE
 from kpgate.domain.management import Answer
 from kpgate.domain.money import Movement, Transfer
 from kpgate.stores.codes import Code, SqliteCodes
@@ -36,14 +37,14 @@ REFUSED_MAX = 100
 class Tools(msgspec.Struct, frozen=True):
     """What codes are redeemed with: `transfer` and `settle` are the ledger's, `transaction` the store's.
 
-    Units: `wall_us` microseconds since 1970, `clock` microseconds, monotonic.
+    Units: `time_us` the ledger's time, microseconds since 1970, which never goes back; `clock` monotonic.
     """
 
     store: SqliteCodes
     transfer: Callable[[Transfer], Answer]
     settle: Callable[[], None]
     transaction: Callable[[], AbstractContextManager[None]]
-    wall_us: Callable[[], int]
+    time_us: Callable[[], int]
     clock: Callable[[], int]
     pepper: bytes
 
@@ -86,7 +87,7 @@ class Codes:
             raise IdReused("this id was used for other codes")
         expires_us = operation.expires_us if before is None else before[1]
         if before is None:
-            now_us = self._tools.wall_us()
+            now_us = self._tools.time_us()
             for name, at_us in (
                 ("expires", operation.expires_us),
                 ("grant_expires", operation.grant_expires_us),
@@ -100,13 +101,13 @@ class Codes:
                 operation.expires_us,
                 operation.grant_expires_us,
             )
-            hashes = [(code_id, self._digest(code)) for code_id, code in made]
+            hashes = [(code_id, self._digest(letters)) for code_id, letters, _ in made]
             with self._tools.transaction():
                 self._store.add(operation.id, content, hashes, terms)
         return {
             "amount_microkpt": operation.amount,
             "expires_at": instant(expires_us),
-            "codes": [{"id": code_id, "code": code} for code_id, code in made],
+            "codes": [{"id": code_id, "code": code} for code_id, _, code in made],
         }
 
     def _revoke(self, code_id: str) -> Answer:
@@ -116,7 +117,7 @@ class Codes:
         if code.party is not None:
             raise Conflict("this code was redeemed: take the credit back with a clawback")
         with self._tools.transaction():
-            self._store.revoke(code_id, self._tools.wall_us())
+            self._store.revoke(code_id, self._tools.time_us())
         code = self._store.get(code_id)
         assert code is not None, "codes stay"
         return self._show(code)
@@ -124,15 +125,13 @@ class Codes:
     def _redeem(self, operation: RedeemCode) -> Answer:
         party = operation.party
         self._check_tries(party)
-        text = read_code(operation.code.reveal())
-        code = None if text is None else self._store.find(self._digest(operation.code.reveal()))
-        if code is None or self._state(code) not in ("active", "redeemed") or code.party not in (None, party):
+        letters = read_code(operation.code.reveal())
+        code = None if letters is None else self._store.find(self._digest(letters))
+        if code is None or not self._is_for(code, party):
             self._note_wrong(party)
             raise InvalidCode("the code is not known, or cannot be redeemed any more", param="code")
         if code.party is None:
             tries = self._store.tries(code.id)
-            if tries >= REFUSED_MAX:
-                raise InvalidCode("the code is not known, or cannot be redeemed any more", param="code")
             movement = Movement(
                 kind="grant" if code.grant_expires_us else "top_up",
                 party=party,
@@ -140,7 +139,7 @@ class Codes:
                 memo=code.memo,
                 expires_us=code.grant_expires_us,
             )
-            self._tools.transfer(Transfer(id=f"code:{code.id}:{tries}", movements=(movement,)))
+            self._tools.transfer(Transfer(id=f"{CODE}{code.id}:{tries}", movements=(movement,)))
         return {
             "party": party,
             "code": code.id,
@@ -163,13 +162,17 @@ class Codes:
             del self._wrong[next(iter(self._wrong))]
         self._wrong[party] = (began_us, count + 1)
 
-    def _digest(self, code: str) -> bytes:
-        letters = read_code(code)
-        assert letters is not None, "only whole codes are looked for"
+    def _digest(self, letters: str) -> bytes:
         return digest(self._tools.pepper, b"code:" + letters.encode())
 
+    def _is_for(self, code: Code, party: str) -> bool:
+        """Whether a party may redeem a code, or has."""
+        if code.party is None:
+            return self._state(code) == "active" and self._store.tries(code.id) < REFUSED_MAX
+        return code.party == party
+
     def _state(self, code: Code) -> str:
-        now_us = self._tools.wall_us()
+        now_us = self._tools.time_us()
         if code.party is not None:
             return "redeemed"
         if code.revoked_us:
