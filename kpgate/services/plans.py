@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from kpgate.domain.errors import GatewayError, StoreUnavailable
+from kpgate.domain.ledger import GRANT, LINE
 from kpgate.domain.management import Answer
 from kpgate.domain.money import Movement, SetCreditLine, Transfer
-from kpgate.stores.plans import SqlitePlans
+from kpgate.stores.plans import Due, SqlitePlans
 
 PIECE = 20
 """So many at a time: the clerk has other work between them."""
@@ -32,65 +33,69 @@ class Tools(msgspec.Struct, frozen=True):
 
 
 class Plans:
-    """Keeps parties to their plans. `say` is told what the ledger refused; that is not asked for again."""
+    """Keeps parties to their plans, in passes over all of them. `say` is told what the ledger refused."""
 
     def __init__(self, tools: Tools, say: Callable[..., None]) -> None:
         self._tools = tools
-        self._store = tools.store
         self._say = say
-        self._kept = ""
-        self._refused: set[tuple[str, int]] = set()
+        self._month = ""
+        self._after: int | None = 0
 
     def changed(self) -> None:
-        """A plan has other terms: look at all of its parties, a piece at each `keep`."""
-        self._kept = ""
+        """A plan has other terms: begin a new pass."""
+        self._after = 0
 
     def keep(self) -> None:
-        """Make a piece of what grants are due and draw a piece of what lines are. Order: again and again.
+        """Go on with the pass, a piece; a new month begins a new one. Order: again and again.
 
         Errors: StoreUnavailable.
         """
-        month = month_of(self._tools.time_us())[0]
-        if month != self._kept and not self._bring_about(""):
-            self._kept = month
+        month, end_us = month_of(self._tools.time_us())
+        if month != self._month:
+            self._month, self._after = month, 0
+        if self._after is None:
+            return
+        # A grant that was decided and is not in the store yet would be asked for again: harmless, but for nothing.
+        self._tools.settle()
+        due = self._tools.store.due(month, self._after, PIECE)
+        for one in due:
+            self._bring_about(one, month, end_us)
+            self._after = one.number
+        if len(due) < PIECE:
+            self._after = None
 
     def join(self, party: str) -> None:
         """A party was given a plan: it is in force when this returns.
 
         Errors: StoreUnavailable.
         """
-        self._bring_about(party)
-
-    def _bring_about(self, party: str) -> bool:
-        """Whether there may be more to do."""
         month, end_us = month_of(self._tools.time_us())
-        # A grant that was decided and is not in the store yet would be asked for again: harmless, but for nothing.
         self._tools.settle()
-        lines = [
-            one for one in self._store.lines(PIECE + len(self._refused), party) if one not in self._refused
-        ]
-        for name, line in lines:
-            drawn = SetCreditLine(id=f"plan-line:{secrets.token_hex(8)}", party=name, line=line)
-            if not self._done(drawn, "line_refused", name):
-                self._refused.add((name, line))
-        due = self._store.due(month, PIECE, party)
-        for one in due:
-            grant = Movement(
-                kind="grant", party=one.party, amount=one.amount, memo=f"plan {one.plan}", expires_us=end_us
-            )
-            made = Transfer(id=f"plan:{one.number}:{month}", movements=(grant,))
-            self._done(made, "grant_refused", one.party)
-        return bool(lines or due)
+        for one in self._tools.store.due_to(month, party):
+            self._bring_about(one, month, end_us)
 
-    def _done(self, operation: Transfer | SetCreditLine, refused: str, party: str) -> bool:
+    def _bring_about(self, due: Due, month: str, end_us: int) -> None:
+        if due.line is not None:
+            drawn = SetCreditLine(id=f"{LINE}{secrets.token_hex(8)}", party=due.party, line=due.line)
+            self._ask(drawn, "line_refused", due.party)
+        if due.grant:
+            grant = Movement(
+                kind="grant",
+                party=due.party,
+                amount=due.grant,
+                memo=f"plan {due.plan}"[:200],
+                expires_us=end_us,
+            )
+            made = Transfer(id=f"{GRANT}{due.number}:{month}", movements=(grant,))
+            self._ask(made, "grant_refused", due.party)
+
+    def _ask(self, operation: Transfer | SetCreditLine, refused: str, party: str) -> None:
         try:
             self._tools.answer(operation)
         except StoreUnavailable:
             raise
         except GatewayError as error:
             self._say(refused, party=party, code=error.code)
-            return False
-        return True
 
 
 def month_of(time_us: int) -> tuple[str, int]:

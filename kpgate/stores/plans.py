@@ -11,12 +11,16 @@ RETRY_US = 250_000
 
 
 class Due(NamedTuple):
-    """A grant that a party was not given yet. Units: microKPT."""
+    """What a party's plan has not brought about yet. Shape: `grant` is 0 and `line` None where that stands.
+
+    Units: microKPT.
+    """
 
     number: int
     party: str
-    amount: int
     plan: str
+    grant: int
+    line: int | None
 
 
 class SqlitePlans:
@@ -25,24 +29,25 @@ class SqlitePlans:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
-    def due(self, month: str, count: int, party: str = "") -> Sequence[Due]:
-        """Some of the subscribers for whom no grant of a month was asked yet; of all, or one of them."""
-        statement = """
-            SELECT parties.number, parties.name, plans.grant_amount, plans.name FROM plans
-            JOIN parties ON parties.plan = plans.number
-            LEFT JOIN operations ON operations.id = 'plan:' || parties.number || ':' || ?
-            WHERE plans.kind = 'subscription' AND operations.id IS NULL AND ? IN ('', parties.name) LIMIT ?
-        """
-        return [Due(*row) for row in self._rows(statement, (month, party, count))]
+    def due(self, month: str, after: int, count: int) -> Sequence[Due]:
+        """Some of the parties with something due, in the order of their numbers, from after one on."""
+        return self._due("AND parties.number > ? ORDER BY parties.number LIMIT ?", (month, after, count))
 
-    def lines(self, count: int, party: str = "") -> Sequence[tuple[str, int]]:
-        """Some of the parties whose credit line is not their plan's, and what that is; of all, or one of them."""
-        statement = """
-            SELECT parties.name, plans.line FROM plans JOIN parties ON parties.plan = plans.number
+    def due_to(self, month: str, party: str) -> Sequence[Due]:
+        """What is due to one party: nothing, or one."""
+        return self._due("AND parties.name = ?", (month, party))
+
+    def _due(self, which: str, values: tuple[Any, ...]) -> Sequence[Due]:
+        statement = f"""
+            SELECT parties.number, parties.name, plans.name,
+                iif(plans.kind = 'subscription' AND operations.id IS NULL, plans.grant_amount, 0) AS due_grant,
+                iif(coalesce(accounts.floor, 0) <> -plans.line, plans.line, NULL) AS due_line
+            FROM parties JOIN plans ON plans.number = parties.plan
+            LEFT JOIN operations ON operations.id = 'plan:' || parties.number || ':' || ?
             LEFT JOIN accounts ON accounts.party = parties.number AND accounts.kind = 'spend'
-            WHERE coalesce(accounts.floor, 0) <> -plans.line AND ? IN ('', parties.name) LIMIT ?
+            WHERE parties.plan IS NOT NULL AND (due_grant <> 0 OR due_line IS NOT NULL) {which}
         """
-        return [(name, line) for name, line in self._rows(statement, (party, count))]
+        return [Due(*row) for row in self._rows(statement, values)]
 
     def _rows(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
         try:

@@ -12,3 +12,4 @@ CREATE TABLE plans (
 ALTER TABLE parties ADD COLUMN plan INTEGER REFERENCES plans (number);
 
 CREATE INDEX parties_of_plan ON parties (plan) WHERE plan IS NOT NULL;
+CREATE INDEX parties_with_plans ON parties (number) WHERE plan IS NOT NULL;
