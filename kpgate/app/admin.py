@@ -5,7 +5,7 @@ Every path asks for an admin key. Bodies are decoded strictly; what they ask is 
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -46,8 +46,7 @@ BODY_BYTES_MAX = 65_536
 _KEY = re.compile(r"/admin/v1/keys/([A-Za-z0-9]{1,32})")
 _ROTATE = re.compile(r"/admin/v1/keys/([A-Za-z0-9]{1,32})/rotate")
 _PARTY = re.compile(r"/admin/v1/parties/([^/]{1,600})")
-_PLAN = re.compile(r"/admin/v1/plans/([^/]{1,600})")
-_TIER = re.compile(r"/admin/v1/tiers/([^/]{1,600})")
+_TERMS = re.compile(r"/admin/v1/(plans|tiers)(?:/([^/]{1,600}))?")
 
 Reload = Callable[[], Awaitable[Answer]]
 
@@ -101,6 +100,23 @@ class TierTerms(_Sent, frozen=True):
     holding_min_microkpt: HoldingMin = 0
 
 
+class _Kind(NamedTuple):
+    """What tiers, or plans, are called, and what may be asked about them."""
+
+    field: str
+    terms: type[Any]
+    list: type[Any]
+    get: type[Any]
+    set: type[Any]
+    delete: type[Any]
+
+
+_KINDS = {
+    "plans": _Kind("plan", PlanTerms, ListPlans, GetPlan, SetPlan, DeletePlan),
+    "tiers": _Kind("tier", TierTerms, ListTiers, GetTier, SetTier, DeleteTier),
+}
+
+
 class Admin:
     """Answers `/admin/v1`. `control` reaches the clerk, `reload` is the worker's way to have settings read anew."""
 
@@ -145,16 +161,8 @@ class Admin:
             return 200, await self._ask(ListParties, _list_fields(query))
         if match := _PARTY.fullmatch(path):
             return 200, await self._party(method, unquote(match[1]), body)
-        if path == "/admin/v1/plans":
-            only(method, "GET")
-            return 200, await self._ask(ListPlans, {})
-        if match := _PLAN.fullmatch(path):
-            return 200, await self._plan(method, unquote(match[1]), body)
-        if path == "/admin/v1/tiers":
-            only(method, "GET")
-            return 200, await self._ask(ListTiers, {})
-        if match := _TIER.fullmatch(path):
-            return 200, await self._tier(method, unquote(match[1]), body)
+        if match := _TERMS.fullmatch(path):
+            return 200, await self._terms(method, _KINDS[match[1]], match[2], body)
         answer = await self._money.manage(method, path, query, body)
         if answer is None:
             raise NotFound(f"no such path: {path[:200]!r}")
@@ -167,23 +175,16 @@ class Admin:
         terms: PartyTerms = read_strictly(body, PartyTerms)
         return await self._ask(SetParty, {"party": name, **msgspec.structs.asdict(terms)})
 
-    async def _plan(self, method: str, name: str, body: bytes) -> Answer:
+    async def _terms(self, method: str, kind: _Kind, name: str | None, body: bytes) -> Answer:
+        """Tiers and plans: names for terms, which are set as a whole."""
+        if name is None:
+            only(method, "GET")
+            return await self._ask(kind.list, {})
         only(method, "GET", "PUT", "DELETE")
-        if method == "GET":
-            return await self._ask(GetPlan, {"plan": name})
-        if method == "DELETE":
-            return await self._ask(DeletePlan, {"plan": name})
-        terms: PlanTerms = read_strictly(body, PlanTerms)
-        return await self._ask(SetPlan, {"plan": name, **msgspec.structs.asdict(terms)})
-
-    async def _tier(self, method: str, name: str, body: bytes) -> Answer:
-        only(method, "GET", "PUT", "DELETE")
-        if method == "GET":
-            return await self._ask(GetTier, {"tier": name})
-        if method == "DELETE":
-            return await self._ask(DeleteTier, {"tier": name})
-        terms: TierTerms = read_strictly(body, TierTerms)
-        return await self._ask(SetTier, {"tier": name, **msgspec.structs.asdict(terms)})
+        named = {kind.field: unquote(name)}
+        if method != "PUT":
+            return await self._ask(kind.get if method == "GET" else kind.delete, named)
+        return await self._ask(kind.set, named | msgspec.structs.asdict(read_strictly(body, kind.terms)))
 
     async def _create(self, body: bytes) -> Answer:
         sent: NewKey = read_strictly(body, NewKey)

@@ -6,13 +6,10 @@ Tables at a terminal, JSON in a pipe. Codes are printed once, when they are made
 import json
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from kpgate.app.account_cli import AMOUNT, MEMO
-from kpgate.app.keys_cli import Command, Desk, cell, end
+from kpgate.app.keys_cli import Command, Desk, end
 from kpgate.domain.code import COUNT_MAX, CreateCodes, ListCodes, RevokeCode
-from kpgate.domain.management import Answer
 from kpgate.domain.money import show_amount
 
 _COLUMNS = ("id", "amount", "state", "memo", "expires_at", "redeemed_by", "redeemed_at")
@@ -48,20 +45,10 @@ def create(desk: Desk, amount: int, count: int, expires_us: int, grant_expires_u
 @click.pass_obj
 def list_codes(desk: Desk) -> None:
     """List codes, in the order in which they were made, and what became of them."""
-    found: list[Answer] = []
-    after: int | None = 0
-    while after is not None:
-        page = desk.ask(ListCodes, after=after, count=COUNT_MAX)
-        found += page["codes"]
-        after = page["after"]
-    if desk.plain:
-        click.echo(json.dumps(found))
-        return
-    table = Table(*[name.removesuffix("_at").replace("_", " ") for name in _COLUMNS])
-    for one in found:
-        row = {**one, "amount": show_amount(one["amount_microkpt"])}
-        table.add_row(*[cell(row[name]) for name in _COLUMNS])
-    Console().print(table)
+    found = desk.collect(ListCodes, "codes")
+    if not desk.plain:
+        found = [{**one, "amount": show_amount(one["amount_microkpt"])} for one in found]
+    desk.list(found, _COLUMNS)
 
 
 @code.command(cls=Command)

@@ -5,7 +5,7 @@ Tables at a terminal, JSON in a pipe. A secret is printed once, when it is made,
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from kpgate.domain.durations import read_duration, read_end
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.keys import LITERAL_MAX
 from kpgate.domain.management import (
+    PAGE_MAX,
     Answer,
     CreateKey,
     GetKey,
@@ -58,6 +59,26 @@ class Desk:
         else:
             Console().print(table())
 
+    def collect(self, kind: type[Any], name: str, **fields: Any) -> list[Answer]:
+        """All pages of a list, whose rows are under a name."""
+        found: list[Answer] = []
+        after: int | None = 0
+        while after is not None:
+            page = self.ask(kind, after=after, count=PAGE_MAX, **fields)
+            found += page[name]
+            after = page["after"]
+        return found
+
+    def list(self, rows: Sequence[Answer], columns: Sequence[str]) -> None:
+        """Print rows, to people so many columns of them."""
+        if self.plain:
+            click.echo(json.dumps(rows))
+            return
+        table = Table(*[name.removesuffix("_at").replace("_", " ") for name in columns])
+        for row in rows:
+            table.add_row(*[_cell(row[name]) for name in columns])
+        Console().print(table)
+
     def show(self, answer: Answer, title: str = "") -> None:
         """Print one thing."""
         if self.plain:
@@ -66,7 +87,7 @@ class Desk:
         table = Table(title=title or None, show_header=False, title_justify="left")
         for name, value in answer.items():
             if name != "key":
-                table.add_row(name, cell(value))
+                table.add_row(name, _cell(value))
         Console().print(table)
         if "key" in answer:
             click.echo(f"\n{answer['key']}\n\nThis is the only time the key is shown.")
@@ -76,7 +97,7 @@ def _is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def cell(value: Any) -> str:
+def _cell(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {one}" for name, one in value.items()) or "-"
     if isinstance(value, list):
@@ -191,19 +212,8 @@ def create(desk: Desk, /, literal: bool, **options: Any) -> None:
 @click.pass_obj
 def list_keys(desk: Desk, party: str, revoked: bool) -> None:
     """List keys, in the order in which they were made."""
-    found: list[Answer] = []
-    after: int | None = 0
-    while after is not None:
-        page = desk.ask(ListKeys, after=after, count=1000, party=party, revoked=revoked)
-        found += page["keys"]
-        after = page["after"]
-    if desk.plain:
-        click.echo(json.dumps(found))
-        return
-    table = Table(*[name.removesuffix("_at") for name in _COLUMNS if revoked or name != "revoked_at"])
-    for key in found:
-        table.add_row(*[cell(key[name]) for name in _COLUMNS if revoked or name != "revoked_at"])
-    Console().print(table)
+    found = desk.collect(ListKeys, "keys", party=party, revoked=revoked)
+    desk.list(found, [name for name in _COLUMNS if revoked or name != "revoked_at"])
 
 
 @keys.command()

@@ -3,17 +3,13 @@
 Tables at a terminal, JSON in a pipe.
 """
 
-import json
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from kpgate.app.account_cli import CAP
-from kpgate.app.keys_cli import Command, Desk, cell, limit_options, limits_of, split
+from kpgate.app.keys_cli import Command, Desk, limit_options, limits_of, split
 from kpgate.domain.management import (
-    Answer,
     DeletePlan,
     DeleteTier,
     GetParty,
@@ -35,16 +31,6 @@ _TIER_COLUMNS = ("name", "limits", "models", "priority", "price_factor", "holdin
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-def _list(desk: Desk, rows: list[Answer], columns: tuple[str, ...]) -> None:
-    if desk.plain:
-        click.echo(json.dumps(rows))
-        return
-    table = Table(*[name.replace("_", " ") for name in columns])
-    for row in rows:
-        table.add_row(*[cell(row[name]) for name in columns])
-    Console().print(table)
-
-
 @click.group(context_settings=_SETTINGS)
 def tier() -> None:
     """Tiers: what the parties of one kind may do. Works beside a running gateway and without one."""
@@ -54,7 +40,7 @@ def tier() -> None:
 @click.pass_obj
 def list_tiers(desk: Desk) -> None:
     """List tiers."""
-    _list(desk, desk.ask(ListTiers)["tiers"], _TIER_COLUMNS)
+    desk.list(desk.ask(ListTiers)["tiers"], _TIER_COLUMNS)
 
 
 @tier.command("show", cls=Command)
@@ -109,7 +95,7 @@ def plan() -> None:
 @click.pass_obj
 def list_plans(desk: Desk) -> None:
     """List plans."""
-    _list(desk, desk.ask(ListPlans)["plans"], _PLAN_COLUMNS)
+    desk.list(desk.ask(ListPlans)["plans"], _PLAN_COLUMNS)
 
 
 @plan.command("show", cls=Command)
@@ -150,13 +136,7 @@ def party() -> None:
 @click.pass_obj
 def list_parties(desk: Desk) -> None:
     """List parties, in the order in which they were made."""
-    found: list[Answer] = []
-    after: int | None = 0
-    while after is not None:
-        page = desk.ask(ListParties, after=after, count=1000)
-        found += page["parties"]
-        after = page["after"]
-    _list(desk, found, _PARTY_COLUMNS)
+    desk.list(desk.collect(ListParties, "parties"), _PARTY_COLUMNS)
 
 
 @party.command("show", cls=Command)

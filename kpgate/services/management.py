@@ -6,7 +6,7 @@ holds no secret: the secret is spelled from the request.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -44,6 +44,8 @@ from kpgate.domain.plan import NO_PLAN, Plan
 from kpgate.domain.secret import Secret
 from kpgate.domain.tier import NO_TIER, Tier
 from kpgate.stores.protocol import Page, Receipt, Store
+
+T = TypeVar("T")
 
 REPUBLISHED = 64
 """How many of the newest changes are published again at the start: more than one operation makes."""
@@ -235,10 +237,7 @@ class Management:
         return show_plan(plan)
 
     def _plan(self, name: str) -> Plan:
-        plan = self._store.plan(name)
-        if plan is None:
-            raise NotFound(f"no plan is named {name[:100]!r}")
-        return plan
+        return _known("plan", name, self._store.plan(name))
 
     def _set_tier(self, operation: SetTier) -> Answer:
         _check_limits(operation.limits)
@@ -268,22 +267,22 @@ class Management:
         return {"parties": [show_party(party) for party in found], "after": more}
 
     def _party(self, name: str) -> Party:
-        party = self._store.party(name)
-        if party is None:
-            raise NotFound(f"no party is named {name[:100]!r}")
-        return party
+        return _known("party", name, self._store.party(name))
 
     def _tier(self, name: str) -> Tier:
-        tier = self._store.tier(name)
-        if tier is None:
-            raise NotFound(f"no tier is named {name[:100]!r}")
-        return tier
+        return _known("tier", name, self._store.tier(name))
 
     def _get(self, key_id: str) -> StoredKey:
         key = self._store.get(key_id)
         if key is None:
             raise NotFound(f"no key has the id {key_id[:32]!r}")
         return key
+
+
+def _known(what: str, name: str, found: T | None) -> T:
+    if found is None:
+        raise NotFound(f"no {what} is named {name[:100]!r}")
+    return found
 
 
 def show(key: StoredKey) -> Answer:

@@ -2,22 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from kpgate.app.cli import cli
-
-
-def run(data: Path, *words: str) -> Result:
-    return CliRunner().invoke(cli, [*words, "--data", str(data)])
-
-
-def said(data: Path, *words: str) -> Any:
-    result = run(data, *words)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.output)
+from tests.kit.command import run, said
 
 
 def test_codes_are_made_listed_and_revoked(tmp_path: Path):

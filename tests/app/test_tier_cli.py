@@ -1,23 +1,10 @@
 """`kpgate tier` and `kpgate party`, alone with a data directory."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from kpgate.app.cli import cli
-
-
-def run(data: Path, *words: str) -> Result:
-    return CliRunner().invoke(cli, [*words, "--data", str(data)])
-
-
-def said(data: Path, *words: str) -> Any:
-    result = run(data, *words)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.output)
+from tests.kit.command import run, said
 
 
 def test_a_tier_is_set_listed_given_and_deleted(tmp_path: Path):
