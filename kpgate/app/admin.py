@@ -5,16 +5,20 @@ Every path asks for an admin key. Bodies are decoded strictly; what they ask is 
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
 from kpgate.app.control import AsksLater, new_id, new_random, wall_us
-from kpgate.app.money_api import MoneyApi, only
-from kpgate.domain.caller import ADMIN, CALL, Caller
-from kpgate.domain.durations import read_duration, read_end
-from kpgate.domain.errors import BodyTooLarge, InvalidRequest, NotFound, RoleRequired
+from kpgate.app.money_api import MoneyApi, Request, only
+from kpgate.app.office import Sparing
+from kpgate.domain.audit import ASKED, OK, Actor, ListAudit, NoteAct
+from kpgate.domain.caller import CALL, DEVELOPER
+from kpgate.domain.durations import read_duration, read_end, read_since
+from kpgate.domain.errors import BodyTooLarge, GatewayError, InvalidRequest, NotFound, RoleRequired
 from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.management import (
     Answer,
@@ -40,6 +44,7 @@ from kpgate.domain.management import (
     build,
     read_strictly,
 )
+from kpgate.domain.roles import permit
 from kpgate.domain.tier import PRIORITY_DEFAULT, WHOLE_PRICE
 
 BODY_BYTES_MAX = 65_536
@@ -48,7 +53,10 @@ _ROTATE = re.compile(r"/admin/v1/keys/([A-Za-z0-9]{1,32})/rotate")
 _PARTY = re.compile(r"/admin/v1/parties/([^/]{1,600})")
 _TERMS = re.compile(r"/admin/v1/(plans|tiers)(?:/([^/]{1,600}))?")
 
+REFUSALS_A_MINUTE = 60
+
 Reload = Callable[[], Awaitable[Answer]]
+Read = Callable[[], Awaitable[bytes]]
 
 
 class _Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,83 +132,115 @@ class Admin:
         self._control = control
         self._money = money
         self._reload = reload
+        self._refusals = Sparing(REFUSALS_A_MINUTE)
 
-    async def handle(self, method: str, path: str, body: bytes, caller: Caller) -> tuple[int, bytes]:
-        """Answer one request.
+    async def handle(self, method: str, path: str, actor: Actor, read: Read) -> tuple[int, bytes]:
+        """Answer one request. Its body is read once it is clear that whoever asks may.
 
         Shape: `path` may carry a query; (status, JSON).
         Errors: RoleRequired, NotFound, MethodNotAllowed, InvalidRequest, BodyTooLarge, Conflict, StoreUnavailable.
         """
-        if caller.role != ADMIN:
-            raise RoleRequired("this path asks for an admin key")
+        path, _, query = path.partition("?")
+        try:
+            template, place = permit(actor.role, method, path)
+            if actor.role == DEVELOPER and "{name}" in template and unquote(place) != actor.party:
+                raise RoleRequired("a developer's key sees its own party alone")
+        except RoleRequired as error:
+            await self._note_refusal(f"{method} {path}", actor, error)
+            raise
+        body = await read()
         if len(body) > BODY_BYTES_MAX:
             raise BodyTooLarge(f"a management body has at most {BODY_BYTES_MAX} bytes")
-        path, _, query = path.partition("?")
-        status, answer = await self._answer(method, path, query, body)
+        status, answer = await self._answer(Request(method, path, query, body, actor))
         return status, msgspec.json.encode(answer)
 
-    async def _answer(self, method: str, path: str, query: str, body: bytes) -> tuple[int, Answer]:
+    async def _answer(self, sent: Request) -> tuple[int, Answer]:
+        method, path = sent.method, sent.path
         if path == "/admin/v1/keys":
             only(method, "GET", "POST")
             if method == "POST":
-                return 201, await self._create(body)
-            return 200, await self._ask(ListKeys, _list_fields(query))
+                return 201, await self._create(sent)
+            return 200, await self._ask(sent, ListKeys, _list_fields(sent.query))
         if path == "/admin/v1/reload":
             only(method, "POST")
-            return 200, await self._reload()
+            return 200, await self._reload_noted(sent)
+        if path == "/admin/v1/audit":
+            only(method, "GET")
+            return 200, await self._ask(sent, ListAudit, _audit_fields(sent.query))
         if match := _KEY.fullmatch(path):
             only(method, "GET", "DELETE")
-            if method == "DELETE":
-                return 200, await self._ask(RevokeKey, {"key": match[1]})
-            return 200, await self._ask(GetKey, {"key": match[1]})
+            return 200, await self._ask(sent, RevokeKey if method == "DELETE" else GetKey, {"key": match[1]})
         if match := _ROTATE.fullmatch(path):
             only(method, "POST")
-            return 200, await self._rotate(match[1], body)
+            return 200, await self._rotate(match[1], sent)
         if path == "/admin/v1/parties":
             only(method, "GET")
-            return 200, await self._ask(ListParties, _list_fields(query))
+            return 200, await self._ask(sent, ListParties, _list_fields(sent.query))
         if match := _PARTY.fullmatch(path):
-            return 200, await self._party(method, unquote(match[1]), body)
+            return 200, await self._party(unquote(match[1]), sent)
         if match := _TERMS.fullmatch(path):
-            return 200, await self._terms(method, _KINDS[match[1]], match[2], body)
-        answer = await self._money.manage(method, path, query, body)
+            return 200, await self._terms(_KINDS[match[1]], match[2], sent)
+        answer = await self._money.manage(sent)
         if answer is None:
             raise NotFound(f"no such path: {path[:200]!r}")
         return 200, answer
 
-    async def _party(self, method: str, name: str, body: bytes) -> Answer:
-        only(method, "GET", "PUT")
-        if method == "GET":
-            return await self._ask(GetParty, {"party": name})
-        terms: PartyTerms = read_strictly(body, PartyTerms)
-        return await self._ask(SetParty, {"party": name, **msgspec.structs.asdict(terms)})
+    async def _party(self, name: str, sent: Request) -> Answer:
+        only(sent.method, "GET", "PUT")
+        if sent.method == "GET":
+            return await self._ask(sent, GetParty, {"party": name})
+        terms: PartyTerms = read_strictly(sent.body, PartyTerms)
+        return await self._ask(sent, SetParty, {"party": name, **msgspec.structs.asdict(terms)})
 
-    async def _terms(self, method: str, kind: _Kind, name: str | None, body: bytes) -> Answer:
+    async def _terms(self, kind: _Kind, name: str | None, sent: Request) -> Answer:
         """Tiers and plans: names for terms, which are set as a whole."""
         if name is None:
-            only(method, "GET")
-            return await self._ask(kind.list, {})
-        only(method, "GET", "PUT", "DELETE")
+            only(sent.method, "GET")
+            return await self._ask(sent, kind.list, {})
+        only(sent.method, "GET", "PUT", "DELETE")
         named = {kind.field: unquote(name)}
-        if method != "PUT":
-            return await self._ask(kind.get if method == "GET" else kind.delete, named)
-        return await self._ask(kind.set, named | msgspec.structs.asdict(read_strictly(body, kind.terms)))
+        if sent.method != "PUT":
+            return await self._ask(sent, kind.get if sent.method == "GET" else kind.delete, named)
+        terms = msgspec.structs.asdict(read_strictly(sent.body, kind.terms))
+        return await self._ask(sent, kind.set, named | terms)
 
-    async def _create(self, body: bytes) -> Answer:
-        sent: NewKey = read_strictly(body, NewKey)
-        fields = msgspec.structs.asdict(sent)
+    async def _create(self, sent: Request) -> Answer:
+        fields = msgspec.structs.asdict(read_strictly(sent.body, NewKey))
         expires = fields.pop("expires")
         if expires is not None:
             fields["expires_us"] = _read("expires", lambda: read_end(expires, wall_us()))
-        return await self._ask(CreateKey, fields | {"random": new_random()})
+        return await self._ask(sent, CreateKey, fields | {"random": new_random()})
 
-    async def _rotate(self, key_id: str, body: bytes) -> Answer:
-        sent: Rotation = read_strictly(body or b"{}", Rotation)
-        grace_us = _read("grace", lambda: read_duration(sent.grace))
-        return await self._ask(RotateKey, {"key": key_id, "random": new_random(), "grace_us": grace_us})
+    async def _rotate(self, key_id: str, sent: Request) -> Answer:
+        rotation: Rotation = read_strictly(sent.body or b"{}", Rotation)
+        grace_us = _read("grace", lambda: read_duration(rotation.grace))
+        return await self._ask(sent, RotateKey, {"key": key_id, "random": new_random(), "grace_us": grace_us})
 
-    async def _ask(self, kind: type[Any], fields: dict[str, Any]) -> Answer:
-        return await self._control.ask(build(kind, {"id": new_id(), **fields}))
+    async def _reload_noted(self, sent: Request) -> Answer:
+        """A reload reaches every worker and no store: what is asked is written down first, then what came of it."""
+        await self._ask(sent, NoteAct, {"act": "reload", "outcome": ASKED})
+        outcome = OK
+        try:
+            return await self._reload()
+        except GatewayError as error:
+            outcome = error.code
+            raise
+        finally:
+            with suppress(GatewayError):
+                await self._ask(sent, NoteAct, {"act": "reload", "outcome": outcome})
+
+    async def _note_refusal(self, path: str, actor: Actor, error: RoleRequired) -> None:
+        """Have the audit log tell of a refusal; a flood of them is counted."""
+        if not self._refusals.let(wall_us()):
+            return
+        fields = {"act": "refused", "outcome": error.code, "path": path[:300]}
+        note = build(NoteAct, {"id": new_id(), "missed": self._refusals.take_missed(), **fields})
+        with suppress(GatewayError):
+            # It is refused whether that can be written down or not.
+            await self._control.ask(note, actor)
+
+    async def _ask(self, sent: Request, kind: type[Any], fields: dict[str, Any]) -> Answer:
+        return await self._control.ask(build(kind, {"id": new_id(), **fields}), sent.actor)
 
 
 def _read(field: str, read: Callable[[], int]) -> int:
@@ -214,9 +254,7 @@ def _list_fields(query: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, text in parse_qsl(query, keep_blank_values=True, max_num_fields=16):
         if name in ("after", "count"):
-            if not (text.isascii() and text.isdecimal() and len(text) <= 15):
-                raise InvalidRequest(f"{name}: expected a whole number", param=name)
-            fields[name] = int(text)
+            fields[name] = _number(name, text)
         elif name == "party":
             fields[name] = text
         elif name == "revoked":
@@ -224,3 +262,23 @@ def _list_fields(query: str) -> dict[str, Any]:
         else:
             raise InvalidRequest(f"{name[:64]!r} is not a parameter of this list", param=name[:64])
     return fields
+
+
+def _audit_fields(query: str) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True, max_num_fields=16):
+        if name in ("before", "count"):
+            fields[name] = _number(name, text)
+        elif name in ("party", "key"):
+            fields[name] = text
+        elif name == "since":
+            fields["since_us"] = _read("since", partial(read_since, text, wall_us()))
+        else:
+            raise InvalidRequest(f"{name[:64]!r} is not a parameter of this list", param=name[:64])
+    return fields
+
+
+def _number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
+        raise InvalidRequest(f"{name}: expected a whole number", param=name)
+    return int(text)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,8 +10,9 @@ import msgspec
 from kpgate.app.equipment import Ground
 from kpgate.app.gauges import Gauges
 from kpgate.dialects.openai.reply import encode_error, encode_model, encode_models
+from kpgate.domain.audit import Actor
 from kpgate.domain.call import Record
-from kpgate.domain.caller import ADMIN, Caller
+from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import (
     Draining,
@@ -19,7 +21,6 @@ from kpgate.domain.errors import (
     MethodNotAllowed,
     ModelNotFound,
     NotFound,
-    RoleRequired,
 )
 from kpgate.domain.phase import Phase
 from kpgate.domain.settings import Settings
@@ -46,7 +47,7 @@ class Front(msgspec.Struct, frozen=True):
     endpoints: dict[bytes, Endpoint]
     metrics: Callable[[], bytes]
     openapi: Callable[[], bytes]
-    manage: Callable[[str, str, bytes, Caller], Awaitable[tuple[int, bytes]]]
+    manage: Callable[[str, str, Actor, Callable[[], Awaitable[bytes]]], Awaitable[tuple[int, bytes]]]
     hold: Callable[[str, str, str, Caller], Awaitable[tuple[bytes, bytes]]]
     redeem: Callable[[str, bytes, Caller], Awaitable[bytes]]
     shared_admin: bool
@@ -201,7 +202,6 @@ class Application:
                 kit, exchange.method, path.removeprefix("/v1/models").removeprefix("/"), caller
             )
         if own and path == "/kp/v1/redeem":
-            record.phase = Phase.DECODE
             body = await _body(exchange, record)
             return 200, [JSON], await self.front.redeem(exchange.method, body, caller)
         if own:
@@ -209,13 +209,10 @@ class Application:
                 exchange.method, path, exchange.query.decode("latin-1"), caller
             )
             return 200, [(b"content-type", kind)], said
-        if caller.role != ADMIN:
-            raise RoleRequired("this path asks for an admin key")
-        record.phase = Phase.DECODE
         if exchange.query:
             path += "?" + exchange.query.decode("latin-1")
-        body = await _body(exchange, record)
-        status, said = await self.front.manage(exchange.method, path, body, caller)
+        who = Actor("http", caller.role, caller.key_id, caller.party.name, record.peer, record.request_id)
+        status, said = await self.front.manage(exchange.method, path, who, partial(_body, exchange, record))
         return status, [JSON], said
 
     def _models(self, kit: Equipment, method: str, name: str, caller: Caller) -> Answer:
@@ -235,6 +232,7 @@ class Application:
 
 
 async def _body(exchange: Exchange, record: Record) -> bytes:
+    record.phase = Phase.DECODE
     body = exchange.take_body(MANAGEMENT_BYTES_MAX)
     if body is None:
         body = await exchange.read_body(MANAGEMENT_BYTES_MAX)

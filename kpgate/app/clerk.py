@@ -20,13 +20,13 @@ from kpgate._fast.wait import clock
 from kpgate.app.bank import Bank
 from kpgate.app.control import LINE_BYTES_MAX, Said, refusal, wall_us
 from kpgate.app.directory import Directory
+from kpgate.app.office import Office
 from kpgate.app.warden import Warden
-from kpgate.domain.code import CodeOperation
-from kpgate.domain.errors import GatewayError, Internal, InvalidRequest, NotFound
-from kpgate.domain.management import SetParty, SetPlan, decode
-from kpgate.domain.money import MoneyOperation
+from kpgate.domain.errors import GatewayError, Internal, InvalidRequest
+from kpgate.domain.management import decode
 from kpgate.domain.settings import Ledger
 from kpgate.services.management import Management
+from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.sqlite import SqliteStore
 
 TICK_S = 0.1
@@ -54,11 +54,13 @@ class Clerk:
         # The pepper first: where keys exist without one, it must not be made.
         pepper = directory.pepper()
         self._store = SqliteStore(directory.store)
-        self._management = Management(self._store, pepper, self._publish, wall_us)
+        audit = SqliteAudit(self._store.connection)
+        self._management = Management(self._store, pepper, self._publish, wall_us, audit.append)
         self._warden = Warden(region, self._seat, self._folder, _report_stuck)
         self._bank: Bank | None = None
         if ledger.enabled:
             self._bank = Bank(directory, self._seat, ledger, self._store, self._management.catch_up, wall_us)
+        self._office = Office(audit, self._management, wall_us, self._bank)
         self._sync_s = ledger.sync_ms / 1000
         self._connections = 0
         self._parent = os.getppid()
@@ -210,18 +212,7 @@ class Clerk:
 
     def _answer(self, line: bytes) -> bytes:
         try:
-            operation = decode(line)
-            if isinstance(operation, MoneyOperation | CodeOperation):
-                if self._bank is None:
-                    raise NotFound("credits are off here: set [ledger] enabled")
-                answer = self._bank.answer(operation)
-            else:
-                answer = self._management.answer(operation)
-                if self._bank is not None and isinstance(operation, SetParty):
-                    # In force before it is answered, as all that management changes.
-                    self._bank.plans.join(operation.party)
-                elif self._bank is not None and isinstance(operation, SetPlan):
-                    self._bank.plans.changed()
+            answer = self._office.answer(decode(line))
             return msgspec.json.encode(Said(ok=answer)) + b"\n"
         except GatewayError as error:
             return refusal(error)

@@ -70,6 +70,7 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     lazy={
         "account": ("kpgate.app.account_cli:account", "Credit: balances, transfers, budgets, refunds."),
+        "audit": ("kpgate.app.audit_cli:audit", "The audit log: list it, check it."),
         "code": ("kpgate.app.code_cli:code", "Redemption codes: create, list, revoke."),
         "keys": ("kpgate.app.keys_cli:keys", "API keys: create, list, rotate, revoke."),
         "ledger": ("kpgate.app.ledger_cli:ledger", "The ledger: prove that it holds."),

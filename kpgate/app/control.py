@@ -17,13 +17,14 @@ import msgspec
 
 from kpgate.app.bank import opened
 from kpgate.app.directory import Directory
-from kpgate.domain.code import CodeOperation
+from kpgate.app.office import Office
+from kpgate.domain.audit import GATEWAY, Actor
 from kpgate.domain.errors import REGISTRY, GatewayError, Internal, StoreUnavailable
 from kpgate.domain.keys import RANDOM_BYTES
-from kpgate.domain.management import Answer, AnyOperation, EnsureNumbers, Ping, encode
-from kpgate.domain.money import MoneyOperation
+from kpgate.domain.management import Answer, AnyOperation, Asked, EnsureNumbers, Ping, encode
 from kpgate.domain.settings import Ledger
 from kpgate.services.management import Management
+from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.sqlite import SqliteStore
 
 LINE_BYTES_MAX = 1024 * 1024
@@ -56,7 +57,7 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
 class AsksLater(Protocol):
     """What can be asked from a coroutine."""
 
-    async def ask(self, operation: AnyOperation) -> Answer: ...
+    async def ask(self, operation: AnyOperation, actor: Actor = GATEWAY) -> Answer: ...
 
 
 def new_id() -> str:
@@ -99,16 +100,17 @@ def _lost() -> StoreUnavailable:
 class Control:
     """Asks the clerk, from a command or at a start. Units: `patience_s` seconds for one request."""
 
-    def __init__(self, directory: Directory, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, directory: Directory, patience_s: float = PATIENCE_S, actor: Actor = GATEWAY) -> None:
         self._directory = directory
         self._patience_s = patience_s
+        self._actor = actor
 
     def ask(self, operation: AnyOperation) -> Answer:
         """Have an operation carried out.
 
         Errors: those of management; StoreUnavailable when no clerk answers in time.
         """
-        line = encode(operation) + b"\n"
+        line = encode(Asked(operation, self._actor)) + b"\n"
         deadline = time.monotonic() + self._patience_s
         while True:
             try:
@@ -146,13 +148,13 @@ class AsyncControl:
         self._directory = directory
         self._patience_s = patience_s
 
-    async def ask(self, operation: AnyOperation) -> Answer:
+    async def ask(self, operation: AnyOperation, actor: Actor = GATEWAY) -> Answer:
         """As `Control.ask`, without holding up the loop."""
         # A time-out needs a task, and whoever asks may be driven without one.
-        return await asyncio.create_task(self._ask(operation))
+        return await asyncio.create_task(self._ask(Asked(operation, actor)))
 
-    async def _ask(self, operation: AnyOperation) -> Answer:
-        line = encode(operation) + b"\n"
+    async def _ask(self, asked: Asked) -> Answer:
+        line = encode(asked) + b"\n"
         try:
             async with asyncio.timeout(self._patience_s):
                 while True:
@@ -189,9 +191,14 @@ def wall_us() -> int:
     return time.time_ns() // 1000
 
 
+def operator() -> Actor:
+    """Whoever runs this process: on the machine itself, so everything is up to them."""
+    return Actor(via="cli", peer=f"uid {os.getuid()}", request=new_id())
+
+
 @contextmanager
-def reach(directory: Directory, patience_s: float = PATIENCE_S) -> Iterator[Ask]:
-    """Whatever carries operations out: the clerk if a gateway runs, else the store itself, held alone.
+def reach(directory: Directory, patience_s: float = PATIENCE_S, actor: Actor = GATEWAY) -> Iterator[Ask]:
+    """Whatever carries out what somebody asks for: the clerk if a gateway runs, else the store itself, held alone.
 
     Errors: StoreUnavailable when the directory is in use and no clerk answers in time.
     """
@@ -200,7 +207,7 @@ def reach(directory: Directory, patience_s: float = PATIENCE_S) -> Iterator[Ask]
         lock = directory.join(alone=True)
         if lock is not None:
             try:
-                yield from _directly(directory)
+                yield from _directly(directory, actor)
             finally:
                 os.close(lock)
             return
@@ -211,20 +218,14 @@ def reach(directory: Directory, patience_s: float = PATIENCE_S) -> Iterator[Ask]
         if time.monotonic() >= deadline:
             raise _lost()
         time.sleep(PAUSE_S)
-    yield Control(directory, patience_s).ask
+    yield Control(directory, patience_s, actor).ask
 
 
-def _directly(directory: Directory) -> Iterator[Ask]:
+def _directly(directory: Directory, actor: Actor) -> Iterator[Ask]:
     pepper = directory.pepper()
     with closing(SqliteStore(directory.store)) as store:
         # Nobody serves, so there is nobody to tell.
-        management = Management(store, pepper, lambda kind, number: True, wall_us)
-
-        def answer(operation: AnyOperation) -> Answer:
-            if not isinstance(operation, MoneyOperation | CodeOperation):
-                # What a plan brings about, the clerk of the next start does.
-                return management.answer(operation)
-            with opened(directory, ALONE, store, wall_us) as bank:
-                return bank.answer(operation)
-
-        yield answer
+        audit = SqliteAudit(store.connection)
+        management = Management(store, pepper, lambda kind, number: True, wall_us, audit.append)
+        office = Office(audit, management, wall_us, opens=lambda: opened(directory, ALONE, store, wall_us))
+        yield lambda operation: office.answer(Asked(operation, actor))

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from kpgate.app.control import new_id, new_random, reach, wall_us
+from kpgate.app.control import new_id, new_random, operator, reach, wall_us
 from kpgate.app.directory import Directory
 from kpgate.domain.caller import CALL, ROLES
 from kpgate.domain.durations import read_duration, read_end
@@ -40,14 +40,14 @@ class Desk:
     """Where the commands' questions go, and how their answers are shown."""
 
     def __init__(self, directory: Directory) -> None:
-        self._directory = directory
+        self.directory = directory
         self.plain = not _is_terminal()
 
     def ask(self, kind: type[Any], /, **fields: Any) -> Answer:
         """Have an operation carried out. Errors: click's, with what to do."""
         try:
             operation = build(kind, {"id": new_id(), **fields})
-            with reach(self._directory) as ask:
+            with reach(self.directory, actor=operator()) as ask:
                 return ask(operation)
         except GatewayError as error:
             raise click.ClickException(f"{error.message}\n{error.remedy}") from None

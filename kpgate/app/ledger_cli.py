@@ -19,6 +19,7 @@ from kpgate.domain.errors import GatewayError
 from kpgate.domain.invariants import Report, check
 from kpgate.domain.ledger import price_version_of, read_end, read_hold
 from kpgate.domain.receipt import canonical, log_secret, receipt
+from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.log import Damaged, SqliteLog
 from kpgate.stores.standing import SqliteStanding
 
@@ -73,7 +74,11 @@ def prove(directory: Directory) -> tuple[Report, list[str]]:
     try:
         with SqliteStanding(connection).at_one_instant() as standing:
             report = check(standing, entries_of(directory.root / "journal"))
-            return report, [*report.problems, *_log_problems(connection, directory, standing)]
+            return report, [
+                *report.problems,
+                *_log_problems(connection, directory, standing),
+                *SqliteAudit(connection).problems(),
+            ]
     finally:
         connection.close()
 

@@ -7,14 +7,15 @@ import csv
 import io
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 from msgspec import Meta
 
 from kpgate.app.control import AsksLater, new_id, wall_us
-from kpgate.domain.caller import Caller
+from kpgate.domain.audit import Actor
+from kpgate.domain.caller import DEVELOPER, Caller
 from kpgate.domain.code import COUNT_MAX, CreateCodes, ListCodes, RedeemCode, RevokeCode
 from kpgate.domain.durations import instant, read_end
 from kpgate.domain.errors import InvalidRequest, MethodNotAllowed, NotFound
@@ -46,6 +47,16 @@ _CODE = re.compile(r"/admin/v1/codes/([A-Za-z0-9]{1,32})")
 _RECEIPT = re.compile(r"/(?:admin|kp)/v1/receipts/([A-Za-z0-9-]{1,64})")
 _WHOLE = re.compile(r"[0-9]{1,18}")
 _NUMBERS = ("before", "count", "size", "after")
+
+
+class Request(NamedTuple):
+    """What came to `/admin/v1`, and from whom."""
+
+    method: str
+    path: str
+    query: str
+    body: bytes
+    actor: Actor
 
 
 class _Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,52 +116,59 @@ class MoneyApi:
     def __init__(self, control: AsksLater) -> None:
         self._control = control
 
-    async def manage(self, method: str, path: str, query: str, body: bytes) -> Answer | None:
-        """Answer a path of management; None for one that is not about money.
+    async def manage(self, sent: Request) -> Answer | None:
+        """Answer a path of management; None for one that is not about money. Order: the role may ask it.
 
         Errors: those of the operation; MethodNotAllowed, InvalidRequest.
         """
+        method, path, query, body, _ = sent
         match path:
             case "/admin/v1/accounts":
                 only(method, "GET")
-                return await self._ask(ShowAccounts, _query(query))
+                return await self._for(sent, ShowAccounts, _query(query))
             case "/admin/v1/transfers":
                 only(method, "POST")
-                return await self._ask(Transfer, _fields(body, NewTransfers))
+                return await self._for(sent, Transfer, _fields(body, NewTransfers))
             case "/admin/v1/refunds":
                 only(method, "POST")
-                return await self._ask(Refund, _fields(body, NewRefund))
+                return await self._for(sent, Refund, _fields(body, NewRefund))
             case "/admin/v1/budgets":
                 only(method, "PUT")
-                return await self._ask(SetBudget, _fields(body, Budget))
+                return await self._for(sent, SetBudget, _fields(body, Budget))
             case "/admin/v1/holds":
                 only(method, "GET")
-                return await self._ask(ShowHolds, _query(query, "after", "count"))
+                return await self._for(sent, ShowHolds, _query(query, "after", "count"))
             case "/admin/v1/codes":
                 only(method, "GET", "POST")
                 if method == "GET":
-                    return await self._ask(ListCodes, _query(query, "after", "count"))
-                return await self._ask(CreateCodes, _new_codes(body))
+                    return await self._for(sent, ListCodes, _query(query, "after", "count"))
+                return await self._for(sent, CreateCodes, _new_codes(body))
         if match := _CODE.fullmatch(path):
             only(method, "DELETE")
-            return await self._ask(RevokeCode, {"code": match[1]})
+            return await self._for(sent, RevokeCode, {"code": match[1]})
         if match := _RECEIPT.fullmatch(path):
             only(method, "GET")
-            return await self._ask(ShowReceipt, {"call": match[1]} | _query(query))
+            asked = {"call": match[1]} | _query(query)
+            if sent.actor.role == DEVELOPER:
+                asked["party"] = sent.actor.party
+            return await self._for(sent, ShowReceipt, asked)
         if match := _PARTY.fullmatch(path):
-            return await self._of_party(method, unquote(match[1]), match[2], query, body)
+            return await self._of_party(sent, unquote(match[1]), match[2])
         return None
 
-    async def _of_party(self, method: str, party: str, what: str, query: str, body: bytes) -> Answer:
+    async def _of_party(self, sent: Request, party: str, what: str) -> Answer:
         if what == "credit-line":
-            only(method, "PUT")
-            return await self._ask(SetCreditLine, {"party": party} | _fields(body, CreditLine))
-        only(method, "GET")
+            only(sent.method, "PUT")
+            return await self._for(sent, SetCreditLine, {"party": party} | _fields(sent.body, CreditLine))
+        only(sent.method, "GET")
         if what == "balance":
-            return await self._ask(ShowBalance, {"party": party} | _query(query))
+            return await self._for(sent, ShowBalance, {"party": party} | _query(sent.query))
         if what == "totals":
-            return await self._ask(ShowTotals, {"party": party} | _query(query))
-        return await self._statement(party, _query(query, "account", *_NUMBERS[:2]))
+            return await self._for(sent, ShowTotals, {"party": party} | _query(sent.query))
+        return await self._statement(party, _query(sent.query, "account", *_NUMBERS[:2]))
+
+    async def _for(self, sent: Request, kind: type[Any], fields: Mapping[str, Any]) -> Answer:
+        return await self._control.ask(build(kind, {"id": new_id(), **fields}), sent.actor)
 
     async def redeem(self, method: str, body: bytes, caller: Caller) -> bytes:
         """Credit the caller's party with a code.

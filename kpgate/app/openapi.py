@@ -9,14 +9,12 @@ from typing import Any
 import msgspec
 
 import kpgate
+from kpgate.app import openapi_audit as audit
 from kpgate.app import openapi_keys as keys
 from kpgate.app import openapi_money as money
-from kpgate.app.settings_tree import Field, fields
-from kpgate.domain.caller import ROLES
+from kpgate.app.openapi_parts import open_to_more, ref
 from kpgate.domain.errors import REGISTRY, GatewayError, Retry
-from kpgate.domain.limits import Limits
-from kpgate.domain.price import AMOUNT_MAX
-from kpgate.domain.tier import PRICE_FACTOR_MAX, PRIORITY_MAX
+from kpgate.domain.roles import roles_of
 
 Json = dict[str, Any]
 
@@ -24,6 +22,7 @@ Json = dict[str, Any]
 GOVERNED = (
     "invalid_request",
     "invalid_api_key",
+    "role_required",
     "insufficient_credit",
     "budget_exhausted",
     "model_not_allowed",
@@ -106,6 +105,7 @@ PROBES: tuple[tuple[str, str, str, str, bool], ...] = (
     ("/metrics", "getMetrics", "Metrics of all workers, for Prometheus.", "text/plain", False),
     ("/openapi.json", "getOpenapi", "This document.", "application/json", False),
 )
+MANAGEMENT = keys.MANAGEMENT + money.MANAGED + audit.MANAGED
 # What stands in paths.
 PLACES = {
     "id": "A key's id, as sk-kp-ID-... has it.",
@@ -140,14 +140,16 @@ def document() -> Json:
         answers = {"200": _success(reply), **_errors(POSTED)}
         posted = {**_held(operation, summary, reply), "requestBody": _body(sent), "responses": answers}
         paths[path] = {"post": posted}
-    for method, path, operation, summary, request, status, reply in keys.MANAGEMENT + money.MANAGED:
+    for method, path, operation, summary, request, status, reply in MANAGEMENT:
         entry = paths.setdefault(path, {})
         named = [name for name in PLACES if f"{{{name}}}" in path]
         if named:
             entry["parameters"] = [
                 _parameter("path", name, {"type": "string"}, PLACES[name]) for name in named
             ]
-        entry[method] = _management(operation, summary, request, status, reply)
+        roles = roles_of(method.upper(), path)
+        described = _management(operation, summary, request, status, reply)
+        entry[method] = {**described, "description": _asks_for(roles), "x-kpgate-roles": list(roles)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -173,7 +175,7 @@ def document() -> Json:
 
 
 def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:
-    content: Json = {"application/json": {"schema": _schema("Passed")}}
+    content: Json = {"application/json": {"schema": ref("Passed")}}
     if streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     success = {
@@ -221,10 +223,9 @@ def _management(operation: str, summary: str, request: str | None, status: int, 
     described: Json = {
         "operationId": operation,
         "summary": summary,
-        "description": "Asks for a key with the role `admin`. On the admin listener if `[admin] port` is set.",
         "tags": ["management"],
     }
-    queries = keys.QUERIES | money.QUERIES
+    queries = keys.QUERIES | money.QUERIES | audit.QUERIES
     if operation in queries:
         described["parameters"] = [_parameter("query", *row) for row in queries[operation]]
     if request is not None:
@@ -233,6 +234,12 @@ def _management(operation: str, summary: str, request: str | None, status: int, 
     errors = _errors(MONEYED if about_money else MANAGED)
     described["responses"] = {str(status): _success(reply), **errors}
     return described
+
+
+def _asks_for(roles: tuple[str, ...]) -> str:
+    return (
+        f"Asks for a key with a role of {', '.join(roles)}. On the admin listener if `[admin] port` is set."
+    )
 
 
 def _held(operation: str, summary: str, reply: str) -> Json:
@@ -254,12 +261,12 @@ def _success(schema: str) -> Json:
     return {
         "description": "Done.",
         "headers": _headers(ALWAYS),
-        "content": {"application/json": {"schema": _schema(schema)}},
+        "content": {"application/json": {"schema": ref(schema)}},
     }
 
 
 def _body(schema: str, required: bool = True) -> Json:
-    return {"required": required, "content": {"application/json": {"schema": _schema(schema)}}}
+    return {"required": required, "content": {"application/json": {"schema": ref(schema)}}}
 
 
 def _by_status(codes: tuple[str, ...]) -> dict[int, list[type[GatewayError]]]:
@@ -285,7 +292,7 @@ def _refusal(status: int) -> Json:
     return {
         "description": " ".join(f"`{error.code}`: {error.meaning}" for error in errors),
         "headers": _headers(ALWAYS + ROUTED + CHARGED + LIMITED + headers),
-        "content": {"application/json": {"schema": _schema("Error")}},
+        "content": {"application/json": {"schema": ref("Error")}},
     }
 
 
@@ -301,31 +308,28 @@ def _header(schema: Json, meaning: str) -> Json:
     return {"description": meaning, "schema": schema}
 
 
-def _schema(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def _parameter(where: str, name: str, schema: Json, meaning: str) -> Json:
     return {"name": name, "in": where, "required": where == "path", "description": meaning, "schema": schema}
 
 
 def _schemas() -> Json:
     return {
-        **_management_schemas(),
+        **keys.schemas(),
         **money.schemas(),
-        "ChatCompletionRequest": _open(
+        **audit.schemas(),
+        "ChatCompletionRequest": open_to_more(
             {"model": {"type": "string"}, "messages": {"type": "array"}, **_generating()},
             ("model", "messages"),
         ),
-        "CompletionRequest": _open(
+        "CompletionRequest": open_to_more(
             {"model": {"type": "string"}, "prompt": {"type": ["string", "array"]}, **_generating()},
             ("model",),
         ),
-        "EmbeddingRequest": _open(
+        "EmbeddingRequest": open_to_more(
             {"model": {"type": "string"}, "input": {"type": ["string", "array"]}}, ("model", "input")
         ),
-        "Passed": _open({}, ()),
-        "Model": _open(
+        "Passed": open_to_more({}, ()),
+        "Model": open_to_more(
             {
                 "id": {"type": "string"},
                 "object": {"const": "model"},
@@ -334,72 +338,11 @@ def _schemas() -> Json:
             },
             ("id", "object"),
         ),
-        "ModelList": _open(
-            {"object": {"const": "list"}, "data": {"type": "array", "items": _schema("Model")}},
+        "ModelList": open_to_more(
+            {"object": {"const": "list"}, "data": {"type": "array", "items": ref("Model")}},
             ("object", "data"),
         ),
         "Error": _error_schema(),
-    }
-
-
-def _management_schemas() -> Json:
-    text, number, limits = {"type": "string"}, {"type": "integer"}, _schema("Limits")
-    texts = {"type": "array", "items": text}
-    time = {"type": ["string", "null"], "description": "RFC 3339, in UTC; null for never."}
-    rules = {
-        "party": text,
-        "label": text,
-        "role": {"type": "string", "enum": list(ROLES)},
-        "models": {**texts, "description": "Names or wildcards; empty for all."},
-        "networks": {**texts, "description": "CIDR blocks; empty for any."},
-        "limits": limits,
-    }
-    times = {"created_at": time, "expires_at": time, "revoked_at": time}
-    key = {"id": text, "number": number, **rules, **times}
-    secret = {"type": "string", "description": "The key itself: shown here and never again."}
-    expires = {"type": ["string", "null"], "description": "As 30d, or an instant in RFC 3339; absent, never."}
-    grace = {"type": "string", "description": "How long the old secret serves on, as 24h."}
-    after = {"type": ["integer", "null"], "description": "Ask for what is after this; null at the end."}
-    until = {"type": "string", "description": "Until when the old secret serves on: rotation says it."}
-    named: Json = {"type": ["string", "null"]}
-    short = {**named, "maxLength": 200}
-    party = {"name": text, "number": number, "limits": limits, "tier": named, "plan": named}
-    terms = {"limits": limits, "models": rules["models"], **_ranked()}
-    tier = {"name": text, "number": number, **terms}
-    return {
-        "Limits": _asked(_limits()),
-        "NewKey": _asked({**rules, "expires": expires}, ("party",)),
-        "Rotation": _asked({"grace": grace}),
-        "PartyTerms": _asked({"limits": limits, "tier": short, "plan": short}),
-        **keys.plans(),
-        "TierTerms": _asked(terms),
-        "Key": _open(key, tuple(key)),
-        "KeyList": _open(
-            {"keys": {"type": "array", "items": _schema("Key")}, "after": after}, ("keys", "after")
-        ),
-        "CreatedKey": _open({**key, "key": secret, "old_secret_until": until}, (*key, "key")),
-        "Party": _open(party, tuple(party)),
-        "PartyList": _open(
-            {"parties": {"type": "array", "items": _schema("Party")}, "after": after}, ("parties", "after")
-        ),
-        "Tier": _open(tier, tuple(tier)),
-        "TierList": _open({"tiers": {"type": "array", "items": _schema("Tier")}}, ("tiers",)),
-        "Reload": _open({"reloaded": {"type": "boolean"}}, ("reloaded",)),
-    }
-
-
-def _ranked() -> Json:
-    least = "What the balance of its parties must be at least; 0 is none."
-    factor = "Basis points of the price: 10000 is the whole, 5000 half."
-    return {
-        "priority": {"type": "integer", "minimum": 0, "maximum": PRIORITY_MAX},
-        "price_factor": {"type": "integer", "minimum": 1, "maximum": PRICE_FACTOR_MAX, "description": factor},
-        "holding_min_microkpt": {
-            "type": "integer",
-            "minimum": 0,
-            "maximum": AMOUNT_MAX,
-            "description": least,
-        },
     }
 
 
@@ -411,26 +354,6 @@ def _generating() -> Json:
         "max_completion_tokens": {"type": ["integer", "null"]},
         "n": {"type": ["integer", "null"]},
     }
-
-
-def _asked(properties: Json, required: tuple[str, ...] = ()) -> Json:
-    """An object of a request: what is not named is refused."""
-    return {**_open(properties, required), "additionalProperties": False}
-
-
-def _open(properties: Json, required: tuple[str, ...]) -> Json:
-    """An object that may hold more than is named."""
-    schema: Json = {"type": "object", "properties": properties, "additionalProperties": True}
-    return {**schema, "required": list(required)} if required else schema
-
-
-def _limits() -> Json:
-    return {field.name: _limit(field) for field in fields(Limits).values()}
-
-
-def _limit(field: Field) -> Json:
-    kind = "string" if field.text else "integer"
-    return {"type": [kind, "null"], "description": field.description}
 
 
 def _error_schema() -> Json:

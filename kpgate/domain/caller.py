@@ -5,9 +5,15 @@ import msgspec
 from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.tier import NO_TIER, Tier
 
-CALL = "call"
-ADMIN = "admin"
-ROLES = (CALL, ADMIN)
+OWNER, ADMIN, OPERATOR, AUDITOR, DEVELOPER, CALL = (
+    "owner",
+    "admin",
+    "operator",
+    "auditor",
+    "developer",
+    "call",
+)
+ROLES = (OWNER, ADMIN, OPERATOR, AUDITOR, DEVELOPER, CALL)
 
 
 class Party(msgspec.Struct, frozen=True, gc=False):

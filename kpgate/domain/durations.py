@@ -51,6 +51,17 @@ def read_end(text: str, now_us: int) -> int:
         ) from None
 
 
+def read_since(text: str, now_us: int) -> int:
+    """A beginning: a duration back from now, as 24h, or an RFC 3339 instant. Units: microseconds since the epoch.
+
+    Errors: ValueError, as `read_end`.
+    """
+    try:
+        return max(0, now_us - read_duration(text))
+    except ValueError:
+        return max(0, read_end(text, now_us))
+
+
 def instant(at_us: int) -> str | None:
     """An instant in RFC 3339, None for never. Units: microseconds since the epoch."""
     if not at_us:

@@ -11,11 +11,21 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from kpgate.domain.audit import GATEWAY, Actor, AuditOperation, Entry, ListAudit, NoteAct
 from kpgate.domain.caller import CALL
-from kpgate.domain.code import CodeOperation
+from kpgate.domain.code import CodeOperation, ListCodes, RedeemCode
 from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.limits import UNLIMITED, Limits
-from kpgate.domain.money import MoneyOperation
+from kpgate.domain.money import (
+    MoneyOperation,
+    ShowAccounts,
+    ShowBalance,
+    ShowHolds,
+    ShowLog,
+    ShowReceipt,
+    ShowStatement,
+    ShowTotals,
+)
 from kpgate.domain.price import AMOUNT_MAX
 from kpgate.domain.secret import Secret
 from kpgate.domain.tier import PRICE_FACTOR_MAX, PRIORITY_DEFAULT, PRIORITY_MAX, WHOLE_PRICE
@@ -201,8 +211,51 @@ Operation = (
     | EnsureNumbers
     | Ping
 )
-AnyOperation = Operation | MoneyOperation | CodeOperation
+AnyOperation = Operation | MoneyOperation | CodeOperation | AuditOperation
 Answer = dict[str, Any]
+_READING = (
+    ListKeys
+    | GetKey
+    | GetParty
+    | ListParties
+    | GetTier
+    | ListTiers
+    | GetPlan
+    | ListPlans
+    | Ping
+    | ShowBalance
+    | ShowStatement
+    | ShowTotals
+    | ShowReceipt
+    | ShowLog
+    | ShowHolds
+    | ShowAccounts
+    | ListCodes
+    | ListAudit
+)
+
+
+class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An operation on its way, and who asks for it."""
+
+    what: AnyOperation
+    by: Actor = GATEWAY
+
+
+def is_act(asked: Asked) -> bool:
+    """Whether the audit log tells of it: who changes something does, the gateway's own upkeep and a holder's
+    code do not, nor does a note."""
+    return bool(asked.by.via) and not isinstance(asked.what, _READING | RedeemCode | NoteAct)
+
+
+def entry(asked: Asked, time_us: int, outcome: str, **more: Any) -> Entry:
+    """What the audit log says of an operation: all that was asked but its secrets, and what else is told.
+
+    Units: `time_us` microseconds since 1970.
+    """
+    said = msgspec.json.decode(_teller.encode(asked.what))
+    about = {name: value for name, value in said.items() if name != "op" and value is not None} | more
+    return Entry(time_us, asked.by, said["op"], msgspec.json.encode(about).decode(), outcome)
 
 
 def _conceal(kind: type, value: Any) -> Any:
@@ -217,25 +270,29 @@ def _reveal(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not sent")
 
 
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyOperation, dec_hook=_conceal)
+def _omit(value: Any) -> None:
+    """A secret is not told."""
+
+
+_decoder = msgspec.json.Decoder(Asked, dec_hook=_conceal)
 _encoder = msgspec.json.Encoder(enc_hook=_reveal)
+_teller = msgspec.json.Encoder(enc_hook=_omit)
 
 
-def encode(operation: AnyOperation) -> bytes:
+def encode(operation: AnyOperation | Asked) -> bytes:
     """An operation as it goes over the clerk's socket: one line of JSON, secrets and all."""
     return _encoder.encode(operation)
 
 
-def decode(line: bytes) -> AnyOperation:
-    """Read an operation.
+def decode(line: bytes) -> Asked:
+    """Read an operation, and who asks for it.
 
     Errors: InvalidRequest, which repeats no value.
     """
     try:
-        found: AnyOperation = _decoder.decode(line)
+        return _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(_plain(str(error))) from None
-    return found
+        raise InvalidRequest(_plain(str(error).replace("$.what", "$"))) from None
 
 
 def read_strictly(body: bytes, kind: type[Any]) -> Any:

@@ -12,8 +12,14 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from kpgate.domain.access import Address, Network, client_address, matches, read_address, read_network, within
-from kpgate.domain.caller import ANONYMOUS, Caller, Party
-from kpgate.domain.errors import InvalidApiKey, ModelNotAllowed, SourceNotAllowed, StoreUnavailable
+from kpgate.domain.caller import ANONYMOUS, AUDITOR, Caller, Party
+from kpgate.domain.errors import (
+    InvalidApiKey,
+    ModelNotAllowed,
+    RoleRequired,
+    SourceNotAllowed,
+    StoreUnavailable,
+)
 from kpgate.domain.fingerprints import Fingerprints
 from kpgate.domain.keys import Found, digest, is_ours, is_whole
 from kpgate.stores.protocol import KEY, PARTY, TIER, KeyReader
@@ -253,9 +259,11 @@ class Auth:
     def authorise(self, caller: Caller, model: str) -> None:
         """Let a caller use a model.
 
-        Errors: ModelNotAllowed.
+        Errors: ModelNotAllowed; RoleRequired for a key that only reads.
         """
         tier = caller.party.tier
+        if caller.role == AUDITOR:
+            raise RoleRequired("a key of the role auditor reads: it makes no calls")
         if caller.models and not self._allows(caller.models, model):
             raise ModelNotAllowed(f"this key may not use the model {model[:200]!r}", param="model")
         if tier.models and not self._allows(tier.models, model):

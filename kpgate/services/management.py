@@ -11,13 +11,15 @@ from typing import Any, TypeVar
 import msgspec
 
 from kpgate.domain.access import read_network
-from kpgate.domain.caller import ROLES, Caller, Party
+from kpgate.domain.audit import GATEWAY, OK, Actor, Entry
+from kpgate.domain.caller import DEVELOPER, ROLES, Caller, Party
 from kpgate.domain.durations import instant
 from kpgate.domain.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from kpgate.domain.keys import RANDOM_BYTES, StoredKey, digest, literal_problem, mint_id, spell
 from kpgate.domain.limits import Limits
 from kpgate.domain.management import (
     Answer,
+    Asked,
     CreateKey,
     DeletePlan,
     DeleteTier,
@@ -39,8 +41,11 @@ from kpgate.domain.management import (
     SetPlan,
     SetTier,
     encode,
+    entry,
+    is_act,
 )
 from kpgate.domain.plan import NO_PLAN, Plan
+from kpgate.domain.roles import Wanted, check_gives, narrowed
 from kpgate.domain.secret import Secret
 from kpgate.domain.tier import NO_TIER, Tier
 from kpgate.stores.protocol import Page, Receipt, Store
@@ -65,7 +70,8 @@ Change = (
 
 
 class Management:
-    """Answers operations. `publish(kind, number)` tells every worker, False when it could not yet.
+    """Answers operations. `publish(kind, number)` tells every worker, False when it could not yet. `note` adds a
+    row to the audit log, in the transaction of the change that it tells of.
 
     Units: `wall_us` gives microseconds since the epoch.
     """
@@ -76,19 +82,21 @@ class Management:
         pepper: bytes,
         publish: Callable[[int, int], bool],
         wall_us: Callable[[], int],
+        note: Callable[[Entry], object],
     ) -> None:
         self._store = store
         self._pepper = pepper
         self._publish = publish
         self._wall_us = wall_us
+        self._note = note
         known = store.changes(0)
         self._published = known[-REPUBLISHED].position - 1 if len(known) >= REPUBLISHED else 0
 
-    def answer(self, operation: Operation) -> Answer:
-        """Carry an operation out.
+    def answer(self, operation: Operation, actor: Actor = GATEWAY) -> Answer:
+        """Carry an operation out, as far as it is up to whoever asks; a change is in the audit log with it.
 
-        Errors: InvalidRequest, NotFound, Conflict; StoreUnavailable when it was not kept, or is kept and not yet
-        in force: asking again with the same id then has no further effect.
+        Errors: InvalidRequest, NotFound, Conflict, RoleRequired; StoreUnavailable when it was not kept, or is
+        kept and not yet in force: asking again with the same id then has no further effect.
         """
         if not self.catch_up():
             raise StoreUnavailable("an earlier change is not yet in force", retry_after_us=100_000)
@@ -96,9 +104,9 @@ class Management:
             case Ping():
                 return {"ok": True}
             case GetKey():
-                return show(self._get(operation.key))
+                return show(self._get(operation.key, actor))
             case ListKeys():
-                return self._list(operation)
+                return self._list(operation, actor)
             case GetParty():
                 return show_party(self._party(operation.party))
             case ListParties():
@@ -111,7 +119,7 @@ class Management:
                 return {"plans": [show_plan(plan) for plan in self._store.plans()]}
             case ListTiers():
                 return {"tiers": [show_tier(tier) for tier in self._store.tiers()]}
-        return self._once(operation)
+        return self._once(operation, actor)
 
     def catch_up(self) -> bool:
         """Publish what is committed and not yet published. False: some of it could not be, try again."""
@@ -121,13 +129,17 @@ class Management:
             self._published = change.position
         return True
 
-    def _once(self, operation: Change) -> Answer:
+    def _once(self, operation: Change, actor: Actor) -> Answer:
         content = digest(self._pepper, encode(operation))
         with self._store.transaction():
             before = self._store.receipt(operation.id)
             if before is None:
-                answer = self._change(operation)
+                answer = self._change(operation, actor)
                 self._store.keep(operation.id, Receipt(content, msgspec.json.encode(answer)))
+                asked = Asked(operation, actor)
+                if is_act(asked):
+                    made = {"key": answer["id"]} if isinstance(operation, CreateKey | ImportKey) else {}
+                    self._note(entry(asked, self._wall_us(), OK, **made))
             elif before.content == content:
                 answer = msgspec.json.decode(before.answer)
             else:
@@ -138,12 +150,13 @@ class Management:
             answer["key"] = spell(answer["id"], _random(operation.random))
         return answer
 
-    def _change(self, operation: Change) -> Answer:
+    def _change(self, operation: Change, actor: Actor) -> Answer:
         match operation:
             case RotateKey():
-                return self._rotate(operation)
+                return self._rotate(operation, actor)
             case RevokeKey():
-                key = self._get(operation.key)
+                key = self._get(operation.key, actor)
+                check_gives(actor.role, key.caller.role)
                 self._store.revoke(key.caller.number, self._wall_us())
                 return show(self._get(operation.key))
             case SetParty():
@@ -158,26 +171,37 @@ class Management:
                 return self._delete_plan(operation)
             case EnsureNumbers():
                 return {"numbers": self._store.number(operation.kind, operation.names)}
-        return self._create(operation)
+        return self._create(operation, actor)
 
-    def _create(self, operation: CreateKey | ImportKey) -> Answer:
+    def _create(self, operation: CreateKey | ImportKey, actor: Actor) -> Answer:
         if operation.role not in ROLES:
             raise InvalidRequest(f"role: expected one of {', '.join(ROLES)}", param="role")
+        check_gives(actor.role, operation.role)
         now_us = self._wall_us()
         if operation.expires_us and operation.expires_us <= now_us:
             raise InvalidRequest("expires: lies in the past", param="expires")
         _check_limits(operation.limits)
         random = _random(operation.random)
+        wanted = Wanted(
+            tuple([_name("models", model) for model in operation.models]),
+            tuple([_network(network) for network in operation.networks]),
+            operation.limits,
+            operation.expires_us,
+        )
+        if actor.role == DEVELOPER:
+            if operation.party != actor.party:
+                raise InvalidRequest("party: a developer's key makes keys of its own party", param="party")
+            wanted = narrowed(self._get(actor.key).caller, wanted)
         caller = Caller(
             key_id=mint_id(random),
             number=0,
             party=Party(0, _name("party", operation.party)),
             role=operation.role,
             label=_name("label", operation.label) if operation.label else "",
-            models=tuple([_name("models", model) for model in operation.models]),
-            networks=tuple([_network(network) for network in operation.networks]),
-            limits=operation.limits,
-            expires_us=operation.expires_us,
+            models=wanted.models,
+            networks=wanted.networks,
+            limits=wanted.limits,
+            expires_us=wanted.expires_us,
         )
         if isinstance(operation, ImportKey):
             text = operation.literal.reveal()
@@ -187,8 +211,9 @@ class Management:
             text = spell(caller.key_id, random)
         return show(self._store.create(StoredKey(caller, now_us), digest(self._pepper, text.encode())))
 
-    def _rotate(self, operation: RotateKey) -> Answer:
-        key = self._get(operation.key)
+    def _rotate(self, operation: RotateKey, actor: Actor) -> Answer:
+        key = self._get(operation.key, actor)
+        check_gives(actor.role, key.caller.role)
         now_us = self._wall_us()
         if key.revoked_us or 0 < key.caller.expires_us <= now_us:
             raise Conflict("this key was revoked or has expired: make a new one")
@@ -197,8 +222,9 @@ class Management:
         self._store.rotate(key.caller.number, digest(self._pepper, text.encode()), until_us)
         return {**show(key), "old_secret_until": instant(until_us)}
 
-    def _list(self, operation: ListKeys) -> Answer:
-        page = Page(operation.after, operation.count, operation.party, operation.revoked)
+    def _list(self, operation: ListKeys, actor: Actor) -> Answer:
+        party = actor.party if actor.role == DEVELOPER else operation.party
+        page = Page(operation.after, operation.count, party, operation.revoked)
         found: Sequence[StoredKey] = self._store.select(page)
         more = found[-1].caller.number if len(found) == operation.count else None
         return {"keys": [show(key) for key in found], "after": more}
@@ -272,9 +298,10 @@ class Management:
     def _tier(self, name: str) -> Tier:
         return _known("tier", name, self._store.tier(name))
 
-    def _get(self, key_id: str) -> StoredKey:
+    def _get(self, key_id: str, actor: Actor = GATEWAY) -> StoredKey:
+        """A key that exists, and that a developer may know of."""
         key = self._store.get(key_id)
-        if key is None:
+        if key is None or (actor.role == DEVELOPER and key.caller.party.name != actor.party):
             raise NotFound(f"no key has the id {key_id[:32]!r}")
         return key
 

@@ -10,6 +10,8 @@ from typing import Protocol
 
 import msgspec
 
+from kpgate.domain.audit import Entry
+from kpgate.domain.audit import Page as AuditPage
 from kpgate.domain.caller import Party
 from kpgate.domain.keys import Found, StoredKey
 from kpgate.domain.limits import Limits
@@ -155,6 +157,19 @@ class Chronicle(Protocol):
 
     def number(self, kind: str, names: Sequence[str]) -> dict[str, int]:
         """The numbers of names of one kind, from 1, each given once and never to another name."""
+
+
+class AuditLog(Protocol):
+    """The audit log: rows are added, and never changed."""
+
+    def append(self, entry: Entry) -> Entry:
+        """Add a row; it is given its number and its hash."""
+
+    def head(self) -> tuple[int, bytes]:
+        """The newest row's number and hash; (0, empty) where there is none."""
+
+    def select(self, page: AuditPage) -> Sequence[Entry]:
+        """Rows, newest first."""
 
 
 class Store(KeyStore, PartyStore, TierStore, PlanStore, Chronicle, Protocol):

@@ -11,7 +11,8 @@ from kpgate.app.admin import Admin
 from kpgate.app.control import AsyncControl
 from kpgate.app.directory import Directory
 from kpgate.app.money_api import MoneyApi
-from kpgate.domain.caller import ADMIN, Caller, Party
+from kpgate.domain.audit import GATEWAY, Actor, NoteAct
+from kpgate.domain.caller import ADMIN, CALL
 from kpgate.domain.errors import (
     BodyTooLarge,
     GatewayError,
@@ -24,7 +25,7 @@ from kpgate.domain.errors import (
 from kpgate.domain.management import Answer, Operation
 from tests.kit.keyrings import Keys
 
-BOSS = Caller("boss", 1, Party(1, "house"), role=ADMIN)
+BOSS = Actor("http", ADMIN, "boss", "house")
 
 
 class Desk:
@@ -33,18 +34,26 @@ class Desk:
     def __init__(self) -> None:
         self.keys = Keys()
         self.reloads = 0
+        self.notes: list[tuple[NoteAct, Actor]] = []
         self.admin = Admin(self, MoneyApi(self), self.reload)
 
-    async def ask(self, operation: Operation) -> Answer:
-        return self.keys.management.answer(operation)
+    async def ask(self, operation: Operation | NoteAct, actor: Actor = GATEWAY) -> Answer:
+        if isinstance(operation, NoteAct):
+            self.notes.append((operation, actor))
+            return {"noted": True}
+        return self.keys.management.answer(operation, actor)
 
     async def reload(self) -> Answer:
         self.reloads += 1
         return {"reloaded": True}
 
-    def send(self, method: str, path: str, body: Any = b"", caller: Caller = BOSS) -> tuple[int, Any]:
+    def send(self, method: str, path: str, body: Any = b"", who: Actor = BOSS) -> tuple[int, Any]:
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        status, said = asyncio.run(self.admin.handle(method, "/admin/v1" + path, sent, caller))
+
+        async def read() -> bytes:
+            return sent
+
+        status, said = asyncio.run(self.admin.handle(method, "/admin/v1" + path, who, read))
         return status, json.loads(said)
 
 
@@ -92,7 +101,7 @@ def test_a_caller_without_the_role_gets_nowhere() -> None:
     desk = Desk()
     for path in ("/keys", "/reload", "/nothing"):
         with pytest.raises(RoleRequired):
-            desk.send("POST", path, caller=Caller("x", 1, Party(1, "p")))
+            desk.send("POST", path, who=Actor("http", CALL, "x", "p"))
     assert desk.reloads == 0
 
 
@@ -138,5 +147,9 @@ def test_without_a_clerk_management_is_unavailable(tmp_path: Path) -> None:
     directory = Directory(tmp_path)
     directory.prepare()
     admin = Admin(AsyncControl(directory, 0.1), MoneyApi(Desk()), Desk().reload)
+
+    async def read() -> bytes:
+        return b""
+
     with pytest.raises(StoreUnavailable):
-        asyncio.run(admin.handle("GET", "/admin/v1/keys", b"", BOSS))
+        asyncio.run(admin.handle("GET", "/admin/v1/keys", BOSS, read))

@@ -104,7 +104,13 @@ def raw(directory: Directory, sent: bytes) -> bytes:
 
 def test_the_clerk_survives_garbage_and_answers_one_line_for_each(tmp_path: Path) -> None:
     with gateway(tmp_path) as made:
-        lines = [b"garbage", b"{}", b"\x00\xff", b"[" * 1000, b'{"op":"keys.create","id":"canary-secret-id"}']
+        lines = [
+            b"garbage",
+            b"{}",
+            b"\x00\xff",
+            b"[" * 1000,
+            b'{"what":{"op":"keys.create","id":"canary-secret-id"}}',
+        ]
         answers = raw(made.directory, b"\n".join(lines) + b"\n").splitlines()
         assert [json.loads(one)["error"]["code"] for one in answers] == ["invalid_request"] * len(lines)
         raw(made.directory, b"x" * 3_000_000)

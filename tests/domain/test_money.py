@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpgate.domain.errors import InvalidRequest
-from kpgate.domain.management import decode, encode
+from kpgate.domain.management import Asked, decode, encode
 from kpgate.domain.money import Movement, Refund, ShowStatement, Transfer, read_amount, show_amount
 from kpgate.domain.price import AMOUNT_MAX
 
@@ -51,14 +51,14 @@ def test_an_operation_refuses_what_is_no_amount(amount: object) -> None:
         "movements": [{"kind": "issue", "party": "a", "amount": amount}],
     }
     with pytest.raises(InvalidRequest, match="amount"):
-        decode(msgspec.json.encode(said))
+        decode(msgspec.json.encode({"what": said}))
 
 
 @pytest.mark.parametrize("before", [-1, 1 << 63, 1 << 64])
 def test_an_operation_refuses_what_is_no_position(before: int) -> None:
     said = {"op": "money.statement", "id": "an-operation", "party": "a", "before": before}
     with pytest.raises(InvalidRequest, match="before"):
-        decode(msgspec.json.encode(said))
+        decode(msgspec.json.encode({"what": said}))
 
 
 def test_operations_come_back_from_the_wire_as_they_were() -> None:
@@ -68,4 +68,4 @@ def test_operations_come_back_from_the_wire_as_they_were() -> None:
         Refund(id="an-operation", call="kp1-0000000000000001"),
         ShowStatement(id="an-operation", party="acme", before=(1 << 63) - 1),
     ):
-        assert decode(encode(operation)) == operation
+        assert decode(encode(Asked(operation))).what == operation

@@ -1,5 +1,6 @@
 """Keys for tests: a store in memory, its management, a ring of changes, and keyrings over them."""
 
+from kpgate.domain.audit import GATEWAY, Actor, Entry
 from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.keys import Found
 from kpgate.domain.management import Answer, CreateKey, build
@@ -71,7 +72,10 @@ class Keys:
         self.store = MemoryKeys()
         self.ring = Ring()
         self.reader = Watched(self.store)
-        self.management = Management(self.store, PEPPER, self.ring.publish, lambda: self.now_us)
+        self.noted: list[Entry] = []
+        self.management = Management(
+            self.store, PEPPER, self.ring.publish, lambda: self.now_us, self.noted.append
+        )
 
     def keyring(self, cache_keys: int = 1000) -> Keyring:
         return Keyring(self.reader, self.ring, PEPPER, lambda: self.now_us, cache_keys)
@@ -88,7 +92,10 @@ class Keys:
         return self.count.to_bytes(2, "big").hex() * 20
 
     def do(self, kind: type[object], /, **fields: object) -> Answer:
-        return self.management.answer(build(kind, {"id": self.next_id(), **fields}))
+        return self.asked(GATEWAY, kind, **fields)
+
+    def asked(self, actor: Actor, kind: type[object], /, **fields: object) -> Answer:
+        return self.management.answer(build(kind, {"id": self.next_id(), **fields}), actor)
 
     def create(self, party: str = "acme", **fields: object) -> Answer:
         return self.do(CreateKey, party=party, random=self.random(), **fields)

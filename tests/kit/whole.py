@@ -199,3 +199,8 @@ deployments = [{{provider = "e", model = "echo"}}]
     def settled(self) -> None:
         """Wait until no call is under way."""
         until(self.is_quiet)
+
+
+def pid_of(gate: Whole, seat: int) -> int:
+    path = gate.directory.run / f"{seat}.life"
+    return int(path.read_text() or 0) if path.exists() else 0

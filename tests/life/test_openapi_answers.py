@@ -327,6 +327,16 @@ def _management(asker: Asker) -> None:
     assert asker.ask("/admin/v1/parties/acme%20inc", "PUT", admin, {"tier": ""}).json()["tier"] is None
     assert asker.ask("/admin/v1/tiers/gold%20one", "DELETE", admin).json() == gold
     assert asker.ask("/admin/v1/reload", "POST", admin).json() == {"reloaded": True}
+    listed = asker.ask("/admin/v1/audit?count=2&since=1h&party=testers", key=admin).json()
+    assert [(row["act"], row["outcome"]) for row in listed["rows"]] == [("reload", "ok"), ("reload", "asked")]
+    assert listed["head"].startswith(f"{listed['rows'][0]['number']}:{listed['rows'][0]['hash']}")
+    older = asker.ask(f"/admin/v1/audit?before={listed['before']}&key={admin.split('-')[2]}", key=admin)
+    assert older.json()["rows"][0]["act"] == "tier.delete"
+    assert code(asker.ask("/admin/v1/audit?since=x", key=admin)) == (400, "invalid_request")
+    reader = asker.gate.key(role="auditor")
+    assert code(asker.ask("/admin/v1/reload", "POST", reader)) == (403, "role_required")
+    chat = {"model": "echo", "messages": [{"role": "user", "content": "hello"}]}
+    assert code(asker.ask("/v1/chat/completions", "POST", reader, chat)) == (403, "role_required")
 
 
 MANAGEMENT = [

@@ -5,6 +5,7 @@ import pytest
 from kpgate.domain.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from kpgate.domain.keys import read_id
 from kpgate.domain.management import (
+    Asked,
     CreateKey,
     EnsureNumbers,
     GetKey,
@@ -61,7 +62,7 @@ def test_a_new_clerk_publishes_what_the_last_one_did_not() -> None:
     keys = Keys()
     made = [keys.create() for _ in range(100)]
     keys.ring.published.clear()
-    successor = Management(keys.store, PEPPER, keys.ring.publish, lambda: keys.now_us)
+    successor = Management(keys.store, PEPPER, keys.ring.publish, lambda: keys.now_us, keys.noted.append)
     assert successor.catch_up() and (0, made[-1]["number"]) in keys.ring.published
     assert len(keys.ring.published) <= 64
 
@@ -151,13 +152,22 @@ def test_operations_cross_the_wire_whole_and_hide_their_secrets() -> None:
         build(ImportKey, {"id": "request-a", "party": "a", "random": keys.random(), "literal": "canary-key"}),
         build(SetParty, {"id": "request-a", "party": "a", "limits": {"concurrency": 1}}),
     ):
-        assert decode(encode(operation)) == operation
+        assert decode(encode(Asked(operation))) == Asked(operation)
         assert "canary-key" not in repr(operation) and keys.random()[4:] not in repr(operation)
 
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"[]", b"{}", b"\xff", b'{"op":"nothing","id":"request-a"}', b"[" * 10_000, b'{"op":"ping"}'],
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"\xff",
+        b'{"op":"ping","id":"request-a"}',
+        b'{"what":{"op":"nothing","id":"request-a"}}',
+        b"[" * 10_000,
+        b'{"what":{"op":"ping"}}',
+    ],
 )
 def test_garbage_is_an_invalid_request(line: bytes) -> None:
     with pytest.raises(InvalidRequest):

@@ -23,7 +23,7 @@ from kpgate.app.poster import SEGMENT_BYTES
 from kpgate.domain.ledger import read_call, read_hold, read_hold_note
 from kpgate.stores.standing import SqliteStanding
 from tests.kit.gateway_process import until
-from tests.kit.whole import Whole
+from tests.kit.whole import Whole, pid_of
 
 SEED = int(os.environ.get("SIM_SEED", "1"))
 CYCLES = int(os.environ.get("SIM_CYCLES", "30"))
@@ -75,11 +75,6 @@ def entries_of(gate: Whole) -> list[Entry]:
     found: list[Entry] = []
     recover(gate.directory.root / "journal", 0, SEGMENT_BYTES, lambda more, end: found.extend(more))
     return found
-
-
-def pid_of(gate: Whole, seat: int) -> int:
-    path = gate.directory.run / f"{seat}.life"
-    return int(path.read_text() or 0) if path.exists() else 0
 
 
 def strike(gate: Whole, chance: random.Random, seen: dict[int, Entry]) -> str:
