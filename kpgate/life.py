@@ -3,7 +3,7 @@
 `gateway.py` tells the story; here are its nouns. They know neither transport nor vendor.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -14,6 +14,7 @@ from kpgate._fast.wait import Wheel
 from kpgate.domain.call import Call, Record
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import ClientGone, GatewayError
+from kpgate.domain.webhook import Source
 from kpgate.services.admit import Admit
 from kpgate.services.auth import Auth
 from kpgate.services.exchange import Exchange
@@ -51,6 +52,7 @@ class Equipment(msgspec.Struct, frozen=True):
     json_depth_max: int
     long_bytes: int
     log_bodies: bool = False
+    top_ups: Mapping[str, Source] = {}
 
 
 class Life:

@@ -24,6 +24,7 @@ from kpgate.domain.errors import (
 )
 from kpgate.domain.phase import Phase
 from kpgate.domain.settings import Settings
+from kpgate.domain.webhook import Source
 from kpgate.gateway import Gateway
 from kpgate.life import Equipment
 from kpgate.services.exchange import Exchange, Header
@@ -31,6 +32,7 @@ from kpgate.services.receive import check_head
 from kpgate.services.respond import JSON, describe, refusal
 
 MANAGEMENT_BYTES_MAX = 65_536
+TOP_UPS = "/kp/v1/top-ups/"
 DRAIN_GRACE_US = 2_000_000
 DRAIN_STEP_S = 0.02
 TICKS_A_REFRESH = 10
@@ -50,6 +52,7 @@ class Front(msgspec.Struct, frozen=True):
     manage: Callable[[str, str, Actor, Callable[[], Awaitable[bytes]]], Awaitable[tuple[int, bytes]]]
     hold: Callable[[str, str, str, Caller], Awaitable[tuple[bytes, bytes]]]
     redeem: Callable[[str, bytes, Caller], Awaitable[bytes]]
+    top_up: Callable[[Source | None, Exchange, bytes, Actor], Awaitable[bytes]]
     shared_admin: bool
 
 
@@ -196,6 +199,11 @@ class Application:
         record.path = "/admin/v1" if management else "/kp/v1" if own else "/v1/models"
         record.phase = Phase.AUTH
         record.peer = kit.auth.source(exchange.peer, head.forwarded_for)
+        if own and path.startswith(TOP_UPS):
+            name = path.removeprefix(TOP_UPS)
+            body = await _body(exchange, record)
+            who = Actor("top_up", "", name, "", record.peer, record.request_id)
+            return 200, [JSON], await self.front.top_up(kit.top_ups.get(name), exchange, body, who)
         record.caller = caller = kit.auth.identify(head.credential, record.peer)
         if listed:
             return self._models(

@@ -17,10 +17,10 @@ from kpgate.app.directory import Directory
 from kpgate.app.poster import Poster, Say, Start
 from kpgate.app.signing import Keyring, Signer, endorsement
 from kpgate.domain.code import CodeOperation
-from kpgate.domain.errors import InvalidRequest
-from kpgate.domain.ledger import CODE, GRANT, LINE
+from kpgate.domain.errors import InvalidRequest, NotFound
+from kpgate.domain.ledger import CODE, GRANT, LINE, TOP_UP
 from kpgate.domain.management import Answer
-from kpgate.domain.money import MoneyOperation
+from kpgate.domain.money import MoneyOperation, Movement, TopUp, Transfer
 from kpgate.domain.receipt import log_secret
 from kpgate.domain.settings import Ledger
 from kpgate.services.codes import Codes
@@ -35,6 +35,7 @@ from kpgate.stores.log import SqliteLog
 from kpgate.stores.plans import SqlitePlans
 from kpgate.stores.sqlite import SqliteStore
 
+_OWN = (CODE, GRANT, LINE, TOP_UP)
 HOLD_LIFE_US = 4 * 3_600_000_000
 ALONE_SEATS = 1
 
@@ -116,11 +117,22 @@ class Bank:
 
         Errors: as theirs; InvalidRequest for an id that is the gateway's own.
         """
-        if operation.id.startswith((CODE, GRANT, LINE)):
-            raise InvalidRequest(f"id: {CODE}, {GRANT} and {LINE} are kept for the gateway's own", param="id")
+        if isinstance(operation, TopUp):
+            return self._top_up(operation)
+        if operation.id.startswith(_OWN):
+            raise InvalidRequest(f"id: {', '.join(_OWN)} are kept for the gateway's own", param="id")
         if isinstance(operation, CodeOperation):
             return self.codes.answer(operation)
         return self.treasury.answer(operation)
+
+    def _top_up(self, operation: TopUp) -> Answer:
+        if not operation.id.startswith(TOP_UP):
+            raise InvalidRequest(f"id: expected {TOP_UP} before it", param="id")
+        if self.ledger.party(operation.party) is None:
+            # Not a refusal that is kept: once the party is there, the payment counts.
+            raise NotFound(f"no party is named {operation.party[:100]!r}")
+        fields = {name: getattr(operation, name) for name in ("kind", "party", "amount", "memo")}
+        return self.treasury.answer(Transfer(id=operation.id, movements=(Movement(**fields),)))
 
     def _signer(self, log: SqliteLog) -> Signer:
         """The key that signs, its public half made known, each endorsed by the one before."""

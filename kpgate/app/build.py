@@ -22,6 +22,7 @@ from kpgate.app.equipment import Ground, Numbers, equip, names
 from kpgate.app.gauges import Gauges
 from kpgate.app.money_api import MoneyApi
 from kpgate.app.openapi import encoded
+from kpgate.app.top_ups import TopUps
 from kpgate.dialects.openai.endpoints import ENDPOINTS
 from kpgate.domain.access import read_network
 from kpgate.domain.call import Record
@@ -73,6 +74,7 @@ async def build(context: Context) -> Application:
         manage=Admin(control, money, partial(_reload, context)).handle,
         hold=money.hold,
         redeem=money.redeem,
+        top_up=TopUps(control).receive,
         shared_admin=context.settings.admin.port is None,
     )
 

@@ -306,9 +306,12 @@ class _Reading:
         return {at: REFUSED if refused & {at, at[:-1]} else value for at, value in values.items()}
 
 
+_SECRETS = ("api_key", "headers", "secret", "old_secret")
+
+
 def _veiled(field: Field, value: Any) -> Any:
     """The value, unless it may be a secret written in clear."""
-    if field.name in ("api_key", "headers") and isinstance(value, str) and not is_reference(value):
+    if field.name in _SECRETS and isinstance(value, str) and not is_reference(value):
         return HIDDEN
     return list(value) if isinstance(value, tuple) else value
 

@@ -30,8 +30,12 @@ from kpgate.domain.settings import (
     Server,
     Tls,
     Tokens,
+    TopUp,
     full_name,
 )
+from kpgate.domain.webhook import key_of
+
+SIGNING_BYTES_MIN = 24
 
 S = TypeVar("S", bound=Struct)
 Say = Callable[[Path, str], None]
@@ -83,6 +87,15 @@ def check(draft: Draft, environ: Mapping[str, str], report: Say, warn: Say) -> N
         rule(draft, report, warn)
     for path, provider in draft.each(Provider):
         _check_secrets(path, provider, environ, report, warn)
+    names: set[str] = set()
+    for path, source in draft.each(TopUp):
+        if source.name in names:
+            report((*path, "name"), f'another source of top-ups is named "{source.name}"')
+        names.add(source.name)
+        for field in ("secret", "old_secret"):
+            reference = getattr(source, field)
+            if reference is not None:
+                _check_signing((*path, field), reference, environ, report, warn)
 
 
 def _check_names(draft: Draft, report: Say, warn: Say) -> None:
@@ -251,6 +264,17 @@ def _check_secrets(
         message = exposure(reference)
         if message:
             warn(at, message)
+
+
+def _check_signing(path: Path, reference: str, environ: Mapping[str, str], report: Say, warn: Say) -> None:
+    """A secret that webhooks are signed with."""
+    try:
+        if len(key_of(resolve(reference, environ))) < SIGNING_BYTES_MIN:
+            warn(path, f"is shorter than {SIGNING_BYTES_MIN} bytes: it could be guessed")
+    except ValueError as error:
+        report(path, str(error))
+    if message := exposure(reference):
+        warn(path, message)
 
 
 def _check_prices(draft: Draft, report: Say, warn: Say) -> None:

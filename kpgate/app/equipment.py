@@ -16,6 +16,7 @@ from kpgate._fast.routes import Picker, Router
 from kpgate._fast.wait import Wheel
 from kpgate.app.prices import price_names, price_of
 from kpgate.app.references import is_reference, resolve
+from kpgate.app.top_ups import sources
 from kpgate.dialects.openai.endpoints import ENDPOINTS
 from kpgate.domain.call import Record
 from kpgate.domain.encodings import EXACT, encoding_for_model
@@ -102,6 +103,7 @@ def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
         json_depth_max=server.json_depth_max,
         long_bytes=LONG_BYTES,
         log_bodies=settings.log.bodies,
+        top_ups=sources(settings, ground.environ),
     )
 
 

@@ -59,7 +59,15 @@ LISTED = (
 MANAGED = (*LISTED, "role_required", "not_found", "conflict", "body_too_large")
 MONEYED = (*MANAGED, "insufficient_credit", "id_reused")
 HELD = (*LISTED, "not_found")
-POSTED = (*HELD, "body_too_large", "insufficient_credit", "conflict", "invalid_code", "rate_limited")
+POSTED = (
+    *HELD,
+    "body_too_large",
+    "insufficient_credit",
+    "conflict",
+    "invalid_code",
+    "invalid_signature",
+    "rate_limited",
+)
 
 # Name, schema, meaning. On every reply that kpgate makes, then those of calls with limits, then of refusals.
 ALWAYS: tuple[tuple[str, Json, str], ...] = (
@@ -111,6 +119,7 @@ PLACES = {
     "id": "A key's id, as sk-kp-ID-... has it.",
     "name": "A party's name.",
     "call": "A call's id, as x-kpgate-receipt says it.",
+    "source": "A source's name, as `[[top_ups]]` has it.",
 }
 
 
@@ -139,7 +148,14 @@ def document() -> Json:
     for path, operation, summary, sent, reply in money.POSTED:
         answers = {"200": _success(reply), **_errors(POSTED)}
         posted = {**_held(operation, summary, reply), "requestBody": _body(sent), "responses": answers}
-        paths[path] = {"post": posted}
+        entry = paths[path] = {"post": posted}
+        if "{source}" in path:
+            entry["parameters"] = [_parameter("path", "source", {"type": "string"}, PLACES["source"])]
+            posted["security"] = []
+            posted["description"] = (
+                "No key is asked for. Signed as Standard Webhooks has it, by `webhook-id`, `webhook-timestamp`"
+                " and `webhook-signature`: docs/top-ups.md."
+            )
     for method, path, operation, summary, request, status, reply in MANAGEMENT:
         entry = paths.setdefault(path, {})
         named = [name for name in PLACES if f"{{{name}}}" in path]

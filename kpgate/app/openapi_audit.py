@@ -33,8 +33,8 @@ def schemas() -> Json:
     row = {
         "number": {"type": "integer"},
         "at": text,
-        "via": {"type": "string", "enum": ["http", "cli"]},
-        "role": {"type": "string", "enum": list(ROLES)},
+        "via": {"type": "string", "enum": ["http", "cli", "top_up"]},
+        "role": {"type": "string", "enum": [*ROLES, ""]},
         "key": {**text, "description": "Of whoever acted: its id."},
         "party": text,
         "peer": {**text, "description": "The address it came from, or the user's number on the machine."},

@@ -99,6 +99,13 @@ POSTED: tuple[tuple[str, str, str, str, str], ...] = (
         "Redemption",
         "Redeemed",
     ),
+    (
+        "/kp/v1/top-ups/{source}",
+        "topUp",
+        "Credit a party with a payment, or take it back; once, whatever is sent again.",
+        "Payment",
+        "Done",
+    ),
 )
 # Path, operation, summary, reply schema.
 HELD: tuple[tuple[str, str, str, str], ...] = (
@@ -176,7 +183,19 @@ def _asked_for() -> Json:
         "Budget": _asked({"id": _ID, "party": _TEXT, "key": _TEXT, **caps}),
         "CreditLine": _asked({"id": _ID, "line": _CAP}),
         "NewCodes": _asked({"id": _ID, **_new_codes()}, "amount"),
+        "Payment": _asked(_payment(), "type", "id", "party", "amount_microkpt"),
         "Redemption": _asked({"code": {"type": "string", "maxLength": 100}}, "code"),
+    }
+
+
+def _payment() -> Json:
+    again = "The payment's, the same whenever it is told of."
+    return {
+        "type": {"type": "string", "enum": ["top_up", "clawback"]},
+        "id": {"type": "string", "minLength": 1, "maxLength": 200, "description": again},
+        "party": {"type": "string", "minLength": 1, "maxLength": 200},
+        "amount_microkpt": {"type": "integer", "minimum": 1, "maximum": AMOUNT_MAX},
+        "memo": {"type": "string", "maxLength": 200},
     }
 
 

@@ -58,6 +58,9 @@ EXAMPLES: dict[str, Any] = {
     "image": 2.5,
     "reasoning": 10.0,
     "audio_output": 80.0,
+    "top_ups.name": "shop",
+    "secret": "env:TOP_UP_SECRET",
+    "old_secret": "env:OLD_TOP_UP_SECRET",
     "party": "acme",
     "basis_points": 1000,
 }

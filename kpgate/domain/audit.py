@@ -20,7 +20,8 @@ _Id = Annotated[str, Meta(min_length=8, max_length=64, pattern="^[A-Za-z0-9._-]+
 class Actor(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who asks for an operation, and from where.
 
-    Shape: `via` is http or cli, empty for the gateway's own upkeep, which is nobody's act; `key` is an id.
+    Shape: `via` is http, cli or top_up, empty for the gateway's own upkeep, which is nobody's act; `key` is an id,
+    or the name of whoever sent a top-up.
     """
 
     via: str = ""

@@ -99,6 +99,12 @@ class BudgetExhausted(GatewayError):
     remedy = "Wait for the next period, or have the budget raised."
 
 
+class InvalidSignature(GatewayError):
+    code, status, fault, retry = "invalid_signature", 401, Fault.CALLER, Retry.NEVER
+    meaning = "A webhook is not signed by the secret of its source, or was not signed just now."
+    remedy = "Sign the very bytes that are sent, with the secret that kpgate has, and send them at once."
+
+
 class ModelNotAllowed(GatewayError):
     code, status, fault, retry = "model_not_allowed", 403, Fault.CALLER, Retry.NEVER
     meaning = "The key is valid but may not use this model."

@@ -21,7 +21,7 @@ HOUSE_ACCOUNTS = (ISSUED, REVENUE, OVERRUN, EXPIRED)
 PLAIN = 0xFFFFFFFF
 """The slot of a leg that means the plain balance."""
 LOTS = 4
-CODE, GRANT, LINE = "code:", "plan:", "plan-line:"
+CODE, GRANT, LINE, TOP_UP = "code:", "plan:", "plan-line:", "topup:"
 """What the ids of operations begin with that the gateway asks for by itself: nobody else may use them."""
 
 

@@ -52,6 +52,19 @@ class Transfer(_Money, frozen=True, kw_only=True, tag="money.transfer"):
     movements: Annotated[tuple[Movement, ...], Meta(min_length=1, max_length=8)]
 
 
+class TopUp(_Money, frozen=True, kw_only=True, tag="money.top_up"):
+    """What a payment system says of a payment: a party that exists is credited with it, or no longer.
+
+    Rule: the id comes from the source, the kind and the payment, so that a payment counts once, whatever is sent
+    again and in whichever order.
+    """
+
+    kind: Literal["top_up", "clawback"]
+    party: PartyName
+    amount: Amount
+    memo: Memo = ""
+
+
 class Refund(_Money, frozen=True, kw_only=True, tag="money.refund"):
     """Give back what a call was charged, or a part of it. Units: `amount` 0 is all that is left of it."""
 
@@ -124,6 +137,7 @@ class ShowAccounts(_Money, frozen=True, kw_only=True, tag="money.accounts"):
 
 MoneyOperation = (
     Transfer
+    | TopUp
     | Refund
     | SetCreditLine
     | SetBudget

@@ -347,6 +347,26 @@ class Ledger(Part, frozen=True):
     ] = 1_048_576
 
 
+class TopUp(Part, frozen=True):
+    """Who may credit parties by webhook: `POST /kp/v1/top-ups/NAME`."""
+
+    name: Annotated[
+        str,
+        Meta(
+            min_length=1, max_length=20, pattern="^[a-z0-9-]+$", description="Its name, as its path has it."
+        ),
+    ]
+    secret: Annotated[
+        str, Meta(description="What it signs with, as env:NAME or file:PATH; base64 after `whsec_`.")
+    ]
+    old_secret: Annotated[
+        str | None, Meta(description="Another one that is still taken, while it is being replaced.")
+    ] = None
+    tolerance_s: Annotated[
+        Seconds, Meta(description="How far a message's timestamp may be from this gateway's clock.")
+    ] = 300.0
+
+
 class Settings(Part, frozen=True):
     """The whole configuration file."""
 
@@ -361,3 +381,4 @@ class Settings(Part, frozen=True):
     ejection: Ejection = Ejection()
     log: Log = Log()
     ledger: Ledger = Ledger()
+    top_ups: tuple[TopUp, ...] = ()

@@ -45,6 +45,7 @@ PATHS = {
     "/admin/v1/codes/{id}": {"delete"},
     "/kp/v1/balance": {"get"},
     "/kp/v1/redeem": {"post"},
+    "/kp/v1/top-ups/{source}": {"post"},
     "/kp/v1/log": {"get"},
     "/kp/v1/me": {"get"},
     "/kp/v1/receipts/{call}": {"get"},

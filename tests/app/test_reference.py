@@ -38,7 +38,7 @@ def test_the_example_without_its_comments_is_valid(tmp_path: Path, monkeypatch: 
     text = re.sub(r"(?m)^#(?! |$)", "", example())
     config = tmp_path / "kpgate.toml"
     config.write_text(text, encoding="utf-8")
-    loaded = load(config, {"OPENAI_API_KEY": "x"})
+    loaded = load(config, {"OPENAI_API_KEY": "x", "TOP_UP_SECRET": "x" * 32, "OLD_TOP_UP_SECRET": "y" * 32})
     # The only thing amiss is that files of certificates are not there.
     assert all(" cannot be read: " in problem.message for problem in loaded.problems), loaded.problems
     assert {re.sub(r"\[\d+\]", "", problem.path) for problem in loaded.problems} == set(FILES)

@@ -2,8 +2,10 @@
 
 import http.client
 import json
+import os
 import re
 from collections.abc import Iterator
+from time import time
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -11,6 +13,7 @@ import pytest
 
 from kpgate.app.openapi import document
 from kpgate.domain.limits import Limits
+from kpgate.domain.webhook import sign
 from tests.kit.provider import answer, page
 from tests.kit.whole import Whole
 
@@ -39,6 +42,7 @@ def closed(node: Any) -> Any:
     return node
 
 
+SIGNS = "a secret that a shop signs with"
 STRICT = closed(DOCUMENT["components"])
 
 
@@ -115,7 +119,9 @@ class Asker:
 def asker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asker]:
     folder = tmp_path_factory.mktemp("whole")
     server = "workers = 1\nbody_bytes_max = 100000"
-    with Whole(folder, "[ledger]\nenabled = true", transport=request.param, server=server) as gate:
+    os.environ["SHOP_SIGNS"] = SIGNS
+    settings = '[ledger]\nenabled = true\n[[top_ups]]\nname = "shop"\nsecret = "env:SHOP_SIGNS"'
+    with Whole(folder, settings, transport=request.param, server=server) as gate:
         gate.fund("testers", 1_000_000_000)
         yield Asker(gate)
 
@@ -258,6 +264,20 @@ def _codes(asker: Asker) -> None:
     assert code(asker.ask("/kp/v1/redeem", "POST", key, b" " * 70_000)) == (413, "body_too_large")
     found = [code(asker.ask("/kp/v1/redeem", "POST", key, {"code": "KPC-NONE"})) for _ in range(10)]
     assert found == [(404, "invalid_code")] * 9 + [(429, "rate_limited")]
+
+
+def _top_ups(asker: Asker) -> None:
+    asker.gate.key("payer")
+    body = json.dumps({"type": "top_up", "id": "pay_1", "party": "payer", "amount_microkpt": 5}).encode()
+    sent_s = int(time())
+    signed = {"webhook_id": "m", "webhook_timestamp": str(sent_s)}
+    signature = sign(SIGNS.encode(), b"m", sent_s, body)
+    path = "/kp/v1/top-ups/shop"
+    said = asker.ask(path, "POST", sent=body, webhook_signature=signature, **signed).json()
+    assert said["done"] and asker.gate.balance("payer")["balance_microkpt"] == 5
+    assert code(asker.ask(path, "POST", sent=body, **signed)) == (401, "invalid_signature")
+    assert code(asker.ask("/kp/v1/top-ups/none", "POST", sent=body, **signed)) == (404, "not_found")
+    assert asker.ask(path).headers["allow"] == "POST"
 
 
 FULL = {
@@ -424,7 +444,7 @@ def test_a_body_is_taken_where_its_schema_takes_it(asker: Asker, path: str, body
 
 
 def test_every_operation_is_answered_as_the_document_says(asker: Asker) -> None:
-    for steps in (_probes, _models, _calls, _money, _codes, _management):
+    for steps in (_probes, _models, _calls, _money, _codes, _top_ups, _management):
         steps(asker)
     assert asker.asked == {
         operation["operationId"]
