@@ -6,6 +6,7 @@ The clerk has one while a gateway runs; a command that finds nobody serving open
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from kpgate._fast import credit, journal
 from kpgate._fast.account import Accounts
@@ -72,7 +73,7 @@ class Bank:
         if not log.origin:
             log.open(secrets.token_hex(16))
         log.check()
-        secret = log_secret(directory.pepper(), log.origin)
+        secret = partial(log_secret, directory.pepper())
         self.receipts = Receipts(log, secret, signer, wall_us)
         self.ledger = SqliteLedger(store.connection, self.receipts)
         self.poster = Poster(self.journal, self.ledger, self.receipts, clock, wall_us)

@@ -71,11 +71,13 @@ class LazyGroup(click.Group):
     lazy={
         "account": ("kpgate.app.account_cli:account", "Credit: balances, transfers, budgets, refunds."),
         "audit": ("kpgate.app.audit_cli:audit", "The audit log: list it, check it."),
+        "backup": ("kpgate.app.backup_cli:backup", "Back a data directory up, live or not."),
         "code": ("kpgate.app.code_cli:code", "Redemption codes: create, list, revoke."),
         "keys": ("kpgate.app.keys_cli:keys", "API keys: create, list, rotate, revoke."),
         "ledger": ("kpgate.app.ledger_cli:ledger", "The ledger: prove that it holds."),
         "party": ("kpgate.app.tier_cli:party", "Parties: their limits, tier and plan."),
         "plan": ("kpgate.app.tier_cli:plan", "Plans: pay per token, subscription, credit line."),
+        "restore": ("kpgate.app.backup_cli:restore_command", "Make a data directory of a backup."),
         "tier": ("kpgate.app.tier_cli:tier", "Tiers: limits, models, priority, part of the price."),
         "verify": ("kpgate.app.verify:command", "Check a receipt offline."),
     },

@@ -6,7 +6,9 @@ It reads only: SQLite at one instant, then the journal's files as far as they we
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import apsw
 import click
@@ -96,26 +98,29 @@ def entries_of(folder: Path) -> Iterator[Entry]:
 def _log_problems(
     connection: apsw.Connection, directory: Directory, standing: SqliteStanding
 ) -> Iterator[str]:
-    """Every leaf against the charge that it is rebuilt from, every tile, and the newest head."""
-    log = SqliteLog(connection)
-    if not log.origin:
-        return
-    charges = connection.execute("SELECT count(*) FROM charges").fetchall()[0][0]
-    if charges != log.size:
-        yield f"the log {log.origin} has {log.size} leaves, but {charges} calls were charged"
-    secret = log_secret(directory.pepper(), log.origin)
-    rows = connection.execute("SELECT call, lsn, hold, post FROM charges ORDER BY lsn")
+    """Of every log each leaf against the charge that it is rebuilt from, every tile, and the newest head."""
+    logs = SqliteLog(connection).all()
+    for log, until in zip(logs, [*[one.since for one in logs[1:]], 1 << 62], strict=True):
+        charged = "FROM charges WHERE lsn > ? AND lsn <= ?"
+        charges = connection.execute(f"SELECT count(*) {charged}", (log.since, until)).fetchall()[0][0]
+        if charges != log.size:
+            yield f"the log {log.origin} has {log.size} leaves, but {charges} calls were charged"
+        secret = log_secret(directory.pepper(), log.origin)
+        rows = connection.execute(f"SELECT call, lsn, hold, post {charged} ORDER BY lsn", (log.since, until))
+        try:
+            log.check_all(partial(_leaf, rows, standing, log.origin, secret))
+        except Damaged as error:
+            yield str(error)
 
-    def leaf(index: int) -> bytes:
-        call, lsn, held, posted = next(rows, (0, 0, b"", b""))
-        if not call:
-            return b""
-        hold, end = read_hold(call, held), read_end(lsn, POST, posted)
-        price = standing.price(price_version_of(hold, end))
-        terms = price.terms if price is not None else ""
-        return canonical(receipt(hold, end, terms, log.origin, secret))
 
-    try:
-        log.check_all(leaf)
-    except Damaged as error:
-        yield str(error)
+def _leaf(
+    rows: Iterator[tuple[Any, ...]], standing: SqliteStanding, origin: str, secret: bytes, index: int
+) -> bytes:
+    """The next leaf: they are asked for in order."""
+    call, lsn, held, posted = next(rows, (0, 0, b"", b""))
+    if not call:
+        return b""
+    hold, end = read_hold(call, held), read_end(lsn, POST, posted)
+    price = standing.price(price_version_of(hold, end))
+    terms = price.terms if price is not None else ""
+    return canonical(receipt(hold, end, terms, origin, secret))

@@ -311,6 +311,10 @@ def _proved(texts: Json) -> Json:
     )
     signer = _told({"id": _TEXT, "public": _TEXT, "endorsed_by": _TEXT, "endorsement": _TEXT})
     signers = {"type": "array", "items": signer}
+    follows = {
+        "type": "string",
+        "description": "After a restore: what the log follows, of which its origin is the hash.",
+    }
     return {
         "Receipt": _told(
             {
@@ -326,7 +330,10 @@ def _proved(texts: Json) -> Json:
                 "refunded_microkpt": AMOUNT,
             }
         ),
-        "Log": _told({"head": head, "before": {"type": "integer"}, "proof": texts, "signers": signers}),
+        "Log": _told(
+            {"head": head, "before": {"type": "integer"}, "proof": texts, "signers": signers},
+            {"continues": follows},
+        ),
     }
 
 

@@ -18,7 +18,7 @@ from kpgate.domain.ledger import Reason
 from kpgate.domain.merkle import leaf_hash, proves_consistency, proves_inclusion
 from kpgate.domain.money import show_amount
 from kpgate.domain.price import read_terms, terms_hash
-from kpgate.domain.receipt import VERSION, canonical, head_bytes
+from kpgate.domain.receipt import VERSION, canonical, follower, head_bytes
 from kpgate.domain.usage import Usage
 
 FILE_BYTES_MAX = 1024 * 1024
@@ -106,6 +106,9 @@ class Grown(msgspec.Struct, frozen=True):
     before: Count
     proof: Proof
     signers: tuple[Signer, ...]
+    continues: Annotated[
+        str, Meta(pattern=r"\A([0-9a-f]{32}:[0-9]{1,19}:([0-9a-f]{64})?:[0-9a-f]{32})?\Z")
+    ] = ""
 
 
 class Unusable(Exception):
@@ -265,6 +268,8 @@ def growth_problems(grown: Grown, older: Head, trusted: str = "") -> Iterator[st
         yield "older head.signature: it is not the key's: older head or signature were changed"
     if head.log != older.log:
         yield "head.log: the heads are of different logs; one restored from a backup is another log"
+    if grown.continues and follower(grown.continues) != head.log:
+        yield "continues: the head's log does not follow the one that is named"
     if grown.before != older.size:
         yield f"before: the proof is about {grown.before} leaves, the older head about {older.size}"
         return

@@ -4,7 +4,7 @@ Pure. docs/receipts.md says the same in words, for whoever writes a verifier.
 """
 
 import json
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Any
 
 from kpgate.domain.ledger import (
@@ -20,6 +20,7 @@ from kpgate.domain.price import terms_hash
 
 VERSION = 1
 HEAD_TITLE = "kpgate-log-v1"
+FOLLOWS_TITLE = "kpgate-origin-v1"
 SALT_BYTES = 16
 
 
@@ -61,6 +62,14 @@ def pseudonym(party: int, origin: str, secret: bytes) -> str:
 def log_secret(pepper: bytes, origin: str) -> bytes:
     """The secret of a log, by which parties and calls cannot be guessed from hashes."""
     return blake2b(origin.encode(), key=pepper[:64], person=b"kpgate log", digest_size=32).digest()
+
+
+def follower(before: str) -> str:
+    """The origin of a log that follows another: it says which one, for it is this text's hash.
+
+    Shape: `before` is the other log's origin, size and root, and 32 random hexadecimal digits, colons between.
+    """
+    return sha256(f"{FOLLOWS_TITLE}\n{before}\n".encode()).hexdigest()[:32]
 
 
 def head_bytes(origin: str, size: int, root: bytes, time_us: int, key_id: str) -> bytes:

@@ -23,9 +23,14 @@ class Signs(Protocol):
 
 
 class Receipts:
-    """The log of one ledger. `secret` keeps parties and calls from being guessed. Units: `wall_us` since 1970."""
+    """The log of one ledger. `secret`, an origin's, keeps parties and calls from being guessed.
 
-    def __init__(self, log: SqliteLog, secret: bytes, signer: Signs, wall_us: Callable[[], int]) -> None:
+    Units: `wall_us` since 1970.
+    """
+
+    def __init__(
+        self, log: SqliteLog, secret: Callable[[str], bytes], signer: Signs, wall_us: Callable[[], int]
+    ) -> None:
         self._log = log
         self._secret = secret
         self._signer = signer
@@ -64,15 +69,16 @@ class Receipts:
         if found is None or (party is not None and found[0] != party):
             raise NotFound(f"there is no receipt {call[:40]!r}: it was not charged, or is another party's")
         _, index, refunded, charge = found
-        if index >= self._signed:
+        log = self._log.covering(charge.end.lsn)
+        if log is self._log and index >= self._signed:
             self.sign()
-        head = self._log.head()
+        head = log.head()
         assert head is not None, "what is posted is signed"
         return {
             "leaf": self._receipt(ledger, charge),
             "index": index,
-            "proof": [step.hex() for step in self._log.inclusion(index, head.size)],
-            "head": self.show_head(head),
+            "proof": [step.hex() for step in log.inclusion(index, head.size)],
+            "head": _show_head(log.origin, head),
             "signers": self._log.signers(),
             "price_terms": ledger.terms(price_version_of(charge.hold, charge.end)),
             "refunded_microkpt": refunded,
@@ -90,21 +96,11 @@ class Receipts:
             raise NotFound("the log has no head of such a size yet")
         proof = self._log.consistency(before, head.size) if before else []
         return {
-            "head": self.show_head(head),
+            "head": _show_head(self._log.origin, head),
             "before": before,
             "proof": [step.hex() for step in proof],
             "signers": self._log.signers(),
-        }
-
-    def show_head(self, head: Head) -> dict[str, Any]:
-        """A head as it is shown."""
-        return {
-            "log": self._log.origin,
-            "size": head.size,
-            "root": head.root.hex(),
-            "time_us": head.time_us,
-            "key": head.key,
-            "signature": head.signature.hex(),
+            **({"continues": self._log.before} if self._log.before else {}),
         }
 
     def leaf(self, ledger: SqliteLedger, charge: Charge) -> bytes:
@@ -116,4 +112,16 @@ class Receipts:
 
     def _receipt(self, ledger: SqliteLedger, charge: Charge) -> dict[str, Any]:
         terms = ledger.terms(price_version_of(charge.hold, charge.end))
-        return receipt(charge.hold, charge.end, terms, self._log.origin, self._secret)
+        origin = self._log.covering(charge.end.lsn).origin
+        return receipt(charge.hold, charge.end, terms, origin, self._secret(origin))
+
+
+def _show_head(origin: str, head: Head) -> dict[str, Any]:
+    return {
+        "log": origin,
+        "size": head.size,
+        "root": head.root.hex(),
+        "time_us": head.time_us,
+        "key": head.key,
+        "signature": head.signature.hex(),
+    }

@@ -14,6 +14,7 @@ TILE = 256
 TILE_LEVELS = 8
 HASH_BYTES = 32
 
+_LOGS = "SELECT number, origin, before, since FROM logs"
 _HEADS = "SELECT size, root, time_us, key, signature FROM heads WHERE log = ?"
 
 
@@ -32,21 +33,37 @@ class Damaged(Exception):
 
 
 class SqliteLog:
-    """The newest log of a data directory. `connection` may be one that cannot write."""
+    """A log of a data directory: the newest, or one by its number. `connection` may be one that cannot write."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, number: int = 0) -> None:
         self._connection = connection
-        rows = self._rows("SELECT number, origin FROM logs ORDER BY number DESC LIMIT 1")
-        self.number: int = rows[0][0] if rows else 0
-        self.origin: str = rows[0][1] if rows else ""
+        rows = self._rows(f"{_LOGS} WHERE ?1 IN (0, number) ORDER BY number DESC LIMIT 1", (number,))
+        self.number: int
+        self.origin: str
+        self.before: str
+        self.since: int
+        self.number, self.origin, self.before, self.since = rows[0] if rows else (0, "", "", 0)
         self._edges: list[bytearray] | None = None
 
-    def open(self, origin: str, before: str = "") -> None:
-        """Begin a log. Shape: `before` names the last head of the one it takes over from."""
-        statement = "INSERT INTO logs (origin, before) VALUES (?, ?) RETURNING number"
-        self.number = self._rows(statement, (origin, before))[0][0]
-        self.origin = origin
+    def open(self, origin: str, before: str = "", since: int = 0) -> None:
+        """Begin a log. Shape: `before` names the last head of the one it takes over from, after the LSN `since`."""
+        statement = "INSERT INTO logs (origin, before, since) VALUES (?, ?, ?) RETURNING number"
+        self.number = self._rows(statement, (origin, before, since))[0][0]
+        self.origin, self.before, self.since = origin, before, since
         self._edges = None
+
+    def covering(self, lsn: int) -> "SqliteLog":
+        """The log that the charge of an LSN is a leaf of."""
+        if lsn > self.since:
+            return self
+        rows = self._rows("SELECT max(number) FROM logs WHERE since < ?", (lsn,))
+        return SqliteLog(self._connection, rows[0][0])
+
+    def all(self) -> list["SqliteLog"]:
+        """Every log of the directory, oldest first."""
+        return [
+            SqliteLog(self._connection, number) for (number, *_) in self._rows(f"{_LOGS} ORDER BY number")
+        ]
 
     @property
     def size(self) -> int:

@@ -7,6 +7,7 @@ StoreUnavailable here, the cause kept.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from os import PathLike, fspath
 from typing import Any
 
@@ -100,6 +101,12 @@ def _tier_of(row: Sequence[Any]) -> Tier:
     return Tier(row[0], row[1], _read_terms(row[2]), _names.decode(row[3]), row[4], row[5], row[6])
 
 
+def _steps() -> list[Traversable]:
+    """The migrations, in their order."""
+    found = (step for step in files("kpgate.stores.migrations").iterdir() if step.name.endswith(".sql"))
+    return sorted(found, key=lambda step: step.name)
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -165,6 +172,11 @@ class SqliteStore:
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
                 self._connection.execute(f"PRAGMA {pragma}").fetchall()
         self._migrate()
+
+    @staticmethod
+    def steps() -> int:
+        """How many steps a store has taken that this version has brought up to date."""
+        return len(_steps())
 
     @property
     def connection(self) -> apsw.Connection:
@@ -357,10 +369,7 @@ class SqliteStore:
 
     def _migrate(self) -> None:
         """Bring the file to this version's shape, one numbered step after the other, each once."""
-        steps = sorted(
-            (step for step in files("kpgate.stores.migrations").iterdir() if step.name.endswith(".sql")),
-            key=lambda step: step.name,
-        )
+        steps = _steps()
         made = self._rows("PRAGMA user_version", ())[0][0]
         if made > len(steps):
             raise StoreUnavailable(f"the store was made by a later version of kpgate (its step {made})")

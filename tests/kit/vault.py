@@ -176,7 +176,7 @@ class Office:
             Tools(
                 vault=self.vault,
                 ledger=self.ledger,
-                receipts=Receipts(log, b"s" * 32, Signer(), self.time_us),
+                receipts=Receipts(log, lambda origin: b"s" * 32, Signer(), self.time_us),
                 books=self,
                 keys=self.store,
                 clock=lambda: self.vault.now_us,
