@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from random import random
 
 import msgspec
 
@@ -20,12 +21,16 @@ from kpgate._fast.wait import clock
 from kpgate.app.bank import Bank
 from kpgate.app.control import LINE_BYTES_MAX, Said, refusal, wall_us
 from kpgate.app.directory import Directory
+from kpgate.app.messenger import Messenger
 from kpgate.app.office import Office
 from kpgate.app.warden import Warden
 from kpgate.domain.errors import GatewayError, Internal, InvalidRequest
 from kpgate.domain.management import decode
 from kpgate.domain.settings import Ledger
+from kpgate.services.alerts import Alerts
+from kpgate.services.alerts import Tools as AlertTools
 from kpgate.services.management import Management
+from kpgate.stores.alerts import SqliteAlerts
 from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.sqlite import SqliteStore
 
@@ -40,13 +45,28 @@ LEAVING_S = 15.0
 STORE_WAIT_MS = 500
 """How long an operation waits for another writer, as a backup: all of the clerk's work waits with it."""
 POST_WAIT_MS = 10
+TELLING_S = 0.5
 WORKER_LIFE_US = 60_000_000
+
+
+class Alerting(msgspec.Struct, frozen=True):
+    """When budgets are told of, and by whom besides the log."""
+
+    thresholds: tuple[int, ...]
+    messenger: Messenger | None = None
 
 
 class Clerk:
     """A node's clerk at work."""
 
-    def __init__(self, directory: Directory, region: Region, life: Life, ledger: Ledger = NO_LEDGER) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        region: Region,
+        life: Life,
+        ledger: Ledger = NO_LEDGER,
+        alerting: Alerting | None = None,
+    ) -> None:
         self._directory = directory
         self._folder = directory.run
         self._seat = Seat(region, life)
@@ -60,6 +80,18 @@ class Clerk:
         self._bank: Bank | None = None
         if ledger.enabled:
             self._bank = Bank(directory, self._seat, ledger, self._store, self._management.catch_up, wall_us)
+        self._messenger = alerting.messenger if alerting is not None else None
+        self._alerts: Alerts | None = None
+        if self._bank is not None and alerting is not None:
+            tools = AlertTools(
+                store=SqliteAlerts(self._store.connection),
+                spent=self._bank.ledger.take_spent,
+                thresholds=alerting.thresholds,
+                is_sent=alerting.messenger is not None,
+                wall_us=wall_us,
+                chance=random,
+            )
+            self._alerts = Alerts(tools, _say)
         self._office = Office(audit, self._management, wall_us, self._bank)
         self._sync_s = ledger.sync_ms / 1000
         self._connections = 0
@@ -75,6 +107,7 @@ class Clerk:
         self._store.wait_at_most(STORE_WAIT_MS)
         if self._bank is not None:
             self._keeping = asyncio.create_task(self._keep_books(self._bank))
+        telling = asyncio.create_task(self._keep_telling())
         self._directory.socket.unlink(missing_ok=True)
         mask = os.umask(0o177)
         try:
@@ -87,8 +120,11 @@ class Clerk:
         finally:
             server.close()
             self._directory.socket.unlink(missing_ok=True)
+            self._stop.set()
+            if self._messenger is not None:
+                self._messenger.cut()
+            await telling
             if self._bank is not None:
-                self._stop.set()
                 await self._keeping
                 self._bank.close()
             self._store.close()
@@ -151,6 +187,8 @@ class Clerk:
                 if turns % max(1, int(1 / self._sync_s)) == 0:
                     bank.poster.sign()
                     bank.treasury.expire()
+                    if self._alerts is not None:
+                        self._alerts.look()
                     bank.poster.trim()
                 if turns % PREPARE_TURNS == 0:
                     await asyncio.to_thread(bank.poster.prepare)
@@ -159,6 +197,28 @@ class Clerk:
                 await asyncio.sleep(TICK_S)
             turns += 1
             await asyncio.sleep(self._sync_s)
+
+    async def _keep_telling(self) -> None:
+        """Send alerts, one after the other, until told to stop."""
+        if self._alerts is None or self._messenger is None:
+            return
+        while not self._stop.is_set():
+            try:
+                for alert in self._alerts.due():
+                    why = await self._messenger.send(alert.id, alert.body.encode())
+                    if self._stop.is_set():
+                        break
+                    if why:
+                        self._alerts.failed(alert, why)
+                    else:
+                        self._alerts.taken_in(alert)
+            except Exception as error:  # noqa: BLE001 - the edge around one turn
+                _report(error)
+            try:
+                async with asyncio.timeout(TELLING_S):
+                    await self._stop.wait()
+            except TimeoutError:
+                pass
 
     def _post(self, bank: Bank) -> bool:
         """Post a batch; whether more is left. Where another writes it is posted later, and syncing goes on."""

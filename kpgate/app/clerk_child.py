@@ -15,11 +15,14 @@ import msgspec
 
 from kpgate._fast.commit import Life, Region
 from kpgate.app.channel import Channel, Message, Order
-from kpgate.app.clerk import Clerk
+from kpgate.app.clerk import Alerting, Clerk
 from kpgate.app.directory import Directory
+from kpgate.app.messenger import Messenger
 from kpgate.app.poster import Refused
+from kpgate.app.references import resolve
 from kpgate.app.worker import first_order
 from kpgate.domain.settings import Settings
+from kpgate.domain.webhook import key_of
 
 BEAT_S = 1.0
 LIFE_PATIENCE_US = 1_000_000
@@ -32,8 +35,8 @@ async def live(channel: Channel, order: Order) -> None:
     life = Life.obtain(directory.run, order.seat, LIFE_PATIENCE_US)
     if members is None or life is None:
         raise BlockingIOError("another clerk works on this data directory")
-    ledger = msgspec.json.decode(order.settings, type=Settings).ledger
-    clerk = Clerk(directory, Region.open(order.region), life, ledger)
+    settings = msgspec.json.decode(order.settings, type=Settings)
+    clerk = Clerk(directory, Region.open(order.region), life, settings.ledger, _alerting(settings))
     loop = asyncio.get_running_loop()
 
     def hear() -> None:
@@ -52,6 +55,14 @@ async def live(channel: Channel, order: Order) -> None:
     beat()
     channel.send(Message(did="ready"))
     await clerk.run()
+
+
+def _alerting(settings: Settings) -> Alerting:
+    """Errors: ReferenceFailed, which the check of the configuration finds first."""
+    alerts, messenger = settings.alerts, None
+    if alerts.url is not None and alerts.secret is not None:
+        messenger = Messenger(alerts.url, key_of(resolve(alerts.secret, os.environ)))
+    return Alerting(alerts.thresholds, messenger)
 
 
 def main() -> None:

@@ -257,7 +257,7 @@ class _Reading:
             return None, False
         pairs = list(raw.items() if isinstance(raw, dict) else enumerate(raw))
         self.given.update((*path, name) for name, _ in pairs)
-        read = {name: self.convert(value, str, (*path, name)) for name, value in pairs}
+        read = {name: self.convert(value, field.item, (*path, name)) for name, value in pairs}
         sound = all(good for _, good in read.values())
         # The whole again, for what its annotation asks of it beyond the type of each item.
         return self.convert(raw, field.annotation, path) if sound else (None, False)

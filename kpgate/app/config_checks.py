@@ -19,6 +19,7 @@ from kpgate.app.settings_tree import Path, did_you_mean
 from kpgate.domain.limits import Limits
 from kpgate.domain.settings import (
     Admin,
+    Alerts,
     Auth,
     Deployment,
     Ejection,
@@ -87,6 +88,15 @@ def check(draft: Draft, environ: Mapping[str, str], report: Say, warn: Say) -> N
         rule(draft, report, warn)
     for path, provider in draft.each(Provider):
         _check_secrets(path, provider, environ, report, warn)
+    for path, alerts in draft.each(Alerts):
+        if (alerts.url is None) != (alerts.secret is None):
+            report((*path, "url"), "and secret go together: what is sent is signed")
+        if alerts.url is not None and (
+            message := _url_problem(alerts.url, ("http", "https"), path_allowed=True)
+        ):
+            report((*path, "url"), message)
+        if alerts.secret is not None:
+            _check_signing((*path, "secret"), alerts.secret, environ, report, warn)
     names: set[str] = set()
     for path, source in draft.each(TopUp):
         if source.name in names:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kpgate.app.references import env_name
-from kpgate.app.settings_tree import Field, Kind, Path, fields
+from kpgate.app.settings_tree import Field, Kind, Path, fields, is_text
 from kpgate.domain.settings import Settings
 
 PREFIX = "KPGATE_"
@@ -76,7 +76,7 @@ def _aim(words: list[str], raw: Mapping[str, Any]) -> tuple[Path, Field | None, 
                 return (), None, f"expected the number of an item after {word.upper()}__"
             path = (*path, int(rest.pop(0)))
             if not rest:
-                field = field._replace(kind=Kind.TABLE, text=field.kind is Kind.LIST)
+                field = field._replace(kind=Kind.TABLE, text=field.kind is Kind.LIST and is_text(field.item))
         elif field.kind is Kind.MAP and len(rest) == 1:
             return (*path, rest[0].replace("_", "-")), field._replace(text=True), ""
     return path, field, ""

@@ -59,6 +59,7 @@ EXAMPLES: dict[str, Any] = {
     "reasoning": 10.0,
     "audio_output": 80.0,
     "top_ups.name": "shop",
+    "alerts.url": "https://alerts.example.com/kpgate",
     "secret": "env:TOP_UP_SECRET",
     "old_secret": "env:OLD_TOP_UP_SECRET",
     "party": "acme",

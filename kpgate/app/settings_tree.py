@@ -30,7 +30,8 @@ class Field(NamedTuple):
     """One field of one table.
 
     Shape: `part` is the struct of a table or of each item of a list of tables, else None; `words` say what is
-    accepted; `bounds` are the least and greatest length of a list, 0 for none.
+    accepted; `bounds` are the least and greatest length of a list, 0 for none; `item` is what one item of a list
+    or table of values is.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Field(NamedTuple):
     description: str
     words: str
     bounds: tuple[int, int]
+    item: Any = str
 
 
 @cache
@@ -109,7 +111,13 @@ def _field(info: Any, annotation: Any) -> Field:
         description=description,
         words=_words(kind, inner, metas, optional),
         bounds=next((pair for pair in lengths if pair != (0, 0)), (0, 0)),
+        item=get_args(inner)[0] if kind is Kind.LIST else str,
     )
+
+
+def is_text(annotation: Any) -> bool:
+    """Whether it is a string, whatever is asked of it besides."""
+    return _strip(annotation)[0] is str
 
 
 def _strip(annotation: Any) -> tuple[Any, list[Meta], bool]:
@@ -132,7 +140,8 @@ def _strip(annotation: Any) -> tuple[Any, list[Meta], bool]:
 
 def _words(kind: Kind, inner: Any, metas: list[Meta], optional: bool) -> str:
     if kind is Kind.LIST:
-        words = "list of strings"
+        item, limits, _ = _strip(get_args(inner)[0])
+        words = "list of strings" if item is str else f"list of: {_words(Kind.VALUE, item, limits, False)}"
     elif kind is not Kind.VALUE:
         words = str(kind)
     elif get_origin(inner) is Literal:

@@ -347,6 +347,22 @@ class Ledger(Part, frozen=True):
     ] = 1_048_576
 
 
+class Alerts(Part, frozen=True):
+    """Who is told when a budget is nearly used up."""
+
+    thresholds: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=100)], ...],
+        Meta(description="Percent of a budget at which it is told, in the log and to `url`."),
+    ] = (50, 80, 95, 100)
+    url: Annotated[
+        str | None, Meta(description="Where a signed webhook goes; absent, the log alone is told.")
+    ] = None
+    secret: Annotated[
+        str | None,
+        Meta(description="What it is signed with, as env:NAME or file:PATH; base64 after `whsec_`."),
+    ] = None
+
+
 class TopUp(Part, frozen=True):
     """Who may credit parties by webhook: `POST /kp/v1/top-ups/NAME`."""
 
@@ -381,4 +397,5 @@ class Settings(Part, frozen=True):
     ejection: Ejection = Ejection()
     log: Log = Log()
     ledger: Ledger = Ledger()
+    alerts: Alerts = Alerts()
     top_ups: tuple[TopUp, ...] = ()

@@ -65,6 +65,7 @@ class SqliteLedger:
         self._prices: dict[int, Price] = {}
         self._open: dict[int, Opened] = {}
         self._cursor = 0
+        self._spent: set[tuple[int, int, int]] | None = None
         self._load()
 
     def _load(self) -> None:
@@ -82,6 +83,11 @@ class SqliteLedger:
     def last_us(self) -> int:
         """The time of the newest entry that is posted."""
         return int(self._rows("SELECT last_us FROM ledger")[0][0])
+
+    def take_spent(self) -> set[tuple[int, int, int]] | None:
+        """The (budget, period, window) that were charged to since this was last asked; None where nobody has yet."""
+        spent, self._spent = self._spent, set()
+        return spent
 
     def begin_start(self) -> int:
         """The number of a new start."""
@@ -111,6 +117,8 @@ class SqliteLedger:
                 self._leaves.forget()
                 self._load()
         self._cursor = cursor
+        if self._spent is not None:
+            self._spent.update(batch.uses)
         for call in batch.ended:
             self._open.pop(call, None)
         self._open.update(batch.opened)

@@ -1,0 +1,103 @@
+"""Alerts: budgets that pass a threshold, each told of once, until it is taken in.
+
+What is charged decides, after it is posted; no call waits for any of this. An alert's id comes from the budget, its
+cap, the window and the threshold: found again after a crash it is the same one. Order: the clerk's alone.
+"""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from kpgate.domain.durations import instant
+from kpgate.stores.alerts import Spent, SqliteAlerts, Waiting
+
+BACKOFF_US = 1_000_000
+BACKOFF_MAX_US = 3_600_000_000
+GIVEN_UP_US = 86_400_000_000
+PIECE = 20
+PERIODS = ("day", "month", "total")
+
+
+class Tools(msgspec.Struct, frozen=True):
+    """What alerts are made with. `spent` gives and forgets what was charged to since it was last asked, None for all.
+
+    Units: `thresholds` percent of a cap; `wall_us` microseconds since 1970; `chance` from 0 to 1.
+    """
+
+    store: SqliteAlerts
+    spent: Callable[[], set[tuple[int, int, int]] | None]
+    thresholds: tuple[int, ...]
+    is_sent: bool
+    wall_us: Callable[[], int]
+    chance: Callable[[], float]
+
+
+class Alerts:
+    """Finds what is to be told, and keeps it until it is. `say` is told of each once."""
+
+    def __init__(self, tools: Tools, say: Callable[..., None]) -> None:
+        self._tools = tools
+        self._say = say
+
+    def look(self) -> None:
+        """Find the budgets that passed a threshold. Errors: StoreUnavailable."""
+        tools = self._tools
+        for one in tools.store.spent(tools.spent()):
+            passed = [threshold for threshold in tools.thresholds if one.used * 100 >= one.cap * threshold]
+            for threshold in passed:
+                self._make(one, threshold)
+
+    def _make(self, one: Spent, threshold: int) -> None:
+        named = f"{one.budget}:{one.period}:{one.window}:{one.cap}:{threshold}"
+        alert, now_us = f"alert_{sha256(named.encode()).hexdigest()[:32]}", self._tools.wall_us()
+        body = {"type": "budget.threshold", "id": alert, "at": instant(now_us), **_told(one, threshold)}
+        if not self._tools.store.keep(alert, one.period, msgspec.json.encode(body).decode(), now_us):
+            return
+        self._say("budget_threshold", id=alert, **_told(one, threshold))
+        if not self._tools.is_sent:
+            self._tools.store.end(alert, "logged", now_us)
+
+    def due(self) -> list[Waiting]:
+        """What is to be sent now. Errors: StoreUnavailable."""
+        return list(self._tools.store.due(self._tools.wall_us(), PIECE)) if self._tools.is_sent else []
+
+    def taken_in(self, alert: Waiting) -> None:
+        """It was answered well. Errors: StoreUnavailable."""
+        self._tools.store.end(alert.id, "sent", self._tools.wall_us())
+
+    def failed(self, alert: Waiting, why: str) -> None:
+        """It was not: later again, longer each time, for a day. Errors: StoreUnavailable."""
+        now_us = self._tools.wall_us()
+        if now_us - alert.made_us > GIVEN_UP_US:
+            self._tools.store.end(alert.id, "given_up", now_us)
+            self._say("alert_given_up", id=alert.id, problem=why)
+            return
+        wait_us = min(BACKOFF_MAX_US, BACKOFF_US << min(alert.tries, 20))
+        # Between a half and the whole of it, so that many do not come at once.
+        self._tools.store.again(alert.id, now_us + int(wait_us * (1 + self._tools.chance()) / 2))
+        if alert.tries == 0:
+            self._say("alert_failed", id=alert.id, problem=why)
+
+
+def _told(one: Spent, threshold: int) -> dict[str, Any]:
+    return {
+        "party": one.party,
+        "key": one.key,
+        "period": PERIODS[one.period],
+        "window": _window(one.period, one.window),
+        "threshold_percent": threshold,
+        "used_microkpt": one.used,
+        "cap_microkpt": one.cap,
+    }
+
+
+def _window(period: int, window: int) -> str:
+    """A window as people name it: a day, a month (of the year 0 on), or nothing for all time."""
+    if period == 0:
+        return (date(1970, 1, 1) + timedelta(days=window)).isoformat()
+    if period == 1:
+        return f"{window // 12:04}-{window % 12 + 1:02}"
+    return ""
