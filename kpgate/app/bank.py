@@ -18,10 +18,10 @@ from kpgate.app.directory import Directory
 from kpgate.app.poster import Poster, Say, Start
 from kpgate.app.signing import Keyring, Signer, endorsement
 from kpgate.domain.code import CodeOperation
-from kpgate.domain.errors import InvalidRequest, NotFound
+from kpgate.domain.errors import InvalidRequest, NotFound, StoreUnavailable
 from kpgate.domain.ledger import CODE, GRANT, LINE, TOP_UP
 from kpgate.domain.management import Answer
-from kpgate.domain.money import MoneyOperation, Movement, TopUp, Transfer
+from kpgate.domain.money import MoneyOperation, Movement, RotateSigner, TopUp, Transfer
 from kpgate.domain.receipt import log_secret
 from kpgate.domain.settings import Ledger
 from kpgate.services.codes import Codes
@@ -37,6 +37,7 @@ from kpgate.stores.plans import SqlitePlans
 from kpgate.stores.sqlite import SqliteStore
 
 _OWN = (CODE, GRANT, LINE, TOP_UP)
+_ROTATED = b"log.rotate_key"
 HOLD_LIFE_US = 4 * 3_600_000_000
 ALONE_SEATS = 1
 
@@ -68,7 +69,7 @@ class Bank:
         self.journal = Journal(region, seat, directory.root / "journal")
         self.credit = Credit(region, seat, self.journal, HOLD_LIFE_US)
         self.accounts = Accounts(region, seat, self.journal)
-        log = SqliteLog(store.connection)
+        self._log = log = SqliteLog(store.connection)
         signer = self._signer(log)
         if not log.origin:
             log.open(secrets.token_hex(16))
@@ -120,6 +121,8 @@ class Bank:
         """
         if isinstance(operation, TopUp):
             return self._top_up(operation)
+        if isinstance(operation, RotateSigner):
+            return self._rotate_signer(operation)
         if operation.id.startswith(_OWN):
             raise InvalidRequest(f"id: {', '.join(_OWN)} are kept for the gateway's own", param="id")
         if isinstance(operation, CodeOperation):
@@ -135,9 +138,27 @@ class Bank:
         fields = {name: getattr(operation, name) for name in ("kind", "party", "amount", "memo")}
         return self.treasury.answer(Transfer(id=operation.id, movements=(Movement(**fields),)))
 
+    def _rotate_signer(self, operation: RotateSigner) -> Answer:
+        """A new key on disk, known and endorsed, before it signs anything. Asked twice, it is done once."""
+        keyring = Keyring(self._directory.root / "signing")
+        if self.ledger.operation(operation.id) is None:
+            self.poster.post_all()
+            keyring.signers()
+            try:
+                keyring.make()
+            except OSError as error:
+                raise StoreUnavailable(f"a signing key cannot be made: {error.strerror}") from error
+            self.receipts.sign_with(self._signer(self._log))
+            self.ledger.keep_done(operation.id, _ROTATED)
+        signers = self._log.signers()
+        return {"id": operation.id, "done": True, "signer": signers[-1]}
+
     def _signer(self, log: SqliteLog) -> Signer:
         """The key that signs, its public half made known, each endorsed by the one before."""
-        signers = Keyring(self._directory.root / "signing").signers()
+        keyring = Keyring(self._directory.root / "signing")
+        known = log.signers()
+        self._signers_lost = bool(known) and known[-1]["id"] not in {one.id for one in keyring.signers()}
+        signers = keyring.signers()
         before: Signer | None = None
         for signer in signers:
             said = b"" if before is None else before.sign(endorsement(signer.public))
@@ -158,6 +179,9 @@ class Bank:
         Errors: Refused, StoreUnavailable, OSError.
         """
         self._say = say
+        if self._signers_lost:
+            # Nothing that was signed is lost; but nobody vouches for who signs now.
+            say("signing_keys_lost", known=self._log.signers()[-1]["id"])
         if self.journal.standing:
             self._mend()
             return

@@ -186,6 +186,16 @@ def data_directory(data: Path) -> Iterator[Finding]:
         if mode & 0o077:
             yield warning("data mode", f"others may enter {data} (mode {mode:04o})", f"chmod 700 {data}")
     yield _file_system(data)
+    if (
+        (data / "kpgate.db").exists()
+        and (data / "journal").exists()
+        and not list((data / "signing").glob("*.key"))
+    ):
+        yield problem(
+            "signing",
+            "the keys that sign the log of receipts are missing",
+            f"restore {data / 'signing'} from a backup: else a key nobody vouches for signs from the next start on",
+        )
     free = shutil.disk_usage(data).free
     if free < FREE_BYTES_MIN:
         yield problem("disk", f"{free >> 20} MiB free", f"free {FREE_BYTES_MIN >> 20} MiB or more")

@@ -6,6 +6,7 @@ It reads only: SQLite at one instant, then the journal's files as far as they we
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ import click
 
 from kpgate._fast.journal import POST, read_entries, recover
 from kpgate.app.directory import Directory
+from kpgate.app.keys_cli import Command, Desk
 from kpgate.app.poster import SEGMENT_BYTES
 from kpgate.domain.batch import Entry
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.invariants import Report, check
 from kpgate.domain.ledger import price_version_of, read_end, read_hold
+from kpgate.domain.money import RotateSigner
 from kpgate.domain.receipt import canonical, log_secret, receipt
 from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.log import Damaged, SqliteLog
@@ -51,6 +54,8 @@ def check_command(data: Path) -> None:
         raise click.ClickException(f"{data} holds no ledger")
     try:
         report, problems = prove(directory)
+        with closing(apsw.Connection(str(directory.store), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+            strangers = unendorsed(connection)
     except (GatewayError, apsw.Error, OSError) as error:
         raise click.ClickException(f"the ledger cannot be read: {error}") from None
     if sys.stdout.isatty():
@@ -60,11 +65,30 @@ def check_command(data: Path) -> None:
         )
         for problem in problems:
             click.echo(f"  {problem}")
+        for signer in strangers:
+            click.echo(f"  nobody vouches for the signing key {signer}: those before it were lost")
     else:
         counts = {name: getattr(report, name) for name in ("accounts", "charges", "transfers", "entries")}
-        click.echo(json.dumps({"sound": not problems, "problems": problems, **counts}))
+        click.echo(
+            json.dumps(
+                {"sound": not problems, "problems": problems, "unendorsed_signers": strangers, **counts}
+            )
+        )
     if problems:
         sys.exit(1)
+
+
+@ledger.command("rotate-key", cls=Command)
+@click.pass_obj
+def rotate_key(desk: Desk) -> None:
+    """Have a new key sign the log of receipts, endorsed by the one before. Works beside a gateway and without one."""
+    answer = desk.ask(RotateSigner)
+    desk.show(answer if desk.plain else answer["signer"], "Signing key rotated")
+
+
+def unendorsed(connection: apsw.Connection) -> list[str]:
+    """Signing keys that nobody vouches for, besides the first."""
+    return [signer["id"] for signer in SqliteLog(connection).signers()[1:] if not signer["endorsed_by"]]
 
 
 def prove(directory: Directory) -> tuple[Report, list[str]]:

@@ -89,6 +89,10 @@ class SetBudget(_Money, frozen=True, kw_only=True, tag="money.budget"):
     total: Cap = 0
 
 
+class RotateSigner(_Money, frozen=True, kw_only=True, tag="log.rotate_key"):
+    """Have a new key sign the log's heads from now on, endorsed by the one before it."""
+
+
 class ShowBalance(_Money, frozen=True, kw_only=True, tag="money.balance"):
     """What a party has."""
 
@@ -141,6 +145,7 @@ MoneyOperation = (
     | Refund
     | SetCreditLine
     | SetBudget
+    | RotateSigner
     | ShowBalance
     | ShowStatement
     | ShowTotals

@@ -37,6 +37,11 @@ class Receipts:
         self._wall_us = wall_us
         self._signed = head.size if (head := log.head()) else 0
 
+    def sign_with(self, signer: Signs) -> None:
+        """Have another key sign from now on; what is committed by now the old one signs."""
+        self.sign()
+        self._signer = signer
+
     def append(self, ledger: SqliteLedger, charges: Sequence[Charge]) -> int:
         """Make leaves of charges; the index of the first. Order: within the posting's transaction."""
         return self._log.append([self._leaf(ledger, charge) for charge in charges])
