@@ -128,10 +128,13 @@ _KINDS = {
 class Admin:
     """Answers `/admin/v1`. `control` reaches the clerk, `reload` is the worker's way to have settings read anew."""
 
-    def __init__(self, control: AsksLater, money: MoneyApi, reload: Reload) -> None:
+    def __init__(
+        self, control: AsksLater, money: MoneyApi, reload: Reload, prices: Callable[[], Answer]
+    ) -> None:
         self._control = control
         self._money = money
         self._reload = reload
+        self._prices = prices
         self._refusals = Sparing(REFUSALS_A_MINUTE)
 
     async def handle(self, method: str, path: str, actor: Actor, read: Read) -> tuple[int, bytes]:
@@ -164,6 +167,11 @@ class Admin:
         if path == "/admin/v1/reload":
             only(method, "POST")
             return 200, await self._reload_noted(sent)
+        if path == "/admin/v1/prices":
+            only(method, "GET")
+            if sent.query:
+                raise InvalidRequest("this path takes no parameters")
+            return 200, self._prices()
         if path == "/admin/v1/audit":
             only(method, "GET")
             return 200, await self._ask(sent, ListAudit, _audit_fields(sent.query))

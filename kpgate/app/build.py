@@ -22,6 +22,7 @@ from kpgate.app.equipment import Ground, Numbers, equip, names
 from kpgate.app.gauges import Gauges
 from kpgate.app.money_api import MoneyApi
 from kpgate.app.openapi import encoded
+from kpgate.app.prices import show_prices
 from kpgate.app.top_ups import TopUps
 from kpgate.dialects.openai.endpoints import ENDPOINTS
 from kpgate.domain.access import read_network
@@ -71,7 +72,9 @@ async def build(context: Context) -> Application:
         endpoints={endpoint.path.encode(): endpoint for endpoint in ENDPOINTS},
         metrics=lambda: metric.render(region, {one.name: one.meaning for one in METRICS}),
         openapi=encoded,
-        manage=Admin(control, money, partial(_reload, context)).handle,
+        manage=Admin(
+            control, money, partial(_reload, context), lambda: show_prices(gateway.equipment.routes)
+        ).handle,
         hold=money.hold,
         redeem=money.redeem,
         top_up=TopUps(control).receive,

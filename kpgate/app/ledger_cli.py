@@ -22,7 +22,7 @@ from kpgate.domain.batch import Entry
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.invariants import Report, check
 from kpgate.domain.ledger import price_version_of, read_end, read_hold
-from kpgate.domain.money import RotateSigner
+from kpgate.domain.money import RotateSigner, ShowHolds
 from kpgate.domain.receipt import canonical, log_secret, receipt
 from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.log import Damaged, SqliteLog
@@ -76,6 +76,15 @@ def check_command(data: Path) -> None:
         )
     if problems:
         sys.exit(1)
+
+
+@ledger.command("holds", cls=Command)
+@click.pass_obj
+def holds(desk: Desk) -> None:
+    """List what calls under way hold. Without a gateway there are none."""
+    desk.list(
+        desk.collect(ShowHolds, "holds"), ("call", "party", "amount_microkpt", "metered_microkpt", "is_sent")
+    )
 
 
 @ledger.command("rotate-key", cls=Command)

@@ -20,6 +20,7 @@ _INSTANT: Json = {"type": ["string", "null"], "description": "RFC 3339, in UTC."
 
 # Method, path, operation, summary, request schema or None, status, reply schema.
 MANAGED: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
+    ("get", "/admin/v1/prices", "listPrices", "What calls cost now.", None, 200, "PriceList"),
     ("get", "/admin/v1/accounts", "listAccounts", "Every account's balance.", None, 200, "Accounts"),
     (
         "post",
@@ -157,7 +158,26 @@ QUERIES: dict[str, tuple[tuple[str, Json, str], ...]] = {
 def schemas() -> Json:
     """Everything that is asked and answered about money."""
     texts = {"type": "array", "items": _TEXT}
-    return {**_asked_for(), **_answered(texts), **_proved(texts), **_codes()}
+    return {**_asked_for(), **_answered(texts), **_proved(texts), **_codes(), "PriceList": _prices()}
+
+
+def _prices() -> Json:
+    kinds = ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "image", "request")
+    price = _told(dict.fromkeys(kinds, AMOUNT))
+    share = _told({"party": _TEXT, "basis_points": {"type": "integer"}})
+    row = {
+        "model": _TEXT,
+        "provider": _TEXT,
+        "deployment": _TEXT,
+        "price": {
+            "anyOf": [price, {"type": "null"}],
+            "description": "For a million tokens; null where it is free.",
+        },
+        "version": {"type": ["integer", "null"], "description": "As a receipt's `price` says it."},
+        "sha256": {"type": ["string", "null"], "description": "As a receipt's `price_sha256` says it."},
+        "shares": {"type": "array", "items": share},
+    }
+    return _told({"prices": {"type": "array", "items": _told(row)}})
 
 
 def _asked_for() -> Json:

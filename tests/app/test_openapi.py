@@ -31,6 +31,7 @@ PATHS = {
     "/admin/v1/tiers/{name}": {"get", "put", "delete"},
     "/admin/v1/reload": {"post"},
     "/admin/v1/accounts": {"get"},
+    "/admin/v1/prices": {"get"},
     "/admin/v1/audit": {"get"},
     "/admin/v1/budgets": {"put"},
     "/admin/v1/parties/{name}/balance": {"get"},

@@ -234,6 +234,10 @@ def _money(asker: Asker) -> None:
     assert code(asker.ask(call, "POST", rich, chat)) == (402, "budget_exhausted")
     assert asker.ask("/admin/v1/parties/poor/credit-line", "PUT", admin, {"line": 10**8}).status == 200
     assert asker.ask(call, "POST", poor, chat).status == 200
+    priced = asker.ask("/admin/v1/prices", key=admin).json()["prices"]
+    of_echo = next(row for row in priced if row["model"] == "echo")
+    assert of_echo["price"]["input"] == 250 * 1_000_000 and of_echo["price"]["output"] == 10**9
+    assert (of_echo["version"], of_echo["sha256"]) == (shown["leaf"]["price"], shown["leaf"]["price_sha256"])
     balances = asker.ask("/admin/v1/accounts", key=admin).json()["accounts"]
     assert sum(balances.values()) == 0 and balances["spend:poor"] == -cost
 

@@ -73,5 +73,6 @@ def test_lost_keys_are_told_of_loudly_and_what_is_signed_after_is_not_believed(t
         after = receipt(gate, gate.chat(key, "echo")[1]["x-kpgate-receipt"])
         trusted = before["signers"][0]["public"]  # type: ignore[index]
         assert believed(before, trusted) and not believed(after, trusted)
+    assert said(data, "ledger", "holds") == []
     checked = said(data, "ledger", "check")
     assert checked["sound"] and checked["unendorsed_signers"] == [after["head"]["key"]]  # type: ignore[index]
