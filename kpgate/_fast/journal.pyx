@@ -307,7 +307,7 @@ cdef class Journal:
     # The clerk's
 
     def sync(self):
-        """Have all that is written survive a power loss; how far that is.
+        """Have all that is written survive a power loss; how far that is. Any process may, several at once.
 
         Errors: OSError, after which nothing is held any more: what the disk has is not known.
         """
@@ -329,8 +329,9 @@ cdef class Journal:
                 store_bare_release(&control.failed, error.errno or 5)
                 raise
             first += self.segment_bytes
-        if reached > load(&control.durable):
-            store_bare_release(&control.durable, reached)
+        first = load(&control.durable)
+        while first < reached and not swap_word(&control.durable, first, reached):
+            first = load(&control.durable)
         return reached
 
     def prepare(self, uint64_t ahead_bytes):

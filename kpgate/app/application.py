@@ -115,6 +115,7 @@ class Application:
         holds = self.gateway.equipment.holds
         if holds is not None:
             holds.retry(now_us)
+            holds.watch(now_us)
             if self._ticks % TICKS_A_METER == 0:
                 self._meter(now_us)
         self._ticks += 1
@@ -162,6 +163,8 @@ class Application:
         holds = self.gateway.equipment.holds
         if holds is not None and holds.failed:
             return 503, [JSON, (b"retry-after", b"1")], b'{"status":"journal_failed"}'
+        if holds is not None and holds.lags:
+            return 503, [JSON, (b"retry-after", b"1")], b'{"status":"journal_late"}'
         return 200, [JSON], b'{"status":"ready"}'
 
     async def _manage(self, exchange: Exchange, admin: bool) -> None:

@@ -8,7 +8,8 @@ Source: docs/decisions/0007-one-journal.md.
 
 from collections import deque
 from collections.abc import Callable
-from threading import Lock
+from contextlib import suppress
+from threading import Lock, Thread
 from time import sleep
 
 from kpgate._fast.credit import (
@@ -53,6 +54,9 @@ AHEAD_TOKENS = 256
 """Output for which a hold is extended at once."""
 TIED_WAIT_US = 250_000
 STORE_WAIT_US = 500_000
+SYNC_LATE_US = 150_000
+LAG_MAX_US = 2_000_000
+LAG_RETRY_US = 1_000_000
 
 
 class Hold:
@@ -174,7 +178,11 @@ class Holds:
         self._ending = Lock()
         self._decision = Decision()
         self.gathering = False
+        self.lags = False
         self._dirty = False
+        self._durable = 0
+        self._moved_us = 0
+        self._syncing = False
 
     def take(
         self, now_us: int, generation: int, caller: Caller, plan: Plan, record: Record, call: Call
@@ -250,6 +258,30 @@ class Holds:
         if self._put_end(now_us, handle, charged, reason, note) == BUSY:
             self._owed.append((handle, charged, reason, note))
 
+    def watch(self, now_us: int) -> None:
+        """See how far the disk is behind what is decided, and sync where the clerk does not come to it.
+
+        Order: once a tick.
+        """
+        journal = self._journal
+        durable = journal.durable
+        if durable != self._durable or journal.tail <= durable:
+            self._durable, self._moved_us = durable, now_us
+        late_us = now_us - self._moved_us
+        self.lags = late_us > LAG_MAX_US
+        if late_us > SYNC_LATE_US and not self._syncing:
+            self._syncing = True
+            # A disk that hangs keeps it for good: it is nobody's to wait for.
+            Thread(target=self._sync, name="sync", daemon=True).start()
+
+    def _sync(self) -> None:
+        try:
+            # What an error means is noted in the journal, for everybody.
+            with suppress(OSError):
+                self._journal.sync()
+        finally:
+            self._syncing = False
+
     def retry(self, now_us: int) -> None:
         """End what could not be ended because the lock was taken. Order: once a tick."""
         # Whoever waits to reply does the same on a thread.
@@ -270,6 +302,11 @@ class Holds:
 
     def _want(self, caller: Caller, plan: Plan, record: Record, call: Call) -> Hold:
         """What is to be held. Order: the cap is what the provider is told, too."""
+        if self.lags:
+            raise StoreUnavailable(
+                "what was charged does not reach the disk: nothing is held until it does",
+                retry_after_us=LAG_RETRY_US,
+            )
         tariff = plan.tariff
         assert tariff is not None, "only what has a price is held for"
         cap = 0

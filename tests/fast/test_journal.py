@@ -273,3 +273,28 @@ def _wait_for(desk: Desk, position: int) -> bool:
     while desk.journal.written < min(position, ready):
         os.sched_yield()
     return True
+
+
+def test_several_may_sync_at_once_and_what_is_durable_only_rises(desk: Desk) -> None:
+    other = Journal(desk.region, desk.seat, desk.files)
+    stop, fell = threading.Event(), []
+
+    def sync(journal: Journal) -> None:
+        seen = 0
+        while not stop.is_set():
+            journal.sync()
+            now = journal.durable
+            if now < seen:
+                fell.append((seen, now))
+            seen = now
+
+    threads = [threading.Thread(target=sync, args=(one,)) for one in (desk.journal, other, other)]
+    for thread in threads:
+        thread.start()
+    for _ in range(300):
+        desk.put(b"x" * 50)
+        assert desk.journal.flush(desk.journal.tail)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert fell == [] and desk.journal.sync() == desk.journal.tail == desk.journal.durable

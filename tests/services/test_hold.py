@@ -1,16 +1,20 @@
 """Ends that the lock puts off: nobody is told of a charge before it is decided and written."""
 
 import asyncio
+from threading import Event
 from typing import Any, cast
 
+import pytest
 import uvloop
 
 from kpgate._fast.credit import BUSY, DONE, STALE
 from kpgate.domain.call import Record
+from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.price import AMOUNT_MAX, Price
 from kpgate.domain.usage import Usage
 from kpgate.services.hold import Hold, Holds
 from kpgate.services.offload import Offload
+from tests.kit.gateway_process import until
 
 PRICE = Price(1_000_000, 1_000_000, 0, 0, 0, 0, 0)
 
@@ -119,5 +123,53 @@ def test_an_end_that_came_too_late_is_owed_no_longer() -> None:
         holds, *_ = ended(credit)
         holds.retry(9)
         assert not holds.owes
+
+    uvloop.run(main())
+
+
+class Disk:
+    """A journal on a disk that answers when it is let."""
+
+    tail, durable, failed = 100, 100, 0
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answers = Event()
+
+    def sync(self) -> int:
+        self.asked += 1
+        assert self.answers.wait(20)
+        self.durable = self.tail
+        return self.durable
+
+
+def test_what_does_not_reach_the_disk_is_synced_by_a_worker_and_after_two_seconds_nothing_more_is_held() -> (
+    None
+):
+    async def main() -> None:
+        disk = Disk()
+        holds = Holds(cast(Any, Busy(0)), cast(Any, disk), Offload(asyncio.get_running_loop()))
+        for tick in range(10):
+            holds.watch(tick * 100_000)
+        assert not holds.lags and disk.asked == 0, "nothing is behind"
+        disk.tail = 200
+        holds.watch(1_000_000)
+        assert disk.asked == 0, "the clerk has its turn first"
+        holds.watch(1_200_000)
+        until(lambda: disk.asked == 1)
+        holds.watch(2_900_000)
+        assert not holds.lags and disk.asked == 1, "one at a time"
+        holds.watch(3_100_000)
+        assert holds.lags
+        with pytest.raises(StoreUnavailable) as caught:
+            holds.take(0, 0, cast(Any, None), cast(Any, None), cast(Any, None), cast(Any, None))
+        assert caught.value.retry_after_us > 0
+        disk.answers.set()
+        until(lambda: disk.durable == 200)
+        holds.watch(3_200_000)
+        assert not holds.lags
+        disk.tail = 300
+        holds.watch(3_300_000)
+        assert not holds.lags, "a new delay is counted from its own beginning"
 
     uvloop.run(main())
