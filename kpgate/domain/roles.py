@@ -121,8 +121,12 @@ class Wanted(NamedTuple):
 def narrowed(maker: Caller, wanted: Wanted) -> Wanted:
     """What a key may be let do that another key makes: what is not said is as the maker's own.
 
-    Errors: InvalidRequest, which names what is wider than the maker's.
+    Errors: InvalidRequest, which names what is wider than the maker's; RoleRequired for a maker with a budget.
     """
+    if maker.budget:
+        raise RoleRequired(
+            "a key with a budget of its own makes no keys: what they spend would not count there"
+        )
     models, networks = wanted.models or maker.models, wanted.networks or maker.networks
     for model in models if maker.models else ():
         if not any(_covers(pattern, model) for pattern in maker.models):
@@ -135,6 +139,20 @@ def narrowed(maker: Caller, wanted: Wanted) -> Wanted:
     if 0 < maker.expires_us < expires_us:
         raise _wider("expires", "so late an end")
     return Wanted(models, networks, _narrow(maker.limits, wanted.limits), expires_us)
+
+
+def check_covers(asker: Caller, key: Caller) -> None:
+    """Let a key give another one a new secret, which may do no more than it may itself.
+
+    Errors: RoleRequired.
+    """
+    has = Wanted(key.models, key.networks, key.limits, key.expires_us)
+    try:
+        is_covered = narrowed(asker, has) == has
+    except InvalidRequest:
+        is_covered = False
+    if not is_covered:
+        raise RoleRequired("this key may do more than the one that asks")
 
 
 def _narrow(own: Limits, asked: Limits) -> Limits:

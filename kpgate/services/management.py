@@ -45,7 +45,7 @@ from kpgate.domain.management import (
     is_act,
 )
 from kpgate.domain.plan import NO_PLAN, Plan
-from kpgate.domain.roles import Wanted, check_gives, narrowed
+from kpgate.domain.roles import Wanted, check_covers, check_gives, narrowed
 from kpgate.domain.secret import Secret
 from kpgate.domain.tier import NO_TIER, Tier
 from kpgate.stores.protocol import Page, Receipt, Store
@@ -214,6 +214,8 @@ class Management:
     def _rotate(self, operation: RotateKey, actor: Actor) -> Answer:
         key = self._get(operation.key, actor)
         check_gives(actor.role, key.caller.role)
+        if actor.role == DEVELOPER:
+            check_covers(self._get(actor.key).caller, key.caller)
         now_us = self._wall_us()
         if key.revoked_us or 0 < key.caller.expires_us <= now_us:
             raise Conflict("this key was revoked or has expired: make a new one")

@@ -13,7 +13,7 @@ from kpgate.domain.access import matches, read_network
 from kpgate.domain.caller import ADMIN, AUDITOR, CALL, DEVELOPER, OPERATOR, OWNER, ROLES, Caller, Party
 from kpgate.domain.errors import InvalidRequest, NotFound, RoleRequired
 from kpgate.domain.limits import UNLIMITED, Limits, parse_rate
-from kpgate.domain.roles import GIVES, LINES, Wanted, check_gives, narrowed, permit, roles_of
+from kpgate.domain.roles import GIVES, LINES, Wanted, check_covers, check_gives, narrowed, permit, roles_of
 
 ROOT = Path(__file__).parents[2]
 PARTY = Party(1, "acme")
@@ -175,3 +175,24 @@ def test_no_rate_gives_more_than_the_maker_s(own: str, asked: str):
         assert one.units + one.units * span_us / one.window_us <= (
             most.units + most.units * span_us / most.window_us
         ) * (1 + 1e-9)
+
+
+def test_a_key_is_covered_by_one_that_may_as_much():
+    key = Caller("other", 2, PARTY, models=("abc",), limits=Limits(concurrency=2))
+    check_covers(maker(), key)
+    check_covers(maker(models=("a*",), limits=Limits(concurrency=2)), key)
+    for terms in (
+        {"models": ("b*",)},
+        {"limits": Limits(concurrency=1)},
+        {"limits": Limits(requests="9/s")},
+        {"networks": ("10.0.0.0/8",)},
+        {"expires_us": 5},
+        {"budget": 3},
+    ):
+        with pytest.raises(RoleRequired):
+            check_covers(maker(**terms), key)
+
+
+def test_a_key_with_a_budget_makes_none():
+    with pytest.raises(RoleRequired, match="budget"):
+        narrowed(maker(budget=3), want())

@@ -108,6 +108,14 @@ def test_a_developer_has_its_own_party_and_gives_no_more_than_it_has(gate: Roles
         {"party": "acme", "networks": ["0.0.0.0/0"]},
     ):
         assert code(gate.send("POST", "/admin/v1/keys", own, sent)) == (400, "invalid_request")
+    wide = gate.key("acme").split("-")[2]
+    assert code(gate.send("POST", f"/admin/v1/keys/{wide}/rotate", own)) == REFUSED, (
+        "it would be its own then"
+    )
+    capped = gate.key("acme", role=DEVELOPER)
+    budget = {"key": capped.split("-")[2], "total": 5}
+    assert gate.send("PUT", "/admin/v1/budgets", gate.key("house", role=OWNER), budget)[0] == 200
+    assert code(gate.send("POST", "/admin/v1/keys", capped, {"party": "acme"})) == REFUSED
     other = theirs.split("-")[2]
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/rotate")):
         assert code(gate.send(method, f"/admin/v1/keys/{other}{path}", own)) == (404, "not_found")
