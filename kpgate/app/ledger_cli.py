@@ -133,7 +133,9 @@ def _log_problems(
 ) -> Iterator[str]:
     """Of every log each leaf against the charge that it is rebuilt from, every tile, and the newest head."""
     logs = SqliteLog(connection).all()
-    for log, until in zip(logs, [*[one.since for one in logs[1:]], 1 << 62], strict=True):
+    ends = [one.since for one in logs[1:]] + [1 << 62]
+    # Where nothing was ever charged there is no log, and one end too many.
+    for log, until in zip(logs, ends, strict=False):
         charged = "FROM charges WHERE lsn > ? AND lsn <= ?"
         charges = connection.execute(f"SELECT count(*) {charged}", (log.since, until)).fetchall()[0][0]
         if charges != log.size:

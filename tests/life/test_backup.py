@@ -274,3 +274,16 @@ def test_the_commands_say_what_they_did(tmp_path: Path, backup: Path):
     again = said(data, "backup", str(tmp_path / "again"))
     assert again["target"] == str(tmp_path / "again") and "kpgate.db" in again["files"]
     assert said(data, "keys", "list")[0]["party"] == "acme"
+
+
+def test_a_directory_without_a_ledger_is_backed_up_as_well(tmp_path: Path):
+    data = tmp_path / "data"
+    made = said(data, "keys", "create", "--party", "acme")
+    assert said(data, "ledger", "check")["sound"]
+    said(data, "backup", str(tmp_path / "backup"))
+    found = said(tmp_path / "more", "restore", str(tmp_path / "backup"))
+    assert (found["log"], found["follows"]) == ("", "")
+    assert said(tmp_path / "more", "keys", "list")[0]["id"] == made["id"]
+    rows = said(tmp_path / "more", "audit", "list")["rows"]
+    assert [row["act"] for row in rows] == ["restore", "keys.create"]
+    assert said(tmp_path / "more", "audit", "check")["sound"]
