@@ -136,7 +136,7 @@ def _log_problems(
     ends = [one.since for one in logs[1:]] + [1 << 62]
     # Where nothing was ever charged there is no log, and one end too many.
     for log, until in zip(logs, ends, strict=False):
-        charged = "FROM charges WHERE lsn > ? AND lsn <= ?"
+        charged = "FROM charges WHERE lsn >= ? AND lsn < ?"
         charges = connection.execute(f"SELECT count(*) {charged}", (log.since, until)).fetchall()[0][0]
         if charges != log.size:
             yield f"the log {log.origin} has {log.size} leaves, but {charges} calls were charged"

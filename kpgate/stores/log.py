@@ -46,7 +46,7 @@ class SqliteLog:
         self._edges: list[bytearray] | None = None
 
     def open(self, origin: str, before: str = "", since: int = 0) -> None:
-        """Begin a log. Shape: `before` names the last head of the one it takes over from, after the LSN `since`."""
+        """Begin a log. Shape: `before` names the last head of the one it takes over from, from the LSN `since` on."""
         statement = "INSERT INTO logs (origin, before, since) VALUES (?, ?, ?) RETURNING number"
         self.number = self._rows(statement, (origin, before, since))[0][0]
         self.origin, self.before, self.since = origin, before, since
@@ -54,9 +54,9 @@ class SqliteLog:
 
     def covering(self, lsn: int) -> "SqliteLog":
         """The log that the charge of an LSN is a leaf of."""
-        if lsn > self.since:
+        if lsn >= self.since:
             return self
-        rows = self._rows("SELECT max(number) FROM logs WHERE since < ?", (lsn,))
+        rows = self._rows("SELECT max(number) FROM logs WHERE since <= ?", (lsn,))
         return SqliteLog(self._connection, rows[0][0])
 
     def all(self) -> list["SqliteLog"]:

@@ -83,3 +83,17 @@ def test_damage_is_named(connection: apsw.Connection) -> None:
     connection.execute("UPDATE logs SET size = 5")
     with pytest.raises(Damaged, match="covers more than its 5 leaves"):
         log.check()
+
+
+def test_a_charge_is_a_leaf_of_the_log_that_its_lsn_lies_in(connection: apsw.Connection):
+    first = SqliteLog(connection)
+    first.open("a" * 32)
+    assert [first.covering(lsn).number for lsn in (1, 99, 100, 1 << 60)] == [1, 1, 1, 1]
+    newest = SqliteLog(connection)
+    newest.open("b" * 32, "before", 100)
+    # The LSN that a store is posted until is that of the next entry.
+    assert [newest.covering(lsn).number for lsn in (1, 99, 100, 101)] == [1, 1, 2, 2]
+    third = SqliteLog(connection)
+    third.open("c" * 32, "before", 100)
+    assert [third.covering(lsn).number for lsn in (99, 100)] == [1, 3], "one without charges between"
+    assert [one.origin[0] for one in third.all()] == ["a", "b", "c"]
