@@ -22,7 +22,7 @@ from kpgate.app.control import Control, new_id, operator, wall_us
 from kpgate.app.directory import Directory
 from kpgate.app.ledger_cli import prove
 from kpgate.app.poster import SEGMENT_BYTES
-from kpgate.app.signing import Keyring
+from kpgate.app.signing import Keyring, Signer
 from kpgate.domain.audit import OK, Entry
 from kpgate.domain.durations import instant
 from kpgate.domain.errors import GatewayError
@@ -56,11 +56,14 @@ def back_up(directory: Directory, target: Path, tell: Tell) -> dict[str, Any]:
     _settle(directory)
     with _drafted(target) as draft:
         _copy_file(directory.root / "pepper", draft / "pepper")
+        # A large store takes long: what follows it in the journal stays until it is copied, too.
+        with directory.untrimmed():
+            tell("copying the store")
+            version, cursor = _copy_store(directory.store, draft / "kpgate.db", tell)
+            end = _copy_journal(directory.root / "journal", draft / "journal", cursor, tell)
+        # After the store, which knows no key then that is not here.
         for key in sorted((directory.root / "signing").glob("*.key")):
             _copy_file(key, draft / "signing" / key.name)
-        tell("copying the store")
-        version, cursor = _copy_store(directory.store, draft / "kpgate.db", tell)
-        end = _copy_journal(directory.root / "journal", draft / "journal", cursor, tell)
         tell("proving what was copied")
         _, problems = prove(Directory(draft))
         if problems:
@@ -194,7 +197,7 @@ def _begin_log(directory: Directory, made_at: str) -> tuple[str, str]:
                 head = log.head()
                 if size and (head is None or head.size < size):
                     # The same leaves as the original's log has: nothing is said twice of one size.
-                    signer, now_us = Keyring(directory.root / "signing").signers()[-1], wall_us()
+                    signer, now_us = _signer(directory, log), wall_us()
                     said = head_bytes(log.origin, size, log.root(size), now_us, signer.id)
                     log.keep_head(Head(size, log.root(size), now_us, signer.id, signer.sign(said)))
                 root = log.root(size).hex() if size else ""
@@ -204,6 +207,12 @@ def _begin_log(directory: Directory, made_at: str) -> tuple[str, str]:
             about = json.dumps({"made_at": made_at, "follows": before})
             SqliteAudit(store.connection).append(Entry(wall_us(), operator(), "restore", about, OK))
         return before, origin
+
+
+def _signer(directory: Directory, log: SqliteLog) -> Signer:
+    """The newest key that the log knows: one that was made just when the backup was is endorsed by the next start."""
+    signers, known = Keyring(directory.root / "signing").signers(), {one["id"] for one in log.signers()}
+    return next((one for one in reversed(signers) if one.id in known), signers[-1])
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from kpgate.app.directory import Directory
 from kpgate.app.poster import Poster, Say, Start
 from kpgate.app.signing import Keyring, Signer, endorsement
 from kpgate.domain.code import CodeOperation
-from kpgate.domain.errors import InvalidRequest, NotFound, StoreUnavailable
+from kpgate.domain.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from kpgate.domain.ledger import CODE, GRANT, LINE, TOP_UP
 from kpgate.domain.management import Answer
 from kpgate.domain.money import MoneyOperation, Movement, RotateSigner, TopUp, Transfer
@@ -143,7 +143,9 @@ class Bank:
         keyring = Keyring(self._directory.root / "signing")
         if self.ledger.operation(operation.id) is None:
             self.poster.post_all()
-            keyring.signers()
+            if self._log.signers()[-1]["id"] not in {one.id for one in keyring.kept()}:
+                # Nobody could vouch for the new one, and it would go unnoticed until somebody verifies.
+                raise Conflict("DATA/signing lacks the key that signs now: restore it from a backup first")
             try:
                 keyring.make()
             except OSError as error:
@@ -213,7 +215,16 @@ class Bank:
         self.poster.post_all()
         self.poster.sign()
         self.poster.sync()
-        self.poster.trim()
+        self.trim()
+
+    def trim(self) -> None:
+        """Delete what nobody needs of the journal any more; nothing while a backup reads it.
+
+        Errors: OSError.
+        """
+        with self._directory.trimming() as free:
+            if free:
+                self.poster.trim()
 
 
 @contextmanager

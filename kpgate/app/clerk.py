@@ -189,7 +189,7 @@ class Clerk:
                     bank.treasury.expire()
                     if self._alerts is not None:
                         self._alerts.look()
-                    bank.poster.trim()
+                    bank.trim()
                 if turns % PREPARE_TURNS == 0:
                     await asyncio.to_thread(bank.poster.prepare)
             except Exception as error:  # noqa: BLE001 - the edge around one turn

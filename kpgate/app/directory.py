@@ -68,6 +68,34 @@ class Directory:
         return descriptor
 
     @contextmanager
+    def untrimmed(self) -> Iterator[None]:
+        """Have the journal's files stay, whatever is posted meanwhile: a backup reads them.
+
+        Order: ends with the process at the latest. Errors: StoreUnavailable, OSError.
+        """
+        self.prepare()
+        descriptor = os.open(self.run / "backup.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def trimming(self) -> Iterator[bool]:
+        """Whether the journal's files may be deleted just now. Errors: OSError."""
+        descriptor = os.open(self.run / "backup.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            free = True
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                free = False
+            yield free
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
     def socket_path(self) -> Iterator[str]:
         """The control socket's path in a form that is short enough for the system (107 bytes)."""
         plain = str(self.socket.absolute())

@@ -65,11 +65,18 @@ class Keyring:
         """
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            paths = sorted(self._folder.glob("*.key"))
-            if not paths:
-                return [self.make()]
-            found = []
-            for path in paths:
+            return self.kept() or [self.make()]
+        except OSError as error:
+            raise StoreUnavailable("a signing key cannot be made") from error
+
+    def kept(self) -> list[Signer]:
+        """Every key that is there, oldest first; none is made.
+
+        Errors: StoreUnavailable when one cannot be read.
+        """
+        found = []
+        try:
+            for path in sorted(self._folder.glob("*.key")):
                 seed = bytes.fromhex(path.read_text().strip())
                 if len(seed) != SEED_BYTES:
                     raise ValueError
@@ -84,8 +91,10 @@ class Keyring:
         Errors: OSError.
         """
         seed = secrets.token_bytes(SEED_BYTES)
-        count = len(list(self._folder.glob("*.key")))
-        path = self._folder / f"{count:06}.key"
+        # Beyond the newest, not by their number: of those that are gone none is written over.
+        taken = (int(path.stem) for path in self._folder.glob("*.key") if path.stem.isdecimal())
+        number = max(taken, default=-1) + 1
+        path = self._folder / f"{number:06}.key"
         draft = path.with_suffix(".new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w") as file:
@@ -93,4 +102,9 @@ class Keyring:
             file.flush()
             os.fsync(file.fileno())
         draft.rename(path)
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
         return Signer(seed)
