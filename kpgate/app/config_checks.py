@@ -280,7 +280,7 @@ def _check_signing(path: Path, reference: str, environ: Mapping[str, str], repor
     """A secret that webhooks are signed with."""
     try:
         if len(key_of(resolve(reference, environ))) < SIGNING_BYTES_MIN:
-            warn(path, f"is shorter than {SIGNING_BYTES_MIN} bytes: it could be guessed")
+            report(path, f"is shorter than {SIGNING_BYTES_MIN} bytes: it could be guessed")
     except ValueError as error:
         report(path, str(error))
     if message := exposure(reference):

@@ -185,6 +185,7 @@ def test_a_clerk_that_is_killed_before_it_is_taken_in_tells_it_after(tmp_path: P
         ('secret = "env:ALERTS_SECRET"', "go together"),
         ('url = "ftp://a.example"\nsecret = "env:ALERTS_SECRET"', "url"),
         ('url = "https://a.example"\nsecret = "canary in clear"', "never in clear"),
+        ('url = "https://a.example"\nsecret = "env:ALERTS_EMPTY"', "shorter than 24 bytes"),
         ("thresholds = [0]", "thresholds"),
         ("thresholds = [101]", "thresholds"),
     ],
@@ -192,5 +193,7 @@ def test_a_clerk_that_is_killed_before_it_is_taken_in_tells_it_after(tmp_path: P
 def test_what_is_configured_wrongly_is_named(tmp_path: Path, written: str, said: str):
     file = tmp_path / "kpgate.toml"
     file.write_text(f"[alerts]\n{written}\n")
-    found = " ".join(f"{problem}" for problem in load(file, {"ALERTS_SECRET": SECRET}).problems)
+    found = " ".join(
+        f"{problem}" for problem in load(file, {"ALERTS_SECRET": SECRET, "ALERTS_EMPTY": "whsec_"}).problems
+    )
     assert said in found and "canary" not in found

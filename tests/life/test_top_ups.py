@@ -201,6 +201,9 @@ def test_a_clerk_that_is_killed_meanwhile_loses_none_and_counts_none_twice(tmp_p
         ('name = "shop"\nsecret = "canary-in-clear"', "never in clear"),
         ('name = "shop"\nsecret = "env:SHOP_NONE"', "is not set"),
         ('name = "shop"\nsecret = "env:SHOP_BROKEN"', "base64"),
+        ('name = "shop"\nsecret = "env:SHOP_EMPTY"', "shorter than 24 bytes"),
+        ('name = "shop"\nsecret = "env:SHOP_SHORT"', "shorter than 24 bytes"),
+        ('name = "shop"\nsecret = "env:SHOP_SECRET"\nold_secret = "env:SHOP_EMPTY"', "shorter than 24 bytes"),
         ('name = "shop"\nsecret = "env:SHOP_SECRET"\nold_secret = "env:SHOP_NONE"', "old_secret"),
         (
             'name = "shop"\nsecret = "env:SHOP_SECRET"\n[[top_ups]]\nname = "shop"\nsecret = "env:SHOP_SECRET"',
@@ -211,6 +214,7 @@ def test_a_clerk_that_is_killed_meanwhile_loses_none_and_counts_none_twice(tmp_p
 def test_a_source_that_is_configured_wrongly_is_named(tmp_path: Path, written: str, said: str):
     file = tmp_path / "kpgate.toml"
     file.write_text(f"[[top_ups]]\n{written}\n")
-    loaded = load(file, {"SHOP_SECRET": SECRET, "SHOP_BROKEN": "whsec_canary!"})
+    secrets = {"SHOP_BROKEN": "whsec_canary!", "SHOP_EMPTY": "whsec_", "SHOP_SHORT": "whsec_" + "A" * 28}
+    loaded = load(file, {"SHOP_SECRET": SECRET, **secrets})
     found = " ".join(f"{problem}" for problem in loaded.problems)
     assert said in found and "canary" not in found
