@@ -121,9 +121,9 @@ class Clerk:
             server.close()
             self._directory.socket.unlink(missing_ok=True)
             self._stop.set()
-            if self._messenger is not None:
-                self._messenger.cut()
-            await telling
+            # What is under way is told again by the next clerk, whoever has it by then.
+            telling.cancel()
+            await asyncio.wait([telling])
             if self._bank is not None:
                 await self._keeping
                 self._bank.close()
@@ -206,8 +206,6 @@ class Clerk:
             try:
                 for alert in self._alerts.due():
                     why = await self._messenger.send(alert.id, alert.body.encode())
-                    if self._stop.is_set():
-                        break
                     if why:
                         self._alerts.failed(alert, why)
                     else:

@@ -5,30 +5,31 @@ cap, the window and the threshold: found again after a crash it is the same one.
 """
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from kpgate.domain.durations import instant
-from kpgate.stores.alerts import Spent, SqliteAlerts, Waiting
+from kpgate.stores.alerts import Kept, Spent, SqliteAlerts, Waiting
 
 BACKOFF_US = 1_000_000
 BACKOFF_MAX_US = 3_600_000_000
-GIVEN_UP_US = 86_400_000_000
+DAY_US = 86_400_000_000
+GIVEN_UP_US = DAY_US
 PIECE = 20
 PERIODS = ("day", "month", "total")
 
 
 class Tools(msgspec.Struct, frozen=True):
-    """What alerts are made with. `spent` gives and forgets what was charged to since it was last asked, None for all.
+    """What alerts are made with. `spent` gives and forgets what was charged to, or capped, since it was last asked.
 
     Units: `thresholds` percent of a cap; `wall_us` microseconds since 1970; `chance` from 0 to 1.
     """
 
     store: SqliteAlerts
-    spent: Callable[[], set[tuple[int, int, int]] | None]
+    spent: Callable[[], set[tuple[int, int, int]]]
     thresholds: tuple[int, ...]
     is_sent: bool
     wall_us: Callable[[], int]
@@ -41,24 +42,33 @@ class Alerts:
     def __init__(self, tools: Tools, say: Callable[..., None]) -> None:
         self._tools = tools
         self._say = say
+        # Not yet looked at; None at the start, for whatever an earlier clerk may have left.
+        self._unseen: set[tuple[int, int, int]] | None = None
 
     def look(self) -> None:
-        """Find the budgets that passed a threshold. Errors: StoreUnavailable."""
-        tools = self._tools
-        for one in tools.store.spent(tools.spent()):
-            passed = [threshold for threshold in tools.thresholds if one.used * 100 >= one.cap * threshold]
-            for threshold in passed:
-                self._make(one, threshold)
+        """Find the budgets that passed a threshold. Errors: StoreUnavailable; the next look then finds them."""
+        tools, fresh = self._tools, self._tools.spent()
+        if self._unseen is None:
+            found = tools.store.spent_since(*_last_windows(tools.wall_us()))
+        else:
+            self._unseen |= fresh
+            found = tools.store.spent(self._unseen)
+        for one in found:
+            for threshold in tools.thresholds:
+                if one.used * 100 >= one.cap * threshold:
+                    self._make(one, threshold)
+        # Only now: what could not be kept is looked at again.
+        self._unseen = set()
 
     def _make(self, one: Spent, threshold: int) -> None:
         named = f"{one.budget}:{one.period}:{one.window}:{one.cap}:{threshold}"
         alert, now_us = f"alert_{sha256(named.encode()).hexdigest()[:32]}", self._tools.wall_us()
         body = {"type": "budget.threshold", "id": alert, "at": instant(now_us), **_told(one, threshold)}
-        if not self._tools.store.keep(alert, one.period, msgspec.json.encode(body).decode(), now_us):
-            return
-        self._say("budget_threshold", id=alert, **_told(one, threshold))
-        if not self._tools.is_sent:
-            self._tools.store.end(alert, "logged", now_us)
+        kept = Kept(
+            alert, one.period, msgspec.json.encode(body).decode(), "" if self._tools.is_sent else "logged"
+        )
+        if self._tools.store.keep(kept, now_us):
+            self._say("budget_threshold", id=alert, **_told(one, threshold))
 
     def due(self) -> list[Waiting]:
         """What is to be sent now. Errors: StoreUnavailable."""
@@ -92,6 +102,12 @@ def _told(one: Spent, threshold: int) -> dict[str, Any]:
         "used_microkpt": one.used,
         "cap_microkpt": one.cap,
     }
+
+
+def _last_windows(now_us: int) -> tuple[int, int]:
+    """The day and the month before this one: what may have ended just before a clerk did."""
+    now = datetime.fromtimestamp(now_us // 1_000_000, UTC)
+    return now_us // DAY_US - 1, now.year * 12 + now.month - 2
 
 
 def _window(period: int, window: int) -> str:

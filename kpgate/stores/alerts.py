@@ -8,8 +8,8 @@ import apsw
 from kpgate.domain.errors import StoreUnavailable
 
 RETRY_US = 250_000
-KEPT_US = 62 * 86_400_000_000
-"""How long what was sent is remembered, where its window ends: longer than any is charged to."""
+KEPT_US = 100 * 86_400_000_000
+"""How long what was sent is remembered, where its window ends: longer than a window is looked at."""
 
 
 class Spent(NamedTuple):
@@ -22,6 +22,15 @@ class Spent(NamedTuple):
     key: str
     cap: int
     used: int
+
+
+class Kept(NamedTuple):
+    """An alert to be kept. Shape: `ended` is empty for one that is to be sent."""
+
+    id: str
+    period: int
+    body: str
+    ended: str
 
 
 class Waiting(NamedTuple):
@@ -41,7 +50,6 @@ _SPENT = """
     LEFT JOIN parties ON budgets.kind = 1 AND parties.number = budgets.owner
     WHERE cap > 0
 """
-_NEWEST = "(SELECT max(window) FROM budget_uses WHERE budget = uses.budget AND period = uses.period)"
 
 
 class SqliteAlerts:
@@ -50,20 +58,23 @@ class SqliteAlerts:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
-    def spent(self, which: Iterable[tuple[int, int, int]] | None) -> Sequence[Spent]:
-        """How far budgets are used in some windows, or each in its newest. Shape: (budget, period, window)."""
-        if which is None:
-            return [Spent(*row) for row in self._rows(f"{_SPENT} AND uses.window = {_NEWEST}", ())]
+    def spent(self, which: Iterable[tuple[int, int, int]]) -> Sequence[Spent]:
+        """How far budgets are used in some windows. Shape: (budget, period, window)."""
         one = f"{_SPENT} AND uses.budget = ? AND uses.period = ? AND uses.window = ?"
         return [Spent(*row) for key in which for row in self._rows(one, key)]
 
-    def keep(self, alert: str, period: int, body: str, now_us: int) -> bool:
+    def spent_since(self, day: int, month: int) -> Sequence[Spent]:
+        """How far budgets are used from a day and a month on, and in all."""
+        since = f"{_SPENT} AND uses.window >= CASE uses.period WHEN 0 THEN ? WHEN 1 THEN ? ELSE 0 END"
+        return [Spent(*row) for row in self._rows(since, (day, month))]
+
+    def keep(self, alert: Kept, now_us: int) -> bool:
         """Keep an alert, to be sent from now on; whether it is a new one."""
         statement = """
-            INSERT INTO alerts (id, period, body, made_us, next_us) VALUES (?, ?, ?, ?, ?)
+            INSERT INTO alerts (id, period, body, ended, made_us, next_us) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
             ON CONFLICT DO NOTHING RETURNING 1
         """
-        return bool(self._rows(statement, (alert, period, body, now_us, now_us)))
+        return bool(self._rows(statement, (*alert, now_us)))
 
     def due(self, now_us: int, count: int) -> Sequence[Waiting]:
         """Some of what is to be sent now, the longest due first."""

@@ -65,7 +65,7 @@ class SqliteLedger:
         self._prices: dict[int, Price] = {}
         self._open: dict[int, Opened] = {}
         self._cursor = 0
-        self._spent: set[tuple[int, int, int]] | None = None
+        self._spent: set[tuple[int, int, int]] = set()
         self._load()
 
     def _load(self) -> None:
@@ -84,8 +84,8 @@ class SqliteLedger:
         """The time of the newest entry that is posted."""
         return int(self._rows("SELECT last_us FROM ledger")[0][0])
 
-    def take_spent(self) -> set[tuple[int, int, int]] | None:
-        """The (budget, period, window) that were charged to since this was last asked; None where nobody has yet."""
+    def take_spent(self) -> set[tuple[int, int, int]]:
+        """The (budget, period, window) that were charged to, or given other caps, since this was last asked."""
         spent, self._spent = self._spent, set()
         return spent
 
@@ -117,8 +117,7 @@ class SqliteLedger:
                 self._leaves.forget()
                 self._load()
         self._cursor = cursor
-        if self._spent is not None:
-            self._spent.update(batch.uses)
+        self._spent.update(batch.uses)
         for call in batch.ended:
             self._open.pop(call, None)
         self._open.update(batch.opened)
@@ -299,7 +298,11 @@ class SqliteLedger:
             INSERT INTO budgets (kind, owner, day, month, total) VALUES (?1, ?2, ?3, ?4, ?5)
             ON CONFLICT (kind, owner) DO UPDATE SET day = ?3, month = ?4, total = ?5 RETURNING number
         """
-        return int(self._rows(statement, (kind, owner, *caps))[0][0])
+        number = int(self._rows(statement, (kind, owner, *caps))[0][0])
+        # What is used already is more of a lower cap.
+        used = "SELECT budget, period, max(window) FROM budget_uses WHERE budget = ? GROUP BY period"
+        self._spent.update(self._rows(used, (number,)))
+        return number
 
     # Questions
 

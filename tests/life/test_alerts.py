@@ -145,16 +145,22 @@ def test_an_alert_is_sent_until_it_is_taken_in_and_is_the_same_one(tmp_path: Pat
         until(lambda: any(said.get("clerk") == "alert_failed" for said in gate.said))
 
 
+def half_spent(gate: Whole) -> str:
+    """A budget that is half used, and a key that uses it."""
+    gate.fund("acme", 10**9)
+    key = gate.key("acme")
+    cap(gate, party="acme", total=cost_of_one(gate, key) * 4)
+    cost_of_one(gate, key)
+    cost_of_one(gate, key)
+    return key
+
+
 def test_a_receiver_that_hangs_holds_up_no_call_no_change_and_no_end(tmp_path: Path):
     with receiving(0) as receiver:
         with Whole(tmp_path, settings(receiver.url)) as gate:
-            gate.fund("acme", 10**9)
-            key = gate.key("acme")
-            cap(gate, party="acme", day=cost_of_one(gate, key) * 4)
-            cost_of_one(gate, key)
-            cost_of_one(gate, key)
+            key = half_spent(gate)
             until(lambda: len(receiver.refused) == 1)
-            cap(gate, party="acme", day=10**9)
+            cap(gate, party="acme", total=10**9)
             assert cost_of_one(gate, key) > 0
             gate.fund("acme", 5)
             gate.signal(signal.SIGTERM)
@@ -164,11 +170,7 @@ def test_a_receiver_that_hangs_holds_up_no_call_no_change_and_no_end(tmp_path: P
 
 def test_a_clerk_that_is_killed_before_it_is_taken_in_tells_it_after(tmp_path: Path):
     with receiving(503, 503, 200) as receiver, Whole(tmp_path, settings(receiver.url)) as gate:
-        gate.fund("acme", 10**9)
-        key = gate.key("acme")
-        cap(gate, party="acme", total=cost_of_one(gate, key) * 4)
-        cost_of_one(gate, key)
-        cost_of_one(gate, key)
+        half_spent(gate)
         until(lambda: len(receiver.refused) == 1)
         before = pid_of(gate, 0)
         os.kill(before, signal.SIGKILL)
@@ -176,6 +178,15 @@ def test_a_clerk_that_is_killed_before_it_is_taken_in_tells_it_after(tmp_path: P
         until(lambda: len(receiver.got) >= 1)
         assert receiver.got[0] == receiver.refused[0]
         assert (receiver.got[0]["period"], receiver.got[0]["window"]) == ("total", "")
+
+
+def test_a_cap_that_is_lowered_below_what_is_used_is_told_of_without_another_call(tmp_path: Path):
+    with receiving(200) as receiver, Whole(tmp_path, settings(receiver.url)) as gate:
+        half_spent(gate)
+        until(lambda: told(receiver) == [50])
+        used = receiver.got[0]["used_microkpt"]
+        cap(gate, party="acme", total=used)
+        until(lambda: sorted(told(receiver, cap_microkpt=used)) == [50, 80, 95, 100])
 
 
 @pytest.mark.parametrize(
