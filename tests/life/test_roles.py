@@ -134,44 +134,48 @@ def test_a_developer_has_its_own_party_and_gives_no_more_than_it_has(gate: Roles
     assert gate.send("DELETE", f"/admin/v1/keys/{made['id']}", own)[1]["revoked_at"]
 
 
-def test_every_act_is_a_row_and_no_secret_is_in_any(gate: Roles):
-    admin = gate.key("house", role=ADMIN)
-    made = gate.send("POST", "/admin/v1/keys", admin, {"party": "acme", "label": "ours"})[1]
-    moved = {"id": "audited-0001", "movements": [{"kind": "grant", "party": "acme", "amount": 5}]}
-    assert gate.send("POST", "/admin/v1/transfers", admin, moved)[0] == 200
-    assert gate.send("POST", "/admin/v1/transfers", admin, moved | {"movements": []})[0] == 400
-    taken = {"id": "audited-0002", "movements": [{"kind": "payout", "party": "acme", "amount": 10**12}]}
-    assert gate.send("POST", "/admin/v1/transfers", admin, taken)[0] == 402
-    assert gate.send("DELETE", "/admin/v1/tiers/none", admin)[0] == 404
-    assert gate.send("POST", "/admin/v1/keys", admin, {"party": "acme", "role": OWNER})[0] == 403
-    assert gate.send("POST", "/admin/v1/reload", gate.key("house"))[0] == 403
-    key_id = admin.split("-")[2]
-    found = gate.rows(key=key_id)
-    assert [(row["act"], row["outcome"]) for row in reversed(found)] == [
-        ("keys.create", "ok"),
-        ("money.transfer", "asked"),
-        ("money.transfer", "ok"),
-        ("money.transfer", "asked"),
-        ("money.transfer", "insufficient_credit"),
-        ("tier.delete", "not_found"),
-        ("keys.create", "role_required"),
-    ]
-    first = found[-1]
-    assert first["about"]["key"] == made["id"] and first["about"]["label"] == "ours"
-    assert (first["via"], first["role"], first["party"], first["peer"]) == (
-        "http",
-        ADMIN,
-        "house",
-        "127.0.0.1",
-    )
-    assert (
-        found[-2]["about"]["movements"] == moved["movements"] and found[-2]["about"]["id"] == "audited-0001"
-    )
-    newest = gate.rows(count=1)[0]
-    assert (newest["act"], newest["about"]) == ("refused", {"path": "POST /admin/v1/reload"})
-    everything = json.dumps(gate.rows(count=1000))
-    assert made["key"].split("-", 3)[3] not in everything and "random" not in everything
-    assert examine(gate.directory)[0] == [] and prove(gate.directory)[1] == []
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_every_act_is_a_row_and_no_secret_is_in_any(tmp_path: Path, transport: str):
+    # One of its own: how many refusals are written down a minute is bounded.
+    with Roles(tmp_path, "[ledger]\nenabled = true", server="workers = 1", transport=transport) as gate:
+        admin = gate.key("house", role=ADMIN)
+        made = gate.send("POST", "/admin/v1/keys", admin, {"party": "acme", "label": "ours"})[1]
+        moved = {"id": "audited-0001", "movements": [{"kind": "grant", "party": "acme", "amount": 5}]}
+        assert gate.send("POST", "/admin/v1/transfers", admin, moved)[0] == 200
+        assert gate.send("POST", "/admin/v1/transfers", admin, moved | {"movements": []})[0] == 400
+        taken = {"id": "audited-0002", "movements": [{"kind": "payout", "party": "acme", "amount": 10**12}]}
+        assert gate.send("POST", "/admin/v1/transfers", admin, taken)[0] == 402
+        assert gate.send("DELETE", "/admin/v1/tiers/none", admin)[0] == 404
+        assert gate.send("POST", "/admin/v1/keys", admin, {"party": "acme", "role": OWNER})[0] == 403
+        assert gate.send("POST", "/admin/v1/reload", gate.key("house"))[0] == 403
+        key_id = admin.split("-")[2]
+        found = gate.rows(key=key_id)
+        assert [(row["act"], row["outcome"]) for row in reversed(found)] == [
+            ("keys.create", "ok"),
+            ("money.transfer", "asked"),
+            ("money.transfer", "ok"),
+            ("money.transfer", "asked"),
+            ("money.transfer", "insufficient_credit"),
+            ("tier.delete", "not_found"),
+            ("keys.create", "role_required"),
+        ]
+        first = found[-1]
+        assert first["about"]["key"] == made["id"] and first["about"]["label"] == "ours"
+        assert (first["via"], first["role"], first["party"], first["peer"]) == (
+            "http",
+            ADMIN,
+            "house",
+            "127.0.0.1",
+        )
+        assert (
+            found[-2]["about"]["movements"] == moved["movements"]
+            and found[-2]["about"]["id"] == "audited-0001"
+        )
+        newest = gate.rows(count=1)[0]
+        assert (newest["act"], newest["about"]) == ("refused", {"path": "POST /admin/v1/reload"})
+        everything = json.dumps(gate.rows(count=1000))
+        assert made["key"].split("-", 3)[3] not in everything and "random" not in everything
+        assert examine(gate.directory)[0] == [] and prove(gate.directory)[1] == []
 
 
 def test_a_flood_of_refusals_is_counted_not_kept(gate: Roles):
