@@ -11,21 +11,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from kpgate.domain.audit import GATEWAY, Actor, AuditOperation, Entry, ListAudit, NoteAct
+from kpgate.domain.audit import GATEWAY, Actor, AuditOperation, Entry
 from kpgate.domain.caller import CALL
 from kpgate.domain.code import CodeOperation, ListCodes, RedeemCode
 from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.limits import UNLIMITED, Limits
-from kpgate.domain.money import (
-    MoneyOperation,
-    ShowAccounts,
-    ShowBalance,
-    ShowHolds,
-    ShowLog,
-    ShowReceipt,
-    ShowStatement,
-    ShowTotals,
-)
+from kpgate.domain.money import MoneyOperation, MoneyReading
 from kpgate.domain.price import AMOUNT_MAX
 from kpgate.domain.secret import Secret
 from kpgate.domain.tier import PRICE_FACTOR_MAX, PRIORITY_DEFAULT, PRIORITY_MAX, WHOLE_PRICE
@@ -190,49 +181,23 @@ class Ping(_Operation, frozen=True, kw_only=True, tag="ping"):
     """Nothing but an answer."""
 
 
-Operation = (
+Change = (
     CreateKey
     | ImportKey
-    | ListKeys
-    | GetKey
     | RotateKey
     | RevokeKey
     | SetParty
-    | GetParty
-    | ListParties
     | SetTier
-    | GetTier
-    | ListTiers
     | DeleteTier
     | SetPlan
-    | GetPlan
-    | ListPlans
     | DeletePlan
     | EnsureNumbers
-    | Ping
 )
+Reading = ListKeys | GetKey | GetParty | ListParties | GetTier | ListTiers | GetPlan | ListPlans | Ping
+Operation = Change | Reading
 AnyOperation = Operation | MoneyOperation | CodeOperation | AuditOperation
 Answer = dict[str, Any]
-_READING = (
-    ListKeys
-    | GetKey
-    | GetParty
-    | ListParties
-    | GetTier
-    | ListTiers
-    | GetPlan
-    | ListPlans
-    | Ping
-    | ShowBalance
-    | ShowStatement
-    | ShowTotals
-    | ShowReceipt
-    | ShowLog
-    | ShowHolds
-    | ShowAccounts
-    | ListCodes
-    | ListAudit
-)
+_UNWRITTEN = Reading | MoneyReading | ListCodes | RedeemCode | AuditOperation
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -245,7 +210,7 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
 def is_act(asked: Asked) -> bool:
     """Whether the audit log tells of it: who changes something does, the gateway's own upkeep and a holder's
     code do not, nor does a note."""
-    return bool(asked.by.via) and not isinstance(asked.what, _READING | RedeemCode | NoteAct)
+    return bool(asked.by.via) and not isinstance(asked.what, _UNWRITTEN)
 
 
 def entry(asked: Asked, time_us: int, outcome: str, **more: Any) -> Entry:

@@ -139,21 +139,8 @@ class ShowAccounts(_Money, frozen=True, kw_only=True, tag="money.accounts"):
     """Every account's balance; all of them sum to 0."""
 
 
-MoneyOperation = (
-    Transfer
-    | TopUp
-    | Refund
-    | SetCreditLine
-    | SetBudget
-    | RotateSigner
-    | ShowBalance
-    | ShowStatement
-    | ShowTotals
-    | ShowReceipt
-    | ShowLog
-    | ShowHolds
-    | ShowAccounts
-)
+MoneyReading = ShowBalance | ShowStatement | ShowTotals | ShowReceipt | ShowLog | ShowHolds | ShowAccounts
+MoneyOperation = Transfer | TopUp | Refund | SetCreditLine | SetBudget | RotateSigner | MoneyReading
 
 
 def read_amount(text: str) -> int:

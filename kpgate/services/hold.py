@@ -57,6 +57,7 @@ STORE_WAIT_US = 500_000
 SYNC_LATE_US = 150_000
 LAG_MAX_US = 2_000_000
 LAG_RETRY_US = 1_000_000
+WAITING_MAX = 600
 
 
 class Hold:
@@ -180,8 +181,7 @@ class Holds:
         self.gathering = False
         self.lags = False
         self._dirty = False
-        self._durable = 0
-        self._moved_us = 0
+        self._undurable: deque[tuple[int, int]] = deque()
         self._syncing = False
 
     def take(
@@ -259,15 +259,16 @@ class Holds:
             self._owed.append((handle, charged, reason, note))
 
     def watch(self, now_us: int) -> None:
-        """See how far the disk is behind what is decided, and sync where the clerk does not come to it.
-
-        Order: once a tick.
+        """See how old the oldest is that was decided and is not on the disk, and sync where the clerk does not come
+        to it. Order: once a tick.
         """
-        journal = self._journal
-        durable = journal.durable
-        if durable != self._durable or journal.tail <= durable:
-            self._durable, self._moved_us = durable, now_us
-        late_us = now_us - self._moved_us
+        journal, waiting = self._journal, self._undurable
+        durable, tail = journal.durable, journal.tail
+        while waiting and waiting[0][0] <= durable:
+            waiting.popleft()
+        if tail > durable and len(waiting) < WAITING_MAX and not (waiting and waiting[-1][0] == tail):
+            waiting.append((tail, now_us))
+        late_us = now_us - waiting[0][1] if waiting else 0
         self.lags = late_us > LAG_MAX_US
         if late_us > SYNC_LATE_US and not self._syncing:
             self._syncing = True

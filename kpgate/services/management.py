@@ -20,6 +20,7 @@ from kpgate.domain.limits import Limits
 from kpgate.domain.management import (
     Answer,
     Asked,
+    Change,
     CreateKey,
     DeletePlan,
     DeleteTier,
@@ -54,19 +55,6 @@ T = TypeVar("T")
 
 REPUBLISHED = 64
 """How many of the newest changes are published again at the start: more than one operation makes."""
-
-Change = (
-    CreateKey
-    | ImportKey
-    | RotateKey
-    | RevokeKey
-    | SetParty
-    | SetTier
-    | DeleteTier
-    | SetPlan
-    | DeletePlan
-    | EnsureNumbers
-)
 
 
 class Management:

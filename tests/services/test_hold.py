@@ -155,6 +155,8 @@ def test_what_does_not_reach_the_disk_is_synced_by_a_worker_and_after_two_second
         disk.tail = 200
         holds.watch(1_000_000)
         assert disk.asked == 0, "the clerk has its turn first"
+        holds.watch(1_100_000)
+        assert disk.asked == 0
         holds.watch(1_200_000)
         until(lambda: disk.asked == 1)
         holds.watch(2_900_000)
@@ -171,5 +173,39 @@ def test_what_does_not_reach_the_disk_is_synced_by_a_worker_and_after_two_second
         disk.tail = 300
         holds.watch(3_300_000)
         assert not holds.lags, "a new delay is counted from its own beginning"
+
+    uvloop.run(main())
+
+
+def test_a_disk_that_moves_but_is_two_seconds_behind_has_nothing_more_held() -> None:
+    async def main() -> None:
+        disk = Disk()
+        disk.answers.set()
+        disk.sync = lambda: disk.durable  # type: ignore[method-assign]
+        holds = Holds(cast(Any, Busy(0)), cast(Any, disk), Offload(asyncio.get_running_loop()))
+        lagged = []
+        for tick in range(100):
+            # A tick's worth is decided in each, and so much is on the disk as was decided so many ticks before.
+            behind = min(tick, 30) if tick < 60 else 10
+            disk.tail, disk.durable = 1_000 + tick, 1_000 + tick - behind
+            holds.watch(tick * 100_000)
+            lagged.append(holds.lags)
+        assert lagged.index(True) == 22 and all(lagged[22:60]) and not any(lagged[60:])
+
+    uvloop.run(main())
+
+
+def test_a_disk_that_hangs_for_long_takes_no_memory() -> None:
+    async def main() -> None:
+        disk = Disk()
+        disk.sync = lambda: disk.durable  # type: ignore[method-assign]
+        holds = Holds(cast(Any, Busy(0)), cast(Any, disk), Offload(asyncio.get_running_loop()))
+        for tick in range(10_000):
+            disk.tail += 1
+            holds.watch(tick * 100_000)
+        assert holds.lags and len(holds._undurable) == 600
+        disk.durable = disk.tail
+        holds.watch(1_000_100_000)
+        assert not holds.lags and not holds._undurable
 
     uvloop.run(main())
