@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import msgspec
 
 from kpgate.app.control import AsksLater, new_id, new_random, wall_us
-from kpgate.app.money_api import MoneyApi, Request, only
+from kpgate.app.money_api import MoneyApi, Request, only, read_query
 from kpgate.app.office import Sparing
 from kpgate.domain.audit import ASKED, OK, Actor, ListAudit, NoteAct
 from kpgate.domain.caller import CALL, DEVELOPER
@@ -163,18 +163,17 @@ class Admin:
             only(method, "GET", "POST")
             if method == "POST":
                 return 201, await self._create(sent)
-            return 200, await self._ask(sent, ListKeys, _list_fields(sent.query))
+            return 200, await self._ask(sent, ListKeys, _keys_wanted(sent.query))
         if path == "/admin/v1/reload":
             only(method, "POST")
             return 200, await self._reload_noted(sent)
         if path == "/admin/v1/prices":
             only(method, "GET")
-            if sent.query:
-                raise InvalidRequest("this path takes no parameters")
+            read_query(sent.query)
             return 200, self._prices()
         if path == "/admin/v1/audit":
             only(method, "GET")
-            return 200, await self._ask(sent, ListAudit, _audit_fields(sent.query))
+            return 200, await self._ask(sent, ListAudit, _acts_wanted(sent.query))
         if match := _KEY.fullmatch(path):
             only(method, "GET", "DELETE")
             return 200, await self._ask(sent, RevokeKey if method == "DELETE" else GetKey, {"key": match[1]})
@@ -183,7 +182,7 @@ class Admin:
             return 200, await self._rotate(match[1], sent)
         if path == "/admin/v1/parties":
             only(method, "GET")
-            return 200, await self._ask(sent, ListParties, _list_fields(sent.query))
+            return 200, await self._ask(sent, ListParties, read_query(sent.query, "after", "count"))
         if match := _PARTY.fullmatch(path):
             return 200, await self._party(unquote(match[1]), sent)
         if match := _TERMS.fullmatch(path):
@@ -258,35 +257,15 @@ def _read(field: str, read: Callable[[], int]) -> int:
         raise InvalidRequest(f"{field}: {error}", param=field) from None
 
 
-def _list_fields(query: str) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True, max_num_fields=16):
-        if name in ("after", "count"):
-            fields[name] = _number(name, text)
-        elif name == "party":
-            fields[name] = text
-        elif name == "revoked":
-            fields[name] = text in ("1", "true")
-        else:
-            raise InvalidRequest(f"{name[:64]!r} is not a parameter of this list", param=name[:64])
+def _keys_wanted(query: str) -> dict[str, Any]:
+    fields = read_query(query, "after", "count", "party", "revoked")
+    if "revoked" in fields:
+        fields["revoked"] = fields["revoked"] in ("1", "true")
     return fields
 
 
-def _audit_fields(query: str) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True, max_num_fields=16):
-        if name in ("before", "count"):
-            fields[name] = _number(name, text)
-        elif name in ("party", "key"):
-            fields[name] = text
-        elif name == "since":
-            fields["since_us"] = _read("since", partial(read_since, text, wall_us()))
-        else:
-            raise InvalidRequest(f"{name[:64]!r} is not a parameter of this list", param=name[:64])
+def _acts_wanted(query: str) -> dict[str, Any]:
+    fields = read_query(query, "before", "count", "party", "key", "since")
+    if "since" in fields:
+        fields["since_us"] = _read("since", partial(read_since, fields.pop("since"), wall_us()))
     return fields
-
-
-def _number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
-        raise InvalidRequest(f"{name}: expected a whole number", param=name)
-    return int(text)

@@ -6,7 +6,7 @@ The clerk has one while a gateway runs; a command that finds nobody serving open
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 
 from kpgate._fast import credit, journal
 from kpgate._fast.account import Accounts
@@ -40,6 +40,7 @@ _OWN = (CODE, GRANT, LINE, TOP_UP)
 _ROTATED = b"log.rotate_key"
 HOLD_LIFE_US = 4 * 3_600_000_000
 ALONE_SEATS = 1
+LOGS_REMEMBERED = 16
 
 
 def areas(settings: Ledger) -> dict[int, tuple[int, int]]:
@@ -74,7 +75,8 @@ class Bank:
         if not log.origin:
             log.open(secrets.token_hex(16))
         log.check()
-        secret = partial(log_secret, directory.pepper())
+        # Asked for with every charge that is posted.
+        secret = lru_cache(LOGS_REMEMBERED)(partial(log_secret, directory.pepper()))
         self.receipts = Receipts(log, secret, signer, wall_us)
         self.ledger = SqliteLedger(store.connection, self.receipts)
         self.poster = Poster(self.journal, self.ledger, self.receipts, clock, wall_us)

@@ -125,7 +125,7 @@ class MoneyApi:
         match path:
             case "/admin/v1/accounts":
                 only(method, "GET")
-                return await self._for(sent, ShowAccounts, _query(query))
+                return await self._for(sent, ShowAccounts, read_query(query))
             case "/admin/v1/transfers":
                 only(method, "POST")
                 return await self._for(sent, Transfer, _fields(body, NewTransfers))
@@ -137,18 +137,18 @@ class MoneyApi:
                 return await self._for(sent, SetBudget, _fields(body, Budget))
             case "/admin/v1/holds":
                 only(method, "GET")
-                return await self._for(sent, ShowHolds, _query(query, "after", "count"))
+                return await self._for(sent, ShowHolds, read_query(query, "after", "count"))
             case "/admin/v1/codes":
                 only(method, "GET", "POST")
                 if method == "GET":
-                    return await self._for(sent, ListCodes, _query(query, "after", "count"))
+                    return await self._for(sent, ListCodes, read_query(query, "after", "count"))
                 return await self._for(sent, CreateCodes, _new_codes(body))
         if match := _CODE.fullmatch(path):
             only(method, "DELETE")
             return await self._for(sent, RevokeCode, {"code": match[1]})
         if match := _RECEIPT.fullmatch(path):
             only(method, "GET")
-            asked = {"call": match[1]} | _query(query)
+            asked = {"call": match[1]} | read_query(query)
             if sent.actor.role == DEVELOPER:
                 asked["party"] = sent.actor.party
             return await self._for(sent, ShowReceipt, asked)
@@ -162,10 +162,10 @@ class MoneyApi:
             return await self._for(sent, SetCreditLine, {"party": party} | _fields(sent.body, CreditLine))
         only(sent.method, "GET")
         if what == "balance":
-            return await self._for(sent, ShowBalance, {"party": party} | _query(sent.query))
+            return await self._for(sent, ShowBalance, {"party": party} | read_query(sent.query))
         if what == "totals":
-            return await self._for(sent, ShowTotals, {"party": party} | _query(sent.query))
-        return await self._statement(party, _query(sent.query, "account", *_NUMBERS[:2]))
+            return await self._for(sent, ShowTotals, {"party": party} | read_query(sent.query))
+        return await self._statement(party, read_query(sent.query, "account", *_NUMBERS[:2]))
 
     async def _for(self, sent: Request, kind: type[Any], fields: Mapping[str, Any]) -> Answer:
         return await self._control.ask(build(kind, {"id": new_id(), **fields}), sent.actor)
@@ -192,13 +192,13 @@ class MoneyApi:
         party = caller.party.name
         match path:
             case "/kp/v1/me":
-                _query(query)
+                read_query(query)
                 return JSON, msgspec.json.encode(_me(caller))
             case "/kp/v1/balance":
-                _query(query)
+                read_query(query)
                 answer = await self._ask(ShowBalance, {"party": party})
             case "/kp/v1/statement":
-                asked = _query(query, "account", "format", *_NUMBERS[:2])
+                asked = read_query(query, "account", "format", *_NUMBERS[:2])
                 form = asked.pop("format", "json")
                 if form not in ("json", "csv"):
                     raise InvalidRequest("format: expected json or csv", param="format")
@@ -206,12 +206,12 @@ class MoneyApi:
                 if form == "csv":
                     return CSV, _csv(answer["rows"])
             case "/kp/v1/log":
-                answer = await self._ask(ShowLog, _query(query, "before", "size"))
+                answer = await self._ask(ShowLog, read_query(query, "before", "size"))
             case _:
                 match = _RECEIPT.fullmatch(path)
                 if match is None:
                     raise NotFound(f"no such path: {path[:200]!r}")
-                _query(query)
+                read_query(query)
                 answer = await self._ask(ShowReceipt, {"call": match[1], "party": party})
         return JSON, msgspec.json.encode(answer)
 
@@ -249,7 +249,8 @@ def _fields(body: bytes, kind: type[Any]) -> dict[str, Any]:
     return {name: value for name, value in sent.items() if value is not None}
 
 
-def _query(query: str, *known: str) -> dict[str, Any]:
+def read_query(query: str, *known: str) -> dict[str, Any]:
+    """A path's parameters, all of which must be known. Errors: InvalidRequest, which names the one."""
     fields: dict[str, Any] = {}
     for name, text in parse_qsl(query, keep_blank_values=True, max_num_fields=16):
         if name not in known:

@@ -71,10 +71,13 @@ class Office:
     def answer(self, asked: Asked) -> Answer:
         """Carry an operation out.
 
-        Errors: those of the operation; StoreUnavailable where what has to be written down cannot be.
+        Errors: those of the operation; InvalidApiKey where the key that asks has ended; StoreUnavailable where what
+        has to be written down cannot be.
         """
         if not is_act(asked):
             return self._carry_out(asked)
+        if asked.by.via == "http":
+            self._management.check_actor(asked.by)
         beyond = isinstance(asked.what, MoneyOperation | CodeOperation)
         if beyond:
             self._audit.append(entry(asked, self._wall_us(), ASKED))

@@ -14,7 +14,7 @@ from kpgate.domain.access import read_network
 from kpgate.domain.audit import GATEWAY, OK, Actor, Entry
 from kpgate.domain.caller import DEVELOPER, ROLES, Caller, Party
 from kpgate.domain.durations import instant
-from kpgate.domain.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
+from kpgate.domain.errors import Conflict, InvalidApiKey, InvalidRequest, NotFound, StoreUnavailable
 from kpgate.domain.keys import RANDOM_BYTES, StoredKey, digest, literal_problem, mint_id, spell
 from kpgate.domain.limits import Limits
 from kpgate.domain.management import (
@@ -108,6 +108,16 @@ class Management:
             case ListTiers():
                 return {"tiers": [show_tier(tier) for tier in self._store.tiers()]}
         return self._once(operation, actor)
+
+    def check_actor(self, actor: Actor) -> None:
+        """Let a key act that is in force now: it may have ended since AUTH let the request in.
+
+        Errors: InvalidApiKey.
+        """
+        if actor.key:
+            key = self._store.get(actor.key)
+            if key is None or key.revoked_us or 0 < key.caller.expires_us <= self._wall_us():
+                raise InvalidApiKey("the API key was revoked or has expired")
 
     def catch_up(self) -> bool:
         """Publish what is committed and not yet published. False: some of it could not be, try again."""

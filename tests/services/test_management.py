@@ -2,7 +2,8 @@
 
 import pytest
 
-from kpgate.domain.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
+from kpgate.domain.audit import Actor
+from kpgate.domain.errors import Conflict, InvalidApiKey, InvalidRequest, NotFound, StoreUnavailable
 from kpgate.domain.keys import read_id
 from kpgate.domain.management import (
     Asked,
@@ -172,3 +173,18 @@ def test_operations_cross_the_wire_whole_and_hide_their_secrets() -> None:
 def test_garbage_is_an_invalid_request(line: bytes) -> None:
     with pytest.raises(InvalidRequest):
         decode(line)
+
+
+def test_a_key_that_ended_since_its_request_was_let_in_acts_no_more() -> None:
+    keys = Keys()
+    made = keys.create(role="developer", expires_us=keys.now_us + 10)
+    actor = Actor("http", "developer", made["id"], "acme")
+    keys.management.check_actor(actor)
+    keys.now_us += 10
+    with pytest.raises(InvalidApiKey):
+        keys.management.check_actor(actor)
+    other = keys.create(role="owner")
+    keys.do(RevokeKey, key=other["id"])
+    for key in (other["id"], "unknown"):
+        with pytest.raises(InvalidApiKey):
+            keys.management.check_actor(Actor("http", "owner", key, "acme"))
