@@ -98,7 +98,8 @@ cdef class Chunks:
         self._data = bytearray()
 
     def feed(self, const uint8_t[::1] data not None):
-        """Decode bytes. Returns how many of them are the body's: fewer than all only when it is complete."""
+        """Decode bytes. Returns how many of them are the body's: fewer than all only when it is complete,
+        or at a fault: those up to it."""
         if data.shape[0] == 0:
             return 0
         return self.feed_at(<const char *>&data[0], data.shape[0])
@@ -190,7 +191,7 @@ cdef class Chunks:
             while stop < end and stop[0] != c"\r":
                 if not _is_text(stop[0]):
                     self._blame("a trailer has a control character in it")
-                    return 1
+                    return stop - at + 1
                 stop += 1
             self._line += stop - at
             if self._line > LINE_BYTES_MAX:

@@ -203,7 +203,17 @@ def test_any_byte_anywhere_is_read_alike(lost: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(WHOLE | MUTATED, st.data())
 def test_where_a_body_is_split_makes_no_difference(data: bytes, draw: st.DataObject) -> None:
-    at = draw.draw(st.integers(0, len(data)))
+    compare_split(data, draw.draw(st.integers(0, len(data))))
+
+
+def test_what_is_wrong_is_wrong_at_the_same_byte_wherever_it_is_split() -> None:
+    for data in (b"0\r\na: b\r\nc:\t\n\r\n", b'5;a="b\0"\r\nhello\r\n', b"0\r\na: bcd\0\r\n\r\n"):
+        for at in range(len(data) + 1):
+            compare_split(data, at)
+
+
+def compare_split(data: bytes, at: int) -> None:
+    """See that a body in two pieces is read as in one."""
     split, whole = Chunks(), Chunks()
     used = split.feed(data[:at])
     if not split.complete and split.fault is None:
