@@ -38,6 +38,7 @@ class BudgetState(NamedTuple):
     days: tuple[CellState, CellState]
     months: tuple[CellState, CellState]
     total: CellState
+    tag: int
 
 @final
 class Accounts:
@@ -56,6 +57,7 @@ class Accounts:
         days: tuple[tuple[int, int], ...] = (),
         months: tuple[tuple[int, int], ...] = (),
         total_used: int = 0,
+        tag: int = 0,
     ) -> int: ...
     def set_caps(self, number: int, caps: tuple[int, int, int]) -> int: ...
     def transfer(

@@ -113,12 +113,13 @@ class CellState(NamedTuple):
 
 
 class BudgetState(NamedTuple):
-    """A budget, read whole. Shape: caps by DAY, MONTH, TOTAL, 0 for none; windows by number mod 2."""
+    """A budget, read whole. Shape: caps by DAY, MONTH, TOTAL, 0 for none; windows by number mod 2; whose by `tag`."""
 
     caps: tuple
     days: tuple
     months: tuple
     total: CellState
+    tag: int
 
 
 def windows(int64_t ledger_us):
@@ -311,7 +312,7 @@ cdef class Accounts:
         days = tuple([CellState(cell.window, cell.used, cell.held) for cell in seen.days])
         months = tuple([CellState(cell.window, cell.used, cell.held) for cell in seen.months])
         total = CellState(seen.total.window, seen.total.used, seen.total.held)
-        return BudgetState((seen.caps[0], seen.caps[1], seen.caps[2]), days, months, total)
+        return BudgetState((seen.caps[0], seen.caps[1], seen.caps[2]), days, months, total, seen.tag)
 
     def load_account(self, uint64_t number, int64_t balance, int64_t floor, tuple lots=()):
         """Set an account as the store has it. The clerk's alone, while nothing of it is held.
@@ -361,11 +362,12 @@ cdef class Accounts:
         self.finish()
         return IS_DONE
 
-    def load_budget(self, uint64_t number, tuple caps, tuple days=(), tuple months=(), total_used=0):
+    def load_budget(self, uint64_t number, tuple caps, tuple days=(), tuple months=(), total_used=0,
+                    uint64_t tag=0):
         """Set a budget as the store has it. The clerk's alone, while nothing is held in it.
 
         Shape: caps by DAY, MONTH, TOTAL, 0 for none; `days` and `months` are (window number, used), at most
-        the current window and the one before.
+        the current window and the one before; a purse must say `tag` to hold in it from now on.
         Errors: ValueError for what cannot be, or while something is held; IndexError.
         """
         cdef Hand *hand = &self.seat.hand
@@ -380,6 +382,7 @@ cdef class Accounts:
         for window, used in months:
             wanted.months[window & 1].window, wanted.months[window & 1].used = window, used
         wanted.total.used = total_used
+        wanted.tag = tag
         if not self.seat.take():
             return IS_BUSY
         if load(&at.total.held):

@@ -130,6 +130,7 @@ cdef class Purse:
     cdef readonly uint32_t key
     cdef readonly tuple budgets
     cdef uint32_t numbers[BUDGETS_MAX]
+    cdef uint64_t tags[BUDGETS_MAX]
     cdef int count
 
 

@@ -15,6 +15,7 @@ BUSY: Final[int]
 STALE: Final[int]
 CHANGED: Final[int]
 OVER_RANGE: Final[int]
+GONE: Final[int]
 
 DAY: Final[int]
 MONTH: Final[int]
@@ -38,7 +39,13 @@ class Purse:
     key: Final[int]
     budgets: Final[tuple[int, ...]]
     def __new__(
-        cls, account: int, budgets: tuple[int, ...] = (), *, party: int = 0, key: int = 0
+        cls,
+        account: int,
+        budgets: tuple[int, ...] = (),
+        *,
+        party: int = 0,
+        key: int = 0,
+        tags: tuple[int, ...] = (),
     ) -> Purse: ...
 
 @final

@@ -33,7 +33,7 @@ from kpgate._fast.commit cimport (
 from kpgate._fast.journal cimport Journal
 from kpgate._fast.purse cimport (
     AMOUNT_MAX, BUDGETS_MAX, IS_BUDGET_TIED, IS_BUSY, IS_CHANGED, IS_DONE, IS_FAILED, IS_FULL,
-    IS_NO_CREDIT, IS_NO_ROOM, IS_OVER_BUDGET, IS_OVER_RANGE, IS_STALE, IS_TIED, JOURNAL_WORDS, LOTS,
+    IS_GONE, IS_NO_CREDIT, IS_NO_ROOM, IS_OVER_BUDGET, IS_OVER_RANGE, IS_STALE, IS_TIED, JOURNAL_WORDS, LOTS,
     NOTE_MAX, OF_DAY, OF_MONTH, OF_TOTAL, PERIODS, Account, Asked, Budget, Shortage, Windows, entry_bytes,
     judge, plan_budget, plan_budget_charge, plan_charge, plan_hold, spread, take_lots, windows_at,
 )
@@ -58,6 +58,7 @@ BUSY = IS_BUSY
 STALE = IS_STALE
 CHANGED = IS_CHANGED
 OVER_RANGE = IS_OVER_RANGE
+GONE = IS_GONE
 
 DAY = OF_DAY
 MONTH = OF_MONTH
@@ -98,21 +99,23 @@ class HoldState(NamedTuple):
 cdef class Purse:
     """What a caller spends from: one account, and every budget that counts it. Made once and kept.
 
-    Shape: numbers in their areas; `budgets` at most 4, each once; party and key are noted in the journal.
+    Shape: numbers in their areas; `budgets` at most 4, each once, `tags` what stands in them, 0 where none is
+    said; party and key are noted in the journal.
     Errors: ValueError for what cannot be.
     """
 
-    def __cinit__(self, account, tuple budgets=(), *, party=0, key=0):
+    def __cinit__(self, account, tuple budgets=(), *, party=0, key=0, tuple tags=()):
         cdef int i
-        if len(budgets) > BUDGETS_MAX or len(set(budgets)) != len(budgets):
-            raise ValueError(f"budgets are at most {BUDGETS_MAX}, each once")
-        for number in (account, party, key, *budgets):
+        if len(budgets) > BUDGETS_MAX or len(set(budgets)) != len(budgets) or len(tags) > len(budgets):
+            raise ValueError(f"budgets are at most {BUDGETS_MAX}, each once, with no more tags than there are")
+        for number in (account, party, key, *budgets, *tags):
             if not 0 <= number < NUMBERS_MAX:
                 raise ValueError(f"not a number: {number}")
         self.account, self.party, self.key, self.budgets = account, party, key, budgets
         self.count = len(budgets)
         for i in range(self.count):
             self.numbers[i] = budgets[i]
+            self.tags[i] = tags[i] if i < len(tags) else 0
 
     def __repr__(self):
         return f"<Purse {self.account} {self.budgets}>"
@@ -145,7 +148,7 @@ cdef class Credit:
     budget), NO_ROOM (in the journal), FAILED (the journal did, for good), FULL (no place for another hold),
     BUSY (the lock was not to be had within the seat's patience: try again off the event loop), STALE (that
     call has ended), CHANGED (something was published after `generation`), OVER_RANGE (an extension beyond
-    any amount). Whatever is not DONE has changed nothing.
+    any amount), GONE (a budget is another's by now). Whatever is not DONE has changed nothing.
     Units: microKPT, 1 to 2**53 - 1; `now_us` is CLOCK_MONOTONIC in microseconds.
     """
 
@@ -303,6 +306,9 @@ cdef class Credit:
             return IS_BUSY
         if load(&hand.head.generation) != generation:
             return self.refuse(IS_CHANGED)
+        for i in range(purse.count):
+            if load(&asked.budgets[i].tag) != purse.tags[i]:
+                return self.refuse(IS_GONE)
         code = self.room(body_bytes, end_bytes())
         if code != IS_DONE:
             return self.refuse(code)

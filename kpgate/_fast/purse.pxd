@@ -48,6 +48,7 @@ cdef enum:
     IS_OVER_RANGE = 11
     IS_LOT_TAKEN = 12
     IS_NOT_DUE = 13
+    IS_GONE = 14
 
 
 cdef struct Lot:
@@ -78,7 +79,9 @@ cdef struct Budget:
     Cell days[2]
     Cell months[2]
     Cell total
-    uint64_t gap[6]
+    # Whose it is, where its number is given to one after the other: what a purse must say to hold in it.
+    uint64_t tag
+    uint64_t gap[5]
 
 
 cdef struct Windows:

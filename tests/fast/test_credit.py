@@ -13,6 +13,7 @@ from kpgate._fast.credit import (
     END_NOTE_BYTES_MAX,
     FAILED,
     FULL,
+    GONE,
     MONTH,
     NO_CREDIT,
     NO_ROOM,
@@ -73,6 +74,31 @@ def test_a_budget_refuses_as_hard_as_a_balance_and_says_which_it_is(teller: Tell
     assert (decision.free, decision.held) == (50, 150)
     code, decision = held(teller, 501, purse)
     assert (code, decision.budget, decision.period) == (OVER_BUDGET, 3, TOTAL)
+
+
+def test_a_budget_that_is_another_s_by_now_is_not_held_in(teller: Teller) -> None:
+    teller.accounts.load_account(1, 1000, 0)
+    teller.accounts.load_budget(3, (0, 0, 500), tag=7)
+    teller.accounts.load_budget(4, (0, 0, 500))
+    old, both = Purse(1, (3,), tags=(7,)), Purse(1, (4, 3), tags=(0, 7))
+    assert held(teller, 10, Purse(1, (3,)))[0] == GONE == held(teller, 10, Purse(1, (4,), tags=(7,)))[0]
+    code, open_still = held(teller, 10, both)
+    assert code == DONE
+    with pytest.raises(ValueError, match="something is held"):
+        teller.accounts.load_budget(3, (0, 0, 500), tag=8)
+    assert teller.credit.extend(0, teller.seat.region.generation, open_still.handle, 5) == DONE
+    assert teller.credit.post(0, open_still.handle, 12, 0, b"") == DONE
+    teller.accounts.load_budget(3, (0, 0, 500), tag=8)
+    assert held(teller, 10, old)[0] == GONE == held(teller, 10, both)[0]
+    assert balance(teller, 1) == (988, 0), "what is refused has changed nothing, of the first budget neither"
+    code, decision = held(teller, 10, Purse(1, (3,), tags=(8,)))
+    assert code == DONE and teller.credit.void(0, decision.handle, 0, b"") == DONE
+    seen = teller.accounts.budget(3)
+    assert seen is not None and (seen.tag, seen.total.used, seen.total.held) == (8, 0, 0)
+    with pytest.raises(ValueError, match="budgets"):
+        Purse(1, (3,), tags=(7, 8))
+    with pytest.raises(ValueError, match="not a number: -1"):
+        Purse(1, (3,), tags=(-1,))
 
 
 def test_a_call_belongs_to_the_window_of_its_hold(teller: Teller) -> None:
