@@ -14,7 +14,7 @@ import msgspec
 
 from kpgate.app.control import AsksLater, new_id, new_random, wall_us
 from kpgate.app.money_api import MoneyApi, Request, only, read_query
-from kpgate.app.office import Sparing
+from kpgate.app.sparing import Sparing
 from kpgate.domain.audit import ASKED, OK, Actor, ListAudit, NoteAct
 from kpgate.domain.caller import CALL, DEVELOPER
 from kpgate.domain.durations import read_duration, read_end, read_since

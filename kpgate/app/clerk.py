@@ -9,8 +9,6 @@ import asyncio
 import os
 import sys
 import time
-import traceback
-from pathlib import Path
 from random import random
 
 import msgspec
@@ -21,6 +19,7 @@ from kpgate._fast.wait import clock
 from kpgate.app.bank import Bank
 from kpgate.app.control import LINE_BYTES_MAX, Said, refusal, wall_us
 from kpgate.app.directory import Directory
+from kpgate.app.failures import Failures
 from kpgate.app.messenger import Messenger
 from kpgate.app.office import Office
 from kpgate.app.warden import Warden
@@ -95,6 +94,7 @@ class Clerk:
         self._office = Office(audit, self._management, wall_us, self._bank)
         self._sync_s = ledger.sync_ms / 1000
         self._connections = 0
+        self._failures = Failures(_say, clock)
         self._parent = os.getppid()
         self._stop = asyncio.Event()
 
@@ -142,7 +142,7 @@ class Clerk:
                 if ticks % TICKS_A_BEAT == 0:
                     self._beat()
             except Exception as error:  # noqa: BLE001 - the edge around one tick
-                _report(error)
+                self._failures.note(error)
             if os.getppid() != self._parent:
                 await self._leave()
                 return
@@ -193,7 +193,7 @@ class Clerk:
                 if turns % PREPARE_TURNS == 0:
                     await asyncio.to_thread(bank.poster.prepare)
             except Exception as error:  # noqa: BLE001 - the edge around one turn
-                _report(error)
+                self._failures.note(error)
                 await asyncio.sleep(TICK_S)
             turns += 1
             await asyncio.sleep(self._sync_s)
@@ -211,7 +211,7 @@ class Clerk:
                     else:
                         self._alerts.taken_in(alert)
             except Exception as error:  # noqa: BLE001 - the edge around one turn
-                _report(error)
+                self._failures.note(error)
             try:
                 async with asyncio.timeout(TELLING_S):
                     await self._stop.wait()
@@ -275,7 +275,7 @@ class Clerk:
         except GatewayError as error:
             return refusal(error)
         except Exception as error:  # noqa: BLE001 - the edge around one request
-            _report(error)
+            self._failures.note(error)
             return refusal(Internal("the clerk failed; its log says where"))
 
 
@@ -285,10 +285,3 @@ def _report_stuck(seat: int, pid: int) -> None:
 
 def _say(event: str, **fields: int | str) -> None:
     sys.stderr.write(msgspec.json.encode({"clerk": event, **fields}).decode() + "\n")
-
-
-def _report(error: Exception) -> None:
-    """Where it failed, and as what; not with which values, for among them may be a key."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    said = {"clerk": type(error).__name__, "file": Path(place.filename).name, "line": place.lineno}
-    sys.stderr.write(msgspec.json.encode(said).decode() + "\n")

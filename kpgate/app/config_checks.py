@@ -37,6 +37,7 @@ from kpgate.domain.settings import (
 from kpgate.domain.webhook import key_of
 
 SIGNING_BYTES_MIN = 24
+NO_MODELS = "no models are configured: every call is answered with model_not_found"
 
 S = TypeVar("S", bound=Struct)
 Say = Callable[[Path, str], None]
@@ -119,7 +120,7 @@ def _check_names(draft: Draft, report: Say, warn: Say) -> None:
     for path in defaults[1:]:
         report((*path, "default"), "only one model may be the default, and one before it is")
     if not draft.model_names:
-        warn((), "no models are configured: every call is answered with model_not_found")
+        warn((), NO_MODELS)
 
 
 def _check_deployments(draft: Draft, report: Say, warn: Say) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from kpgate.app.bank import Bank
+from kpgate.app.sparing import Sparing
 from kpgate.domain.audit import ASKED, OK, Entry, ListAudit, NoteAct
 from kpgate.domain.code import CodeOperation
 from kpgate.domain.durations import instant
@@ -21,33 +22,6 @@ from kpgate.services.management import Management
 from kpgate.stores.protocol import AuditLog
 
 REFUSALS_A_MINUTE = 120
-MINUTE_US = 60_000_000
-
-
-class Sparing:
-    """Lets so many through a minute and counts the others. Units: microseconds."""
-
-    def __init__(self, a_minute: int) -> None:
-        self._a_minute = a_minute
-        self._minute = -1
-        self._let = 0
-        self.missed = 0
-
-    def let(self, now_us: int) -> bool:
-        """Whether one more may pass."""
-        minute = now_us // MINUTE_US
-        if minute != self._minute:
-            self._minute, self._let = minute, 0
-        self._let += 1
-        if self._let > self._a_minute:
-            self.missed += 1
-            return False
-        return True
-
-    def take_missed(self) -> int:
-        """How many did not pass since this was last asked."""
-        missed, self.missed = self.missed, 0
-        return missed
 
 
 class Office:

@@ -16,6 +16,7 @@ from kpgate._fast.commit import Region
 from kpgate.app import bank
 from kpgate.app.channel import Order
 from kpgate.app.config import Loaded, load
+from kpgate.app.config_checks import NO_MODELS
 from kpgate.app.demo import greet as welcome
 from kpgate.app.demo import with_echo
 from kpgate.app.descriptors import raise_descriptor_limit
@@ -96,7 +97,9 @@ def _read(options: ServeOptions, environ: Mapping[str, str]) -> tuple[Loaded, Se
     loaded = load(options.config, environ, options.overrides())
     if loaded.settings is None or not options.demo:
         return loaded, loaded.settings
-    return loaded, with_echo(loaded.settings)
+    # It has one now.
+    warnings = tuple([warning for warning in loaded.warnings if warning.message != NO_MODELS])
+    return msgspec.structs.replace(loaded, warnings=warnings), with_echo(loaded.settings)
 
 
 class _Ground:
