@@ -45,7 +45,8 @@ ROOMS = {
     "": ["gateway", "life"],
     "app/": ["application", "logs"],
     "dialects/openai/": ["count", "endpoints", "reply", "request"],
-    "domain/": ["batch", "call", "keys", "ledger", "price", "receipt", "usage"],
+    "dialects/": ["bridge"],
+    "domain/": ["batch", "call", "events", "keys", "ledger", "price", "receipt", "usage"],
     "services/": [
         "admit",
         "auth",

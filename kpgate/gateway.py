@@ -8,11 +8,10 @@ loop, the upstream, and room to write. A wait ends by being failed, never by can
 from collections.abc import Callable
 from random import getrandbits
 
-from kpgate._fast.sse import Framer
 from kpgate.domain.call import Record
 from kpgate.domain.caller import Caller
-from kpgate.domain.dialect import Endpoint
-from kpgate.domain.errors import ClientGone, GatewayError, Internal, ModelNotFound
+from kpgate.domain.dialect import Endpoint, Framing, Way
+from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequest, ModelNotFound
 from kpgate.domain.ledger import show_call
 from kpgate.domain.phase import Phase
 from kpgate.domain.usage import Usage
@@ -23,10 +22,9 @@ from kpgate.services.receive import check_head, onward
 from kpgate.services.record import EXCERPT_MAX, excerpt
 from kpgate.services.respond import describe, refuse
 from kpgate.services.route import Target, candidates
-from kpgate.services.settle import stream_usage, whole_usage
+from kpgate.services.settle import counted, stream_usage, whole_usage
 from kpgate.services.upstream import REPLY_BYTES_MAX, Attempt, check_whole, is_stream, judge
 
-EVENT_BYTES_MAX = 1024 * 1024
 FOLD_BYTES = 8192
 
 
@@ -228,8 +226,13 @@ class Gateway:
             if life.ended is not None:
                 raise life.ended
             hold = life.hold
-            sent = endpoint.forward(body, call, target.model, 0 if hold is None else hold.cap)
-            head = target.heads[endpoint.upstream_path] + onward(life.head, record.request_id, len(sent))
+            way = target.ways.get(endpoint.path)
+            if way is None:
+                raise InvalidRequest(f"model: {record.model} is not served on {endpoint.path}", param="model")
+            life.way = way
+            sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
+            record.dropped = call.dropped
+            head = self._head(life, way, sent)
             record.phase = Phase.UPSTREAM
             if hold is not None:
                 hold.sent()
@@ -237,12 +240,15 @@ class Gateway:
             error = judge(connection, target)
             if error is not None:
                 raise error
-            if call.stream and is_stream(connection):
+            if call.stream and is_stream(connection, way):
                 first = await self._first(life, attempt)
             else:
                 whole = attempt.take_whole()
                 first = await attempt.whole(REPLY_BYTES_MAX) if whole is None else whole
                 check_whole(connection, target, first)
+                if way.turn is not None:
+                    life.turned = way.turn(connection.status, first, call)
+                    first = life.turned.body
         except GatewayError as error:
             attempt.close()
             # Of a stream that broke off before its first event nobody has seen anything.
@@ -257,9 +263,19 @@ class Gateway:
         kit.meters.attempt(target.provider, "ok")
         return first
 
+    def _head(self, life: Life, way: Way, sent: bytes) -> bytes:
+        """The head of the request to the provider."""
+        head = way.stream_head if life.call.stream else way.head
+        for name, value in life.exchange.headers if way.passes else ():
+            if name in way.passes:
+                head += b"%b: %b\r\n" % (name, value)
+        if way.sign is not None:
+            head += way.sign(head, sent)
+        return head + onward(life.head, life.record.request_id, len(sent))
+
     async def _first(self, life: Life, attempt: Attempt) -> bytes:
         """A stream's first events."""
-        life.framer = framer = Framer(not life.call.usage_wanted, EVENT_BYTES_MAX, collect=True)
+        life.framer = framer = life.way.framer(life.call)
         while chunk := await attempt.chunk():
             if ready := framer.feed(chunk):
                 return ready
@@ -272,7 +288,11 @@ class Gateway:
         record.phase = Phase.SETTLE
         record.status = attempt.connection.status
         if record.status < 300:
-            record.usage = whole_usage(life.endpoint, record, body, life.plan.vocabulary)
+            turned, vocabulary = life.turned, life.plan.vocabulary
+            if turned is None:
+                record.usage = whole_usage(life.way, record, body, vocabulary)
+            else:
+                record.usage = turned.usage or counted(record, turned.text, vocabulary)
         kit.admit.end(self.clock(), life.verdict, record)
         if life.hold is not None:
             life.hold.end(self.clock(), record, attempt.target)
@@ -287,7 +307,8 @@ class Gateway:
         if kit.log_bodies:
             record.said = excerpt(body)
         headers = self._headers(life)
-        headers.append((b"content-type", connection.content_type or b"application/json"))
+        kind = connection.content_type if life.turned is None else None
+        headers.append((b"content-type", kind or b"application/json"))
         headers += connection.passed
         life.exchange.reply(connection.status, headers, body)
 
@@ -323,7 +344,7 @@ class Gateway:
             if life.hold is not None and framer.text_bytes > life.hold.room and not self._goes_on(kit, life):
                 # What would pass the hold is not forwarded.
                 attempt.close()
-                exchange.write(life.endpoint.encode_cut(record.request_id, record.model, life.call.choices))
+                exchange.write(life.way.cut(framer, record.request_id, record.model, life.call.choices))
                 break
             if framer.text_bytes > FOLD_BYTES:
                 self._fold(kit, life, framer)
@@ -350,11 +371,11 @@ class Gateway:
         record, framer = life.record, life.framer
         assert framer is not None, "a stream has begun"
         self._fold(kit, life, framer)
-        record.usage = stream_usage(life.endpoint, record, framer, life.spoken)
+        record.usage = stream_usage(life.way, record, framer, life.spoken)
         if life.hold is not None:
             life.hold.end(self.clock(), record, target)
 
-    def _fold(self, kit: Equipment, life: Life, framer: Framer) -> None:
+    def _fold(self, kit: Equipment, life: Life, framer: Framing) -> None:
         """Count what was sent on since last, and forget it: a provider may end without saying what was used."""
         text = framer.take_text()
         if life.plan.vocabulary is not None:
@@ -365,7 +386,12 @@ class Gateway:
     def _headers(self, life: Life) -> list[tuple[bytes, bytes]]:
         record = life.record
         record.overhead_us = self.clock() - record.received_us - record.upstream_us
-        return describe(record, life.verdict)
+        headers, endpoint = describe(record), life.endpoint
+        if life.verdict is not None:
+            headers += endpoint.encode_limits(life.verdict)
+        if endpoint.id_header:
+            headers.append((endpoint.id_header, record.request_id.encode()))
+        return headers
 
     def _refuse(self, life: Life, error: GatewayError) -> None:
         """Tell the client, in its dialect, unless it is the client who left."""

@@ -7,7 +7,9 @@ cdef class Life:
     cdef public object exchange
     cdef public object endpoint
     cdef public Record record
+    cdef public object turned
     cdef public object verdict
+    cdef public object way
     cdef public object attempt
     cdef public object framer
     cdef public object hold

@@ -9,10 +9,9 @@ import msgspec
 
 from kpgate._fast.head import Head
 from kpgate._fast.limit import Verdict
-from kpgate._fast.sse import Framer
 from kpgate._fast.wait import Wheel
 from kpgate.domain.call import Call, Record
-from kpgate.domain.dialect import Endpoint
+from kpgate.domain.dialect import Endpoint, Framing, Turned, Way
 from kpgate.domain.errors import ClientGone, GatewayError
 from kpgate.domain.webhook import Source
 from kpgate.services.admit import Admit
@@ -72,12 +71,15 @@ class Life:
         "record",
         "spoken",
         "tokens",
+        "turned",
         "verdict",
+        "way",
     )
 
     head: Head
     call: Call
     plan: Plan
+    way: Way
 
     def __init__(self, exchange: Exchange, endpoint: Endpoint, record: Record) -> None:
         self.exchange = exchange
@@ -85,7 +87,8 @@ class Life:
         self.record = record
         self.verdict: Verdict | None = None
         self.attempt: Attempt | None = None
-        self.framer: Framer | None = None
+        self.framer: Framing | None = None
+        self.turned: Turned | None = None
         self.hold: Hold | None = None
         self.ended: GatewayError | None = None
         self.placed = False

@@ -180,10 +180,14 @@ class Application:
             kit.alarm(error, record)
             record.error = Internal("kpgate failed; the log has the cause under this request's id")
         if record.error is not None:
-            status, headers, body = record.error.status, refusal(record.error), encode_error(record.error)
+            status, headers, body = (
+                record.error.status,
+                refusal(record.error),
+                encode_error(record.error, record.request_id),
+            )
         record.status, record.reply_bytes = status, len(body)
         record.overhead_us = self._ground.clock() - record.received_us
-        exchange.reply(status, describe(record, None) + headers, body)
+        exchange.reply(status, describe(record) + headers, body)
         kit.recorder.close(record, self._ground.clock())
 
     async def _answer(self, kit: Equipment, exchange: Exchange, record: Record, admin: bool) -> Answer:

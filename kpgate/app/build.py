@@ -24,7 +24,7 @@ from kpgate.app.money_api import MoneyApi
 from kpgate.app.openapi import encoded
 from kpgate.app.prices import show_prices
 from kpgate.app.top_ups import TopUps
-from kpgate.dialects.openai.endpoints import ENDPOINTS
+from kpgate.app.ways import ENDPOINTS
 from kpgate.domain.access import read_network
 from kpgate.domain.call import Record
 from kpgate.domain.errors import InvalidRequest

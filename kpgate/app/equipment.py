@@ -15,14 +15,14 @@ from kpgate._fast.limit import Limits
 from kpgate._fast.routes import Picker, Router
 from kpgate._fast.wait import Wheel
 from kpgate.app.prices import price_names, price_of
-from kpgate.app.references import is_reference, resolve
+from kpgate.app.references import shown
 from kpgate.app.top_ups import sources
-from kpgate.dialects.openai.endpoints import ENDPOINTS
+from kpgate.app.ways import Ways, passed_headers
 from kpgate.domain.call import Record
 from kpgate.domain.encodings import EXACT, encoding_for_model
 from kpgate.domain.price import MICROKPT, tariff
 from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts, full_name
-from kpgate.domain.upstream import Origin, PoolOptions, parse_origin, parse_proxy
+from kpgate.domain.upstream import PoolOptions, parse_origin, parse_proxy
 from kpgate.life import Equipment
 from kpgate.services.admit import Admit, gate
 from kpgate.services.auth import Auth
@@ -39,7 +39,6 @@ from kpgate.stores.vocabulary import open_vocabulary
 
 LONG_BYTES = 64 * 1024
 LONGEST_ENCODING = "o200k_base"
-USER_AGENT = b"kpgate"
 
 Numbers = Mapping[tuple[str, str], int]
 
@@ -115,14 +114,15 @@ def _recorder(settings: Settings, ground: Ground) -> Recorder:
 
 
 def _routes(settings: Settings, ground: Ground, numbers: Numbers) -> Routes:
-    plans = [_plan(settings, model, ground, numbers) for model in settings.models]
+    ways = Ways(settings, ground.environ)
+    plans = [_plan(settings, model, ground, numbers, ways) for model in settings.models]
     default = next((index for index, model in enumerate(settings.models) if model.default), -1)
     router = Router([(model.name, *model.aliases) for model in settings.models], default)
     return Routes(router, plans, ground.created_s)
 
 
-def _plan(settings: Settings, model: Model, ground: Ground, numbers: Numbers) -> Plan:
-    targets = tuple(_target(settings, model, one, numbers, ground) for one in model.deployments)
+def _plan(settings: Settings, model: Model, ground: Ground, numbers: Numbers, ways: Ways) -> Plan:
+    targets = tuple(_target(settings, model, one, numbers, ground, ways) for one in model.deployments)
     prices = [target.price for target in targets if target.price is not None]
     encoding, grade = encoding_for_model(model.encoding or model.deployments[0].model)
     return Plan(
@@ -143,7 +143,7 @@ def _plan(settings: Settings, model: Model, ground: Ground, numbers: Numbers) ->
 
 
 def _target(
-    settings: Settings, model: Model, deployment: Deployment, numbers: Numbers, ground: Ground
+    settings: Settings, model: Model, deployment: Deployment, numbers: Numbers, ground: Ground, ways: Ways
 ) -> Target:
     provider = next(one for one in settings.providers if one.name == deployment.provider)
     number = numbers["deployment", full_name(model.name, deployment)]
@@ -156,7 +156,7 @@ def _target(
         model=deployment.model,
         gate=gate(DEPLOYMENT, number, deployment.limits),
         pool=_pool(provider, timeouts, ground),
-        heads=_heads(provider, ground),
+        ways=ways.of(provider, deployment.model),
         health=ground.healths.setdefault(name, Health()),
         connect_us=_us(timeouts.connect_s),
         first_byte_us=_us(timeouts.first_byte_s),
@@ -177,8 +177,8 @@ def _pool(provider: Provider, timeouts: Timeouts, ground: Ground) -> Any:
         waiters_max=provider.connections_max,
         connect_us=_us(timeouts.connect_s),
         ca=provider.ca,
-        proxy=parse_proxy(_shown(provider.proxy, ground)) if provider.proxy else None,
-        passed=(b"openai-",),
+        proxy=parse_proxy(shown(provider.proxy, ground.environ)) if provider.proxy else None,
+        passed=passed_headers(provider),
     )
     key = (provider.name, origin, options)
     pool = ground.pools.get(key)
@@ -187,33 +187,6 @@ def _pool(provider: Provider, timeouts: Timeouts, ground: Ground) -> Any:
             origin, options, ground.wheel, ground.loop, ground.holds.flush if ground.holds else None
         )
     return pool
-
-
-def _heads(provider: Provider, ground: Ground) -> dict[str, bytes]:
-    """The fixed part of a request's head, a path each."""
-    echo = provider.dialect == "echo"
-    origin = Origin("http", "echo", 80) if echo else parse_origin(provider.base_url)
-    lines = [b"host: " + origin.host_header]
-    if provider.api_key is not None:
-        lines.append(b"authorization: Bearer " + resolve(provider.api_key, ground.environ).reveal().encode())
-    for name, value in provider.headers.items():
-        lines.append(name.lower().encode() + b": " + _shown(value, ground).encode())
-    lines += [
-        b"content-type: application/json",
-        b"accept-encoding: identity",
-        b"user-agent: " + USER_AGENT,
-        b"",
-    ]
-    rest = b"\r\n".join(lines)
-    base = origin.base_path.encode()
-    return {
-        endpoint.upstream_path: b"POST %b%b HTTP/1.1\r\n%b" % (base, endpoint.upstream_path.encode(), rest)
-        for endpoint in ENDPOINTS
-    }
-
-
-def _shown(value: str, ground: Ground) -> str:
-    return resolve(value, ground.environ).reveal() if is_reference(value) else value
 
 
 def _vocabulary(encoding: str, ground: Ground) -> Any:

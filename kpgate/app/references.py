@@ -60,6 +60,14 @@ def resolve(reference: str, environ: Mapping[str, str]) -> Secret:
     raise ReferenceFailed("a secret is written env:NAME or file:PATH, never in clear")
 
 
+def shown(value: str, environ: Mapping[str, str]) -> str:
+    """A setting that may be a reference, in clear: for what is sent, never for what is printed.
+
+    Errors: ReferenceFailed.
+    """
+    return resolve(value, environ).reveal() if is_reference(value) else value
+
+
 def exposure(reference: str) -> str | None:
     """What is unsafe about where a secret rests, or None."""
     if not reference.startswith("file:"):

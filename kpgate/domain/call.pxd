@@ -10,6 +10,7 @@ cdef class Record:
     cdef public object model
     cdef public object provider
     cdef public object deployment
+    cdef public object dropped
     cdef public object usage
     cdef public object error
     cdef public object asked

@@ -14,7 +14,8 @@ class Call(msgspec.Struct, gc=False):
     """What a caller asks for.
 
     Units: `output_cap` tokens a choice, 0 when the caller gave none. `content` is the dialect's own decoded form and
-    `scan` its offsets; only the dialect reads them.
+    `scan` its offsets; only the dialect reads them. `dropped` names what was left out for a provider that cannot
+    express it, in the caller's words.
     """
 
     model: str
@@ -24,6 +25,7 @@ class Call(msgspec.Struct, gc=False):
     usage_wanted: bool = False
     output_cap: int = 0
     choices: int = 1
+    dropped: str = ""
 
 
 class Record:
@@ -32,7 +34,7 @@ class Record:
     Units: `*_us` microseconds; instants are monotonic. `upstream_us` is time spent waiting for providers.
     `held`, `cost` and `overrun` microKPT: the most it could cost, its charge, what it used beyond its hold.
     Shape: `held_as` is the call's id where credit was held for it; `asked` and `said` hold prompt and reply
-    only where `[log] bodies` asks for them.
+    only where `[log] bodies` asks for them; `dropped` is the call's.
     """
 
     __slots__ = (
@@ -41,6 +43,7 @@ class Record:
         "caller",
         "cost",
         "deployment",
+        "dropped",
         "error",
         "first_token_us",
         "generates",
@@ -78,6 +81,7 @@ class Record:
         self.model = ""
         self.provider = ""
         self.deployment = ""
+        self.dropped = ""
         self.stream = False
         self.generates = True
         self.held_as = ""

@@ -1,13 +1,23 @@
-"""What a dialect offers the gateway: a table of its endpoints and the way it spells errors."""
+"""What a dialect offers: tables of what callers may ask and of what providers are asked; and the ways between.
 
-from collections.abc import Callable
-from typing import Protocol
+An **endpoint** is a path that callers speak to; a **tongue** is how a provider is spoken to. Where both are the same
+vendor's, the bytes go through; else a bridge goes over the neutral forms (`domain/chat`, `domain/reply`): there is no
+table of pairs.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
+from kpgate._fast.limit import Verdict
 from kpgate.domain.call import Call
+from kpgate.domain.chat import Chat
 from kpgate.domain.errors import GatewayError
+from kpgate.domain.reply import Failure, Piece, Reply
 from kpgate.domain.usage import Usage
+
+Header = tuple[bytes, bytes]
 
 
 class Counter(Protocol):
@@ -16,21 +26,197 @@ class Counter(Protocol):
     def count(self, text: str) -> int: ...
 
 
-class Endpoint(msgspec.Struct, frozen=True, gc=False):
-    """One path of a dialect, with the pure functions that translate for it.
+class Framing(Protocol):
+    """A provider's stream on its way to the caller: whole events in the caller's dialect, and notes of what they said.
 
-    `path` is what callers ask for; `upstream_path` follows a provider's base URL; `generates` says that output
-    tokens are to be expected.
+    `_fast.sse.Framer` is OpenAI's, byte for byte.
+    """
+
+    @property
+    def events(self) -> int:
+        """Events with data so far."""
+
+    @property
+    def at_boundary(self) -> bool:
+        """What was given out so far ends with a whole event."""
+
+    @property
+    def text_bytes(self) -> int:
+        """How much text waits for `take_text`."""
+
+    @property
+    def usage(self) -> Any:
+        """What the provider said was used, for the way's `decode_usage`; None until it has."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take what arrived; what to send on now.
+
+        Errors: UpstreamFailed where the provider reports a failure or cannot be understood.
+        """
+
+    def finish(self) -> bytes:
+        """The provider's stream ended well: what is left to send."""
+
+    def take_text(self) -> str:
+        """What the model wrote since the last time."""
+
+
+class Reader(Protocol):
+    """Reads one provider's stream, event by event."""
+
+    def read(self, name: bytes, data: bytes) -> Sequence[Piece]:
+        """What an event says.
+
+        Shape: `name` is the event's, empty for none; several lines of data are joined.
+        Errors: ValueError for what makes no sense.
+        """
+
+    def end(self) -> Sequence[Piece]:
+        """The stream ended: what is still to be said. Errors: ValueError where it must not end here."""
+
+
+class Writer(Protocol):
+    """Writes one caller's stream."""
+
+    def write(self, piece: Piece) -> bytes:
+        """A piece in the caller's spelling, empty where it has no place there. Order: nothing follows `Over`."""
+
+    def cut(self) -> bytes:
+        """The end of a stream that the gateway cuts: every choice is as long as it may be."""
+
+
+class Unspeakable(Exception):
+    """The target's dialect cannot say something. Shape: `name` is a field of the neutral form, or a part of it."""
+
+    def __init__(self, name: str, why: str = "") -> None:
+        super().__init__(name, why)
+        self.name = name
+        self.why = why
+
+
+class Aim(msgspec.Struct, gc=False):
+    """What a chat is encoded for. Units: `cap` output tokens a choice, 0 where nobody caps.
+
+    Shape: `drops` says that what the target cannot express may be left out; it is then named in `dropped`.
+    """
+
+    model: str
+    cap: int = 0
+    output_default: int = 4096
+    stream: bool = False
+    drops: bool = False
+    dropped: list[str] = []
+
+    def lack(self, name: str, why: str = "") -> None:
+        """The target cannot express `name`.
+
+        Errors: Unspeakable, unless it may be dropped.
+        """
+        if not self.drops:
+            raise Unspeakable(name, why)
+        self.leave_out(name)
+
+    def leave_out(self, name: str) -> None:
+        """Note something that is dropped without asking: a hint that does not change the answer."""
+        if name not in self.dropped:
+            self.dropped.append(name)
+
+
+class Tongue(msgspec.Struct, frozen=True, gc=False):
+    """How a vendor's API is asked for a chat, and what it answers.
+
+    Shape: `path` gives the path under the base URL for a model, whole or streamed, with its query; `stream_type` is
+    how a streamed reply's content type begins; `split` makes what cuts a stream into named events.
+    """
+
+    name: str
+    path: Callable[[str, bool], str]
+    encode_chat: Callable[[Chat, Aim], bytes]
+    decode_reply: Callable[[bytes], Reply]
+    decode_failure: Callable[[int, bytes], Failure]
+    reader: Callable[[], Reader]
+    split: Callable[[int], Any]
+    stream_type: bytes = b"text/event-stream"
+
+
+class Heads(msgspec.Struct, frozen=True):
+    """The fixed part of a request's head, for a whole reply and for a stream."""
+
+    whole: bytes
+    stream: bytes
+
+
+class Way(msgspec.Struct, gc=False):
+    """How calls of one endpoint go to one deployment.
+
+    Shape: `head` and `stream_head` are the request head's bytes up to the variable headers; `passes` are the caller's
+    headers that go along; `sign` gives headers that depend on the head and the body. `turn` puts a whole reply into
+    the caller's dialect, with what it used and said; None where bytes go through, and then `find_usage` and
+    `decode_text` read them.
+    """
+
+    head: bytes
+    stream_head: bytes
+    forward: Callable[[bytes, Call, str, int], bytes]
+    framer: Callable[[Call], Framing]
+    decode_usage: Callable[[Any], Usage | None]
+    cut: Callable[[Framing, str, str, int], bytes]
+    find_usage: Callable[[bytes], Usage | None]
+    decode_text: Callable[[bytes], str]
+    turn: "Callable[[int, bytes, Call], Turned] | None" = None
+    passes: tuple[bytes, ...] = ()
+    sign: Callable[[bytes, bytes], bytes] | None = None
+    stream_type: bytes = b"text/event-stream"
+
+
+class Turned(msgspec.Struct, gc=False):
+    """A whole reply in the caller's dialect. Shape: `usage` None where the provider did not say."""
+
+    body: bytes
+    usage: Usage | None
+    text: str
+
+
+class Endpoint(msgspec.Struct, frozen=True, gc=False):
+    """One path that callers speak to, with the pure functions of its dialect.
+
+    `path` is what callers ask for, and the metrics' label; `upstream_path` follows a provider's base URL where it
+    speaks the same dialect; `generates` says that output tokens are to be expected. Errors are given with the
+    request's id; `id_header` is a further header that carries it. `neutral` puts a call into the neutral form, None
+    where there is none for it, and the functions after it lead back; `spelled` is the caller's name for a field of
+    that form.
     """
 
     path: str
+    dialect: str
     upstream_path: str
     generates: bool
     decode: Callable[[bytes, int], Call]
     count: Callable[[Call, Counter, str], int]
-    forward: Callable[[bytes, Call, str, int], bytes]
-    decode_usage: Callable[[bytes], Usage | None]
-    decode_text: Callable[[bytes], str]
-    encode_error: Callable[[GatewayError], bytes]
-    encode_error_event: Callable[[GatewayError], bytes]
-    encode_cut: Callable[[str, str, int], bytes]
+    encode_error: Callable[[GatewayError, str], bytes]
+    encode_error_event: Callable[[GatewayError, str], bytes]
+    encode_limits: Callable[[Verdict], list[Header]]
+    neutral: Callable[[bytes, Call], Chat] | None = None
+    encode_reply: Callable[[Reply, Call], bytes] | None = None
+    writer: Callable[[Call], Writer] | None = None
+    encode_failure: Callable[[int, Failure], bytes] | None = None
+    spelled: dict[str, str] = {}
+    id_header: bytes = b""
+
+
+class Vendor(msgspec.Struct, frozen=True, gc=False):
+    """A vendor's API, as providers speak it.
+
+    Shape: `endpoints` are those whose bytes go through, by `native`, to the path that `native_path` gives for an
+    endpoint, a model and whether it is a stream; every other endpoint goes by `tongue`. `credential` is the header
+    and what stands before the secret in it; `fixed` goes with every call; `passed` begins the reply's headers that
+    the caller may see.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    native: Callable[[Endpoint, Heads], Way]
+    native_path: Callable[[Endpoint, str, bool], str]
+    tongue: Tongue | None
+    credential: tuple[bytes, bytes] = (b"authorization", b"Bearer ")
+    fixed: tuple[Header, ...] = ()
+    passed: tuple[bytes, ...] = ()

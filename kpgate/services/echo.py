@@ -23,7 +23,7 @@ class EchoConnection:
         try:
             self.content_type, pieces = answer(path, body, self._vocabulary)
         except InvalidRequest as error:
-            self.status, self.content_type, pieces = error.status, CONTENT_TYPE, [encode_error(error)]
+            self.status, self.content_type, pieces = error.status, CONTENT_TYPE, [encode_error(error, "")]
         self._pieces = pieces[::-1]
 
     async def head(self) -> None:

@@ -1,7 +1,6 @@
 """RESPOND: the head and the body of what the client gets. One place writes kpgate's headers."""
 
-from kpgate._fast.digits import decimal, spell
-from kpgate._fast.limit import Verdict
+from kpgate._fast.digits import decimal
 from kpgate.domain.call import Record
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.durations import whole_ms, whole_seconds
@@ -12,8 +11,8 @@ JSON = (b"content-type", b"application/json")
 _TALLIES = tuple(b"%d" % count for count in range(16))
 
 
-def describe(record: Record, verdict: Verdict | None) -> list[Header]:
-    """The headers on every reply: ids, who answered, time spent in kpgate, what is left of the limits."""
+def describe(record: Record) -> list[Header]:
+    """The headers on every reply: ids, who answered, time spent in kpgate, what it cost."""
     headers: list[Header] = [
         (b"x-request-id", record.request_id.encode()),
         (b"x-kpgate-attempts", _TALLIES[record.attempts]),
@@ -27,15 +26,8 @@ def describe(record: Record, verdict: Verdict | None) -> list[Header]:
         headers.append((b"x-kpgate-receipt", record.held_as.encode()))
         if not record.head_us and not record.stream:
             headers.append((b"x-kpgate-cost-microkpt", decimal(record.cost)))
-    if verdict is not None:
-        if verdict.requests_limit > 0:
-            headers.append((b"x-ratelimit-limit-requests", decimal(verdict.requests_limit)))
-            headers.append((b"x-ratelimit-remaining-requests", decimal(verdict.requests_remaining)))
-            headers.append((b"x-ratelimit-reset-requests", spell(verdict.requests_reset_us)))
-        if verdict.tokens_limit > 0:
-            headers.append((b"x-ratelimit-limit-tokens", decimal(verdict.tokens_limit)))
-            headers.append((b"x-ratelimit-remaining-tokens", decimal(verdict.tokens_remaining)))
-            headers.append((b"x-ratelimit-reset-tokens", spell(verdict.tokens_reset_us)))
+    if record.dropped:
+        headers.append((b"x-kpgate-dropped", record.dropped.encode()))
     return headers
 
 
@@ -56,10 +48,10 @@ def refuse(exchange: Exchange, record: Record, endpoint: Endpoint, headers: list
     error = record.error
     assert error is not None, "only an error is refused"
     if record.head_us:
-        exchange.write(endpoint.encode_error_event(error))
+        exchange.write(endpoint.encode_error_event(error, record.request_id))
         exchange.finish()
         return
-    body = endpoint.encode_error(error)
+    body = endpoint.encode_error(error, record.request_id)
     record.status = error.status
     record.reply_bytes = len(body)
     exchange.reply(error.status, headers + refusal(error), body)

@@ -9,7 +9,7 @@ import msgspec
 from kpgate._fast.limit import Gate
 from kpgate._fast.routes import Picker, Router
 from kpgate._fast.wait import Timer, Wait, Wheel
-from kpgate.domain.dialect import Counter
+from kpgate.domain.dialect import Counter, Way
 from kpgate.domain.errors import Fault, GatewayError, Retry
 from kpgate.domain.price import Price, Tariff
 from kpgate.domain.settings import Ejection, Retries
@@ -19,7 +19,7 @@ from kpgate.services.health import Health
 class Target(msgspec.Struct, gc=False, eq=False):
     """A deployment at work: where to send, what to send first, how it has been doing.
 
-    Shape: `heads` maps an endpoint's upstream path to the request head's bytes up to the variable headers;
+    Shape: `ways` has how calls of an endpoint go to it, by the endpoint's path;
     `match` is header names and values, lower case, all of which a request must have.
     Units: `*_us` microseconds.
     """
@@ -29,7 +29,7 @@ class Target(msgspec.Struct, gc=False, eq=False):
     model: str
     gate: Gate
     pool: Any
-    heads: dict[str, bytes]
+    ways: dict[str, Way]
     health: Health
     first_byte_us: int
     idle_us: int

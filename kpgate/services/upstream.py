@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from kpgate._fast.http1 import Connection, UpstreamLost
 from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate.domain.dialect import Way
 from kpgate.domain.errors import GatewayError, RateLimited, UpstreamFailed, UpstreamTimeout
 from kpgate.services.pool import PoolFull
 from kpgate.services.route import Target
@@ -154,10 +155,10 @@ class Attempt(Timer):
         return self._failed(error.reason)
 
 
-def is_stream(connection: Connection) -> bool:
-    """Whether the reply is an event stream that succeeded."""
-    kind = connection.content_type
-    return connection.status < 300 and kind is not None and kind[:17].lower() == b"text/event-stream"
+def is_stream(connection: Connection, way: Way) -> bool:
+    """Whether the reply is a stream that succeeded."""
+    kind, wanted = connection.content_type, way.stream_type
+    return connection.status < 300 and kind is not None and kind[: len(wanted)].lower() == wanted
 
 
 def check_whole(connection: Connection, target: Target, body: bytes) -> None:

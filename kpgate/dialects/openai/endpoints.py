@@ -1,27 +1,52 @@
-"""The OpenAI API's inference endpoints: one row each."""
+"""The OpenAI API's inference endpoints: one row each, and how a provider that speaks it is asked for them."""
 
+from kpgate._fast.sse import Framer
 from kpgate.dialects.openai import count, reply, request
-from kpgate.domain.dialect import Endpoint
+from kpgate.domain.call import Call
+from kpgate.domain.dialect import Endpoint, Heads, Vendor, Way
+from kpgate.domain.events import EVENT_BYTES_MAX
 
 
 def _endpoint(path: str, generates: bool, name: str) -> Endpoint:
     return Endpoint(
         path=f"/v1{path}",
+        dialect="openai",
         upstream_path=path,
         generates=generates,
         decode=getattr(request, f"decode_{name}"),
         count=getattr(count, f"count_{name}"),
-        forward=request.forward,
-        decode_usage=reply.decode_usage,
-        decode_text=reply.decode_text,
         encode_error=reply.encode_error,
         encode_error_event=reply.encode_error_event,
-        encode_cut=reply.encode_cut_chat if name == "chat" else reply.encode_cut_completion,
+        encode_limits=reply.encode_limits,
     )
 
 
-ENDPOINTS = (
-    _endpoint("/chat/completions", True, "chat"),
-    _endpoint("/completions", True, "completion"),
-    _endpoint("/embeddings", False, "embedding"),
-)
+CHAT = _endpoint("/chat/completions", True, "chat")
+COMPLETION = _endpoint("/completions", True, "completion")
+EMBEDDING = _endpoint("/embeddings", False, "embedding")
+ENDPOINTS = (CHAT, COMPLETION, EMBEDDING)
+
+
+def native(endpoint: Endpoint, heads: Heads) -> Way:
+    """The way to a provider that speaks OpenAI: the caller's bytes there, the provider's bytes back."""
+    return Way(
+        head=heads.whole,
+        stream_head=heads.stream,
+        forward=request.forward,
+        framer=_framer,
+        decode_usage=reply.decode_usage,
+        cut=reply.encode_cut_chat if endpoint is CHAT else reply.encode_cut_completion,
+        find_usage=reply.read_usage,
+        decode_text=reply.decode_text,
+    )
+
+
+def _framer(call: Call) -> Framer:
+    return Framer(not call.usage_wanted, EVENT_BYTES_MAX, collect=True)
+
+
+def _path(endpoint: Endpoint, model: str, stream: bool) -> str:
+    return endpoint.upstream_path
+
+
+VENDOR = Vendor(endpoints=ENDPOINTS, native=native, native_path=_path, tongue=None, passed=(b"openai-",))

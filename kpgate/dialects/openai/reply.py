@@ -8,6 +8,10 @@ from collections.abc import Iterable
 import msgspec
 import orjson
 
+from kpgate._fast.digits import decimal, spell
+from kpgate._fast.limit import Verdict
+from kpgate._fast.sse import find_usage
+from kpgate.domain.dialect import Framing, Header
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.usage import Usage
 
@@ -69,6 +73,12 @@ def decode_usage(raw: bytes) -> Usage | None:
     return usage if least >= 0 and most <= TOKENS_MAX else None
 
 
+def read_usage(body: bytes) -> Usage | None:
+    """What a whole reply says was used. None where it does not say, or makes no sense."""
+    raw = find_usage(body)
+    return None if raw is None else decode_usage(raw)
+
+
 class _Said(msgspec.Struct, gc=False):
     content: str | None = None
     refusal: str | None = None
@@ -101,13 +111,13 @@ def decode_text(body: bytes) -> str:
     return "".join(filter(None, texts))
 
 
-def encode_cut_chat(request_id: str, model: str, choices: int) -> bytes:
+def encode_cut_chat(framer: Framing, request_id: str, model: str, choices: int) -> bytes:
     """The end of a chat's stream that the gateway cuts: every choice is as long as it may be."""
     ends = [{"index": index, "delta": {}, "finish_reason": "length"} for index in range(choices)]
     return _cut(request_id, model, "chat.completion.chunk", ends)
 
 
-def encode_cut_completion(request_id: str, model: str, choices: int) -> bytes:
+def encode_cut_completion(framer: Framing, request_id: str, model: str, choices: int) -> bytes:
     """The same of a completion's stream."""
     ends = [{"index": index, "text": "", "finish_reason": "length"} for index in range(choices)]
     return _cut(request_id, model, "text_completion", ends)
@@ -118,7 +128,7 @@ def _cut(request_id: str, model: str, kind: str, ends: list[dict[str, object]]) 
     return b"data: " + orjson.dumps(event) + b"\n\ndata: [DONE]\n\n"
 
 
-def encode_error(error: GatewayError) -> bytes:
+def encode_error(error: GatewayError, request_id: str) -> bytes:
     """An error's body. Shape: all four of message, type, param and code."""
     kind = _TYPES.get(error.status, "server_error" if error.status >= 500 else "invalid_request_error")
     return orjson.dumps(
@@ -126,9 +136,23 @@ def encode_error(error: GatewayError) -> bytes:
     )
 
 
-def encode_error_event(error: GatewayError) -> bytes:
+def encode_error_event(error: GatewayError, request_id: str) -> bytes:
     """The same as the last event of a stream that has begun."""
-    return b"data: " + encode_error(error) + b"\n\n"
+    return b"data: " + encode_error(error, request_id) + b"\n\n"
+
+
+def encode_limits(verdict: Verdict) -> list[Header]:
+    """What is left of the limits, as headers."""
+    headers: list[Header] = []
+    if verdict.requests_limit > 0:
+        headers.append((b"x-ratelimit-limit-requests", decimal(verdict.requests_limit)))
+        headers.append((b"x-ratelimit-remaining-requests", decimal(verdict.requests_remaining)))
+        headers.append((b"x-ratelimit-reset-requests", spell(verdict.requests_reset_us)))
+    if verdict.tokens_limit > 0:
+        headers.append((b"x-ratelimit-limit-tokens", decimal(verdict.tokens_limit)))
+        headers.append((b"x-ratelimit-remaining-tokens", decimal(verdict.tokens_remaining)))
+        headers.append((b"x-ratelimit-reset-tokens", spell(verdict.tokens_reset_us)))
+    return headers
 
 
 def encode_model(name: str, created_s: int, owner: str) -> dict[str, object]:

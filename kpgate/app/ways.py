@@ -1,0 +1,98 @@
+"""Which dialects there are, and from a provider's settings to the ways its deployments are asked.
+
+The one file that names every dialect: a new one is a row here.
+"""
+
+from collections.abc import Mapping
+
+from kpgate.app.references import resolve, shown
+from kpgate.dialects.bridge import Allowance, bridge
+from kpgate.dialects.openai import endpoints as openai
+from kpgate.domain.dialect import Endpoint, Heads, Vendor, Way
+from kpgate.domain.settings import Provider, Settings
+from kpgate.domain.upstream import Origin, parse_origin
+
+VENDORS: dict[str, Vendor] = {
+    "openai": openai.VENDOR,
+    "echo": openai.VENDOR,
+}
+"""What a provider of a `dialect` speaks."""
+
+ENDPOINTS: tuple[Endpoint, ...] = openai.ENDPOINTS
+"""What callers may ask."""
+
+USER_AGENT = b"kpgate"
+
+
+def passed_headers(provider: Provider) -> tuple[bytes, ...]:
+    """How those headers of a provider's replies begin that callers see."""
+    return VENDORS[provider.dialect].passed
+
+
+class Ways:
+    """The ways of one configuration. Those that do not depend on the model are shared by all of a provider's."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._allowance = Allowance(False, settings.tokens.output_default)
+        self._environ = environ
+        self._kept: dict[tuple[str, ...], Way | None] = {}
+
+    def of(self, provider: Provider, model: str) -> dict[str, Way]:
+        """How calls go to a model at a provider, by the endpoint's path.
+
+        Errors: ReferenceFailed for a secret that is not there.
+        """
+        vendor = VENDORS[provider.dialect]
+        found = {}
+        for endpoint in ENDPOINTS:
+            way = self._way(provider, vendor, endpoint, model)
+            if way is not None:
+                found[endpoint.path] = way
+        return found
+
+    def _way(self, provider: Provider, vendor: Vendor, endpoint: Endpoint, model: str) -> Way | None:
+        tongue = vendor.tongue
+        native = endpoint in vendor.endpoints
+        if not native and tongue is None:
+            return None
+        paths = [
+            vendor.native_path(endpoint, model, stream) if native else tongue.path(model, stream)  # type: ignore[union-attr]
+            for stream in (False, True)
+        ]
+        key = (provider.name, endpoint.path, *paths)
+        if key not in self._kept:
+            rest = self._lines(provider, vendor)
+            whole, stream = (self._head(provider, path, rest) for path in paths)
+            heads = Heads(whole, whole if paths[0] == paths[1] else stream)
+            if native:
+                self._kept[key] = vendor.native(endpoint, heads)
+            else:
+                assert tongue is not None, "without one there is no way"
+                self._kept[key] = bridge(endpoint, tongue, heads, self._allowance)
+        return self._kept[key]
+
+    def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:
+        base = _origin(provider).base_path.encode()
+        return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
+
+    def _lines(self, provider: Provider, vendor: Vendor) -> bytes:
+        """The header lines that every call to a provider has."""
+        lines = [b"host: " + _origin(provider).host_header]
+        if provider.api_key is not None:
+            name, before = vendor.credential
+            lines.append(name + b": " + before + resolve(provider.api_key, self._environ).reveal().encode())
+        for name, value in vendor.fixed:
+            lines.append(name + b": " + value)
+        for written, secret in provider.headers.items():
+            lines.append(written.lower().encode() + b": " + shown(secret, self._environ).encode())
+        lines += [
+            b"content-type: application/json",
+            b"accept-encoding: identity",
+            b"user-agent: " + USER_AGENT,
+            b"",
+        ]
+        return b"\r\n".join(lines)
+
+
+def _origin(provider: Provider) -> Origin:
+    return Origin("http", "echo", 80) if provider.dialect == "echo" else parse_origin(provider.base_url)

@@ -1,0 +1,218 @@
+"""The way between a caller of one vendor's dialect and a provider of another's: over the neutral forms, both ways.
+
+Knows no vendor. What the provider's dialect cannot say is refused by the caller's own name for it, or left out and
+named where the operator allows that.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from kpgate.domain.call import Call
+from kpgate.domain.dialect import (
+    Aim,
+    Endpoint,
+    Heads,
+    Reader,
+    Tongue,
+    Turned,
+    Unspeakable,
+    Way,
+    Writer,
+)
+from kpgate.domain.errors import InvalidRequest, UpstreamFailed
+from kpgate.domain.events import EVENT_BYTES_MAX, Events
+from kpgate.domain.reply import Argued, Begun, Broke, Called, Piece, Refused, Said, Thought, Used
+from kpgate.domain.usage import Usage
+
+MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
+
+
+class Allowance(msgspec.Struct, frozen=True):
+    """What an operator lets a bridge do. Units: `output_default` tokens, where neither caller nor hold caps."""
+
+    drops: bool = False
+    output_default: int = 4096
+
+
+def bridge(endpoint: Endpoint, tongue: Tongue, heads: Heads, allowance: Allowance) -> Way | None:
+    """The way from an endpoint to a tongue. None: there is no neutral form for what the endpoint asks."""
+    if endpoint.neutral is None:
+        return None
+    across = _Bridge(endpoint, tongue, allowance)
+    return Way(
+        head=heads.whole,
+        stream_head=heads.stream,
+        forward=across.forward,
+        framer=across.framer,
+        decode_usage=_same,
+        cut=_cut,
+        find_usage=_unsaid,
+        decode_text=_silent,
+        turn=across.turn,
+        stream_type=tongue.stream_type,
+    )
+
+
+class _Bridge:
+    """One endpoint and one tongue."""
+
+    def __init__(self, endpoint: Endpoint, tongue: Tongue, allowance: Allowance) -> None:
+        self._endpoint = endpoint
+        self._tongue = tongue
+        self._allowance = allowance
+
+    def forward(self, body: bytes, call: Call, model: str, cap: int) -> bytes:
+        """The request in the provider's dialect. Errors: InvalidRequest for what it cannot express."""
+        endpoint, tongue, allowance = self._endpoint, self._tongue, self._allowance
+        assert endpoint.neutral is not None, "a bridge begins at a neutral form"
+        chat = endpoint.neutral(body, call)
+        aim = Aim(model, cap, allowance.output_default, call.stream, allowance.drops, [])
+        spelled = endpoint.spelled
+        try:
+            for name in chat.unknown:
+                aim.lack(name)
+            for name in chat.hints:
+                aim.leave_out(name)
+            sent = tongue.encode_chat(chat, aim)
+        except Unspeakable as error:
+            name = spelled.get(error.name, error.name)
+            why = error.why or f"the {tongue.name} API, which this model is asked through, has nothing for it"
+            raise InvalidRequest(f"{name}: {why}", param=name) from None
+        call.dropped = ",".join([spelled.get(name, name) for name in aim.dropped])
+        return sent
+
+    def framer(self, call: Call) -> "Translator":
+        """What puts a stream into the caller's dialect."""
+        endpoint, tongue = self._endpoint, self._tongue
+        assert endpoint.writer is not None, "a bridge leads back"
+        return Translator(tongue.name, tongue.split(EVENT_BYTES_MAX), tongue.reader(), endpoint.writer(call))
+
+    def turn(self, status: int, body: bytes, call: Call) -> Turned:
+        """A whole reply in the caller's dialect. Errors: UpstreamFailed for one that cannot be understood."""
+        endpoint, tongue = self._endpoint, self._tongue
+        assert endpoint.encode_reply is not None and endpoint.encode_failure is not None, (
+            "a bridge leads back"
+        )
+        if status >= 300:
+            return Turned(endpoint.encode_failure(status, tongue.decode_failure(status, body)), None, "")
+        try:
+            reply = tongue.decode_reply(body)
+        except MALFORMED as error:
+            raise UpstreamFailed(
+                f"the provider's reply is not as the {tongue.name} API has it: {_where(error)}"
+            ) from None
+        text = "".join(_words(part for choice in reply.choices for part in choice.parts))
+        usage = reply.usage if reply.usage.source != "none" else None
+        return Turned(endpoint.encode_reply(reply, call), usage, text)
+
+
+def _words(parts: Iterable[Any]) -> Iterable[str]:
+    """What parts say, for counting."""
+    for part in parts:
+        yield getattr(part, "text", "") or getattr(part, "arguments", "")
+
+
+def _where(error: Exception) -> str:
+    """What was wrong, without what was said: a validation error names a place and kinds."""
+    if isinstance(error, msgspec.ValidationError):
+        return str(error)[:200]
+    return "it is not valid JSON" if isinstance(error, msgspec.DecodeError) else str(error)[:200]
+
+
+def _cut(framer: Any, request_id: str, model: str, choices: int) -> bytes:
+    end: bytes = framer.cut()
+    return end
+
+
+def _same(usage: Usage | None) -> Usage | None:
+    return usage
+
+
+def _unsaid(body: bytes) -> Usage | None:
+    return None
+
+
+def _silent(body: bytes) -> str:
+    return ""
+
+
+class Translator:
+    """A provider's stream in the caller's dialect, event by event: `domain.dialect.Framing`."""
+
+    __slots__ = ("_events", "_name", "_reader", "_texts", "_writer", "events", "text_bytes", "usage")
+
+    at_boundary = True
+
+    def __init__(self, name: str, events: Events, reader: Reader, writer: Writer) -> None:
+        self._name = name
+        self._events = events
+        self._reader = reader
+        self._writer = writer
+        self._texts: list[str] = []
+        self.events = 0
+        self.text_bytes = 0
+        self.usage: Usage | None = None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take what arrived; what to send on now.
+
+        Errors: UpstreamFailed where the provider reports a failure or cannot be understood.
+        """
+        try:
+            out: list[bytes] = []
+            for name, data in self._events.feed(chunk):
+                self.events += 1
+                self._take(self._reader.read(name, data), out)
+            return b"".join(out)
+        except MALFORMED as error:
+            raise self._failed(error) from None
+
+    def finish(self) -> bytes:
+        """The provider's stream ended: what is left to send. Errors: UpstreamFailed where it ended too early."""
+        try:
+            out: list[bytes] = []
+            for name, data in self._events.finish():
+                self.events += 1
+                self._take(self._reader.read(name, data), out)
+            self._take(self._reader.end(), out)
+            return b"".join(out)
+        except MALFORMED as error:
+            raise self._failed(error) from None
+
+    def cut(self) -> bytes:
+        """The end of a stream that the gateway cuts."""
+        return self._writer.cut()
+
+    def take_text(self) -> str:
+        """What the model wrote since the last time."""
+        text = "".join(self._texts)
+        self._texts.clear()
+        self.text_bytes = 0
+        return text
+
+    def _take(self, pieces: Iterable[Piece], out: list[bytes]) -> None:
+        for piece in pieces:
+            kind = type(piece)
+            if kind in _SPOKEN:
+                text: str = piece.text  # type: ignore[union-attr]
+                self._texts.append(text)
+                self.text_bytes += len(text)
+            elif kind is Begun or kind is Used:
+                if piece.usage.source != "none":  # type: ignore[union-attr]
+                    self.usage = piece.usage  # type: ignore[union-attr]
+            elif kind is Called:
+                self._texts.append(piece.name)  # type: ignore[union-attr]
+                self.text_bytes += len(piece.name)  # type: ignore[union-attr]
+            elif kind is Broke:
+                raise UpstreamFailed(f"the provider ended its stream with an error: {piece.message[:500]}")  # type: ignore[union-attr]
+            written = self._writer.write(piece)
+            if written:
+                out.append(written)
+
+    def _failed(self, error: Exception) -> UpstreamFailed:
+        return UpstreamFailed(f"the provider's stream is not as the {self._name} API has it: {_where(error)}")
+
+
+_SPOKEN = frozenset((Said, Thought, Refused, Argued))
