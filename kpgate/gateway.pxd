@@ -2,3 +2,9 @@
 
 from kpgate.domain.call cimport Record
 from kpgate.life cimport Life
+
+
+cdef class Gateway:
+    cdef public object equipment
+    cdef public object clock
+    cdef public set lives

@@ -55,22 +55,24 @@ def decode_usage(raw: bytes) -> Usage | None:
         said = _usage.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    before = said.prompt_tokens_details or _NOTHING
-    after = said.completion_tokens_details or _NOTHING
-    usage = Usage(
-        said.prompt_tokens or 0,
-        said.completion_tokens or 0,
+    total, spoken = said.prompt_tokens or 0, said.completion_tokens or 0
+    if not (0 <= total <= TOKENS_MAX and 0 <= spoken <= TOKENS_MAX):
+        return None
+    before, after = said.prompt_tokens_details, said.completion_tokens_details
+    if before is None and after is None:
+        return Usage(total, spoken, source="provider")
+    before, after = before or _NOTHING, after or _NOTHING
+    parts = (
         before.cached_tokens or 0,
         after.reasoning_tokens or 0,
-        "provider",
         before.audio_tokens or 0,
         after.audio_tokens or 0,
         before.image_tokens or 0,
     )
-    least = min(usage.input, usage.output, usage.cached, usage.reasoning)
-    least = min(least, usage.audio_input, usage.audio_output, usage.image)
-    most = max(usage.input, usage.output)
-    return usage if least >= 0 and most <= TOKENS_MAX else None
+    if min(parts) < 0:
+        return None
+    cached, reasoning, heard, said_aloud, seen = parts
+    return Usage(total, spoken, cached, reasoning, "provider", heard, said_aloud, seen)
 
 
 def read_usage(body: bytes) -> Usage | None:

@@ -1,0 +1,19 @@
+# The compiled form of `pool.py`: a pool's attributes as fields.
+
+from kpgate._fast.wait cimport Wheel
+
+
+cdef class Pool:
+    cdef public object origin
+    cdef public object options
+    cdef public Wheel _wheel
+    cdef public object _loop
+    cdef public object _outbox
+    cdef public object _tls
+    cdef public object _idle_max
+    cdef public set _live
+    cdef public list _idle
+    cdef public dict _waiting
+    cdef public dict _dials
+    cdef public object _sweeper
+    cdef public bint _closed
