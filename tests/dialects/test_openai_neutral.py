@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpgate.dialects.openai import answer, ask, request, stream
+from kpgate.dialects.openai import answer, ask, neutral, request, stream
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Audio, Chat, Choosing, File, Image, Role, Text, ToolCall, ToolResult
 from kpgate.domain.dialect import Aim, Unspeakable
@@ -35,7 +35,7 @@ USAGE = Usage(21, 9, 5, 4, "provider")
 
 def asked(body: dict[str, Any]) -> Chat:
     raw = msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": "hi"}]} | body)
-    return ask.neutral(raw, request.decode_chat(raw, 64))
+    return neutral.neutral(raw, request.decode_chat(raw, 64))
 
 
 def sent(chat: Chat, **aim: Any) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def sent(chat: Chat, **aim: Any) -> dict[str, Any]:
 @given(CHATS)
 def test_what_is_encoded_is_read_the_same(chat: Chat) -> None:
     body = ask.encode_chat(chat, Aim("up"))
-    assert ask.neutral(body, request.decode_chat(body, 64)) == chat
+    assert neutral.neutral(body, request.decode_chat(body, 64)) == chat
 
 
 def test_every_field_has_its_place() -> None:

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from kpgate._fast.sse import Framer
-from kpgate.dialects.openai import answer, ask, count, reply, request, stream
+from kpgate.dialects.openai import answer, ask, count, neutral, reply, request, stream
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Endpoint, Heads, Tongue, Vendor, Way
 from kpgate.domain.events import EVENT_BYTES_MAX, Events
@@ -25,11 +25,11 @@ def _endpoint(path: str, generates: bool, name: str) -> Endpoint:
 
 CHAT = replace(
     _endpoint("/chat/completions", True, "chat"),
-    neutral=ask.neutral,
+    neutral=neutral.neutral,
     encode_reply=answer.encode_reply,
     writer=stream.StreamWriter,
     encode_failure=answer.encode_failure,
-    spelled=ask.SPELLED,
+    spelled=neutral.SPELLED,
 )
 COMPLETION = _endpoint("/completions", True, "completion")
 EMBEDDING = _endpoint("/embeddings", False, "embedding")
