@@ -50,7 +50,7 @@ _ODD = re.compile(r"[^a-zA-Z0-9_-]")
 def encode_chat(chat: Chat, aim: Aim) -> bytes:
     """The request's body. Errors: Unspeakable for what Anthropic's API has nothing for."""
     able = takes(aim.model)
-    cap = aim.cap or chat.output_cap or aim.output_default
+    cap = min([one for one in (aim.cap, chat.output_cap) if one] or [aim.output_default])
     asked: Json = {"model": aim.model, "max_tokens": cap}
     system, messages = _messages(chat, able, aim)
     if system:

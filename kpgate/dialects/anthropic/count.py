@@ -69,7 +69,7 @@ def _content(content: str | list[Block], vocabulary: Counter) -> int:
 def _other(block: Block, vocabulary: Counter) -> int:
     """A block that is no text."""
     count = vocabulary.count
-    if block.source is not None:
+    if isinstance(block.source, Source):
         if block.type == "image":
             return picture_tokens(block.source.data or "")
         return PER_BLOCK + count(block.title or "") + _document(block.source, vocabulary)

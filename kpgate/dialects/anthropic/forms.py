@@ -30,12 +30,13 @@ class Source(msgspec.Struct, gc=False):
 class Block(msgspec.Struct, gc=False):
     """One content block of any kind: `type` says which of the fields it has.
 
-    Shape: `content` is a tool's result, a text or blocks that `msgspec.convert` makes; `input` is raw JSON.
+    Shape: `content` is a tool's result, a text or blocks that `blocks_of` makes; `input` is raw JSON; of a search
+    result `source` is a text.
     """
 
     type: str
     text: str | None = None
-    source: Source | None = None
+    source: Source | str | None = None
     thinking: str | None = None
     signature: str | None = None
     data: str | None = None

@@ -216,7 +216,7 @@ def _part(block: Block, where: str, chat: Chat) -> Part | None:
     if kind == "text":
         return Text(_needed(block.text, f"{where}.text"), cached, ttl)
     if kind == "image":
-        return _image(_needed(block.source, f"{where}.source"), cached, where, chat)
+        return _image(_source(block, where), cached, where, chat)
     if kind == "document":
         return _document(block, cached, where, chat)
     if kind == "tool_use":
@@ -238,6 +238,12 @@ def _part(block: Block, where: str, chat: Chat) -> Part | None:
     return None
 
 
+def _source(block: Block, where: str) -> Source:
+    if not isinstance(block.source, Source):
+        raise InvalidRequest(f"{where}.source: expected an object", param=f"{where}.source")
+    return block.source
+
+
 def _image(source: Source, cached: bool, where: str, chat: Chat) -> Image | None:
     if source.type == "url":
         return Image(url=_needed(source.url, f"{where}.source.url"), cached=cached)
@@ -250,7 +256,7 @@ def _image(source: Source, cached: bool, where: str, chat: Chat) -> Image | None
 
 
 def _document(block: Block, cached: bool, where: str, chat: Chat) -> Part | None:
-    source = _needed(block.source, f"{where}.source")
+    source = _source(block, where)
     name = block.title or ""
     if block.context:
         _name(chat, "document.context")
