@@ -104,6 +104,9 @@ def called(piece: Piece, made: str) -> ToolCall:
         arguments = b"{}"
     if arguments[:1] != b"{":
         raise ValueError("a function call's args are not an object")
+    if b"\n" in arguments:
+        # Google indents whole replies.
+        arguments = msgspec.json.format(arguments, indent=-1)
     return ToolCall(call.id or made, call.name, arguments.decode(), unseal(piece.thought_signature)[0])
 
 
