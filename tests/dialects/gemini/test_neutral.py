@@ -329,6 +329,14 @@ def test_another_vendor_s_seal_is_carried_in_base64() -> None:
     assert read(**body).turns[0].parts == thoughts
 
 
+def test_base64_for_urls_becomes_the_common_one() -> None:
+    blob = {"mimeType": "image/png", "data": "_-8"}
+    call = {"functionCall": {"name": "f"}, "thoughtSignature": "_-8="}
+    chat = read(contents=[{"parts": [{"inlineData": blob}]}, {"role": "model", "parts": [call]}])
+    assert chat.turns[0].parts == [Image("image/png", "/+8=")]
+    assert chat.turns[1].parts == [ToolCall("call_1_0", "f", signature="/+8=")]
+
+
 def test_a_foreign_call_is_excused_to_models_that_want_a_seal() -> None:
     calls = [ToolCall("a", "f"), ToolCall("b", "f")]
     chat = Chat([Turn(Role.ASSISTANT, list(calls)), Turn(Role.TOOL, [ToolResult("a", [Text("1")])])])
