@@ -42,6 +42,8 @@ def answer(asked: Asked) -> Answer:
         return _error(int(model.removeprefix("error-")))
     if model == "bad-key":
         return _bad_key()
+    if model == "endless":
+        return _endless()
     thoughts = model == "thinking"
     ended = {"finishReason": "MAX_TOKENS" if model == "length" else "STOP"}
     if model == "refusal":
@@ -91,6 +93,9 @@ def _parts(model: str) -> list[list[Json]]:
 
 def _rest(model: str, output: int, thoughts: bool | int) -> Json:
     """What every reply and event has beside its candidates."""
+    named: Json = {"modelVersion": model, "responseId": RESPONSE_ID}
+    if model == "silent":
+        return named
     reasoning = REASONING if thoughts else 0
     used = {
         "promptTokenCount": INPUT,
@@ -102,7 +107,7 @@ def _rest(model: str, output: int, thoughts: bool | int) -> Json:
         used["candidatesTokenCount"] = max(output - reasoning, 0)
     if reasoning:
         used["thoughtsTokenCount"] = reasoning
-    return {"usageMetadata": used, "modelVersion": model, "responseId": RESPONSE_ID}
+    return {"usageMetadata": used} | named
 
 
 def _send(events: list[Json], stream: bool, cut: bool = False) -> Answer:
@@ -110,6 +115,13 @@ def _send(events: list[Json], stream: bool, cut: bool = False) -> Answer:
         pieces = [b"data: " + json.dumps(event).encode() + b"\r\n\r\n" for event in events]
         return Answer(200, "text/event-stream", pieces[:1] if cut else pieces, cut=cut)
     return Answer(200, "application/json; charset=UTF-8", [json.dumps(events[0], indent=2).encode()])
+
+
+def _endless() -> Answer:
+    """Words without an end, and nothing of what they use."""
+    word = {"candidates": [{"content": {"parts": [{"text": "word "}], "role": "model"}, "index": 0}]}
+    pieces = [b"data: " + json.dumps(word).encode() + b"\r\n\r\n"] * 400
+    return Answer(200, "text/event-stream", pieces)
 
 
 def _error(status: int) -> Answer:
