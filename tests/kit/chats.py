@@ -24,7 +24,7 @@ from kpgate.domain.chat import (
 from kpgate.domain.reply import Choice, Finish, Reply
 from kpgate.domain.usage import Usage
 
-WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=20)
+WORDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 NAMES = st.text(string.ascii_letters + "_", min_size=1, max_size=12)
 BASE64 = st.sampled_from(("aGVsbG8=", "d29ybGQh", "c2lnbmF0dXJl"))
 JSON = st.recursive(
