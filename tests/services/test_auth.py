@@ -267,6 +267,11 @@ def test_without_keys_everybody_is_anonymous() -> None:
     assert auth.identify(None, "") is ANONYMOUS is auth.identify("anything", "")
 
 
+def fields(thing: object) -> list[object]:
+    """What an object keeps, compiled or not."""
+    return [getattr(thing, name) for name in dir(thing) if not name.startswith("__")]
+
+
 def test_no_secret_is_seen_in_errors_reprs_or_logs(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     keys = Keys()
@@ -282,5 +287,5 @@ def test_no_secret_is_seen_in_errors_reprs_or_logs(caplog: pytest.LogCaptureFixt
     keys.do(RevokeKey, key=made["id"])
     with pytest.raises(InvalidApiKey) as caught:
         auth.identify(made["key"], "10.0.0.1")
-    seen += [repr(caught.value), repr(auth), repr(vars(auth)), repr(auth._keyring._cache), caplog.text]
+    seen += [repr(caught.value), repr(auth), repr(fields(auth)), repr(auth._keyring._cache), caplog.text]
     assert len(seen) == 9 and not any(secret in text for text in seen)

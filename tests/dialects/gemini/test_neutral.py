@@ -28,7 +28,7 @@ from kpgate.domain.chat import (
 )
 from kpgate.domain.dialect import Aim, Unspeakable
 from kpgate.domain.errors import InvalidRequest
-from tests.kit.chats import chats
+from tests.kit.turns import chats
 
 OLDER, NEWER = "gemini-2.5-flash", "gemini-3.8-flash"
 HELLO = [{"parts": [{"text": "hello"}], "role": "user"}]

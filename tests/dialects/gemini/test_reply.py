@@ -29,7 +29,7 @@ from kpgate.domain.dialect import Aim
 from kpgate.domain.errors import REGISTRY, InvalidRequest, RateLimited, UpstreamFailed
 from kpgate.domain.reply import Choice, Failure, Finish, Reply
 from kpgate.domain.usage import Usage
-from tests.kit.chats import replies
+from tests.kit.turns import replies
 from tests.kit.vendors import gemini
 from tests.kit.vendors.server import CALLS, SIGNATURE, TEXT, THOUGHT, Asked
 

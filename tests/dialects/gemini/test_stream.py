@@ -32,7 +32,7 @@ from kpgate.domain.reply import (
     Used,
 )
 from kpgate.domain.usage import Usage
-from tests.kit.chats import ARGUMENTS, BASE64, NAMES, WORDS, usages
+from tests.kit.turns import ARGUMENTS, BASE64, NAMES, WORDS, usages
 from tests.kit.vendors import gemini
 from tests.kit.vendors.server import CALLS, PIECES, SIGNATURE, TEXT, THOUGHT, Asked
 

@@ -1,0 +1,24 @@
+# The compiled form of `auth.py`: the attributes of what every request asks as fields.
+
+
+cdef class Keyring:
+    cdef public object wall_us
+    cdef public object _reader
+    cdef public object _changes
+    cdef public bytes _pepper
+    cdef public long _cache_keys
+    cdef public object _cache
+    cdef public dict _digests
+    cdef public object _known
+    cdef public set _unread
+    cdef public long long _generation
+    cdef public long long _retry_us
+
+
+cdef class Auth:
+    cdef public bint _enabled
+    cdef public tuple _trusted
+    cdef public Keyring _keyring
+    cdef public dict _sources
+    cdef public dict _addresses
+    cdef public dict _allowed
