@@ -137,7 +137,7 @@ def _decode(decoder: msgspec.json.Decoder[Any], body: bytes, depth_max: int) -> 
     if not may_be_snake(body):
         return offsets, request, b""
     try:
-        plain = msgspec.json.encode(camel(msgspec.json.decode(body)))
+        plain = camel(body.strip())
     except ValueError as error:
         raise InvalidRequest(f"{error}: stands there in two spellings", param=str(error)) from None
     return offsets, read_body(decoder, plain, READ, depth_max)[1], plain
