@@ -281,18 +281,22 @@ def test_only_the_first_choice_is_written_and_what_begins_nothing_begins_it() ->
 @pytest.mark.parametrize("showing", [{}, SHOWING])
 def test_a_cut_stream_ends_as_one_that_is_long_enough(showing: dict[str, Any]) -> None:
     writer = StreamWriter(call(**showing))
-    begun = b"".join(map(writer.write, [Begun("i", "m"), Said("a"), Called("c", "f"), Argued('{"x')]))
-    events = events_of(begun + writer.cut())
+    sent = b"".join(map(writer.write, [Begun("i", "m"), Said("a"), Called("c", "f"), Argued('{"x')]))
+    writer.mark()
+    for piece in (Argued('":1}'), Said("held back"), Called("d", "g", 1), Finished(Finish.STOP), Over()):
+        writer.write(piece)
+    events = events_of(sent + writer.cut())
     check_blocks(events)
     assert events[-2]["delta"]["stop_reason"] == "max_tokens"
-    assert writer.cut() == b""
 
 
 @pytest.mark.parametrize("place", range(TOOLS.count(b"\n\n")))
 def test_a_forwarded_stream_is_cut_in_shape(place: int) -> None:
     frames = Frames()
-    sent = b"\n\n".join(TOOLS.split(b"\n\n")[: place + 1]) + b"\n\n"
+    events = [event + b"\n\n" for event in TOOLS.split(b"\n\n")[:-1]]
+    sent = b"".join(events[: place + 1])
     assert frames.feed(sent) == sent
+    frames.feed(b"".join(events[place + 1 :]))
     end = frames.cut()
     if place + 1 < TOOLS.count(b"\n\n") - 1:
         check_blocks(events_of(sent + end))

@@ -190,6 +190,7 @@ class StreamWriter:
         self._open = ""
         self._prefix = b""
         self._calls: dict[int, tuple[int, list[str]]] = {}
+        self._sent: tuple[bool, int, str, tuple[int, ...]] = (False, 0, "", ())
         self._closed: dict[int, int] = {}
         self._finish = Finish.STOP
         self._stopped_by = ""
@@ -223,10 +224,16 @@ class StreamWriter:
             return self._close(everything=True)
         return b""
 
+    def mark(self) -> None:
+        """What was written so far is on its way."""
+        calls = tuple([index for index, _ in self._calls.values()]) if self._calls else ()
+        self._sent = (self._begun, self._blocks, self._open, calls)
+
     def cut(self) -> bytes:
         """The end of a stream that the gateway cuts."""
-        if self._over:
-            return b""
+        self._begun, self._blocks, self._open, calls = self._sent
+        self._calls = {index: (index, []) for index in calls}
+        self._over = False
         self._finish, self._stopped_by, self._refused = Finish.LENGTH, "", ""
         return self._end()
 
