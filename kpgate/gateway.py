@@ -83,8 +83,7 @@ class Gateway:
         if body is None:
             body = await exchange.read_body(kit.body_bytes_max)
         record.request_bytes = len(body)
-        if kit.log_bodies:
-            record.asked = excerpt(body)
+        record.asked = excerpt(body) if kit.log_bodies else ""
         long = len(body) >= kit.long_bytes
         decode, depth_max = endpoint.decode, kit.json_depth_max
         life.call = call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
