@@ -179,10 +179,7 @@ def document() -> Json:
         "components": {
             "schemas": _schemas(),
             "headers": {name: _header(schema, meaning) for name, schema, meaning in _all_headers()},
-            "responses": {
-                **{str(status): _refusal(status) for status in sorted(_by_status(tuple(REGISTRY)))},
-                **{f"gemini-{status}": _refusal(status, "GeminiError") for status in _by_status(GOVERNED)},
-            },
+            "responses": _refusals(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -328,6 +325,13 @@ def _by_status(codes: tuple[str, ...]) -> dict[int, list[type[GatewayError]]]:
 def _errors(codes: tuple[str, ...]) -> Json:
     """The error replies of a path: whole statuses, each described once under components."""
     return {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(_by_status(codes))}
+
+
+def _refusals() -> Json:
+    """Every error, in the words of each dialect that has its own for it."""
+    common = {str(status): _refusal(status) for status in sorted(_by_status(tuple(REGISTRY)))}
+    googles = {f"gemini-{status}": _refusal(status, "GeminiError") for status in _by_status(GOVERNED)}
+    return common | googles
 
 
 def _refusal(status: int, schema: str = "Error") -> Json:
