@@ -98,12 +98,13 @@ class Gateway:
         life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)
         if life.verdict is None:
             life.verdict = await kit.admit.take_patiently(now_us, caller, life.plan, order, life.tokens)
-        if endpoint.tally is not None:
-            self._tell(life, endpoint.tally)
+        tally = endpoint.tally
+        if tally is not None and endpoint.path not in order[0].ways:
+            self._tell(life, tally)
             return
 
         # HOLD: what the call may cost at most is put aside before anybody is asked.
-        if life.plan.tariff is not None and not self._hold(kit, life, now_us):
+        if life.plan.tariff is not None and tally is None and not self._hold(kit, life, now_us):
             await self._hold_patiently(kit, life)
 
         # ROUTE, UPSTREAM
@@ -188,7 +189,9 @@ class Gateway:
         cap = plan.output_cap if life.endpoint.generates else 0
         if life.endpoint.tally is None:
             life.tokens = reserve(life.record.prompt_tokens, life.call, cap)
-        return order
+            return order
+        # A provider that counts for itself is asked, else nobody.
+        return tuple([one for one in order if life.endpoint.path in one.ways]) or order
 
     def _tell(self, life: Life, tally: Callable[[int], bytes]) -> None:
         """Answer with the prompt's count. It is a request among the limits, but uses no tokens and costs nothing."""

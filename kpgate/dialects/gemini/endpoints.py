@@ -186,7 +186,7 @@ TONGUE = Tongue(
     split=Events,
 )
 VENDOR = Vendor(
-    endpoints=ENDPOINTS,
+    endpoints=(GENERATE, STREAM),
     native=native,
     native_path=_native_path,
     tongue=TONGUE,
