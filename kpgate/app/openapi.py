@@ -226,8 +226,8 @@ def _gemini(call: Json, reply: str, streams: bool) -> Json:
     if streams:
         call["parameters"] = [_parameter("query", *gemini.ALT)]
     if reply == "GeminiCount":
-        success["description"] = "The count. No provider is asked."
-        success["headers"] = _headers(ALWAYS + ROUTED[:1] + LIMITED + gemini.COUNTED)
+        success["description"] = "The count."
+        success["headers"] = _headers(ALWAYS + ROUTED + LIMITED + gemini.COUNTED)
     refusals = {
         status: {"$ref": f"#/components/responses/gemini-{status}"} for status in _by_status(GOVERNED)
     }

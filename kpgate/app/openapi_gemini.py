@@ -28,7 +28,7 @@ CALLS: tuple[tuple[str, str, str, str, str, bool], ...] = (
     (
         "/v1beta/models/{model}:countTokens",
         "countTokens",
-        "Count a prompt's tokens: kpgate's own count, free of charge. Also under /v1.",
+        "Count a prompt's tokens, free of charge: by Gemini where it answers, else here. Also under /v1.",
         "GeminiCountRequest",
         "GeminiCount",
         False,
@@ -44,7 +44,7 @@ COUNTED: tuple[tuple[str, Json, str], ...] = (
     (
         "x-kpgate-count",
         {"type": "string"},
-        "How near a count of tokens is: exact, or calibrated for models whose vocabulary is not public.",
+        "How near kpgate's own count is: exact, or calibrated for models whose vocabulary is not public.",
     ),
 )
 
