@@ -83,8 +83,7 @@ class Gateway:
         if body is None:
             body = await exchange.read_body(kit.body_bytes_max)
         record.request_bytes = len(body)
-        if kit.log_bodies:
-            record.asked = excerpt(body)
+        record.asked = excerpt(body) if kit.log_bodies else ""
         long = len(body) >= kit.long_bytes
         decode, depth_max = endpoint.decode, kit.json_depth_max
         life.call = call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
@@ -99,13 +98,12 @@ class Gateway:
         life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)
         if life.verdict is None:
             life.verdict = await kit.admit.take_patiently(now_us, caller, life.plan, order, life.tokens)
-        tally = endpoint.tally
-        if tally is not None and endpoint.path not in order[0].ways:
-            self._tell(life, tally)
+        if endpoint.tally is not None and endpoint.path not in order[0].ways:
+            self._tell(life, endpoint.tally)
             return
 
         # HOLD: what the call may cost at most is put aside before anybody is asked.
-        if life.plan.tariff is not None and tally is None and not self._hold(kit, life, now_us):
+        if life.plan.tariff is not None and endpoint.tally is None and not self._hold(kit, life, now_us):
             await self._hold_patiently(kit, life)
 
         # ROUTE, UPSTREAM

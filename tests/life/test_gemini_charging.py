@@ -120,6 +120,8 @@ def test_counting_costs_nothing_and_needs_no_credit(gate: Whole) -> None:
     poor = Payer(gate, 0)
     body = json.dumps(ASK).encode()
     status, _, said = gate.post("/v1beta/models/plain:countTokens", poor.key, body)
+    assert (status, said["totalTokens"]) == (200, gemini.COUNTED)
+    status, _, said = gate.post("/v1beta/models/echo:countTokens", poor.key, body)
     assert (status, said) == (200, {"totalTokens": HELLO})
     status, _, said = whole(poor, "plain")
     assert (status, said["error"]["status"]) == (402, "RESOURCE_EXHAUSTED")

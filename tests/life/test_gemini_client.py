@@ -150,16 +150,25 @@ def test_a_picture_a_schema_and_thoughts(client: genai.Client, google: VendorSer
     assert reply.usage_metadata is not None and reply.usage_metadata.thoughts_token_count == REASONING
 
 
-def test_tokens_are_counted_here(client: genai.Client, gate: Whole, google: VendorServer) -> None:
-    before = len(google.asked)
-    count = client.models.count_tokens(model="plain", contents=HELLO).total_tokens
-    more = client.models.count_tokens(model="plain", contents=[HELLO, HELLO]).total_tokens
-    assert count is not None and more is not None and 3 < count < more
-    assert len(google.asked) == before, "nobody is asked"
-    body = json.dumps({"contents": [{"parts": [{"text": HELLO}]}]}).encode()
-    status, headers, said = gate.post("/v1beta/models/plain:countTokens", gate.key(), body)
-    assert (status, said, headers["x-kpgate-count"]) == (200, {"totalTokens": count}, "calibrated")
-    assert "x-kpgate-provider" not in headers
+def test_tokens_are_counted_by_google_where_it_is_asked_and_by_kpgate_where_not(
+    client: genai.Client, gate: Whole, google: VendorServer
+) -> None:
+    counted = client.models.count_tokens(model="plain", contents=HELLO)
+    assert counted.total_tokens == gemini.COUNTED
+    assert google.asked[-1].path == "/v1beta/models/plain:countTokens"
+    whole = {"generateContentRequest": {"model": "models/other", "contents": [{"parts": [{"text": HELLO}]}]}}
+    path = "/v1beta/models/{}:countTokens"
+    status, headers, said = gate.post(path.format("plain"), gate.key(), json.dumps(whole).encode())
+    assert (status, said["totalTokens"], headers["x-kpgate-provider"]) == (200, gemini.COUNTED, "g")
+    assert google.asked[-1].body["generateContentRequest"]["model"] == "models/plain"
+    asked = len(google.asked)
+    own = [
+        client.models.count_tokens(model="echo", contents=one).total_tokens for one in (HELLO, [HELLO] * 2)
+    ]
+    assert own == [6, 3 + 2 * 3]
+    status, headers, said = gate.post(path.format("echo"), gate.key(), BODY)
+    assert (status, said, headers["x-kpgate-count"]) == (200, {"totalTokens": 6}, "calibrated")
+    assert "x-kpgate-provider" not in headers and len(google.asked) == asked
 
 
 def test_a_blocked_prompt_is_what_the_client_knows(client: genai.Client) -> None:
@@ -210,9 +219,9 @@ def test_without_alt_sse_a_stream_is_a_json_list(gate: Whole) -> None:
 
 
 def test_v1_is_the_same_and_what_is_odd_is_told_in_google_s_words(gate: Whole) -> None:
-    key = gate.key()
+    key = gate.key("odd")
     assert gate.post("/v1/models/plain:generateContent", key, BODY)[0] == 200
-    until(lambda: gate.records()[-1]["path"] == "/v1beta/models/{model}:generateContent")
+    assert records_of(gate, "odd", 1)[0]["path"] == "/v1beta/models/{model}:generateContent"
 
     def told(path: str, secret: str = key) -> tuple[int, str, str]:
         status, _, said = gate.post(path, secret, BODY)
@@ -227,11 +236,28 @@ def test_v1_is_the_same_and_what_is_odd_is_told_in_google_s_words(gate: Whole) -
     assert (status, json.loads(said)["error"]["code"]) == (405, 405)
 
 
-def test_the_record_and_the_metrics_have_the_usage(gate: Whole, client: genai.Client) -> None:
-    client.models.generate_content(model="plain", contents=HELLO)
-    list(client.models.generate_content_stream(model="plain", contents=HELLO))
-    until(lambda: gate.records()[-1]["path"] == "/v1beta/models/{model}:streamGenerateContent")
-    for record in gate.records()[-2:]:
+def records_of(gate: Whole, party: str, count: int) -> list[dict[str, Any]]:
+    """What the log says of a party, once it has so many lines of it: they come in lots."""
+    found: list[dict[str, Any]] = []
+
+    def complete() -> bool:
+        found[:] = [record for record in gate.records() if record["party"] == party]
+        return len(found) >= count
+
+    until(complete)
+    return found
+
+
+def test_the_record_and_the_metrics_have_the_usage(gate: Whole) -> None:
+    with connect(gate, gate.key("recorded")) as client:
+        client.models.generate_content(model="plain", contents=HELLO)
+        list(client.models.generate_content_stream(model="plain", contents=HELLO))
+    records = records_of(gate, "recorded", 2)
+    assert [record["path"].rpartition(":")[2] for record in records] == [
+        "generateContent",
+        "streamGenerateContent",
+    ]
+    for record in records:
         assert (record["input_tokens"], record["output_tokens"], record["usage"]) == (
             INPUT,
             OUTPUT,

@@ -20,7 +20,7 @@ class Blob(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
     data: str = ""
 
 
-class FileData(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
+class Link(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
     mime_type: str = ""
     file_uri: str = ""
 
@@ -33,7 +33,7 @@ class FunctionCall(msgspec.Struct, gc=False, rename="camel", omit_defaults=True)
 
 class ResponsePart(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
     inline_data: Blob | None = None
-    file_data: FileData | None = None
+    file_data: Link | None = None
 
 
 class FunctionResponse(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
@@ -52,7 +52,7 @@ class Part(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
     thought: bool | None = None
     thought_signature: str | None = None
     inline_data: Blob | None = None
-    file_data: FileData | None = None
+    file_data: Link | None = None
     function_call: FunctionCall | None = None
     function_response: FunctionResponse | None = None
     executable_code: Any = None

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from kpgate.dialects.gemini.forms import Blob, FileData, FunctionCall, FunctionResponse, ResponsePart
+from kpgate.dialects.gemini.forms import Blob, FunctionCall, FunctionResponse, Link, ResponsePart
 from kpgate.dialects.gemini.forms import Part as Piece
 from kpgate.domain.chat import (
     Audio,
@@ -79,7 +79,7 @@ def standard(text: str) -> str:
     return text + "=" * (-len(text) % 4)
 
 
-def linked(data: FileData) -> Part:
+def linked(data: Link) -> Part:
     """What a URI leads to, by its type."""
     if data.mime_type.startswith("image/"):
         return Image(media_type=data.mime_type, url=data.file_uri)
@@ -236,7 +236,7 @@ def _answer(part: ToolResult, names: dict[str, str], lack: Lack) -> Piece:
     return Piece(function_response=FunctionResponse(name or part.id, response, part.id or None, more or None))
 
 
-def _media(part: Part, lack: Lack) -> tuple[Blob | None, FileData | None]:
+def _media(part: Part, lack: Lack) -> tuple[Blob | None, Link | None]:
     """Data where it stands, or a link to it."""
     if isinstance(part, Audio):
         if part.data:
@@ -247,7 +247,7 @@ def _media(part: Part, lack: Lack) -> tuple[Blob | None, FileData | None]:
     if part.data:
         return Blob(part.media_type or _type_of(getattr(part, "name", "")), part.data), None
     if part.url:
-        return None, FileData(part.media_type or _type_of(part.url), part.url)
+        return None, Link(part.media_type or _type_of(part.url), part.url)
     lack("file.id" if isinstance(part, File) else "image", "")
     return None, None
 

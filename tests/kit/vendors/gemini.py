@@ -22,8 +22,11 @@ from tests.kit.vendors.server import (
     Asked,
 )
 
-ASKED = re.compile(r"/v1beta/models/([^/:?]+):(generateContent|streamGenerateContent)(\?alt=sse)?")
+ASKED = re.compile(
+    r"/v1beta/models/([^/:?]+):(generateContent|streamGenerateContent|countTokens)(\?alt=sse)?"
+)
 RESPONSE_ID = "mAIraYv_Hq2gz7IPx9Cd4Ag"
+COUNTED = 31
 ERRORS = {
     400: ("INVALID_ARGUMENT", "Invalid value at 'generation_config.temperature'."),
     429: ("RESOURCE_EXHAUSTED", "You exceeded your current quota."),
@@ -42,6 +45,12 @@ def answer(asked: Asked) -> Answer:
         return _error(int(model.removeprefix("error-")))
     if model == "bad-key":
         return _bad_key()
+    if method == "countTokens":
+        said_so = {
+            "totalTokens": COUNTED,
+            "promptTokensDetails": [{"modality": "TEXT", "tokenCount": COUNTED}],
+        }
+        return Answer(200, "application/json; charset=UTF-8", [json.dumps(said_so, indent=2).encode()])
     if model == "endless":
         return _endless()
     thoughts = model == "thinking"
