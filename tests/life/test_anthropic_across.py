@@ -1,4 +1,4 @@
-"""Anthropic's own client to providers that speak OpenAI's API, and OpenAI's own client to one that speaks Anthropic's."""
+"""Anthropic's own client to providers that speak OpenAI's API, and OpenAI's client to one that speaks Anthropic's."""
 
 import json
 from collections.abc import Iterator
@@ -90,16 +90,29 @@ def ask(client: anthropic.Anthropic, streamed: bool = False, **more: Any) -> ant
 
 def test_a_whole_message_and_a_stream(client: anthropic.Anthropic, gate: Whole) -> None:
     message = ask(client, system="Be kind.", stop_sequences=["x"], metadata={"user_id": "u"})
-    assert (message.content[0].text, message.stop_reason, message.model) == ("Hello there.", "end_turn", "gpt-test")  # type: ignore[union-attr]
+    assert (message.content[0].text, message.stop_reason, message.model) == (
+        "Hello there.",
+        "end_turn",
+        "gpt-test",
+    )  # type: ignore[union-attr]
     assert (message.usage.input_tokens, message.usage.output_tokens) == (9, 3)
     sent = last(gate)
     assert [one["role"] for one in sent["messages"]] == ["system", "user"]
-    assert (sent["model"], sent["max_completion_tokens"], sent["stop"], sent["user"]) == ("up", 50, ["x"], "u")
+    assert (sent["model"], sent["max_completion_tokens"], sent["stop"], sent["user"]) == (
+        "up",
+        50,
+        ["x"],
+        "u",
+    )
     with client.messages.stream(model="m", max_tokens=50, messages=HELLO) as stream:
         texts = list(stream.text_stream)
         message = stream.get_final_message()
     assert texts == ["Hello", "there."], "event by event"
-    assert (message.stop_reason, message.usage.input_tokens, message.usage.output_tokens) == ("end_turn", 9, 3)
+    assert (message.stop_reason, message.usage.input_tokens, message.usage.output_tokens) == (
+        "end_turn",
+        9,
+        3,
+    )
 
 
 def test_echo_answers_whole_streamed_and_cut_at_its_cap(client: anthropic.Anthropic) -> None:
@@ -174,13 +187,22 @@ def test_tools_in_parallel_and_their_results(client: anthropic.Anthropic, gate: 
     messages = last(gate)["messages"]
     assert [one["role"] for one in messages] == ["user", "assistant", "tool", "tool", "user"]
     assert [one["id"] for one in messages[1]["tool_calls"]] == ["call_a", "call_b"]
-    assert [json.loads(one["function"]["arguments"]) for one in messages[1]["tool_calls"]] == [{"x": 1}, {"y": 2}]
-    assert [(one["tool_call_id"], one["content"]) for one in messages[2:4]] == [("call_a", "ok"), ("call_b", "ok")]
+    assert [json.loads(one["function"]["arguments"]) for one in messages[1]["tool_calls"]] == [
+        {"x": 1},
+        {"y": 2},
+    ]
+    assert [(one["tool_call_id"], one["content"]) for one in messages[2:4]] == [
+        ("call_a", "ok"),
+        ("call_b", "ok"),
+    ]
 
 
 def test_a_picture_a_schema_and_an_effort(client: anthropic.Anthropic, gate: Whole) -> None:
     schema = {"type": "object", "properties": {"name": {"type": "string"}}, "additionalProperties": False}
-    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+    picture = {
+        "type": "image",
+        "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="},
+    }
     link = {"type": "image", "source": {"type": "url", "url": "https://e.com/a.png"}}
     gate.script(answer(completion(json.dumps(OBJECT))))
     message = ask(
@@ -216,13 +238,22 @@ def test_thoughts_of_openai_s_providers_are_shown_to_who_asks(
             assert raw.headers["x-kpgate-dropped"] == "thinking", "it has no field for it, and that is said"
 
 
-def test_what_openai_cannot_say_is_refused_by_anthropic_s_name(client: anthropic.Anthropic, gate: Whole) -> None:
+def test_what_openai_cannot_say_is_refused_by_anthropic_s_name(
+    client: anthropic.Anthropic, gate: Whole
+) -> None:
     seen = len(gate.provider.requests)
     for more, name in (
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.web_search_20250305"),
         ({"container": "c"}, "container"),
         (
-            {"messages": [{"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": "f"}}]}]},
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [{"type": "document", "source": {"type": "file", "file_id": "f"}}],
+                    }
+                ]
+            },
             "document.source.file",
         ),
     ):
@@ -256,7 +287,9 @@ def test_a_refusal_is_one_there_too(client: anthropic.Anthropic, gate: Whole, st
 
 
 def test_failures_of_openai_s_are_anthropic_s_errors(client: anthropic.Anthropic, gate: Whole) -> None:
-    gate.script(answer({"error": {"message": "too long", "type": "x", "param": None, "code": None}}, status=400))
+    gate.script(
+        answer({"error": {"message": "too long", "type": "x", "param": None, "code": None}}, status=400)
+    )
     with pytest.raises(anthropic.BadRequestError, match="too long") as refused:
         ask(client)
     assert refused.value.type == "invalid_request_error"
@@ -363,7 +396,11 @@ def test_openai_s_client_calls_tools(other: openai.OpenAI, claude: VendorServer,
             "role": "assistant",
             "content": None,
             "tool_calls": [
-                {"id": one["id"], "type": "function", "function": {"name": one["name"], "arguments": one["arguments"]}}
+                {
+                    "id": one["id"],
+                    "type": "function",
+                    "function": {"name": one["name"], "arguments": one["arguments"]},
+                }
                 for one in got
             ],
         },
@@ -380,7 +417,9 @@ def test_openai_s_client_calls_tools(other: openai.OpenAI, claude: VendorServer,
     assert bare is not None and bare[0].function.arguments == "{}"  # type: ignore[union-attr]
 
 
-def test_openai_s_client_sends_pictures_schemas_and_efforts(other: openai.OpenAI, claude: VendorServer) -> None:
+def test_openai_s_client_sends_pictures_schemas_and_efforts(
+    other: openai.OpenAI, claude: VendorServer
+) -> None:
     parts: list[Any] = [
         {"type": "text", "text": "What is it?"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,/+8="}},
@@ -389,7 +428,10 @@ def test_openai_s_client_sends_pictures_schemas_and_efforts(other: openai.OpenAI
     ]
     shape: Any = {"type": "json_schema", "json_schema": {"name": "person", "schema": {"type": "object"}}}
     reply = other.chat.completions.create(
-        model="schema", messages=[{"role": "user", "content": parts}], response_format=shape, reasoning_effort="low"
+        model="schema",
+        messages=[{"role": "user", "content": parts}],
+        response_format=shape,
+        reasoning_effort="low",
     )
     assert json.loads(reply.choices[0].message.content or "") == OBJECT
     body = claude.asked[-1].body
@@ -403,7 +445,10 @@ def test_openai_s_client_sends_pictures_schemas_and_efforts(other: openai.OpenAI
         },
     ]
     assert body["thinking"] == {"type": "adaptive"}
-    assert body["output_config"] == {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}}
+    assert body["output_config"] == {
+        "effort": "low",
+        "format": {"type": "json_schema", "schema": {"type": "object"}},
+    }
     other.chat.completions.create(model="older", messages=HELLO, reasoning_effort="low")
     assert claude.asked[-1].body["thinking"] == {"type": "enabled", "budget_tokens": 2048}
 
@@ -431,7 +476,12 @@ def test_openai_s_client_is_told_of_ends_and_errors(other: openai.OpenAI) -> Non
     def ended(model: str, **more: Any) -> str | None:
         return other.chat.completions.create(model=model, messages=HELLO, **more).choices[0].finish_reason
 
-    assert [ended(name) for name in ("length", "stopped", "full", "search")] == ["length", "stop", "length", "stop"]
+    assert [ended(name) for name in ("length", "stopped", "full", "search")] == [
+        "length",
+        "stop",
+        "length",
+        "stop",
+    ]
     assert ended("refusal") in ("stop", "content_filter")
     refused = other.chat.completions.create(model="refusal", messages=HELLO).choices[0].message
     assert refused.refusal == vendor.REFUSED
@@ -451,7 +501,9 @@ def test_openai_s_client_is_told_of_ends_and_errors(other: openai.OpenAI) -> Non
         assert "provider" in str(broken.value)
 
 
-def test_what_anthropic_cannot_say_is_refused_by_openai_s_name(other: openai.OpenAI, claude: VendorServer) -> None:
+def test_what_anthropic_cannot_say_is_refused_by_openai_s_name(
+    other: openai.OpenAI, claude: VendorServer
+) -> None:
     seen = len(claude.asked)
     for model, more, name in (
         ("plain", {"n": 2}, "n"),
@@ -472,5 +524,3 @@ def test_what_anthropic_cannot_say_is_refused_by_openai_s_name(other: openai.Ope
     assert set(raw.headers["x-kpgate-dropped"].split(",")) == {"temperature", "seed", "store"}
     assert "temperature" not in claude.asked[-1].body
     assert claude.asked[-1].headers["anthropic-version"] == "2026-10-21", "as the configuration says"
-
-

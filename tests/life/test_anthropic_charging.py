@@ -93,7 +93,9 @@ def test_the_held_cap_is_asked_for(gate: Whole, claude: VendorServer, path: str)
 
 @pytest.mark.parametrize("path", [NATIVE, ACROSS])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_where_the_provider_says_nothing_kpgate_s_count_is_charged(gate: Whole, path: str, streamed: bool) -> None:
+def test_where_the_provider_says_nothing_kpgate_s_count_is_charged(
+    gate: Whole, path: str, streamed: bool
+) -> None:
     payer = Payer(gate)
     if streamed:
         listen(payer, path, "unmetered", ENDS[path])

@@ -26,6 +26,8 @@ from tests.kit.vendors.server import (
 from tests.kit.whole import SECRET, Whole
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello there friend"}]
+
+
 @pytest.fixture(scope="module")
 def claude() -> Iterator[VendorServer]:
     with VendorServer(vendor.answer) as server:
@@ -62,7 +64,10 @@ def test_a_whole_message(client: anthropic.Anthropic, claude: VendorServer) -> N
     )
     assert (message.content[0].text, message.stop_reason, message.model) == (TEXT, "end_turn", "claude-test")  # type: ignore[union-attr]
     used = message.usage
-    assert used.input_tokens + (used.cache_read_input_tokens or 0) + (used.cache_creation_input_tokens or 0) == INPUT
+    assert (
+        used.input_tokens + (used.cache_read_input_tokens or 0) + (used.cache_creation_input_tokens or 0)
+        == INPUT
+    )
     asked = claude.asked[-1]
     assert (asked.path, asked.headers["x-api-key"]) == ("/v1/messages", SECRET)
     assert "authorization" not in asked.headers
@@ -75,7 +80,9 @@ def test_a_whole_message(client: anthropic.Anthropic, claude: VendorServer) -> N
     }
 
 
-def test_a_stream_is_the_provider_s_bytes(client: anthropic.Anthropic, gate: Whole, claude: VendorServer) -> None:
+def test_a_stream_is_the_provider_s_bytes(
+    client: anthropic.Anthropic, gate: Whole, claude: VendorServer
+) -> None:
     with client.messages.stream(model="plain", max_tokens=50, messages=HELLO) as stream:
         assert "".join(stream.text_stream) == TEXT
         message = stream.get_final_message()
@@ -110,9 +117,14 @@ def test_tools_in_parallel_and_their_results(client: anthropic.Anthropic, claude
 def test_pictures_schemas_and_what_is_new_go_through_as_they_are(
     client: anthropic.Anthropic, claude: VendorServer
 ) -> None:
-    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+    picture = {
+        "type": "image",
+        "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="},
+    }
     novel = {"type": "search_result", "source": "https://e.com", "title": "t", "content": []}
-    messages: list[Any] = [{"role": "user", "content": [picture, novel, {"type": "text", "text": "What is it?"}]}]
+    messages: list[Any] = [
+        {"role": "user", "content": [picture, novel, {"type": "text", "text": "What is it?"}]}
+    ]
     schema = {"type": "object", "properties": {"name": {"type": "string"}}, "additionalProperties": False}
     shape: Any = {"format": {"type": "json_schema", "schema": schema}}
     message = client.messages.create(model="schema", max_tokens=50, messages=messages, output_config=shape)
@@ -142,19 +154,25 @@ def test_thoughts_keep_their_seals(client: anthropic.Anthropic, claude: VendorSe
     assert claude.asked[-1].body["messages"][1]["content"][0]["signature"] == SIGNATURE
 
 
-def test_versions_and_betas_are_passed_on(client: anthropic.Anthropic, gate: Whole, claude: VendorServer) -> None:
+def test_versions_and_betas_are_passed_on(
+    client: anthropic.Anthropic, gate: Whole, claude: VendorServer
+) -> None:
     client.messages.create(model="plain", max_tokens=9, messages=HELLO)
     assert claude.asked[-1].headers["anthropic-version"] == "2026-10-21", "the client's own"
     with pytest.raises(anthropic.BadRequestError, match="temperature: Extra inputs are not permitted"):
         client.messages.create(model="plain", max_tokens=9, messages=HELLO, extra_body={"temperature": 1})
-    client.beta.messages.create(model="plain", max_tokens=9, messages=HELLO, betas=["a-2026-01-01", "b-2026-02-02"])
+    client.beta.messages.create(
+        model="plain", max_tokens=9, messages=HELLO, betas=["a-2026-01-01", "b-2026-02-02"]
+    )
     assert claude.asked[-1].headers["anthropic-beta"] == "a-2026-01-01,b-2026-02-02"
     body = json.dumps({"model": "plain", "max_tokens": 9, "messages": HELLO}).encode()
     assert gate.post("/v1/messages", gate.key(), body)[0] == 200
     assert claude.asked[-1].headers["anthropic-version"] == "2023-06-01", "where the caller says none"
 
 
-def test_tokens_are_counted_by_the_provider(client: anthropic.Anthropic, gate: Whole, claude: VendorServer) -> None:
+def test_tokens_are_counted_by_the_provider(
+    client: anthropic.Anthropic, gate: Whole, claude: VendorServer
+) -> None:
     assert client.messages.count_tokens(model="alias", messages=HELLO).input_tokens == vendor.COUNTED
     assert claude.asked[-1].path == "/v1/messages/count_tokens"
     assert claude.asked[-1].body == {"model": "plain", "messages": HELLO}
@@ -217,10 +235,12 @@ def test_what_kpgate_refuses_is_in_shape(gate: Whole, client: anthropic.Anthropi
     body: Any = refused.value.body
     assert body["type"] == "error" and body["error"]["type"] == "authentication_error"
     assert body["request_id"] == refused.value.request_id
-    with pytest.raises(anthropic.BadRequestError, match=r"messages\[0\].content: expected a string or a list"):
+    with pytest.raises(
+        anthropic.BadRequestError, match=r"messages\[0\].content: expected a string or a list"
+    ):
         client.messages.create(model="plain", max_tokens=9, messages=[{"role": "user", "content": 7}])  # type: ignore[typeddict-item,list-item]
-    connection_status, answered = gate.get("/v1/messages")
-    assert connection_status == 405 and json.loads(answered)["type"] == "error"
+    status, answered = gate.get("/v1/messages")
+    assert status == 405 and json.loads(answered)["type"] == "error"
 
 
 def test_a_token_stands_for_the_key(gate: Whole) -> None:

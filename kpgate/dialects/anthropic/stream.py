@@ -241,7 +241,7 @@ class StreamWriter:
         if self._begun:
             return b""
         self._begun = True
-        message = {
+        message: dict[str, Any] = {
             "id": piece.id,
             "type": "message",
             "role": "assistant",
@@ -261,8 +261,7 @@ class StreamWriter:
     def _thought(self, piece: Thought) -> bytes:
         if piece.redacted:
             block = {"type": "redacted_thinking", "data": piece.redacted}
-            out = self._switch("redacted", block) + self._close()
-            return out
+            return self._switch("redacted", block) + self._close()
         text = piece.text if self._shows else ""
         if not (text or piece.signature):
             return b""

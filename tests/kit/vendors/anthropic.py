@@ -66,8 +66,29 @@ ERRORS = {
     529: ("overloaded_error", "Overloaded"),
 }
 FIELDS = frozenset(
-    "model messages max_tokens system stream tools tool_choice thinking stop_sequences temperature top_p top_k metadata"
-    " output_config cache_control service_tier container inference_geo speed diagnostics context_management".split()
+    (
+        "model",
+        "messages",
+        "max_tokens",
+        "system",
+        "stream",
+        "tools",
+        "tool_choice",
+        "thinking",
+        "stop_sequences",
+        "temperature",
+        "top_p",
+        "top_k",
+        "metadata",
+        "output_config",
+        "cache_control",
+        "service_tier",
+        "container",
+        "inference_geo",
+        "speed",
+        "diagnostics",
+        "context_management",
+    )
 )
 """What a request may have at its top."""
 VERSIONS = ("2023-06-01", "2026-10-21")
@@ -117,7 +138,10 @@ def answer(asked: Asked) -> Answer:
         return _json(message)
     events = _events(blocks, reason, usage)
     if model == "broken":
-        events = [*events[:3], {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}]
+        events = [
+            *events[:3],
+            {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+        ]
     pieces = sse(*events, named=True)
     if model == "cut":
         return Answer(200, "text/event-stream; charset=utf-8", pieces[:4], cut=True)
