@@ -44,6 +44,7 @@ extensions = [
 ROOMS = {
     "": ["gateway", "life"],
     "app/": ["application", "logs"],
+    "dialects/anthropic/": ["ask", "count", "framing", "neutral", "reply", "request", "stream", "usage"],
     "dialects/openai/": ["count", "endpoints", "reply", "request"],
     "dialects/": ["bridge"],
     "domain/": ["batch", "call", "events", "keys", "ledger", "price", "receipt", "usage"],

@@ -40,6 +40,10 @@ class Events:
         Errors: ValueError for an event that is too long.
         """
         buffer = self._buffer
+        if not buffer and b"\r" not in chunk and not self._fresh:
+            whole = chunk.rfind(b"\n\n") + 2
+            if whole > 1:
+                return self._feed_whole(chunk, whole)
         buffer += chunk
         size, done, line, seen = len(buffer), 0, self._line, self._seen
         found: list[Event] = []
@@ -65,6 +69,32 @@ class Events:
         self._line, self._seen = line - done, size - done
         if len(buffer) > self._bytes_max:
             raise ValueError(f"an event is longer than {self._bytes_max} bytes")
+        return found
+
+    def _feed_whole(self, chunk: bytes, whole: int) -> list[Event]:
+        """The same where nothing was left over and lines end in LF alone, as nearly always. Units: `whole` bytes."""
+        found: list[Event] = []
+        for event in chunk[: whole - 2].split(b"\n\n"):
+            name, data = b"", event
+            if event[:7] == b"event: ":
+                name, _, data = event[7:].partition(b"\n")
+            if data[:6] == b"data: " and b"\n" not in data:
+                found.append((name, data[6:]))
+                continue
+            for line in event.split(b"\n"):
+                if line:
+                    self._take(line)
+                else:
+                    self._dispatch(found)
+            self._dispatch(found)
+        if whole == len(chunk):
+            self.raw = chunk
+        else:
+            self.raw = chunk[:whole]
+            self._buffer += chunk[whole:]
+            if len(self._buffer) > self._bytes_max:
+                raise ValueError(f"an event is longer than {self._bytes_max} bytes")
+        self._line = self._seen = 0
         return found
 
     def finish(self) -> list[Event]:
