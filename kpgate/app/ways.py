@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from kpgate.app.references import resolve, shown
 from kpgate.dialects.bridge import Allowance, bridge
+from kpgate.dialects.gemini import endpoints as gemini
 from kpgate.dialects.openai import endpoints as openai
 from kpgate.domain.dialect import Endpoint, Heads, Vendor, Way
 from kpgate.domain.settings import Provider, Settings
@@ -15,11 +16,15 @@ from kpgate.domain.upstream import Origin, parse_origin
 VENDORS: dict[str, Vendor] = {
     "openai": openai.VENDOR,
     "echo": openai.VENDOR,
+    "gemini": gemini.VENDOR,
 }
 """What a provider of a `dialect` speaks."""
 
-ENDPOINTS: tuple[Endpoint, ...] = openai.ENDPOINTS
+ENDPOINTS: tuple[Endpoint, ...] = openai.ENDPOINTS + gemini.ENDPOINTS
 """What callers may ask."""
+
+find = gemini.find
+"""The endpoint of a raw path and query that say more than which endpoint it is."""
 
 USER_AGENT = b"kpgate"
 
@@ -51,6 +56,8 @@ class Ways:
         return found
 
     def _way(self, provider: Provider, vendor: Vendor, endpoint: Endpoint, model: str) -> Way | None:
+        if endpoint.tally is not None:
+            return None
         tongue = vendor.tongue
         native = endpoint in vendor.endpoints
         if not native and tongue is None:

@@ -184,7 +184,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     speaks the same dialect; `generates` says that output tokens are to be expected. Errors are given with the
     request's id; `id_header` is a further header that carries it. `neutral` puts a call into the neutral form, None
     where there is none for it, and the functions after it lead back; `spelled` is the caller's name for a field of
-    that form.
+    that form. `tally` answers with the count itself where that is all that is asked: no provider is. `stream_type` is
+    a stream's content type.
     """
 
     path: str
@@ -202,6 +203,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     encode_failure: Callable[[int, Failure], bytes] | None = None
     spelled: dict[str, str] = {}
     id_header: bytes = b""
+    tally: Callable[[int], bytes] | None = None
+    stream_type: bytes = b"text/event-stream; charset=utf-8"
 
 
 class Vendor(msgspec.Struct, frozen=True, gc=False):
