@@ -59,6 +59,25 @@ def answer(asked: Asked) -> Answer:
     return Answer(200, "application/json", [json.dumps(reply).encode()])
 
 
+def answer_azure(asked: Asked) -> Answer:
+    """The same at Azure's dated addresses, with the model in the path and a key of Azure's own.
+
+    Source: Microsoft Learn, "Azure OpenAI REST API reference", chat completions (checked November 2026).
+    """
+    path, _, query = asked.path.partition("?")
+    assert query.startswith("api-version=2") and asked.headers.get("api-key"), asked.path
+    if not path.endswith("/responses"):
+        named = path.removeprefix("/openai/deployments/").partition("/")[0]
+        asked.body["model"] = named
+    given = answer(asked)
+    if given.content_type == "text/event-stream" and not path.endswith("/responses"):
+        # The prompt's filter results come first, in a chunk without choices, id or model.
+        frame: Json = {"choices": [], "created": 0, "id": "", "model": "", "object": ""}
+        filtered = frame | {"prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {}}]}
+        given.pieces = [*sse(filtered), *given.pieces]
+    return given
+
+
 def error(status: int) -> Answer:
     """A refusal in OpenAI's shape."""
     message, kind, param, code = ERRORS[status]
