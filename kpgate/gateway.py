@@ -83,8 +83,7 @@ class Gateway:
         if body is None:
             body = await exchange.read_body(kit.body_bytes_max)
         record.request_bytes = len(body)
-        if kit.log_bodies:
-            record.asked = excerpt(body)
+        record.asked = excerpt(body) if kit.log_bodies else ""
         long = len(body) >= kit.long_bytes
         decode, depth_max = endpoint.decode, kit.json_depth_max
         life.call = call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
@@ -99,12 +98,12 @@ class Gateway:
         life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)
         if life.verdict is None:
             life.verdict = await kit.admit.take_patiently(now_us, caller, life.plan, order, life.tokens)
-        if endpoint.tally is not None:
+        if endpoint.tally is not None and endpoint.path not in order[0].ways:
             self._tell(life, endpoint.tally)
             return
 
         # HOLD: what the call may cost at most is put aside before anybody is asked.
-        if life.plan.tariff is not None and not self._hold(kit, life, now_us):
+        if life.plan.tariff is not None and endpoint.tally is None and not self._hold(kit, life, now_us):
             await self._hold_patiently(kit, life)
 
         # ROUTE, UPSTREAM
@@ -189,7 +188,9 @@ class Gateway:
         cap = plan.output_cap if life.endpoint.generates else 0
         if life.endpoint.tally is None:
             life.tokens = reserve(life.record.prompt_tokens, life.call, cap)
-        return order
+            return order
+        # A provider that counts for itself is asked, else nobody.
+        return tuple([one for one in order if life.endpoint.path in one.ways]) or order
 
     def _tell(self, life: Life, tally: Callable[[int], bytes]) -> None:
         """Answer with the prompt's count. It is a request among the limits, but uses no tokens and costs nothing."""

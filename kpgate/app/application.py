@@ -186,7 +186,7 @@ class Application:
             kit.alarm(error, record)
             record.error = Internal("kpgate failed; the log has the cause under this request's id")
         if record.error is not None:
-            spoken = self.front.find(exchange.path, b"")
+            spoken = self.front.endpoints.get(exchange.path) or self.front.find(exchange.path, b"")
             encode = encode_error if spoken is None else spoken.encode_error
             status, headers, body = (
                 record.error.status,

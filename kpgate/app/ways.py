@@ -9,12 +9,13 @@ from functools import cache
 from msgspec.structs import replace
 
 from kpgate.app.references import resolve, shown
+from kpgate.dialects.anthropic import endpoints as anthropic
 from kpgate.dialects.bridge import Allowance, bridge
 from kpgate.dialects.gemini import endpoints as gemini
 from kpgate.dialects.openai import azure
 from kpgate.dialects.openai import endpoints as openai
 from kpgate.dialects.responses import endpoints as responses
-from kpgate.domain.dialect import Endpoint, Heads, Vendor, Way
+from kpgate.domain.dialect import Endpoint, Header, Heads, Vendor, Way
 from kpgate.domain.settings import Provider, Settings
 from kpgate.domain.upstream import Origin, parse_origin
 
@@ -23,11 +24,14 @@ VENDORS: dict[str, Vendor] = {
     "responses": responses.VENDOR,
     "azure": azure.V1,
     "echo": openai.VENDOR,
+    "anthropic": anthropic.VENDOR,
     "gemini": gemini.VENDOR,
 }
 """What a provider of a `dialect` speaks."""
 
-ENDPOINTS: tuple[Endpoint, ...] = openai.ENDPOINTS + responses.ENDPOINTS + gemini.ENDPOINTS
+ENDPOINTS: tuple[Endpoint, ...] = (
+    openai.ENDPOINTS + responses.ENDPOINTS + anthropic.ENDPOINTS + gemini.ENDPOINTS
+)
 """What callers may ask."""
 
 find = gemini.find
@@ -81,11 +85,9 @@ class Ways:
         return found
 
     def _way(self, provider: Provider, vendor: Vendor, endpoint: Endpoint, model: str) -> Way | None:
-        if endpoint.tally is not None:
-            return None
         tongue = vendor.tongue
         native = endpoint in vendor.endpoints
-        if not native and tongue is None:
+        if not native and (tongue is None or endpoint.tally is not None):
             return None
         paths = [
             vendor.native_path(endpoint, model, stream) if native else tongue.path(model, stream)  # type: ignore[union-attr]
@@ -97,7 +99,7 @@ class Ways:
             ]
         key = (provider.name, endpoint.path, *paths)
         if key not in self._kept:
-            rest = self._lines(provider, vendor)
+            rest = self._lines(provider, vendor, () if native or tongue is None else tongue.fixed)
             whole, stream = (self._head(provider, path, rest) for path in paths)
             heads = Heads(whole, whole if paths[0] == paths[1] else stream)
             if native:
@@ -112,14 +114,14 @@ class Ways:
         base = _origin(provider).base_path.encode()
         return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
 
-    def _lines(self, provider: Provider, vendor: Vendor) -> bytes:
-        """The header lines that every call to a provider has."""
+    def _lines(self, provider: Provider, vendor: Vendor, more: tuple[Header, ...]) -> bytes:
+        """The header lines that every call to a provider has; what the configuration says stands for the vendor's."""
         lines = [b"host: " + _origin(provider).host_header]
         if provider.api_key is not None:
             name, before = vendor.credential
             lines.append(name + b": " + before + resolve(provider.api_key, self._environ).reveal().encode())
-        for name, value in vendor.fixed:
-            lines.append(name + b": " + value)
+        said = {name.lower().encode() for name in provider.headers}
+        lines += [name + b": " + value for name, value in vendor.fixed + more if name not in said]
         for written, secret in provider.headers.items():
             lines.append(written.lower().encode() + b": " + shown(secret, self._environ).encode())
         lines += [

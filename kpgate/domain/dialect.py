@@ -131,7 +131,8 @@ class Tongue(msgspec.Struct, frozen=True, gc=False):
     """How a vendor's API is asked for a chat, and what it answers.
 
     Shape: `path` gives the path under the base URL for a model, whole or streamed, with its query; `stream_type` is
-    how a streamed reply's content type begins; `split` makes what cuts a stream into named events.
+    how a streamed reply's content type begins; `split` makes what cuts a stream into named events; `fixed` goes with
+    every call, unless the configuration says another value.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Tongue(msgspec.Struct, frozen=True, gc=False):
     reader: Callable[[], Reader]
     split: Callable[[int], Any]
     stream_type: bytes = b"text/event-stream"
+    fixed: tuple[Header, ...] = ()
 
 
 class Heads(msgspec.Struct, frozen=True):
@@ -189,9 +191,9 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     speaks the same dialect; `generates` says that output tokens are to be expected. Errors are given with the
     request's id; `id_header` is a further header that carries it. `neutral` puts a call into the neutral form, None
     where there is none for it, and the functions after it lead back; `spelled` is the caller's name for a field of
-    that form. `tally` answers with the count itself where that is all that is asked: no provider is. `stream_type` is
-    a stream's content type. `encode_break` writes an error within a stream where that needs to know how far the
-    stream has come, else `encode_error_event` does.
+    that form. `tally` answers with the count itself where that is all that is asked, which is free: a provider is asked
+    only where its vendor has the endpoint. `stream_type` is a stream's content type. `encode_break` writes an error
+    within a stream where that needs to know how far the stream has come, else `encode_error_event` does.
     """
 
     path: str

@@ -156,7 +156,7 @@ class Provider(Part, frozen=True):
 
     name: Annotated[Name, Meta(description="How deployments refer to it; shown in headers and metrics.")]
     dialect: Annotated[
-        Literal["openai", "responses", "azure", "gemini", "echo"],
+        Literal["openai", "responses", "azure", "anthropic", "gemini", "echo"],
         Meta(description="The API it speaks. `echo` is built in."),
     ] = "openai"
     base_url: Annotated[

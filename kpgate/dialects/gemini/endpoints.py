@@ -130,13 +130,13 @@ def native(endpoint: Endpoint, heads: Heads) -> Way:
     return Way(
         head=heads.whole,
         stream_head=heads.stream,
-        forward=request.forward,
+        forward=request.forward_count if endpoint is COUNT else request.forward,
         framer=_framer,
         decode_usage=_same,
         cut=_cut,
         find_usage=usage.read_usage,
         decode_text=reply.decode_text,
-        turn=_turn,
+        turn=_turn_count if endpoint is COUNT else _turn,
     )
 
 
@@ -147,6 +147,13 @@ def _turn(status: int, body: bytes, call: Call) -> Turned:
         return Turned(body, None, "")
     used = usage.read_usage(body)
     return Turned(body, used, "" if used is not None else reply.decode_text(body))
+
+
+def _turn_count(status: int, body: bytes, call: Call) -> Turned:
+    """The same of a count, which uses nothing."""
+    if status >= 300:
+        reply.decode_failure(status, body)
+    return Turned(body, Usage(source="provider"), "")
 
 
 def _framer(call: Call) -> Framing:

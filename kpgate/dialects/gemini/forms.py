@@ -20,7 +20,7 @@ class Blob(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
     data: str = ""
 
 
-class FileData(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
+class Link(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
     mime_type: str = ""
     file_uri: str = ""
 
@@ -33,7 +33,7 @@ class FunctionCall(msgspec.Struct, gc=False, rename="camel", omit_defaults=True)
 
 class ResponsePart(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
     inline_data: Blob | None = None
-    file_data: FileData | None = None
+    file_data: Link | None = None
 
 
 class FunctionResponse(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
@@ -52,7 +52,7 @@ class Part(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
     thought: bool | None = None
     thought_signature: str | None = None
     inline_data: Blob | None = None
-    file_data: FileData | None = None
+    file_data: Link | None = None
     function_call: FunctionCall | None = None
     function_response: FunctionResponse | None = None
     executable_code: Any = None
@@ -161,8 +161,12 @@ class Answer(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
     error: Fault | None = None
 
 
-# A field's name with an underscore, or one that could be: then it is worth the way over `camel`.
-_SNAKE = re.compile(rb'"\w*_\w*"\s*:|\\u005[fF]')
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items = msgspec.json.Decoder(list[msgspec.Raw])
+
+# A field's name with an underscore, or one that could be: then it is worth the way over `camel`. None of Google's is
+# longer, and without a bound a long text of underscores would take the square of its length.
+_SNAKE = re.compile(rb'"\w{0,40}_\w{0,40}"\s*:|\\u005[fF]')
 _OPAQUE = frozenset(
     (
         "args",
@@ -187,27 +191,34 @@ def may_be_snake(body: bytes) -> bool:
     return _SNAKE.search(body) is not None
 
 
-def camel(node: Any) -> Any:
-    """Decoded JSON with every field's name of Google's in camelCase.
+def camel(raw: bytes) -> bytes:
+    """JSON with every field's name of Google's in camelCase; what is the caller's own stays byte for byte.
 
     Errors: ValueError, with the name, where a field stands there in both spellings.
     """
-    if isinstance(node, list):
-        return [camel(one) for one in node]
-    if not isinstance(node, dict):
-        return node
-    found: dict[str, Any] = {}
-    for name, value in node.items():
-        spelled = _camel(name)
+    if raw[:1] == b"[":
+        return b"[" + b",".join([camel(bytes(one)) for one in _items.decode(raw)]) + b"]"
+    if raw[:1] != b"{":
+        return raw
+    found: dict[str, bytes] = {}
+    for name, value in _members.decode(raw).items():
+        spelled, said = _camel(name), bytes(value)
         if spelled in found:
             raise ValueError(spelled)
         if spelled in _OPAQUE:
-            found[spelled] = value
-        elif spelled in _NAMED and isinstance(value, dict):
-            found[spelled] = {own: camel(shape) for own, shape in value.items()}
+            found[spelled] = said
+        elif spelled in _NAMED and said[:1] == b"{":
+            own = {name: camel(bytes(shape)) for name, shape in _members.decode(said).items()}
+            found[spelled] = _object(own)
         else:
-            found[spelled] = camel(value)
-    return found
+            found[spelled] = camel(said)
+    return _object(found)
+
+
+def _object(members: dict[str, bytes]) -> bytes:
+    return (
+        b"{" + b",".join([msgspec.json.encode(name) + b":" + value for name, value in members.items()]) + b"}"
+    )
 
 
 def _camel(name: str) -> str:

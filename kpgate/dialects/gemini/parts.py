@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from kpgate.dialects.gemini.forms import Blob, FileData, FunctionCall, FunctionResponse, ResponsePart
+from kpgate.dialects.gemini.forms import Blob, FunctionCall, FunctionResponse, Link, ResponsePart
 from kpgate.dialects.gemini.forms import Part as Piece
 from kpgate.domain.chat import (
     Audio,
@@ -38,6 +38,7 @@ UNREAD = (
 CARRIED, REDACTED = b"kpgate:", b"kpgate:redacted:"
 """Before another vendor's seal, which need not be base64, where a thoughtSignature must be."""
 _FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "x-flac": "flac", "x-aac": "aac"}
+_ALPHABET = str.maketrans("-_", "+/")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _TYPES = {
     "png": "image/png",
@@ -62,15 +63,23 @@ Lack = Callable[[str, str], None]
 def media(blob: Blob) -> Part:
     """What inline data is, by its type."""
     kind, _, form = blob.mime_type.partition("/")
+    data = standard(blob.data)
     if kind == "image":
-        return Image(media_type=blob.mime_type, data=blob.data)
+        return Image(media_type=blob.mime_type, data=data)
     if kind == "audio":
         form = form.partition(";")[0]
-        return Audio(format=_FORMATS.get(form, form), data=blob.data)
-    return File(media_type=blob.mime_type, data=blob.data)
+        return Audio(format=_FORMATS.get(form, form), data=data)
+    return File(media_type=blob.mime_type, data=data)
 
 
-def linked(data: FileData) -> Part:
+def standard(text: str) -> str:
+    """Base64 in its first alphabet, padded: Google takes either, and its own clients send the one for URLs."""
+    if "-" in text or "_" in text:
+        text = text.translate(_ALPHABET)
+    return text + "=" * (-len(text) % 4)
+
+
+def linked(data: Link) -> Part:
     """What a URI leads to, by its type."""
     if data.mime_type.startswith("image/"):
         return Image(media_type=data.mime_type, url=data.file_uri)
@@ -104,6 +113,9 @@ def called(piece: Piece, made: str) -> ToolCall:
         arguments = b"{}"
     if arguments[:1] != b"{":
         raise ValueError("a function call's args are not an object")
+    if b"\n" in arguments:
+        # Google indents whole replies.
+        arguments = msgspec.json.format(arguments, indent=-1)
     return ToolCall(call.id or made, call.name, arguments.decode(), unseal(piece.thought_signature)[0])
 
 
@@ -129,6 +141,7 @@ def unseal(signature: str | None) -> tuple[str, str]:
     """A thoughtSignature as the vendor gave it, or what stood instead of a thought."""
     if not signature:
         return "", ""
+    signature = standard(signature)
     if signature.startswith("a3BnYXRlO"):
         try:
             carried = b64decode(signature, validate=True)
@@ -223,7 +236,7 @@ def _answer(part: ToolResult, names: dict[str, str], lack: Lack) -> Piece:
     return Piece(function_response=FunctionResponse(name or part.id, response, part.id or None, more or None))
 
 
-def _media(part: Part, lack: Lack) -> tuple[Blob | None, FileData | None]:
+def _media(part: Part, lack: Lack) -> tuple[Blob | None, Link | None]:
     """Data where it stands, or a link to it."""
     if isinstance(part, Audio):
         if part.data:
@@ -234,7 +247,7 @@ def _media(part: Part, lack: Lack) -> tuple[Blob | None, FileData | None]:
     if part.data:
         return Blob(part.media_type or _type_of(getattr(part, "name", "")), part.data), None
     if part.url:
-        return None, FileData(part.media_type or _type_of(part.url), part.url)
+        return None, Link(part.media_type or _type_of(part.url), part.url)
     lack("file.id" if isinstance(part, File) else "image", "")
     return None, None
 

@@ -15,7 +15,7 @@ from kpgate.domain.call import Call
 from kpgate.domain.errors import InvalidRequest
 
 MODEL = 6
-GENERATION, GENERATION_SNAKE = 2, 3
+GENERATION, WHOLE = 2, 7
 READ = Keys(
     (
         "contents",
@@ -31,6 +31,7 @@ READ = Keys(
 )
 """Every key that kpgate reads: a body that has one of them twice is refused, for a provider may read the other."""
 
+NAMED = Keys(("model",))
 CAP, CAP_SNAKE, CHOICES, CHOICES_SNAKE = range(4)
 CONFIG = Keys(("maxOutputTokens", "max_output_tokens", "candidateCount", "candidate_count"))
 TOKENS_MAX, CHOICES_MAX = 1 << 31, 1024
@@ -106,7 +107,7 @@ def decode_count(body: bytes, depth_max: int, model: str = "") -> Call:
     Errors: InvalidRequest, naming what was wrong and where.
     """
     offsets, request, plain = _decode(_count, body, depth_max)
-    _once(offsets, READ.names.index("generateContentRequest"), "generateContentRequest")
+    _once(offsets, WHOLE, "generateContentRequest")
     whole = request.generate_content_request
     if (whole is None) == (request.contents is None):
         raise InvalidRequest("contents: expected either these or generateContentRequest", param="contents")
@@ -131,13 +132,23 @@ def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes
     return splice(body, call.scan, edits) if edits else body
 
 
+def forward_count(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes:
+    """The same of a request to count, whose whole request names its model once more."""
+    edits: dict[int, bytes | None] = {MODEL: None} if call.scan.has(MODEL) else {}
+    place, raw = _once(call.scan, WHOLE, "generateContentRequest")
+    if raw is not None and raw[:1] == b"{":
+        named = upstream_model if "/" in upstream_model else f"models/{upstream_model}"
+        edits[place] = splice(raw, scan(raw, NAMED), {0: msgspec.json.encode(named)})
+    return splice(body, call.scan, edits) if edits else body
+
+
 def _decode(decoder: msgspec.json.Decoder[Any], body: bytes, depth_max: int) -> tuple[Scan, Any, bytes]:
     """The offsets, the request, and the body in camelCase where that is another one."""
     offsets, request = read_body(decoder, body, READ, depth_max)
     if not may_be_snake(body):
         return offsets, request, b""
     try:
-        plain = msgspec.json.encode(camel(msgspec.json.decode(body)))
+        plain = camel(body.strip())
     except ValueError as error:
         raise InvalidRequest(f"{error}: stands there in two spellings", param=str(error)) from None
     return offsets, read_body(decoder, plain, READ, depth_max)[1], plain
