@@ -17,7 +17,7 @@ from tests.kit.callers.common import ASKS, Caller
 from tests.kit.callers.openai_chat import OpenAIChat
 from tests.kit.callers.openai_responses import OpenAIResponses
 from tests.kit.gateway_process import ROOT, TRANSPORTS
-from tests.kit.vendors import openai, responses
+from tests.kit.vendors import anthropic, gemini, openai, responses
 from tests.kit.vendors.server import SCENARIOS, Answer, Asked, VendorServer
 from tests.kit.whole import Whole
 
@@ -46,6 +46,8 @@ PROVIDERS: dict[str, Provided] = {
     "responses": Provided("responses", responses.answer, "/v1"),
     "azure": Provided("azure", openai.answer_azure, "", 'api_version = "2024-10-21"'),
     "azure v1": Provided("azure", openai.answer, "/openai/v1", "responses = true"),
+    "anthropic": Provided("anthropic", anthropic.answer, "/v1"),
+    "gemini": Provided("gemini", gemini.answer, "/v1beta"),
 }
 REFUSED: dict[tuple[str, str, str], str] = {}
 """What a caller cannot have of a provider: caller, provider, ask, and the field it is refused by."""
