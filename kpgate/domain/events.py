@@ -40,9 +40,13 @@ class Events:
         Errors: ValueError for an event that is too long.
         """
         buffer = self._buffer
-        if not buffer and chunk[-2:] == b"\n\n" and b"\r" not in chunk and len(chunk) <= self._bytes_max:
-            self.raw = chunk
-            return self._whole(chunk)
+        if not buffer and len(chunk) <= self._bytes_max:
+            if chunk[-2:] == b"\n\n" and b"\r" not in chunk:
+                self.raw = chunk
+                return self._whole(chunk)
+            if chunk[-4:] == b"\r\n\r\n" and chunk.count(b"\r") == chunk.count(b"\n") == chunk.count(b"\r\n"):
+                self.raw = chunk
+                return self._whole(chunk.replace(b"\r\n", b"\n"))
         buffer += chunk
         size, done, line, seen = len(buffer), 0, self._line, self._seen
         found: list[Event] = []

@@ -189,7 +189,8 @@ class StreamReader:
             if piece.function_call is not None:
                 place = self._calls.get(choice, 0)
                 self._calls[choice] = place + 1
-                call = parts.called(piece, parts.make_id(f"{self._id}\0{choice}", place))
+                made = piece.function_call.id or parts.make_id(f"{self._id}\0{choice}", place)
+                call = parts.called(piece, made)
                 said.append(Called(call.id, call.name, place, choice, call.signature))
                 said.append(Argued(call.arguments, place, choice))
                 continue
