@@ -44,9 +44,14 @@ class Events:
             if chunk[-2:] == b"\n\n" and b"\r" not in chunk:
                 self.raw = chunk
                 return self._whole(chunk)
-            if chunk[-4:] == b"\r\n\r\n" and chunk.count(b"\r") == chunk.count(b"\n") == chunk.count(b"\r\n"):
+            if chunk[-4:] == b"\r\n\r\n":
+                end = len(chunk) - 4
                 self.raw = chunk
-                return self._whole(chunk.replace(b"\r\n", b"\n"))
+                if chunk[:6] == b"data: " and chunk.find(b"\r") == end and chunk.find(b"\n") == end + 1:
+                    self._fresh = False
+                    return [(b"", chunk[6:end])]
+                if chunk.count(b"\r") == chunk.count(b"\n") == chunk.count(b"\r\n"):
+                    return self._whole(chunk.replace(b"\r\n", b"\n"))
         buffer += chunk
         size, done, line, seen = len(buffer), 0, self._line, self._seen
         found: list[Event] = []
