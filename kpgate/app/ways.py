@@ -4,25 +4,34 @@ The one file that names every dialect: a new one is a row here.
 """
 
 from collections.abc import Mapping
+from functools import cache
+
+from msgspec.structs import replace
 
 from kpgate.app.references import resolve, shown
 from kpgate.dialects.anthropic import endpoints as anthropic
 from kpgate.dialects.bridge import Allowance, bridge
 from kpgate.dialects.gemini import endpoints as gemini
+from kpgate.dialects.openai import azure
 from kpgate.dialects.openai import endpoints as openai
+from kpgate.dialects.responses import endpoints as responses
 from kpgate.domain.dialect import Endpoint, Header, Heads, Vendor, Way
 from kpgate.domain.settings import Provider, Settings
 from kpgate.domain.upstream import Origin, parse_origin
 
 VENDORS: dict[str, Vendor] = {
     "openai": openai.VENDOR,
+    "responses": responses.VENDOR,
+    "azure": azure.V1,
     "echo": openai.VENDOR,
     "anthropic": anthropic.VENDOR,
     "gemini": gemini.VENDOR,
 }
 """What a provider of a `dialect` speaks."""
 
-ENDPOINTS: tuple[Endpoint, ...] = openai.ENDPOINTS + anthropic.ENDPOINTS + gemini.ENDPOINTS
+ENDPOINTS: tuple[Endpoint, ...] = (
+    openai.ENDPOINTS + responses.ENDPOINTS + anthropic.ENDPOINTS + gemini.ENDPOINTS
+)
 """What callers may ask."""
 
 find = gemini.find
@@ -34,6 +43,24 @@ USER_AGENT = b"kpgate"
 def passed_headers(provider: Provider) -> tuple[bytes, ...]:
     """How those headers of a provider's replies begin that callers see."""
     return VENDORS[provider.dialect].passed
+
+
+def vendor_of(provider: Provider) -> Vendor:
+    """What a provider speaks, by its dialect and by what else is set for it."""
+    dated = provider.dialect == "azure" and not azure.is_v1(_origin(provider).base_path)
+    return _vendor("azure dated" if dated else provider.dialect, provider.responses)
+
+
+@cache
+def _vendor(name: str, serves_responses: bool) -> Vendor:
+    vendor = azure.DATED if name == "azure dated" else VENDORS[name]
+    if not serves_responses:
+        return vendor
+
+    def native(endpoint: Endpoint, heads: Heads) -> Way:
+        return (responses if endpoint in responses.ENDPOINTS else vendor).native(endpoint, heads)
+
+    return replace(vendor, endpoints=vendor.endpoints + responses.ENDPOINTS, native=native)
 
 
 class Ways:
@@ -49,7 +76,7 @@ class Ways:
 
         Errors: ReferenceFailed for a secret that is not there.
         """
-        vendor = VENDORS[provider.dialect]
+        vendor = vendor_of(provider)
         found = {}
         for endpoint in ENDPOINTS:
             way = self._way(provider, vendor, endpoint, model)
@@ -66,6 +93,10 @@ class Ways:
             vendor.native_path(endpoint, model, stream) if native else tongue.path(model, stream)  # type: ignore[union-attr]
             for stream in (False, True)
         ]
+        if provider.api_version is not None:
+            paths = [
+                f"{path}{'&' if '?' in path else '?'}api-version={provider.api_version}" for path in paths
+            ]
         key = (provider.name, endpoint.path, *paths)
         if key not in self._kept:
             rest = self._lines(provider, vendor, () if native or tongue is None else tongue.fixed)

@@ -141,7 +141,7 @@ def _silent(body: bytes) -> str:
 class Translator:
     """A provider's stream in the caller's dialect, event by event: `domain.dialect.Framing`."""
 
-    __slots__ = ("_events", "_mark", "_name", "_reader", "_texts", "_writer", "events", "text_bytes", "usage")
+    __slots__ = ("_events", "_mark", "_name", "_reader", "_texts", "events", "text_bytes", "usage", "writer")
 
     at_boundary = True
 
@@ -149,7 +149,7 @@ class Translator:
         self._name = name
         self._events = events
         self._reader = reader
-        self._writer = writer
+        self.writer = writer
         # What came last is held back by a cut.
         self._mark = getattr(writer, "mark", None)
         self._texts: list[str] = []
@@ -187,7 +187,7 @@ class Translator:
 
     def cut(self) -> bytes:
         """The end of a stream that the gateway cuts."""
-        return self._writer.cut()
+        return self.writer.cut()
 
     def take_text(self) -> str:
         """What the model wrote since the last time."""
@@ -211,7 +211,7 @@ class Translator:
                 self.text_bytes += len(piece.name)  # type: ignore[union-attr]
             elif kind is Broke:
                 raise UpstreamFailed(f"the provider ended its stream with an error: {piece.message[:500]}")  # type: ignore[union-attr]
-            written = self._writer.write(piece)
+            written = self.writer.write(piece)
             if written:
                 out.append(written)
 
