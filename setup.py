@@ -44,6 +44,7 @@ extensions = [
 ROOMS = {
     "": ["gateway", "life"],
     "app/": ["application", "logs"],
+    "dialects/anthropic/": ["ask", "count", "framing", "neutral", "reply", "request", "stream", "usage"],
     "dialects/gemini/": [
         "ask",
         "count",
