@@ -44,6 +44,17 @@ extensions = [
 ROOMS = {
     "": ["gateway", "life"],
     "app/": ["application", "logs"],
+    "dialects/gemini/": [
+        "ask",
+        "count",
+        "endpoints",
+        "neutral",
+        "parts",
+        "reply",
+        "request",
+        "stream",
+        "usage",
+    ],
     "dialects/openai/": ["answer", "ask", "count", "endpoints", "neutral", "reply", "request", "stream"],
     "dialects/": ["bridge"],
     "domain/": ["batch", "call", "events", "keys", "ledger", "price", "receipt", "usage"],

@@ -21,7 +21,7 @@ class AnthropicMessages:
     """`client.messages`."""
 
     def __init__(self, url: str, key: str, got: Callable[[], bytes]) -> None:
-        self.client = anthropic.Anthropic(base_url=url, api_key=key, max_retries=0)
+        self.client: Any = anthropic.Anthropic(base_url=url, api_key=key, max_retries=0)
         self.got = got
 
     def __enter__(self) -> Self:

@@ -58,9 +58,13 @@ class Answer:
 
 
 class _Server(ThreadingHTTPServer):
+    """A server that says nothing of clients who leave early."""
+
+    daemon_threads = True
+    block_on_close = False
+
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has left is no error; anything else is shown."""
-        if not isinstance(sys.exception(), OSError):
+        if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
@@ -108,8 +112,6 @@ class VendorServer:
                 """Nothing is written."""
 
         self._server = _Server(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
