@@ -21,7 +21,7 @@ class OpenAIResponses:
 
     def __init__(self, url: str, key: str, got: Callable[[], bytes]) -> None:
         self.client: Any = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
-        self.create = self.client.responses.create
+        self.create: Any = self.client.responses.create
         self.got = got
 
     def __enter__(self) -> Self:
