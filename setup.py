@@ -57,7 +57,7 @@ ROOMS = {
     ],
     "dialects/openai/": ["answer", "ask", "count", "endpoints", "neutral", "reply", "request", "stream"],
     "dialects/": ["bridge"],
-    "domain/": ["batch", "call", "events", "keys", "ledger", "price", "receipt", "usage"],
+    "domain/": ["batch", "body", "call", "events", "keys", "ledger", "price", "receipt", "usage"],
     "services/": [
         "admit",
         "auth",
