@@ -277,6 +277,7 @@ def test_filters_that_are_off_are_a_hint() -> None:
     ("body", "param"),
     [
         ({"generationConfig": {"temperature": "warm"}}, "generationConfig.temperature"),
+        ({"generationConfig": {"topK": "nan"}}, "generationConfig.topK"),
         ({"generationConfig": {"thinkingConfig": 3}}, "generationConfig.thinkingConfig"),
         (
             {"toolConfig": {"functionCallingConfig": {"mode": "SOME"}}},
