@@ -141,7 +141,7 @@ def _silent(body: bytes) -> str:
 class Translator:
     """A provider's stream in the caller's dialect, event by event: `domain.dialect.Framing`."""
 
-    __slots__ = ("_events", "_name", "_reader", "_texts", "events", "text_bytes", "usage", "writer")
+    __slots__ = ("_events", "_mark", "_name", "_reader", "_texts", "events", "text_bytes", "usage", "writer")
 
     at_boundary = True
 
@@ -150,6 +150,8 @@ class Translator:
         self._events = events
         self._reader = reader
         self.writer = writer
+        # What came last is held back by a cut.
+        self._mark = getattr(writer, "mark", None)
         self._texts: list[str] = []
         self.events = 0
         self.text_bytes = 0
@@ -160,6 +162,8 @@ class Translator:
 
         Errors: UpstreamFailed where the provider reports a failure or cannot be understood.
         """
+        if self._mark is not None:
+            self._mark()
         try:
             out: list[bytes] = []
             for name, data in self._events.feed(chunk):

@@ -76,7 +76,7 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
-    """Writes one caller's stream."""
+    """Writes one caller's stream. One whose `cut` depends on what was sent has a `mark` too: all so far is sent."""
 
     def write(self, piece: Piece) -> bytes:
         """A piece in the caller's spelling, empty where it has no place there. Order: nothing follows `Over`."""

@@ -17,7 +17,7 @@ class Frames:
     Shape: `usage` is there once the message's end said it: its beginning knows the prompt alone.
     """
 
-    __slots__ = ("_events", "_open", "_over", "_texts", "_tokens", "events", "text_bytes", "usage")
+    __slots__ = ("_events", "_open", "_over", "_sent", "_texts", "_tokens", "events", "text_bytes", "usage")
 
     at_boundary = True
 
@@ -27,6 +27,8 @@ class Frames:
         self._texts: list[str] = []
         self._open = -1
         self._over = False
+        # The block that was open, and the events there had been, when the last piece came.
+        self._sent = (-1, 0)
         self.events = 0
         self.text_bytes = 0
         self.usage: Usage | None = None
@@ -37,6 +39,7 @@ class Frames:
         Errors: UpstreamFailed where the provider reports a failure or cannot be understood.
         """
         known = len(self._texts)
+        self._sent = (self._open, self.events)
         try:
             for _, data in self._events.feed(chunk):
                 self._note(read_event(data))
@@ -68,8 +71,8 @@ class Frames:
         return text
 
     def cut(self) -> bytes:
-        """The end of a stream that the gateway cuts."""
-        return b"" if self._over else end_early(self._open, self.events)
+        """The end of a stream that the gateway cuts. Order: what the last `feed` gave was not sent."""
+        return end_early(*self._sent)
 
     def _note(self, event: Event) -> None:
         kind = event.type
