@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.kit.callers.anthropic_messages import AnthropicMessages
 from tests.kit.callers.common import ASKS, Caller
+from tests.kit.callers.gemini_content import GeminiContent
 from tests.kit.callers.openai_chat import OpenAIChat
 from tests.kit.callers.openai_responses import OpenAIResponses
 from tests.kit.gateway_process import ROOT, TRANSPORTS
@@ -39,6 +41,8 @@ class Provided:
 CALLERS: dict[str, tuple[str, Any]] = {
     "openai, chat": ("`openai` (Python), chat completions", OpenAIChat),
     "openai, responses": ("`openai` (Python), responses", OpenAIResponses),
+    "anthropic": ("`anthropic` (Python)", AnthropicMessages),
+    "gemini": ("`google-genai` (Python)", GeminiContent),
 }
 PROVIDERS: dict[str, Provided] = {
     "openai": Provided("openai", openai.answer, "/v1"),

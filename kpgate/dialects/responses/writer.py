@@ -67,6 +67,8 @@ class StreamWriter:
         self._refused = False
         self._finish = Finish.STOP
         self._usage: Usage | None = None
+        self._sent: tuple[Any, ...] = ()
+        self.mark()
 
     def write(self, piece: Piece) -> bytes:
         """A piece as events. Shape: one choice: the API has no more."""
@@ -76,9 +78,37 @@ class StreamWriter:
         written = _WRITTEN.get(kind)
         return written(self, piece) if written is not None else b""
 
+    def mark(self) -> None:
+        """What was written so far is on its way."""
+        part = self._part
+        self._sent = (
+            self._number,
+            self._outputs,
+            len(self._items),
+            part,
+            0 if part is None else len(part.texts),
+            [] if part is None else part.logprobs,
+            self._message,
+            len(self._message),
+            [(number, call, len(call.texts)) for number, call in self._calls.items()] if self._calls else (),
+            self._refused,
+        )
+
     def cut(self) -> bytes:
-        """The end of a stream that is cut: it is as long as it may be."""
-        self._finish = Finish.LENGTH
+        """The end of a stream that is cut, without what is not on its way: it is as long as it may be."""
+        self._number, self._outputs, whole, part, spoken, logprobs, message, parts, calls, refused = (
+            self._sent
+        )
+        self._items = dict(list(self._items.items())[:whole])
+        if part is not None:
+            del part.texts[spoken:]
+            part.logprobs = logprobs
+        del message[parts:]
+        for _, call, argued in calls:
+            del call.texts[argued:]
+        self._part, self._message, self._refused = part, message, refused
+        self._calls = {number: call for number, call, _ in calls}
+        self._finish, self._usage = Finish.LENGTH, None
         return self._close_all() + self._last()
 
     def fail(self, error: GatewayError) -> bytes:

@@ -336,6 +336,7 @@ def test_any_order_of_pieces_makes_whole_items(pieces: list[Any]) -> None:
 def test_a_stream_that_is_cut_or_fails_says_what_was_said() -> None:
     made = writer.StreamWriter(call())
     head = made.write(Begun("r", "m")) + made.write(Said("Hel"))
+    made.mark()
     events = events_of(head + made.cut())
     checked(events)
     assert events[-1]["type"] == "response.incomplete"
@@ -354,6 +355,30 @@ def test_a_stream_that_is_cut_or_fails_says_what_was_said() -> None:
     assert (error["message"], error["code"]) == ("it broke", "upstream_failed")
     assert failed["response"]["error"] == {"code": "server_error", "message": "it broke"}
     Response.model_validate(failed["response"])
+
+
+@given(st.integers(0, len(PIECES_OF) - 2), st.integers(0, len(PIECES_OF) - 2))
+def test_a_cut_takes_back_what_was_not_sent(one: int, other: int) -> None:
+    sent, held = sorted((one, other))
+    made = writer.StreamWriter(call())
+    data = b"".join(made.write(piece) for piece in PIECES_OF[:sent])
+    made.mark()
+    for piece in PIECES_OF[sent:held]:
+        made.write(piece)
+    events = events_of(data + made.cut())
+    checked(events)
+    done = [event["item"] for event in events if event["type"] == "response.output_item.done"]
+    last = events[-1]["response"]
+    assert sorted(done, key=str) == sorted(last["output"], key=str)
+    spoken = [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
+    texts = [
+        part["text"]
+        for item in done
+        if item["type"] == "message"
+        for part in item["content"]
+        if "text" in part
+    ]
+    assert "".join(spoken) == "".join(texts)
 
 
 @settings(max_examples=50, deadline=None)

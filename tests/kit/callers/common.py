@@ -10,8 +10,8 @@ from typing import Any, Protocol, Self
 ASKS = ("whole", "stream", "tools", "image", "schema", "error")
 HELLO = "Hello there friend"
 SYSTEM = "Answer in one line."
-PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-"""A PNG of one pixel, as base64."""
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNg0UgGAADDAJDVqFmdAAAAAElFTkSuQmCC"
+"""A PNG of one pixel, as base64: the same in both of its alphabets, for one client writes the other."""
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TIME = {
     "type": "object",

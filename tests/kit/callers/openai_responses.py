@@ -20,7 +20,7 @@ class OpenAIResponses:
     """`client.responses`."""
 
     def __init__(self, url: str, key: str, got: Callable[[], bytes]) -> None:
-        self.client = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
+        self.client: Any = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
         self.create: Any = self.client.responses.create
         self.got = got
 
@@ -45,8 +45,8 @@ class OpenAIResponses:
     def stream(self, model: Callable[[str], str]) -> None:
         asked: Any = {"model": model("plain"), "input": HELLO, "instructions": SYSTEM}
         with self.client.responses.stream(**asked) as stream:
-            events: list[Any] = list(stream)
-            final: Any = stream.get_final_response()
+            events = list(stream)
+            final = stream.get_final_response()
         spoken = [event.delta for event in events if event.type == "response.output_text.delta"]
         assert "".join(spoken) == TEXT and len(spoken) == 3, "event by event"
         assert [event.sequence_number for event in events] == list(range(len(events)))
@@ -61,7 +61,7 @@ class OpenAIResponses:
             list(stream)
             streamed = stream.get_final_response()
         for found in (reply, streamed):
-            calls = [item for item in found.output if item.type == "function_call"]
+            calls: list[Any] = [item for item in found.output if item.type == "function_call"]
             assert [(call.name, json.loads(call.arguments)) for call in calls] == list(CALLS)
             assert len({call.call_id for call in calls}) == 2 and all(call.call_id for call in calls)
         results: Any = [
