@@ -168,7 +168,6 @@ class Translator(Spoken):
         try:
             out: list[bytes] = []
             for name, data in self._events.feed(chunk):
-                self.events += 1
                 self._take(self._reader.read(name, data), out)
             return b"".join(out)
         except UpstreamFailed:
@@ -183,7 +182,6 @@ class Translator(Spoken):
         try:
             out: list[bytes] = []
             for name, data in self._events.finish():
-                self.events += 1
                 self._take(self._reader.read(name, data), out)
             self._take(self._reader.end(), out)
             return b"".join(out)
@@ -198,6 +196,7 @@ class Translator(Spoken):
         for piece in pieces:
             kind = type(piece)
             if kind in _SPOKEN:
+                self.events += 1
                 text: str = piece.text  # type: ignore[union-attr]
                 self.hear(text)
             elif kind is Begun or kind is Used:

@@ -34,7 +34,7 @@ class Framing(Protocol):
 
     @property
     def events(self) -> int:
-        """Events with data so far."""
+        """Events so far, as far as can be told those that say something: what is charged where nobody counts tokens."""
 
     @property
     def at_boundary(self) -> bool:
