@@ -12,10 +12,11 @@ from msgspec import Meta
 
 Tokens = Annotated[int, Meta(ge=1, le=1 << 31)]
 Amount = Annotated[float, Meta(ge=0, le=1_000_000)]
-Month = Annotated[str, Meta(pattern=r"^20\d\d-(0[1-9]|1[0-2])$")]
+Month = Annotated[str, Meta(pattern=r"^(20\d\d-(0[1-9]|1[0-2]))?$")]
 Day = Annotated[str, Meta(pattern=r"^20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
-Page = Annotated[str, Meta(pattern=r"^https?://\S+$", max_length=300)]
+Words = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=300)]
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x20\x7f]+$")]
+Vendor = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]*$", max_length=100)]
 Modality = Literal["text", "image", "audio", "video", "file"]
 Kind = Literal[
     "chat", "completion", "embedding", "rerank", "moderation", "image", "speech", "transcription", "video"
@@ -42,19 +43,19 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     long_input: Amount | None = None
     long_output: Amount | None = None
     long_cached: Amount | None = None
-    currency: Literal["USD", "EUR", "CNY"] = "USD"
+    currency: Literal["USD", "KPT"] = "USD"
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model at one vendor.
 
-    Shape: None is not known, which is not the same as no. `inputs` and `outputs` are modalities; `source` is the page
-    that says it, `checked` the month in which the figures were taken; `retires` the day the vendor ends it.
+    Shape: None is not known, which is not the same as no. `inputs` and `outputs` are modalities; `source` is where it is
+    said, `checked` the month in which it was looked up; `retires` the day the vendor ends it.
     Units: `context_window` prompt and output together, `output_tokens_max` a choice, both in tokens.
     """
 
     name: Name
-    vendor: str = ""
+    vendor: Vendor = ""
     aliases: tuple[Name, ...] = ()
     kind: Kind = "chat"
     context_window: Tokens | None = None
@@ -67,8 +68,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     encoding: Literal["cl100k_base", "o200k_base"] | None = None
     price: Rates | None = None
     retires: Day | None = None
-    source: Page
-    checked: Month
+    source: Words = ""
+    checked: Month = ""
 
     @property
     def vision(self) -> bool | None:
