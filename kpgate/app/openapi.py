@@ -10,6 +10,7 @@ import msgspec
 
 import kpgate
 from kpgate.app import openapi_audit as audit
+from kpgate.app import openapi_catalogue as catalogue
 from kpgate.app import openapi_keys as keys
 from kpgate.app import openapi_money as money
 from kpgate.app.openapi_parts import open_to_more, ref
@@ -351,6 +352,7 @@ def _schemas() -> Json:
                 "object": {"const": "model"},
                 "created": {"type": "integer"},
                 "owned_by": {"type": "string"},
+                **catalogue.SHOWN,
             },
             ("id", "object"),
         ),

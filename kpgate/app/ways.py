@@ -5,10 +5,14 @@ The one file that names every dialect: a new one is a row here.
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from kpgate.app.references import resolve, shown
 from kpgate.dialects.bridge import Allowance, bridge
 from kpgate.dialects.openai import endpoints as openai
+from kpgate.dialects.openai import quirks
 from kpgate.domain.dialect import Endpoint, Heads, Vendor, Way
+from kpgate.domain.presets import PRESETS
 from kpgate.domain.settings import Provider, Settings
 from kpgate.domain.upstream import Origin, parse_origin
 
@@ -36,19 +40,34 @@ class Ways:
         self._output_default = settings.tokens.output_default
         self._environ = environ
         self._kept: dict[tuple[str, ...], Way | None] = {}
+        self._bent: dict[str, Vendor] = {}
 
     def of(self, provider: Provider, model: str) -> dict[str, Way]:
         """How calls go to a model at a provider, by the endpoint's path.
 
         Errors: ReferenceFailed for a secret that is not there.
         """
-        vendor = VENDORS[provider.dialect]
+        vendor = self._vendor(provider)
         found = {}
         for endpoint in ENDPOINTS:
             way = self._way(provider, vendor, endpoint, model)
             if way is not None:
                 found[endpoint.path] = way
         return found
+
+    def _vendor(self, provider: Provider) -> Vendor:
+        """The API that a provider speaks, with the quirks of its preset."""
+        vendor, preset = VENDORS[provider.dialect], PRESETS.get(provider.preset)
+        if preset is None:
+            return vendor
+        if provider.preset not in self._bent:
+            if preset.dialect == "openai":
+                vendor = quirks.bend(vendor, preset.quirks)
+            fixed = (*vendor.fixed, *preset.headers)
+            self._bent[provider.preset] = replace(
+                vendor, fixed=fixed, credential=preset.credential or vendor.credential
+            )
+        return self._bent[provider.preset]
 
     def _way(self, provider: Provider, vendor: Vendor, endpoint: Endpoint, model: str) -> Way | None:
         tongue = vendor.tongue
@@ -74,6 +93,9 @@ class Ways:
 
     def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:
         base = _origin(provider).base_path.encode()
+        preset = PRESETS.get(provider.preset)
+        if preset is not None and preset.query:
+            path += ("&" if "?" in path else "?") + preset.query
         return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
 
     def _lines(self, provider: Provider, vendor: Vendor) -> bytes:

@@ -49,8 +49,8 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model at one vendor.
 
-    Shape: None is not known, which is not the same as no. `inputs` and `outputs` are modalities; `source` is where it is
-    said, `checked` the month in which it was looked up; `retires` the day the vendor ends it.
+    Shape: None is not known, which is not the same as no. `inputs` and `outputs` are modalities; `source` says who says
+    it, `checked` is the month in which that was looked up, `retires` the day on which the vendor ends it.
     Units: `context_window` prompt and output together, `output_tokens_max` a choice, both in tokens.
     """
 

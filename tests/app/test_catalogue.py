@@ -52,7 +52,7 @@ def test_every_row_makes_sense(vendor: str) -> None:
         assert rates.cached is None or rates.cached <= rates.input, about
         assert (rates.long_above is None) == (rates.long_input is None), about
         assert rates.long_input is None or rates.long_input >= rates.input, about
-        assert price_table(row, {name: None for name in KINDS}), about
+        assert price_table(row, dict.fromkeys(KINDS)), about
 
 
 def test_what_is_known_of_a_model() -> None:
@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_a_price_that_would_give_something_away_is_none() -> None:
-    known = {name: None for name in KINDS}
+    known = dict.fromkeys(KINDS)
     text = "vendor='v'\n[[models]]\nname='x'\nkind='{kind}'\nprice = {price}"
     for kind, price, taken in (
         ("chat", "{ input = 1 }", False),
