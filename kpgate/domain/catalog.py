@@ -5,7 +5,7 @@ vendor at a time and only once one of its models is asked for.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -22,8 +22,10 @@ Kind = Literal[
     "chat", "completion", "embedding", "rerank", "moderation", "image", "speech", "transcription", "video"
 ]
 
+KINDS: tuple[str, ...] = get_args(Kind)
 
-class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a vendor charges. Units: `currency` for a million tokens of a kind; `request` for one call.
 
     Shape: a kind that is absent costs what its whole costs. `cached` and `cache_write` are prompt tokens read from
@@ -46,7 +48,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     currency: Literal["USD", "KPT"] = "USD"
 
 
-class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One model at one vendor.
 
     Shape: None is not known, which is not the same as no. `inputs` and `outputs` are modalities; `source` says who says
