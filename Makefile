@@ -8,7 +8,7 @@ PY = $(BIN)/python
 export PATH := $(abspath $(BIN)):$(PATH)
 STAMP = $(VENV)/.kpgate-setup
 SOURCES = $(wildcard kpgate/_fast/*.pyx kpgate/_fast/*.pxd kpgate/_fast/*.h kpgate/_fast/*.py) setup.py \
-	$(wildcard kpgate/*.py kpgate/*/*.py kpgate/*/*.pxd kpgate/dialects/openai/*.py)
+	$(wildcard kpgate/*.py kpgate/*/*.py kpgate/*/*.pxd kpgate/dialects/*/*.py)
 
 SECONDS ?= 60
 TARGETS ?=

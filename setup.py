@@ -44,7 +44,7 @@ extensions = [
 ROOMS = {
     "": ["gateway", "life"],
     "app/": ["application", "logs"],
-    "dialects/openai/": ["count", "endpoints", "reply", "request"],
+    "dialects/openai/": ["answer", "ask", "count", "endpoints", "neutral", "reply", "request", "stream"],
     "dialects/": ["bridge"],
     "domain/": ["batch", "call", "events", "keys", "ledger", "price", "receipt", "usage"],
     "services/": [

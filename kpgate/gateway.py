@@ -20,7 +20,7 @@ from kpgate.services.admit import reserve
 from kpgate.services.exchange import Exchange
 from kpgate.services.receive import check_head, onward
 from kpgate.services.record import EXCERPT_MAX, excerpt
-from kpgate.services.respond import describe, refuse
+from kpgate.services.respond import JSON, describe, refuse
 from kpgate.services.route import Target, candidates
 from kpgate.services.settle import counted, stream_usage, whole_usage
 from kpgate.services.upstream import REPLY_BYTES_MAX, Attempt, check_whole, is_stream, judge
@@ -83,8 +83,7 @@ class Gateway:
         if body is None:
             body = await exchange.read_body(kit.body_bytes_max)
         record.request_bytes = len(body)
-        if kit.log_bodies:
-            record.asked = excerpt(body)
+        record.asked = excerpt(body) if kit.log_bodies else ""
         long = len(body) >= kit.long_bytes
         decode, depth_max = endpoint.decode, kit.json_depth_max
         life.call = call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
@@ -99,9 +98,12 @@ class Gateway:
         life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)
         if life.verdict is None:
             life.verdict = await kit.admit.take_patiently(now_us, caller, life.plan, order, life.tokens)
+        if endpoint.tally is not None and endpoint.path not in order[0].ways:
+            self._tell(life, endpoint.tally)
+            return
 
         # HOLD: what the call may cost at most is put aside before anybody is asked.
-        if life.plan.tariff is not None and not self._hold(kit, life, now_us):
+        if life.plan.tariff is not None and endpoint.tally is None and not self._hold(kit, life, now_us):
             await self._hold_patiently(kit, life)
 
         # ROUTE, UPSTREAM
@@ -184,8 +186,26 @@ class Gateway:
             )
         life.record.generates = life.endpoint.generates
         cap = plan.output_cap if life.endpoint.generates else 0
-        life.tokens = reserve(life.record.prompt_tokens, life.call, cap)
-        return order
+        if life.endpoint.tally is None:
+            life.tokens = reserve(life.record.prompt_tokens, life.call, cap)
+            return order
+        # A provider that counts for itself is asked, else nobody.
+        return tuple([one for one in order if life.endpoint.path in one.ways]) or order
+
+    def _tell(self, life: Life, tally: Callable[[int], bytes]) -> None:
+        """Answer with the prompt's count. It is a request among the limits, but uses no tokens and costs nothing."""
+        record, plan = life.record, life.plan
+        if plan.vocabulary is None:
+            raise InvalidRequest(
+                f"model: this gateway does not count the tokens of {record.model}", param="model"
+            )
+        record.phase = Phase.RESPOND
+        record.status = 200
+        body = tally(record.prompt_tokens)
+        record.reply_bytes = len(body)
+        headers = self._headers(life)
+        headers += [JSON, (b"x-kpgate-count", plan.grade.encode())]
+        life.exchange.reply(record.status, headers, body)
 
     async def _answer(self, kit: Equipment, life: Life, order: tuple[Target, ...], body: bytes) -> bytes:
         """Try the candidates until one answers; what it said first.
@@ -319,7 +339,7 @@ class Gateway:
             "a stream has begun"
         )
         headers = self._headers(life)
-        headers += [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        headers += [(b"content-type", life.endpoint.stream_type), (b"cache-control", b"no-cache")]
         headers += attempt.connection.passed
         record.status = attempt.connection.status
         record.head_us = record.first_token_us = self.clock() - record.received_us

@@ -45,10 +45,12 @@ Answer = tuple[int, list[Header], bytes]
 
 
 class Front(msgspec.Struct, frozen=True):
-    """What the paths that are not calls need. `manage` answers `/admin/v1`, `hold` the holder's own view under
-    `/kp/v1`; `metrics` and `openapi` give bodies."""
+    """What the paths that are not calls need. `find` gives the endpoint of a path that is not one of `endpoints` as it
+    stands; `manage` answers `/admin/v1`, `hold` the holder's own view under `/kp/v1`; `metrics` and `openapi` give
+    bodies."""
 
     endpoints: dict[bytes, Endpoint]
+    find: Callable[[bytes, bytes], Endpoint | None]
     metrics: Callable[[], bytes]
     openapi: Callable[[], bytes]
     manage: Callable[[str, str, Actor, Callable[[], Awaitable[bytes]]], Awaitable[tuple[int, bytes]]]
@@ -98,6 +100,10 @@ class Application:
         endpoint = self.front.endpoints.get(exchange.path)
         if endpoint is not None and exchange.method == "POST" and not admin:
             return self.gateway.serve(exchange, endpoint)
+        if endpoint is None and exchange.method == "POST" and not admin:
+            endpoint = self.front.find(exchange.path, exchange.query)
+            if endpoint is not None:
+                return self.gateway.serve(exchange, endpoint)
         return self._serve_other(exchange, admin)
 
     async def _serve_other(self, exchange: Exchange, admin: bool) -> None:
@@ -182,10 +188,12 @@ class Application:
             kit.alarm(error, record)
             record.error = Internal("kpgate failed; the log has the cause under this request's id")
         if record.error is not None:
+            spoken = self.front.endpoints.get(exchange.path) or self.front.find(exchange.path, b"")
+            encode = encode_error if spoken is None else spoken.encode_error
             status, headers, body = (
                 record.error.status,
                 refusal(record.error),
-                encode_error(record.error, record.request_id),
+                encode(record.error, record.request_id),
             )
         record.status, record.reply_bytes = status, len(body)
         record.overhead_us = self._ground.clock() - record.received_us
@@ -198,7 +206,7 @@ class Application:
         record.request_id = kit.ids.keep(head.request_id) or record.request_id
         management = path.startswith("/admin/v1/")
         listed = path == "/v1/models" or path.startswith("/v1/models/")
-        if exchange.path in self.front.endpoints and not admin:
+        if not admin and self._is_call(exchange.path):
             raise MethodNotAllowed(exchange.method, "POST")
         if exchange.path in self._fixed:
             raise MethodNotAllowed(exchange.method, "GET", "HEAD")
@@ -231,6 +239,13 @@ class Application:
         who = Actor("http", caller.role, caller.key_id, caller.party.name, record.peer, record.request_id)
         status, said = await self.front.manage(exchange.method, path, who, partial(_body, exchange, record))
         return status, [JSON], said
+
+    def _is_call(self, path: bytes) -> bool:
+        """Whether a path is one that calls go to."""
+        if path in self.front.endpoints:
+            return True
+        found = self.front.find(path, b"") if not path.startswith(b"/v1/models/") else None
+        return found is not None and "{" in found.path
 
     def _models(self, kit: Equipment, method: str, name: str, caller: Caller) -> Answer:
         if method not in ("GET", "HEAD"):

@@ -24,7 +24,7 @@ from kpgate.app.money_api import MoneyApi
 from kpgate.app.openapi import encoded
 from kpgate.app.prices import show_prices
 from kpgate.app.top_ups import TopUps
-from kpgate.app.ways import ENDPOINTS
+from kpgate.app.ways import ENDPOINTS, find
 from kpgate.domain.access import read_network
 from kpgate.domain.call import Record
 from kpgate.domain.errors import InvalidRequest
@@ -69,7 +69,8 @@ async def build(context: Context) -> Application:
     control = AsyncControl(directory)
     money = MoneyApi(control)
     front = Front(
-        endpoints={endpoint.path.encode(): endpoint for endpoint in ENDPOINTS},
+        endpoints={one.path.encode(): one for one in ENDPOINTS if "{" not in one.path},
+        find=find,
         metrics=lambda: metric.render(region, {one.name: one.meaning for one in METRICS}),
         openapi=encoded,
         manage=Admin(

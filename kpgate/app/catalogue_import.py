@@ -199,7 +199,8 @@ def _is_tier(tier: Any) -> bool:
 
 
 def _senses(listed: Any) -> set[str]:
-    return {SENSES[one] for one in listed if one in SENSES} if isinstance(listed, list) else set()
+    found = listed if isinstance(listed, list) else []
+    return {SENSES[one] for one in found if isinstance(one, str) and one in SENSES}
 
 
 def _rate(value: Any) -> float | None:

@@ -11,6 +11,7 @@ import msgspec
 import kpgate
 from kpgate.app import openapi_audit as audit
 from kpgate.app import openapi_catalogue as catalogue
+from kpgate.app import openapi_gemini as gemini
 from kpgate.app import openapi_keys as keys
 from kpgate.app import openapi_money as money
 from kpgate.app.openapi_parts import open_to_more, ref
@@ -131,9 +132,7 @@ def encoded() -> bytes:
 
 def document() -> Json:
     """The OpenAPI 3.1 document."""
-    paths: dict[str, Json] = {}
-    for path, operation, summary, schema, streams in CALLS:
-        paths[path] = {"post": _call(operation, summary, schema, streams)}
+    paths = _calls()
     paths["/v1/models"] = {"get": _models("listModels", "List the models this key may use.", "ModelList", ())}
     paths["/v1/models/{id}"] = {
         "parameters": [_parameter("path", "id", {"type": "string"}, "A model's name.")],
@@ -181,7 +180,7 @@ def document() -> Json:
         "components": {
             "schemas": _schemas(),
             "headers": {name: _header(schema, meaning) for name, schema, meaning in _all_headers()},
-            "responses": {str(status): _refusal(status) for status in sorted(_by_status(tuple(REGISTRY)))},
+            "responses": _refusals(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -189,6 +188,18 @@ def document() -> Json:
             },
         },
     }
+
+
+def _calls() -> dict[str, Json]:
+    paths: dict[str, Json] = {}
+    for path, operation, summary, schema, streams in CALLS:
+        paths[path] = {"post": _call(operation, summary, schema, streams)}
+    for path, operation, summary, schema, reply, streams in gemini.CALLS:
+        paths[path] = {
+            "parameters": [_parameter("path", "model", {"type": "string"}, gemini.MODEL)],
+            "post": _gemini(_call(operation, summary, schema, streams), reply, streams),
+        }
+    return paths
 
 
 def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:
@@ -207,6 +218,22 @@ def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:
         "requestBody": _body(schema),
         "responses": {"200": success, **_errors(GOVERNED)},
     }
+
+
+def _gemini(call: Json, reply: str, streams: bool) -> Json:
+    """A call of Gemini's dialect: its errors are Google's."""
+    success = call["responses"]["200"]
+    success["content"]["application/json"]["schema"] = ref(reply)
+    if streams:
+        call["parameters"] = [_parameter("query", *gemini.ALT)]
+    if reply == "GeminiCount":
+        success["description"] = "The count."
+        success["headers"] = _headers(ALWAYS + ROUTED + LIMITED + gemini.COUNTED)
+    refusals = {
+        status: {"$ref": f"#/components/responses/gemini-{status}"} for status in _by_status(GOVERNED)
+    }
+    call["responses"] = {"200": success, **{str(status): refusals[status] for status in sorted(refusals)}}
+    return call
 
 
 def _models(operation: str, summary: str, schema: str, more: tuple[str, ...]) -> Json:
@@ -301,7 +328,14 @@ def _errors(codes: tuple[str, ...]) -> Json:
     return {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(_by_status(codes))}
 
 
-def _refusal(status: int) -> Json:
+def _refusals() -> Json:
+    """Every error, in the words of each dialect that has its own for it."""
+    common = {str(status): _refusal(status) for status in sorted(_by_status(tuple(REGISTRY)))}
+    googles = {f"gemini-{status}": _refusal(status, "GeminiError") for status in _by_status(GOVERNED)}
+    return common | googles
+
+
+def _refusal(status: int, schema: str = "Error") -> Json:
     errors = _by_status(tuple(REGISTRY))[status]
     headers = REFUSED if any(error.retry is Retry.LATER for error in errors) else REFUSED[2:]
     if status == 405:
@@ -309,12 +343,12 @@ def _refusal(status: int) -> Json:
     return {
         "description": " ".join(f"`{error.code}`: {error.meaning}" for error in errors),
         "headers": _headers(ALWAYS + ROUTED + CHARGED + LIMITED + headers),
-        "content": {"application/json": {"schema": ref("Error")}},
+        "content": {"application/json": {"schema": ref(schema)}},
     }
 
 
 def _all_headers() -> tuple[tuple[str, Json, str], ...]:
-    return ALWAYS + ROUTED + CHARGED + LIMITED + REFUSED + ALLOWED
+    return ALWAYS + ROUTED + CHARGED + LIMITED + REFUSED + ALLOWED + gemini.COUNTED
 
 
 def _headers(rows: tuple[tuple[str, Json, str], ...]) -> Json:
@@ -334,6 +368,7 @@ def _schemas() -> Json:
         **keys.schemas(),
         **money.schemas(),
         **audit.schemas(),
+        **gemini.schemas(),
         "ChatCompletionRequest": open_to_more(
             {"model": {"type": "string"}, "messages": {"type": "array"}, **_generating()},
             ("model", "messages"),

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from kpgate.app.references import resolve, shown
+from kpgate.dialects.anthropic import endpoints as anthropic
 from kpgate.dialects.bridge import Allowance, bridge
+from kpgate.dialects.gemini import endpoints as gemini
 from kpgate.dialects.openai import endpoints as openai
 from kpgate.dialects.openai import quirks
-from kpgate.domain.dialect import Endpoint, Heads, Vendor, Way
+from kpgate.domain.dialect import Endpoint, Header, Heads, Vendor, Way
 from kpgate.domain.presets import PRESETS
 from kpgate.domain.settings import Provider, Settings
 from kpgate.domain.upstream import Origin, parse_origin
@@ -19,11 +21,16 @@ from kpgate.domain.upstream import Origin, parse_origin
 VENDORS: dict[str, Vendor] = {
     "openai": openai.VENDOR,
     "echo": openai.VENDOR,
+    "anthropic": anthropic.VENDOR,
+    "gemini": gemini.VENDOR,
 }
 """What a provider of a `dialect` speaks."""
 
-ENDPOINTS: tuple[Endpoint, ...] = openai.ENDPOINTS
+ENDPOINTS: tuple[Endpoint, ...] = openai.ENDPOINTS + anthropic.ENDPOINTS + gemini.ENDPOINTS
 """What callers may ask."""
+
+find = gemini.find
+"""The endpoint of a raw path and query that say more than which endpoint it is."""
 
 USER_AGENT = b"kpgate"
 
@@ -72,7 +79,7 @@ class Ways:
     def _way(self, provider: Provider, vendor: Vendor, endpoint: Endpoint, model: str) -> Way | None:
         tongue = vendor.tongue
         native = endpoint in vendor.endpoints
-        if not native and tongue is None:
+        if not native and (tongue is None or endpoint.tally is not None):
             return None
         paths = [
             vendor.native_path(endpoint, model, stream) if native else tongue.path(model, stream)  # type: ignore[union-attr]
@@ -80,7 +87,7 @@ class Ways:
         ]
         key = (provider.name, endpoint.path, *paths)
         if key not in self._kept:
-            rest = self._lines(provider, vendor)
+            rest = self._lines(provider, vendor, () if native or tongue is None else tongue.fixed)
             whole, stream = (self._head(provider, path, rest) for path in paths)
             heads = Heads(whole, whole if paths[0] == paths[1] else stream)
             if native:
@@ -98,14 +105,14 @@ class Ways:
             path += ("&" if "?" in path else "?") + preset.query
         return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
 
-    def _lines(self, provider: Provider, vendor: Vendor) -> bytes:
-        """The header lines that every call to a provider has."""
+    def _lines(self, provider: Provider, vendor: Vendor, more: tuple[Header, ...]) -> bytes:
+        """The header lines that every call to a provider has; what the configuration says stands for the vendor's."""
         lines = [b"host: " + _origin(provider).host_header]
         if provider.api_key is not None:
             name, before = vendor.credential
             lines.append(name + b": " + before + resolve(provider.api_key, self._environ).reveal().encode())
-        for name, value in vendor.fixed:
-            lines.append(name + b": " + value)
+        said = {name.lower().encode() for name in provider.headers}
+        lines += [name + b": " + value for name, value in vendor.fixed + more if name not in said]
         for written, secret in provider.headers.items():
             lines.append(written.lower().encode() + b": " + shown(secret, self._environ).encode())
         lines += [

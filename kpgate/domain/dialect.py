@@ -126,7 +126,8 @@ class Tongue(msgspec.Struct, frozen=True, gc=False):
     """How a vendor's API is asked for a chat, and what it answers.
 
     Shape: `path` gives the path under the base URL for a model, whole or streamed, with its query; `stream_type` is
-    how a streamed reply's content type begins; `split` makes what cuts a stream into named events.
+    how a streamed reply's content type begins; `split` makes what cuts a stream into named events; `fixed` goes with
+    every call, unless the configuration says another value.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Tongue(msgspec.Struct, frozen=True, gc=False):
     reader: Callable[[], Reader]
     split: Callable[[int], Any]
     stream_type: bytes = b"text/event-stream"
+    fixed: tuple[Header, ...] = ()
 
 
 class Heads(msgspec.Struct, frozen=True):
@@ -184,7 +186,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     speaks the same dialect; `generates` says that output tokens are to be expected. Errors are given with the
     request's id; `id_header` is a further header that carries it. `neutral` puts a call into the neutral form, None
     where there is none for it, and the functions after it lead back; `spelled` is the caller's name for a field of
-    that form.
+    that form. `tally` answers with the count itself where that is all that is asked, which is free: a provider is asked
+    only where its vendor has the endpoint. `stream_type` is a stream's content type.
     """
 
     path: str
@@ -202,6 +205,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     encode_failure: Callable[[int, Failure], bytes] | None = None
     spelled: dict[str, str] = {}
     id_header: bytes = b""
+    tally: Callable[[int], bytes] | None = None
+    stream_type: bytes = b"text/event-stream; charset=utf-8"
 
 
 class Vendor(msgspec.Struct, frozen=True, gc=False):

@@ -40,6 +40,9 @@ class Events:
         Errors: ValueError for an event that is too long.
         """
         buffer = self._buffer
+        if not buffer and chunk[-2:] == b"\n\n" and b"\r" not in chunk and len(chunk) <= self._bytes_max:
+            self.raw = chunk
+            return self._whole(chunk)
         buffer += chunk
         size, done, line, seen = len(buffer), 0, self._line, self._seen
         found: list[Event] = []
@@ -65,6 +68,20 @@ class Events:
         self._line, self._seen = line - done, size - done
         if len(buffer) > self._bytes_max:
             raise ValueError(f"an event is longer than {self._bytes_max} bytes")
+        return found
+
+    def _whole(self, chunk: bytes) -> list[Event]:
+        """The events of a chunk that begins and ends with one, as most do. Shape: every line ends with LF."""
+        found: list[Event] = []
+        for block in chunk[:-2].split(b"\n\n"):
+            if block[:6] == b"data: " and b"\n" not in block:
+                found.append((b"", block[6:]))
+                self._fresh = False
+                continue
+            for line in block.split(b"\n"):
+                if line:
+                    self._take(line)
+            self._dispatch(found)
         return found
 
     def finish(self) -> list[Event]:

@@ -166,7 +166,8 @@ class Provider(Part, frozen=True):
         Meta(description="What its preset's address leaves open, as account, region, resource, project."),
     ] = msgspec.field(default_factory=dict)
     dialect: Annotated[
-        Literal["openai", "echo"], Meta(description="The API it speaks. `echo` is built in.")
+        Literal["openai", "anthropic", "gemini", "echo"],
+        Meta(description="The API it speaks. `echo` is built in."),
     ] = "openai"
     base_url: Annotated[
         str, Meta(description="Where it is, version path included, as https://api.openai.com/v1.")

@@ -181,6 +181,26 @@ def _calls(asker: Asker) -> None:
     assert code(asker.ask(path, "POST", placed, chat)) == (403, "source_not_allowed")
 
 
+def _gemini(asker: Asker) -> None:
+    key = asker.gate.key(limits=Limits(requests="1000/min", tokens="9000/min"))
+    body = {"contents": [{"parts": [{"text": "hello"}]}], "generationConfig": {"maxOutputTokens": 9}}
+    path = "/v1beta/models/echo:"
+    for method in ("generateContent", "streamGenerateContent", "countTokens"):
+        found = asker.ask(path + method, "POST", key, body)
+        assert found.status == 200 and "x-ratelimit-remaining-tokens" in found.headers
+        assert asker.ask(path + method, "POST", key, b"{").json()["error"]["status"] == "INVALID_ARGUMENT"
+        assert asker.ask(path + method, "POST", sent=body).json()["error"]["status"] == "UNAUTHENTICATED"
+        unknown = path.replace("echo", "nobody") + method
+        assert asker.ask(unknown, "POST", key, body).json()["error"]["status"] == "NOT_FOUND"
+        assert asker.ask(path + method, "POST", key, b"x" * 100_001).status == 413
+    events = asker.ask(path + "streamGenerateContent?alt=sse", "POST", key, body)
+    assert events.body.endswith(b"\r\n\r\n") and b'"finishReason":"STOP"' in events.body
+    slow = asker.gate.key(limits=Limits(requests="1/h"))
+    assert asker.ask(path + "countTokens", "POST", slow, body).status == 200, "a request, but no tokens"
+    limited = asker.ask(path + "countTokens", "POST", slow, body)
+    assert limited.json()["error"]["status"] == "RESOURCE_EXHAUSTED"
+
+
 def _money(asker: Asker) -> None:
     gate, admin = asker.gate, asker.gate.key(role="admin")
     rich, poor = gate.key("rich"), gate.key("poor")
@@ -448,7 +468,7 @@ def test_a_body_is_taken_where_its_schema_takes_it(asker: Asker, path: str, body
 
 
 def test_every_operation_is_answered_as_the_document_says(asker: Asker) -> None:
-    for steps in (_probes, _models, _calls, _money, _codes, _top_ups, _management):
+    for steps in (_probes, _models, _calls, _gemini, _money, _codes, _top_ups, _management):
         steps(asker)
     assert asker.asked == {
         operation["operationId"]
