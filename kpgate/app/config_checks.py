@@ -38,6 +38,10 @@ from kpgate.domain.settings import (
 from kpgate.domain.webhook import key_of
 
 SIGNING_BYTES_MIN = 24
+NO_PRICE = (
+    "missing, and the catalogue has none for all of its deployments: with [ledger] enabled a model has a price,"
+    " or `free = true`"
+)
 NO_MODELS = "no models are configured: every call is answered with model_not_found"
 
 S = TypeVar("S", bound=Struct)
@@ -335,7 +339,7 @@ def _check_prices(draft: Draft, report: Say, warn: Say) -> None:
                 "some have a price for output and some have none: it would be given away",
             )
         elif not model.free and not priced:
-            report((*path, "price"), "missing: with [ledger] enabled a model has a price, or `free = true`")
+            report((*path, "price"), NO_PRICE)
     if not tokens.count:
         report(("tokens", "count"), "must be on with [ledger] enabled: what is held depends on it")
 

@@ -11,6 +11,7 @@ import msgspec
 import kpgate
 from kpgate.app import openapi_anthropic as anthropic
 from kpgate.app import openapi_audit as audit
+from kpgate.app import openapi_catalogue as catalogue
 from kpgate.app import openapi_gemini as gemini
 from kpgate.app import openapi_keys as keys
 from kpgate.app import openapi_money as money
@@ -412,6 +413,7 @@ def _schemas() -> Json:
                 "object": {"const": "model"},
                 "created": {"type": "integer"},
                 "owned_by": {"type": "string"},
+                **catalogue.SHOWN,
             },
             ("id", "object"),
         ),
