@@ -141,7 +141,19 @@ def _silent(body: bytes) -> str:
 class Translator:
     """A provider's stream in the caller's dialect, event by event: `domain.dialect.Framing`."""
 
-    __slots__ = ("_events", "_mark", "_name", "_reader", "_texts", "events", "text_bytes", "usage", "writer")
+    __slots__ = (
+        "_events",
+        "_late",
+        "_mark",
+        "_name",
+        "_reader",
+        "_spoke",
+        "_texts",
+        "events",
+        "text_bytes",
+        "usage",
+        "writer",
+    )
 
     at_boundary = True
 
@@ -153,6 +165,9 @@ class Translator:
         # What came last is held back by a cut.
         self._mark = getattr(writer, "mark", None)
         self._texts: list[str] = []
+        # Whether anything was said, and what went wrong after what is still to be sent.
+        self._spoke = False
+        self._late: UpstreamFailed | None = None
         self.events = 0
         self.text_bytes = 0
         self.usage: Usage | None = None
@@ -160,21 +175,30 @@ class Translator:
     def feed(self, chunk: bytes) -> bytes:
         """Take what arrived; what to send on now.
 
-        Errors: UpstreamFailed where the provider reports a failure or cannot be understood.
+        Errors: UpstreamFailed where the provider reports a failure or cannot be understood: at once where nothing has
+        been said yet, for then another may answer, else after what came before it has been sent.
         """
+        if self._late is not None:
+            raise self._late
         if self._mark is not None:
             self._mark()
+        out: list[bytes] = []
         try:
-            out: list[bytes] = []
             for name, data in self._events.feed(chunk):
                 self.events += 1
                 self._take(self._reader.read(name, data), out)
-            return b"".join(out)
         except MALFORMED as error:
-            raise self._failed(error) from None
+            self._late = self._failed(error)
+        except UpstreamFailed as error:
+            self._late = error
+        if self._late is not None and not (out and self._spoke):
+            raise self._late
+        return b"".join(out)
 
     def finish(self) -> bytes:
         """The provider's stream ended: what is left to send. Errors: UpstreamFailed where it ended too early."""
+        if self._late is not None:
+            raise self._late
         try:
             out: list[bytes] = []
             for name, data in self._events.finish():
@@ -200,6 +224,7 @@ class Translator:
         for piece in pieces:
             kind = type(piece)
             if kind in _SPOKEN:
+                self._spoke = True
                 text: str = piece.text  # type: ignore[union-attr]
                 self._texts.append(text)
                 self.text_bytes += len(text)
@@ -207,6 +232,7 @@ class Translator:
                 if piece.usage.source != "none":  # type: ignore[union-attr]
                     self.usage = piece.usage  # type: ignore[union-attr]
             elif kind is Called:
+                self._spoke = True
                 self._texts.append(piece.name)  # type: ignore[union-attr]
                 self.text_bytes += len(piece.name)  # type: ignore[union-attr]
             elif kind is Broke:
