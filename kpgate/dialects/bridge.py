@@ -24,6 +24,7 @@ from kpgate.domain.dialect import (
 from kpgate.domain.errors import InvalidRequest, UpstreamFailed
 from kpgate.domain.events import EVENT_BYTES_MAX, Events
 from kpgate.domain.reply import Argued, Begun, Broke, Called, Piece, Refused, Said, Thought, Used
+from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import Usage
 
 MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
@@ -138,38 +139,25 @@ def _silent(body: bytes) -> str:
     return ""
 
 
-class Translator:
+class Translator(Spoken):
     """A provider's stream in the caller's dialect, event by event: `domain.dialect.Framing`."""
 
-    __slots__ = (
-        "_events",
-        "_late",
-        "_mark",
-        "_name",
-        "_reader",
-        "_spoke",
-        "_texts",
-        "events",
-        "text_bytes",
-        "usage",
-        "writer",
-    )
+    __slots__ = ("_events", "_late", "_mark", "_name", "_reader", "_spoke", "events", "usage", "writer")
 
     at_boundary = True
 
     def __init__(self, name: str, events: Events, reader: Reader, writer: Writer) -> None:
+        super().__init__()
         self._name = name
         self._events = events
         self._reader = reader
         self.writer = writer
         # What came last is held back by a cut.
         self._mark = getattr(writer, "mark", None)
-        self._texts: list[str] = []
         # Whether anything was said, and what went wrong after what is still to be sent.
         self._spoke = False
         self._late: UpstreamFailed | None = None
         self.events = 0
-        self.text_bytes = 0
         self.usage: Usage | None = None
 
     def feed(self, chunk: bytes) -> bytes:
@@ -182,16 +170,18 @@ class Translator:
             raise self._late
         if self._mark is not None:
             self._mark()
+        heard = self.heard
         out: list[bytes] = []
         try:
             for name, data in self._events.feed(chunk):
                 self.events += 1
                 self._take(self._reader.read(name, data), out)
-        except MALFORMED as error:
-            self._late = self._failed(error)
         except UpstreamFailed as error:
             self._late = error
+        except MALFORMED as error:
+            self._late = self._failed(error)
         if self._late is not None and not (out and self._spoke):
+            self.forget(heard)
             raise self._late
         return b"".join(out)
 
@@ -213,28 +203,19 @@ class Translator:
         """The end of a stream that the gateway cuts."""
         return self.writer.cut()
 
-    def take_text(self) -> str:
-        """What the model wrote since the last time."""
-        text = "".join(self._texts)
-        self._texts.clear()
-        self.text_bytes = 0
-        return text
-
     def _take(self, pieces: Iterable[Piece], out: list[bytes]) -> None:
         for piece in pieces:
             kind = type(piece)
             if kind in _SPOKEN:
                 self._spoke = True
                 text: str = piece.text  # type: ignore[union-attr]
-                self._texts.append(text)
-                self.text_bytes += len(text)
+                self.hear(text)
             elif kind is Begun or kind is Used:
                 if piece.usage.source != "none":  # type: ignore[union-attr]
                     self.usage = piece.usage  # type: ignore[union-attr]
             elif kind is Called:
                 self._spoke = True
-                self._texts.append(piece.name)  # type: ignore[union-attr]
-                self.text_bytes += len(piece.name)  # type: ignore[union-attr]
+                self.hear(piece.name)  # type: ignore[union-attr]
             elif kind is Broke:
                 raise UpstreamFailed(f"the provider ended its stream with an error: {piece.message[:500]}")  # type: ignore[union-attr]
             written = self.writer.write(piece)

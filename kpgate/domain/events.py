@@ -83,8 +83,11 @@ class Events:
         """The events of a chunk that begins and ends with one, as most do. Shape: every line ends with LF."""
         found: list[Event] = []
         for block in chunk[:-2].split(b"\n\n"):
-            if block[:6] == b"data: " and b"\n" not in block:
-                found.append((b"", block[6:]))
+            name, data = b"", block
+            if block[:7] == b"event: ":
+                name, _, data = block[7:].partition(b"\n")
+            if data[:6] == b"data: " and b"\n" not in data:
+                found.append((name, data[6:]))
                 self._fresh = False
                 continue
             for line in block.split(b"\n"):

@@ -32,31 +32,31 @@ from kpgate.domain.reply import (
     Used,
 )
 from kpgate.domain.reply import Piece as Neutral
+from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import Usage
 
 _answer = msgspec.json.Decoder(Answer)
 MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class Frames:
+class Frames(Spoken):
     """A stream on its way from Gemini to a caller of Gemini's: `domain.dialect.Framing`.
 
     Shape: the provider's bytes in whole events, or each event's data as an item of a JSON list.
     """
 
-    __slots__ = ("_events", "_last", "_listed", "_provisional", "_texts", "_used", "events", "text_bytes")
+    __slots__ = ("_events", "_last", "_listed", "_provisional", "_used", "events")
 
     at_boundary = True
 
     def __init__(self, listed: bool) -> None:
+        super().__init__()
         self._events = Events(EVENT_BYTES_MAX)
         self._listed = listed
-        self._texts: list[str] = []
         self._used: UsageMetadata | None = None
         self._provisional: UsageMetadata | None = None
         self._last = False
         self.events = 0
-        self.text_bytes = 0
 
     @property
     def usage(self) -> Usage | None:
@@ -91,13 +91,6 @@ class Frames:
             return b"data: " + data + b"\r\n\r\n"
         return (b",\n" if self.events else b"[") + data + b"\n]"
 
-    def take_text(self) -> str:
-        """What the model wrote since the last time."""
-        text = "".join(self._texts)
-        self._texts.clear()
-        self.text_bytes = 0
-        return text
-
     def _take(self, found: list[Event]) -> bytes:
         items: list[bytes] = []
         for _, data in found:
@@ -120,8 +113,7 @@ class Frames:
             )
         text = said_in(answer)
         if text:
-            self._texts.append(text)
-            self.text_bytes += len(text)
+            self.hear(text)
         self._last = self._last or is_last(answer.candidates) or answer.prompt_feedback is not None
         if answer.usage_metadata is not None:
             self._provisional = answer.usage_metadata

@@ -27,6 +27,7 @@ from kpgate.domain.reply import (
     Thought,
     Used,
 )
+from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import NOTHING, Usage
 
 EVENT_BYTES_MAX = 16 << 20
@@ -218,21 +219,20 @@ _SPOKEN = frozenset(
 _LAST = frozenset(("response.completed", "response.incomplete", "response.failed"))
 
 
-class Frames:
+class Frames(Spoken):
     """A stream on its way from a provider to a caller who both speak it: `domain.dialect.Framing`.
 
     Shape: the provider's bytes in whole events, whatever they say; `number` is the next event's of our own.
     """
 
-    __slots__ = ("_events", "_texts", "events", "id", "model", "number", "text_bytes", "usage")
+    __slots__ = ("_events", "events", "id", "model", "number", "usage")
 
     at_boundary = True
 
     def __init__(self) -> None:
+        super().__init__()
         self._events = split(0)
-        self._texts: list[str] = []
         self.events = 0
-        self.text_bytes = 0
         self.usage: Usage | None = None
         self.number = 0
         self.id = ""
@@ -252,13 +252,6 @@ class Frames:
         self._take(self._events.finish())
         return self._events.raw
 
-    def take_text(self) -> str:
-        """What the model wrote since the last time."""
-        text = "".join(self._texts)
-        self._texts.clear()
-        self.text_bytes = 0
-        return text
-
     def _take(self, found: list[Event]) -> None:
         for _, data in found:
             self.events += 1
@@ -271,8 +264,7 @@ class Frames:
                 self.number = note.sequence_number + 1
             kind, delta = note.type, note.delta
             if kind in _SPOKEN and isinstance(delta, str):
-                self._texts.append(delta)
-                self.text_bytes += len(delta)
+                self.hear(delta)
             elif kind in _LAST or kind == "response.created":
                 self._note(bytes(note.response))
 

@@ -61,7 +61,7 @@ class OpenAIResponses:
             list(stream)
             streamed = stream.get_final_response()
         for found in (reply, streamed):
-            calls = [item for item in found.output if item.type == "function_call"]
+            calls: list[Any] = [item for item in found.output if item.type == "function_call"]
             assert [(call.name, json.loads(call.arguments)) for call in calls] == list(CALLS)
             assert len({call.call_id for call in calls}) == 2 and all(call.call_id for call in calls)
         results: Any = [
