@@ -251,6 +251,9 @@ def _check_headers(draft: Draft, report: Say, warn: Say) -> None:
                 report((*path, name), "is set by kpgate itself")
             seen.add(name.lower())
     for path, provider in draft.each(Provider):
+        for name in provider.query:
+            if name.lower() == "key" or SECRET_HEADERS.fullmatch(name):
+                report((*path, "query", name), "looks like a secret, and addresses are no place for one")
         for name in provider.headers:
             if provider.api_key is not None and name.lower() == "authorization":
                 report((*path, "headers", name), "is what api_key is sent as: give one of the two")

@@ -9,9 +9,49 @@ from kpgate.app.ways import VENDORS
 from kpgate.domain.presets import NONE, PRESETS, Quirks, named_by
 from kpgate.domain.upstream import parse_origin
 
-WANTED = """openai anthropic gemini cohere bedrock azure mistral groq deepseek together fireworks openrouter xai perplexity
-cerebras nvidia huggingface sambanova moonshot zhipu zai dashscope volcengine baidu siliconflow novita deepinfra hyperbolic
-github cloudflare databricks vertex azure-foundry ollama vllm sglang lmstudio llamacpp litellm tgi localai""".split()
+WANTED = [
+    "openai",
+    "anthropic",
+    "gemini",
+    "cohere",
+    "bedrock",
+    "azure",
+    "mistral",
+    "groq",
+    "deepseek",
+    "together",
+    "fireworks",
+    "openrouter",
+    "xai",
+    "perplexity",
+    "cerebras",
+    "nvidia",
+    "huggingface",
+    "sambanova",
+    "moonshot",
+    "zhipu",
+    "zai",
+    "dashscope",
+    "volcengine",
+    "baidu",
+    "siliconflow",
+    "novita",
+    "deepinfra",
+    "hyperbolic",
+    "github",
+    "cloudflare",
+    "databricks",
+    "vertex",
+    "azure-foundry",
+    "ollama",
+    "vllm",
+    "sglang",
+    "lmstudio",
+    "llamacpp",
+    "litellm",
+    "tgi",
+    "localai",
+]
 OWN = ("anthropic", "gemini", "cohere", "bedrock", "azure")
 
 
