@@ -51,7 +51,7 @@ _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 _VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
 WITH_PASSWORD = "must not hold a user name or password"
 SECRET_HEADERS = re.compile(
-    r"authorization|proxy-authorization|cookie|.*(api-?key|token|secret|password|credential).*", re.IGNORECASE
+    r"authorization|proxy-authorization|cookie|.*(api[-_]?key|token|secret|password|credential).*", re.IGNORECASE
 )
 OWN_HEADERS = frozenset(
     {
