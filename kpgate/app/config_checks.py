@@ -53,7 +53,7 @@ _VERSION = re.compile(r"[0-9A-Za-z.-]{1,40}")
 _VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
 WITH_PASSWORD = "must not hold a user name or password"
 SECRET_HEADERS = re.compile(
-    r"authorization|proxy-authorization|cookie|.*(api-?key|token|secret|password|credential).*", re.IGNORECASE
+    r"authorization|proxy-authorization|cookie|.*(api[-_]?key|token|secret|password|credential).*", re.IGNORECASE
 )
 OWN_HEADERS = frozenset(
     {
@@ -271,6 +271,9 @@ def _check_headers(draft: Draft, report: Say, warn: Say) -> None:
                 report((*path, name), "is set by kpgate itself")
             seen.add(name.lower())
     for path, provider in draft.each(Provider):
+        for name in provider.query:
+            if name.lower() == "key" or SECRET_HEADERS.fullmatch(name):
+                report((*path, "query", name), "looks like a secret, and addresses are no place for one")
         for name in provider.headers:
             if provider.api_key is not None and name.lower() == "authorization":
                 report((*path, "headers", name), "is what api_key is sent as: give one of the two")

@@ -11,7 +11,7 @@ import msgspec
 
 from kpgate.app.catalogue import CatalogueUnreadable, Shelf, open_shelf, origin, price_table
 from kpgate.app.settings_tree import Path, did_you_mean, fields
-from kpgate.domain.catalog import ModelFacts
+from kpgate.domain.catalog import ModelFacts, Rates
 from kpgate.domain.presets import PRESETS, Preset, named_by
 from kpgate.domain.settings import Prices
 
@@ -135,13 +135,21 @@ def _lay_price(
         if table is not None and rates is not None:
             deployment["price"] = table
             saying.note(path, origin(facts))
-            if rates.long_above is not None:
-                saying.warn(
-                    (*path[:-1], "model"),
-                    f"above {rates.long_above} prompt tokens its vendor asks {rates.long_input:g} instead of"
-                    f" {rates.input:g}; calls are charged as shorter ones are, unless you set a price",
-                )
+            unsaid = _unsaid(rates)
+            if unsaid:
+                saying.warn((*path[:-1], "model"), f"its vendor {unsaid}: set a price of your own for that")
             return
     if isinstance(rule, dict):
         deployment["price"] = {"source": RULE, **rule}
         saying.note(path, RULE)
+
+
+def _unsaid(rates: Rates) -> str:
+    """What a vendor asks for that a price here has no kind for, in words."""
+    said = []
+    if rates.long_above is not None and rates.long_input is not None:
+        above = f"{rates.long_input:g} instead of {rates.input:g}"
+        said.append(f"asks {above} above {rates.long_above} prompt tokens, which are charged as fewer are")
+    if rates.cache_write is not None and "cache_write" not in fields(Prices):
+        said.append(f"asks {rates.cache_write:g} for tokens put into its cache, which are charged as input")
+    return ", and ".join(said)

@@ -5,6 +5,7 @@ The one file that names every dialect: a new one is a row here.
 
 from collections.abc import Mapping
 from functools import cache
+from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
@@ -128,9 +129,8 @@ class Ways:
 
     def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:
         base = _origin(provider).base_path.encode()
-        preset = PRESETS.get(provider.preset)
-        if preset is not None and preset.query:
-            path += ("&" if "?" in path else "?") + preset.query
+        if provider.query:
+            path += ("&" if "?" in path else "?") + urlencode(provider.query)
         return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
 
     def _lines(self, provider: Provider, vendor: Vendor, more: tuple[Header, ...]) -> bytes:

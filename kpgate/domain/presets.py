@@ -56,8 +56,8 @@ class Preset(msgspec.Struct, frozen=True, gc=False):
     """A provider that is known by name.
 
     Shape: `base_url` may have places such as {account}, which a provider's `url_parts` fill. `credential` is the header
-    and what stands before the secret, None for the dialect's own. `query` follows every path. `catalogue` is the vendor
-    whose rows its models are looked up in. `local` says that it needs no credential.
+    and what stands before the secret, None for the dialect's own. `catalogue` is the vendor whose rows its models are
+    looked up in. `local` says that it needs no credential.
     """
 
     title: str
@@ -68,7 +68,6 @@ class Preset(msgspec.Struct, frozen=True, gc=False):
     catalogue: str = ""
     credential: tuple[bytes, bytes] | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    query: str = ""
     local: bool = False
 
     @property

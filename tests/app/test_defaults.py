@@ -90,6 +90,13 @@ def test_a_part_that_no_address_has_is_a_warning(tmp_path: Path) -> None:
     ]
 
 
+def test_an_address_is_no_place_for_a_secret(tmp_path: Path) -> None:
+    assert read(tmp_path, provider("openai", 'query = { api-version = "v1" }')).problems == ()
+    for name in ("key", "api_key", "access_token"):
+        loaded = read(tmp_path, provider("openai", f'query = {{ {name} = "x" }}'))
+        assert [one.path for one in loaded.problems] == [f"providers[0].query.{name}"]
+
+
 def test_a_known_model_has_its_vendor_s_price_and_encoding(tmp_path: Path) -> None:
     loaded = read(tmp_path, LEDGER + provider("openai") + model("gpt-4o-mini"))
     assert loaded.settings is not None, said(loaded)
@@ -150,7 +157,20 @@ def test_prices_of_the_catalogue_can_be_left_alone(tmp_path: Path) -> None:
 def test_a_price_that_rises_with_length_is_a_warning(tmp_path: Path) -> None:
     loaded = read(tmp_path, LEDGER + provider("openai") + model("gpt-5.4"))
     assert loaded.settings is not None, said(loaded)
-    assert any("above 272000 prompt tokens" in one.message for one in loaded.warnings)
+    (warning,) = loaded.warnings
+    assert warning.path == "models[0].deployments[0].model"
+    assert "above 272000 prompt tokens" in warning.message
+
+
+def test_what_no_kind_of_price_is_for_is_a_warning(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'vendor = "openai"\n[[models]]\nname = "x"\nprice = { input = 3, output = 9, cache_write = 4 }\n'
+    )
+    text = LEDGER + provider("openai") + model("x") + f'[catalogue]\nfile = "{own}"\n'
+    loaded = read(tmp_path, text)
+    assert loaded.settings is not None, said(loaded)
+    assert ["asks 4 for tokens put into its cache" in one.message for one in loaded.warnings] == [True]
 
 
 def test_rows_of_one_s_own_come_first(tmp_path: Path) -> None:
