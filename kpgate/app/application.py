@@ -9,6 +9,7 @@ import msgspec
 
 from kpgate.app.equipment import Ground
 from kpgate.app.gauges import Gauges
+from kpgate.app.model_card import card
 from kpgate.dialects.openai.reply import encode_error, encode_model, encode_models
 from kpgate.domain.audit import Actor
 from kpgate.domain.call import Record
@@ -30,6 +31,7 @@ from kpgate.life import Equipment
 from kpgate.services.exchange import Exchange, Header
 from kpgate.services.receive import check_head
 from kpgate.services.respond import JSON, describe, refusal
+from kpgate.services.route import Plan
 
 MANAGEMENT_BYTES_MAX = 65_536
 TOP_UPS = "/kp/v1/top-ups/"
@@ -253,14 +255,15 @@ class Application:
         routes = kit.routes
         if not name:
             allowed = [plan for plan in routes.plans if not plan.wild and kit.auth.allows(caller, plan.name)]
-            return 200, [JSON], encode_models(self._model(kit, plan.name, plan.owner) for plan in allowed)
+            return 200, [JSON], encode_models(self._model(kit, plan.name, plan, caller) for plan in allowed)
         plan = routes.find(name)
         if plan is None or not kit.auth.allows(caller, name if plan.wild else plan.name):
             raise ModelNotFound(f"no model is named {name[:200]!r} here", param="model")
-        return 200, [JSON], msgspec.json.encode(self._model(kit, name, plan.owner))
+        return 200, [JSON], msgspec.json.encode(self._model(kit, name, plan, caller))
 
-    def _model(self, kit: Equipment, name: str, owner: str) -> dict[str, Any]:
-        return encode_model(name, kit.routes.created_s, owner)
+    def _model(self, kit: Equipment, name: str, plan: Plan, caller: Caller) -> dict[str, Any]:
+        shown = encode_model(name, kit.routes.created_s, plan.owner)
+        return shown | card(plan, caller.party.tier.price_factor)
 
 
 async def _body(exchange: Exchange, record: Record) -> bytes:

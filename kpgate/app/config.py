@@ -14,6 +14,7 @@ import msgspec
 
 from kpgate.app import toml_lines
 from kpgate.app.config_checks import Draft, check
+from kpgate.app.defaults import Saying, underlay
 from kpgate.app.environment import overlay
 from kpgate.app.references import is_reference, resolve
 from kpgate.app.settings_tree import Field, Kind, Path, did_you_mean, dotted, fields
@@ -105,6 +106,7 @@ def load(
             if isinstance(table, dict):
                 table[field] = value
             reading.origins[(section, field)] = f"command line --{field}"
+    underlay(raw, Saying(reading.origins.__setitem__, reading.report, reading.warn))
     settings = reading.read(Settings, raw, ())
     check(reading.draft(raw), environ, reading.report, reading.warn)
     problems += sorted(reading.problems.values(), key=lambda problem: problem.line)

@@ -38,6 +38,10 @@ from kpgate.domain.settings import (
 from kpgate.domain.webhook import key_of
 
 SIGNING_BYTES_MIN = 24
+NO_PRICE = (
+    "missing, and the catalogue has none for all of its deployments: with [ledger] enabled a model has a price,"
+    " or `free = true`"
+)
 NO_MODELS = "no models are configured: every call is answered with model_not_found"
 
 S = TypeVar("S", bound=Struct)
@@ -49,7 +53,7 @@ _VERSION = re.compile(r"[0-9A-Za-z.-]{1,40}")
 _VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
 WITH_PASSWORD = "must not hold a user name or password"
 SECRET_HEADERS = re.compile(
-    r"authorization|proxy-authorization|cookie|.*(api-?key|token|secret|password|credential).*", re.IGNORECASE
+    r"authorization|proxy-authorization|cookie|.*(api[-_]?key|token|secret|password|credential).*", re.IGNORECASE
 )
 OWN_HEADERS = frozenset(
     {
@@ -267,6 +271,9 @@ def _check_headers(draft: Draft, report: Say, warn: Say) -> None:
                 report((*path, name), "is set by kpgate itself")
             seen.add(name.lower())
     for path, provider in draft.each(Provider):
+        for name in provider.query:
+            if name.lower() == "key" or SECRET_HEADERS.fullmatch(name):
+                report((*path, "query", name), "looks like a secret, and addresses are no place for one")
         for name in provider.headers:
             if provider.api_key is not None and name.lower() == "authorization":
                 report((*path, "headers", name), "is what api_key is sent as: give one of the two")
@@ -335,7 +342,7 @@ def _check_prices(draft: Draft, report: Say, warn: Say) -> None:
                 "some have a price for output and some have none: it would be given away",
             )
         elif not model.free and not priced:
-            report((*path, "price"), "missing: with [ledger] enabled a model has a price, or `free = true`")
+            report((*path, "price"), NO_PRICE)
     if not tokens.count:
         report(("tokens", "count"), "must be on with [ledger] enabled: what is held depends on it")
 

@@ -14,6 +14,8 @@ from kpgate._fast.commit import DEPLOYMENT, MODEL
 from kpgate._fast.limit import Limits
 from kpgate._fast.routes import Picker, Router
 from kpgate._fast.wait import Wheel
+from kpgate.app.catalogue import Shelf, open_shelf
+from kpgate.app.defaults import vendor_of
 from kpgate.app.prices import price_names, price_of
 from kpgate.app.references import shown
 from kpgate.app.top_ups import sources
@@ -114,17 +116,34 @@ def _recorder(settings: Settings, ground: Ground) -> Recorder:
 
 
 def _routes(settings: Settings, ground: Ground, numbers: Numbers) -> Routes:
-    ways = Ways(settings, ground.environ)
-    plans = [_plan(settings, model, ground, numbers, ways) for model in settings.models]
+    ways, shelf = Ways(settings, ground.environ), open_shelf(settings.catalogue.file)
+    plans = [_plan(settings, model, ground, numbers, Makings(ways, shelf)) for model in settings.models]
     default = next((index for index, model in enumerate(settings.models) if model.default), -1)
     router = Router([(model.name, *model.aliases) for model in settings.models], default)
     return Routes(router, plans, ground.created_s)
 
 
-def _plan(settings: Settings, model: Model, ground: Ground, numbers: Numbers, ways: Ways) -> Plan:
-    targets = tuple(_target(settings, model, one, numbers, ground, ways) for one in model.deployments)
+def _most(targets: tuple[Target, ...]) -> int:
+    """The most output that any of the targets gives; 0 where that is not known of all of them."""
+    caps = [target.facts.output_tokens_max if target.facts is not None else None for target in targets]
+    return max((cap or 0 for cap in caps), default=0) if all(caps) else 0
+
+
+class Makings(msgspec.Struct, frozen=True):
+    """What targets of one configuration are made of: how they are asked, what is known of their models."""
+
+    ways: Ways
+    shelf: Shelf
+
+
+def _plan(settings: Settings, model: Model, ground: Ground, numbers: Numbers, makings: Makings) -> Plan:
+    targets = tuple(_target(settings, model, one, numbers, ground, makings) for one in model.deployments)
     prices = [target.price for target in targets if target.price is not None]
     encoding, grade = encoding_for_model(model.encoding or model.deployments[0].model)
+    most = _most(targets)
+    cap = model.output_tokens_max or min(
+        most or settings.tokens.output_default, settings.tokens.output_default
+    )
     return Plan(
         number=numbers["model", model.name],
         name=model.name,
@@ -133,7 +152,8 @@ def _plan(settings: Settings, model: Model, ground: Ground, numbers: Numbers, wa
         picker=Picker([one.priority for one in model.deployments], [one.weight for one in model.deployments]),
         vocabulary=_vocabulary(encoding, ground) if settings.tokens.count else None,
         grade=grade,
-        output_cap=model.output_tokens_max or settings.tokens.output_default,
+        output_cap=cap,
+        output_max=model.output_tokens_max or most,
         owner=targets[0].provider,
         matched=any(target.match for target in targets),
         gates=tuple(target.gate for target in targets),
@@ -143,11 +163,17 @@ def _plan(settings: Settings, model: Model, ground: Ground, numbers: Numbers, wa
 
 
 def _target(
-    settings: Settings, model: Model, deployment: Deployment, numbers: Numbers, ground: Ground, ways: Ways
+    settings: Settings,
+    model: Model,
+    deployment: Deployment,
+    numbers: Numbers,
+    ground: Ground,
+    makings: Makings,
 ) -> Target:
     provider = next(one for one in settings.providers if one.name == deployment.provider)
     number = numbers["deployment", full_name(model.name, deployment)]
     price = price_of(model, deployment, settings.ledger)
+    written = deployment.price or model.price
     timeouts = deployment.timeouts or provider.timeouts
     name = f"{provider.name}/{deployment.model}"
     return Target(
@@ -156,7 +182,7 @@ def _target(
         model=deployment.model,
         gate=gate(DEPLOYMENT, number, deployment.limits),
         pool=_pool(provider, timeouts, ground),
-        ways=ways.of(provider, deployment.model),
+        ways=makings.ways.of(provider, deployment.model),
         health=ground.healths.setdefault(name, Health()),
         connect_us=_us(timeouts.connect_s),
         first_byte_us=_us(timeouts.first_byte_s),
@@ -165,6 +191,10 @@ def _target(
         match=tuple((key.lower().encode(), value.encode()) for key, value in deployment.match.items()),
         price=price,
         price_version=numbers["price", price.terms] if price is not None else 0,
+        price_source=written.source if price is not None and written is not None else "",
+        facts=makings.shelf.facts(
+            provider.name, vendor_of(provider.preset, provider.base_url), deployment.model
+        ),
     )
 
 

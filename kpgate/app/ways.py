@@ -5,6 +5,7 @@ The one file that names every dialect: a new one is a row here.
 
 from collections.abc import Mapping
 from functools import cache
+from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
@@ -12,10 +13,11 @@ from kpgate.app.references import resolve, shown
 from kpgate.dialects.anthropic import endpoints as anthropic
 from kpgate.dialects.bridge import Allowance, bridge
 from kpgate.dialects.gemini import endpoints as gemini
-from kpgate.dialects.openai import azure
+from kpgate.dialects.openai import azure, quirks
 from kpgate.dialects.openai import endpoints as openai
 from kpgate.dialects.responses import endpoints as responses
 from kpgate.domain.dialect import Endpoint, Header, Heads, Vendor, Way
+from kpgate.domain.presets import PRESETS
 from kpgate.domain.settings import Provider, Settings
 from kpgate.domain.upstream import Origin, parse_origin
 
@@ -70,19 +72,34 @@ class Ways:
         self._output_default = settings.tokens.output_default
         self._environ = environ
         self._kept: dict[tuple[str, ...], Way | None] = {}
+        self._bent: dict[str, Vendor] = {}
 
     def of(self, provider: Provider, model: str) -> dict[str, Way]:
         """How calls go to a model at a provider, by the endpoint's path.
 
         Errors: ReferenceFailed for a secret that is not there.
         """
-        vendor = vendor_of(provider)
+        vendor = self._vendor(provider)
         found = {}
         for endpoint in ENDPOINTS:
             way = self._way(provider, vendor, endpoint, model)
             if way is not None:
                 found[endpoint.path] = way
         return found
+
+    def _vendor(self, provider: Provider) -> Vendor:
+        """The API that a provider speaks, with the quirks of its preset."""
+        vendor, preset = vendor_of(provider), PRESETS.get(provider.preset)
+        if preset is None:
+            return vendor
+        if provider.name not in self._bent:
+            if preset.dialect == "openai":
+                vendor = quirks.bend(vendor, preset.quirks)
+            fixed = (*vendor.fixed, *preset.headers)
+            self._bent[provider.name] = replace(
+                vendor, fixed=fixed, credential=preset.credential or vendor.credential
+            )
+        return self._bent[provider.name]
 
     def _way(self, provider: Provider, vendor: Vendor, endpoint: Endpoint, model: str) -> Way | None:
         tongue = vendor.tongue
@@ -112,6 +129,8 @@ class Ways:
 
     def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:
         base = _origin(provider).base_path.encode()
+        if provider.query:
+            path += ("&" if "?" in path else "?") + urlencode(provider.query)
         return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
 
     def _lines(self, provider: Provider, vendor: Vendor, more: tuple[Header, ...]) -> bytes:

@@ -155,6 +155,19 @@ class Provider(Part, frozen=True):
     """A provider: an address, the API it speaks and the credential for it."""
 
     name: Annotated[Name, Meta(description="How deployments refer to it; shown in headers and metrics.")]
+    preset: Annotated[
+        str,
+        Meta(
+            description="A provider that kpgate knows ([providers.md](providers.md)): its address, API and quirks."
+        ),
+    ] = ""
+    url_parts: Annotated[
+        dict[str, str],
+        Meta(description="What its preset's address leaves open, as account, region, resource, project."),
+    ] = msgspec.field(default_factory=dict)
+    query: Annotated[dict[str, str], Meta(description="What every path is asked with, as api-version.")] = (
+        msgspec.field(default_factory=dict)
+    )
     dialect: Annotated[
         Literal["openai", "responses", "azure", "anthropic", "gemini", "echo"],
         Meta(description="The API it speaks. `echo` is built in."),
@@ -232,6 +245,7 @@ class Prices(Part, frozen=True):
         tuple[ShareOf, ...],
         Meta(max_length=16, description="Who gets which part of each charge; the rest is the house's."),
     ] = ()
+    source: Annotated[str, Meta(description="Where it is from, in words; the catalogue says its page.")] = ""
 
 
 class Deployment(Part, frozen=True):
@@ -291,6 +305,21 @@ class Model(Part, frozen=True):
     free: Annotated[bool, Meta(description="It costs nothing: no credit is held, nothing is charged.")] = (
         False
     )
+
+
+class Catalogue(Part, frozen=True):
+    """What is known of models without being told ([catalogue.md](catalogue.md))."""
+
+    file: Annotated[
+        str | None, Meta(description="TOML file of your own rows; they come before those that kpgate brings.")
+    ] = None
+    prices: Annotated[
+        bool, Meta(description="A model with no price of its own has its vendor's, with `[ledger] enabled`.")
+    ] = True
+    unknown_price: Annotated[
+        Prices | None,
+        Meta(description="What models cost whose price nobody knows; absent, they are refused."),
+    ] = None
 
 
 class Retries(Part, frozen=True):
@@ -414,6 +443,7 @@ class Settings(Part, frozen=True):
     limits: DefaultLimits = DefaultLimits()
     providers: tuple[Provider, ...] = ()
     models: tuple[Model, ...] = ()
+    catalogue: Catalogue = Catalogue()
     retries: Retries = Retries()
     ejection: Ejection = Ejection()
     log: Log = Log()

@@ -9,6 +9,7 @@ import msgspec
 from kpgate._fast.limit import Gate
 from kpgate._fast.routes import Picker, Router
 from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.dialect import Counter, Way
 from kpgate.domain.errors import Fault, GatewayError, Retry
 from kpgate.domain.price import Price, Tariff
@@ -20,7 +21,8 @@ class Target(msgspec.Struct, gc=False, eq=False):
     """A deployment at work: where to send, what to send first, how it has been doing.
 
     Shape: `ways` has how calls of an endpoint go to it, by the endpoint's path;
-    `match` is header names and values, lower case, all of which a request must have.
+    `match` is header names and values, lower case, all of which a request must have; `price_source` is where its
+    price is from, in words; `facts` is what the catalogue knows of its model.
     Units: `*_us` microseconds.
     """
 
@@ -38,10 +40,16 @@ class Target(msgspec.Struct, gc=False, eq=False):
     match: tuple[tuple[bytes, bytes], ...] = ()
     price: Price | None = None
     price_version: int = 0
+    price_source: str = ""
+    facts: ModelFacts | None = None
 
 
 class Plan(msgspec.Struct, gc=False, eq=False):
-    """A model as configured: who may answer, how its tokens are counted, its limits."""
+    """A model as configured: who may answer, how its tokens are counted, its limits.
+
+    Units: `output_cap` is what a call that says none is given, `output_max` the most that one may ask for, 0 where
+    that is not known.
+    """
 
     number: int
     name: str
@@ -56,6 +64,7 @@ class Plan(msgspec.Struct, gc=False, eq=False):
     gates: tuple[Gate, ...] = ()
     tariff: Tariff | None = None
     holding_min: int = 0
+    output_max: int = 0
 
     @property
     def wild(self) -> bool:

@@ -18,7 +18,7 @@ class Frames(Spoken):
     Shape: `usage` is there once the message's end said it: its beginning knows the prompt alone.
     """
 
-    __slots__ = ("_events", "_open", "_over", "_sent", "_tokens", "events", "usage")
+    __slots__ = ("_events", "_late", "_open", "_over", "_sent", "_tokens", "events", "usage")
 
     at_boundary = True
 
@@ -30,30 +30,39 @@ class Frames(Spoken):
         self._over = False
         # The block that was open, and the events there had been, when the last piece came.
         self._sent = (-1, 0)
+        self._late: UpstreamFailed | None = None
         self.events = 0
         self.usage: Usage | None = None
 
     def feed(self, chunk: bytes) -> bytes:
         """Take what arrived; the events that are whole now, as they came.
 
-        Errors: UpstreamFailed where the provider reports a failure or cannot be understood.
+        Errors: UpstreamFailed where the provider reports a failure or cannot be understood: at once where nothing has
+        been said yet, for then another may answer, else after what came before it has been sent.
         """
-        heard = self.heard
+        if self._late is not None:
+            raise self._late
+        heard, data = self.heard, b""
         self._sent = (self._open, self.events)
         try:
             for _, data in self._events.feed(chunk):
                 self._note(read_event(data))
-        except UpstreamFailed:
-            # What came in the same piece is not sent on.
-            self.forget(heard)
-            raise
+        except UpstreamFailed as error:
+            self._late = error
         except _MALFORMED as error:
+            self._late = _failed(error)
+        if self._late is None:
+            return self._events.raw
+        before = _before(self._events.raw, data)
+        if not (before and self.events):
             self.forget(heard)
-            raise _failed(error) from None
-        return self._events.raw
+            raise self._late
+        return before
 
     def finish(self) -> bytes:
         """The provider's stream ended. Errors: UpstreamFailed where it ended too early."""
+        if self._late is not None:
+            raise self._late
         try:
             for _, data in self._events.finish():
                 self._note(read_event(data))
@@ -94,6 +103,15 @@ class Frames(Spoken):
         elif kind == "error":
             why = event.error.message or event.error.type if event.error is not None else ""
             raise UpstreamFailed(f"the provider ended its stream with an error: {why[:500]}")
+
+
+def _before(raw: bytes, data: bytes) -> bytes:
+    """The events before the one that has the data; empty where that is not found, as where its lines were joined."""
+    place = raw.rfind(data) if data else -1
+    if place < 0:
+        return b""
+    ends = [raw.rfind(end, 0, place) + len(end) for end in (b"\n\n", b"\r\n\r\n") if end in raw[:place]]
+    return raw[: max(ends)] if ends else b""
 
 
 def _failed(error: Exception) -> UpstreamFailed:

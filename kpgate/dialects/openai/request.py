@@ -147,13 +147,13 @@ def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes
     if upstream_model != call.model:
         edits[MODEL] = msgspec.json.encode(upstream_model)
     if call.stream and not call.usage_wanted:
-        edits[STREAM_OPTIONS] = _with_usage(call.scan)
+        edits[STREAM_OPTIONS] = with_usage(call.scan)
     if cap:
-        _bound(edits, call, cap)
+        bound(edits, call, cap)
     return splice(body, call.scan, edits) if edits else body
 
 
-def _bound(edits: dict[int, bytes | None], call: Call, cap: int) -> None:
+def bound(edits: dict[int, bytes | None], call: Call, cap: int) -> None:
     """Have no more output asked for than `cap`. A provider may read either of a chat's two fields."""
     content = call.content
     chat = isinstance(content, ChatRequest)
@@ -166,7 +166,8 @@ def _bound(edits: dict[int, bytes | None], call: Call, cap: int) -> None:
         edits[MAX_COMPLETION_TOKENS if chat else MAX_TOKENS] = b"%d" % cap
 
 
-def _with_usage(offsets: Scan) -> bytes:
+def with_usage(offsets: Scan) -> bytes:
+    """The `stream_options` of a body, with usage asked for."""
     raw = offsets.raw(STREAM_OPTIONS)
     if raw is None or raw == b"null":
         return USAGE_PLEASE

@@ -261,9 +261,20 @@ def test_a_provider_s_error_within_a_stream_is_told() -> None:
     events = [event + b"\n\n" for event in TOOLS.split(b"\n\n")]
     frames.feed(b"".join(events[:4]))
     assert frames.take_text() == "Okay"
+    assert frames.feed(events[4] + ERROR) == events[4], "what came before it is sent"
+    assert frames.take_text() == ", let's check"
+    for ended in (lambda: frames.feed(events[5]), frames.finish):
+        with pytest.raises(UpstreamFailed, match="Overloaded"):
+            ended()
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
+def test_an_error_before_a_word_is_one_at_once(ending: bytes) -> None:
+    frames = Frames()
+    begun = b"".join(event + b"\n\n" for event in TOOLS.split(b"\n\n")[:3]).replace(b"\n", ending)
     with pytest.raises(UpstreamFailed, match="Overloaded"):
-        frames.feed(events[4] + ERROR)
-    assert frames.take_text() == "", "what was not sent on is not counted"
+        frames.feed(begun + ERROR.replace(b"\n", ending))
+    assert frames.take_text() == ""
 
 
 @pytest.mark.parametrize(
