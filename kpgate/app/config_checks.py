@@ -53,7 +53,8 @@ _VERSION = re.compile(r"[0-9A-Za-z.-]{1,40}")
 _VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
 WITH_PASSWORD = "must not hold a user name or password"
 SECRET_HEADERS = re.compile(
-    r"authorization|proxy-authorization|cookie|.*(api[-_]?key|token|secret|password|credential).*", re.IGNORECASE
+    r"authorization|proxy-authorization|cookie|.*(api[-_]?key|token|secret|password|credential).*",
+    re.IGNORECASE,
 )
 OWN_HEADERS = frozenset(
     {
