@@ -36,6 +36,7 @@ EXAMPLES: dict[str, Any] = {
     "providers.name": "openai",
     "providers.base_url": "https://api.openai.com/v1",
     "providers.api_key": "env:OPENAI_API_KEY",
+    "providers.api_version": "",
     "providers.headers": {"OpenAI-Organization": "org-example"},
     "providers.proxy": "http://proxy.internal:3128",
     "providers.ca": "/etc/kpgate/upstream.pem",
