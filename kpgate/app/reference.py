@@ -42,6 +42,7 @@ EXAMPLES: dict[str, Any] = {
     "providers.api_version": "2024-10-21",
     "providers.base_url": "https://api.openai.com/v1",
     "providers.api_key": "env:OPENAI_API_KEY",
+    "providers.api_version": "",
     "providers.headers": {"OpenAI-Organization": "org-example"},
     "providers.proxy": "http://proxy.internal:3128",
     "providers.ca": "/etc/kpgate/upstream.pem",

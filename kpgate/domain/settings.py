@@ -184,12 +184,12 @@ class Provider(Part, frozen=True):
         ),
     ] = False
     api_version: Annotated[
-        str | None,
+        str,
         Meta(
-            description="The `api-version` of every URL, with the dialect `azure`: a date for URLs of deployments, none"
-            " or `preview` where base_url ends with /openai/v1."
+            description="The `api-version` of every URL, with the dialect `azure`: as 2024-10-21 for URLs of"
+            " deployments; none or `preview` where base_url ends with /openai/v1."
         ),
-    ] = None
+    ] = ""
     headers: Annotated[
         dict[str, str],
         Meta(

@@ -268,6 +268,22 @@ def test_names_and_deployments_that_clash_are_said(alias: str, model: str, said:
         ("[[providers]]\nname = 'openai'\ndialect = 'echo'", 'another provider is named "openai"'),
         ("[[providers]]\nname = 'x'", "providers[1].base_url: missing"),
         ("[[providers]]\ndialect = 'echo'", "providers[1].name: missing"),
+        (
+            "[[providers]]\nname = 'x'\ndialect = 'azure'\nbase_url = 'https://x.openai.azure.com'",
+            "providers[1].api_version: missing",
+        ),
+        (
+            "[[providers]]\nname = 'x'\nbase_url = 'https://x'\napi_version = '2024-10-21'",
+            "providers[1].api_version: is for providers of the dialect azure",
+        ),
+        (
+            "[[providers]]\nname = 'x'\ndialect = 'azure'\nbase_url = 'https://x'\napi_version = 'a&b'",
+            "providers[1].api_version: expected a version such as",
+        ),
+        (
+            "[[providers]]\nname = 'x'\ndialect = 'gemini'\nbase_url = 'https://x'\nresponses = true",
+            "providers[1].responses: is for providers of the dialects openai and azure",
+        ),
         ("[admin]\nport = 8080", "admin.port: is the port of [server] too"),
         ("[server]\nhost = '1.2.3'", "server.host: expected an IP address or a host name"),
         ("[retries]\nbackoff_min_ms = 300", "backoff_min_ms: is greater than backoff_max_ms (250)"),
