@@ -44,9 +44,21 @@ extensions = [
 ROOMS = {
     "": ["gateway", "life"],
     "app/": ["application", "logs"],
+    "dialects/anthropic/": ["ask", "count", "framing", "neutral", "reply", "request", "stream", "usage"],
+    "dialects/gemini/": [
+        "ask",
+        "count",
+        "endpoints",
+        "neutral",
+        "parts",
+        "reply",
+        "request",
+        "stream",
+        "usage",
+    ],
     "dialects/openai/": ["answer", "ask", "count", "endpoints", "neutral", "reply", "request", "stream"],
     "dialects/": ["bridge"],
-    "domain/": ["batch", "call", "events", "keys", "ledger", "price", "receipt", "usage"],
+    "domain/": ["batch", "body", "call", "events", "keys", "ledger", "price", "receipt", "spoken", "usage"],
     "services/": [
         "admit",
         "auth",

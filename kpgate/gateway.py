@@ -427,7 +427,7 @@ class Gateway:
             # An error event within another event would be read as part of it.
             life.exchange.abort()
         else:
-            refuse(life.exchange, record, life.endpoint, self._headers(life))
+            refuse(life.exchange, record, life.endpoint, self._headers(life), life.framer)
 
     def _end(self, kit: Equipment, life: Life) -> None:
         """Give everything back and write the record. Runs once, whatever happened."""

@@ -195,6 +195,8 @@ class Application:
                 refusal(record.error),
                 encode(record.error, record.request_id),
             )
+            if spoken is not None and spoken.id_header:
+                headers.append((spoken.id_header, record.request_id.encode()))
         record.status, record.reply_bytes = status, len(body)
         record.overhead_us = self._ground.clock() - record.received_us
         exchange.reply(status, describe(record) + headers, body)

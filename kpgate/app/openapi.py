@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 import kpgate
+from kpgate.app import openapi_anthropic as anthropic
 from kpgate.app import openapi_audit as audit
 from kpgate.app import openapi_catalogue as catalogue
 from kpgate.app import openapi_gemini as gemini
@@ -194,6 +195,8 @@ def _calls() -> dict[str, Json]:
     paths: dict[str, Json] = {}
     for path, operation, summary, schema, streams in CALLS:
         paths[path] = {"post": _call(operation, summary, schema, streams)}
+    for path, operation, summary, schema, reply, streams in anthropic.CALLS:
+        paths[path] = {"post": _anthropic(_call(operation, summary, schema, streams), reply)}
     for path, operation, summary, schema, reply, streams in gemini.CALLS:
         paths[path] = {
             "parameters": [_parameter("path", "model", {"type": "string"}, gemini.MODEL)],
@@ -220,6 +223,18 @@ def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:
     }
 
 
+def _anthropic(call: Json, reply: str) -> Json:
+    """A call of Anthropic's dialect: its errors, ids and limits are Anthropic's."""
+    success = call["responses"]["200"]
+    success["content"]["application/json"]["schema"] = ref(reply)
+    counts = reply == "MessagesCount"
+    if counts:
+        success["description"] = "The count."
+    more = gemini.COUNTED if counts else CHARGED
+    success["headers"] = _headers(ALWAYS + ROUTED + more + anthropic.LIMITED + anthropic.NAMED)
+    return _refused_as(call, "anthropic")
+
+
 def _gemini(call: Json, reply: str, streams: bool) -> Json:
     """A call of Gemini's dialect: its errors are Google's."""
     success = call["responses"]["200"]
@@ -229,10 +244,13 @@ def _gemini(call: Json, reply: str, streams: bool) -> Json:
     if reply == "GeminiCount":
         success["description"] = "The count."
         success["headers"] = _headers(ALWAYS + ROUTED + LIMITED + gemini.COUNTED)
-    refusals = {
-        status: {"$ref": f"#/components/responses/gemini-{status}"} for status in _by_status(GOVERNED)
-    }
-    call["responses"] = {"200": success, **{str(status): refusals[status] for status in sorted(refusals)}}
+    return _refused_as(call, "gemini")
+
+
+def _refused_as(call: Json, dialect: str) -> Json:
+    """A call whose refusals are in a dialect's own words."""
+    for status in sorted(_by_status(GOVERNED)):
+        call["responses"][str(status)] = {"$ref": f"#/components/responses/{dialect}-{status}"}
     return call
 
 
@@ -331,24 +349,31 @@ def _errors(codes: tuple[str, ...]) -> Json:
 def _refusals() -> Json:
     """Every error, in the words of each dialect that has its own for it."""
     common = {str(status): _refusal(status) for status in sorted(_by_status(tuple(REGISTRY)))}
-    googles = {f"gemini-{status}": _refusal(status, "GeminiError") for status in _by_status(GOVERNED)}
-    return common | googles
+    own: Json = {}
+    for status in _by_status(GOVERNED):
+        own[f"gemini-{status}"] = _refusal(status, "GeminiError")
+        named = anthropic.LIMITED + anthropic.NAMED
+        own[f"anthropic-{status}"] = _refusal(status, "AnthropicError", named)
+    return common | own
 
 
-def _refusal(status: int, schema: str = "Error") -> Json:
+def _refusal(
+    status: int, schema: str = "Error", limited: tuple[tuple[str, Json, str], ...] = LIMITED
+) -> Json:
     errors = _by_status(tuple(REGISTRY))[status]
     headers = REFUSED if any(error.retry is Retry.LATER for error in errors) else REFUSED[2:]
     if status == 405:
         headers += ALLOWED
     return {
         "description": " ".join(f"`{error.code}`: {error.meaning}" for error in errors),
-        "headers": _headers(ALWAYS + ROUTED + CHARGED + LIMITED + headers),
+        "headers": _headers(ALWAYS + ROUTED + CHARGED + limited + headers),
         "content": {"application/json": {"schema": ref(schema)}},
     }
 
 
 def _all_headers() -> tuple[tuple[str, Json, str], ...]:
-    return ALWAYS + ROUTED + CHARGED + LIMITED + REFUSED + ALLOWED + gemini.COUNTED
+    own = gemini.COUNTED + anthropic.LIMITED + anthropic.NAMED
+    return ALWAYS + ROUTED + CHARGED + LIMITED + REFUSED + ALLOWED + own
 
 
 def _headers(rows: tuple[tuple[str, Json, str], ...]) -> Json:
@@ -368,6 +393,7 @@ def _schemas() -> Json:
         **keys.schemas(),
         **money.schemas(),
         **audit.schemas(),
+        **anthropic.schemas(),
         **gemini.schemas(),
         "ChatCompletionRequest": open_to_more(
             {"model": {"type": "string"}, "messages": {"type": "array"}, **_generating()},

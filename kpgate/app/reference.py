@@ -38,7 +38,6 @@ EXAMPLES: dict[str, Any] = {
     "providers.name": "openai",
     "providers.preset": "openai",
     "providers.url_parts": {"account": "my-account"},
-    "providers.query": {"api-version": "2026-05-01"},
     "providers.base_url": "https://api.openai.com/v1",
     "providers.api_key": "env:OPENAI_API_KEY",
     "providers.headers": {"OpenAI-Organization": "org-example"},
@@ -300,8 +299,8 @@ def providers_page() -> str:
 
 def _differs(preset: Preset) -> str:
     said = [f"dialect `{preset.dialect}`"] if preset.dialect != "openai" else []
-    if preset.credential is not None:
-        said.append(f"credential in `{preset.credential[0].decode()}`")
+    if preset.responses:
+        said.append("has the Responses API")
     return "; ".join([*said, *preset.quirks.said]) or "-"
 
 

@@ -4,7 +4,7 @@ The one file that names every dialect: a new one is a row here.
 """
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from functools import cache
 
 from msgspec.structs import replace
 
@@ -12,8 +12,9 @@ from kpgate.app.references import resolve, shown
 from kpgate.dialects.anthropic import endpoints as anthropic
 from kpgate.dialects.bridge import Allowance, bridge
 from kpgate.dialects.gemini import endpoints as gemini
+from kpgate.dialects.openai import azure, quirks
 from kpgate.dialects.openai import endpoints as openai
-from kpgate.dialects.openai import quirks
+from kpgate.dialects.responses import endpoints as responses
 from kpgate.domain.dialect import Endpoint, Header, Heads, Vendor, Way
 from kpgate.domain.presets import PRESETS
 from kpgate.domain.settings import Provider, Settings
@@ -21,13 +22,17 @@ from kpgate.domain.upstream import Origin, parse_origin
 
 VENDORS: dict[str, Vendor] = {
     "openai": openai.VENDOR,
+    "responses": responses.VENDOR,
+    "azure": azure.V1,
     "echo": openai.VENDOR,
     "anthropic": anthropic.VENDOR,
     "gemini": gemini.VENDOR,
 }
 """What a provider of a `dialect` speaks."""
 
-ENDPOINTS: tuple[Endpoint, ...] = openai.ENDPOINTS + anthropic.ENDPOINTS + gemini.ENDPOINTS
+ENDPOINTS: tuple[Endpoint, ...] = (
+    openai.ENDPOINTS + responses.ENDPOINTS + anthropic.ENDPOINTS + gemini.ENDPOINTS
+)
 """What callers may ask."""
 
 find = gemini.find
@@ -41,6 +46,27 @@ def passed_headers(provider: Provider) -> tuple[bytes, ...]:
     return VENDORS[provider.dialect].passed
 
 
+def vendor_of(provider: Provider) -> Vendor:
+    """What a provider speaks, by its dialect, its preset and what else is set for it."""
+    dated = provider.dialect == "azure" and not azure.is_v1(_origin(provider).base_path)
+    return _vendor("azure dated" if dated else provider.dialect, provider.responses, provider.preset)
+
+
+@cache
+def _vendor(name: str, serves_responses: bool, preset: str) -> Vendor:
+    vendor = azure.DATED if name == "azure dated" else VENDORS[name]
+    if preset in PRESETS:
+        vendor = quirks.bend(vendor, PRESETS[preset].quirks)
+        vendor = replace(vendor, fixed=vendor.fixed + PRESETS[preset].headers)
+    if not serves_responses:
+        return vendor
+
+    def native(endpoint: Endpoint, heads: Heads) -> Way:
+        return (responses if endpoint in responses.ENDPOINTS else vendor).native(endpoint, heads)
+
+    return replace(vendor, endpoints=vendor.endpoints + responses.ENDPOINTS, native=native)
+
+
 class Ways:
     """The ways of one configuration. Those that do not depend on the model are shared by all of a provider's."""
 
@@ -48,34 +74,19 @@ class Ways:
         self._output_default = settings.tokens.output_default
         self._environ = environ
         self._kept: dict[tuple[str, ...], Way | None] = {}
-        self._bent: dict[str, Vendor] = {}
 
     def of(self, provider: Provider, model: str) -> dict[str, Way]:
         """How calls go to a model at a provider, by the endpoint's path.
 
         Errors: ReferenceFailed for a secret that is not there.
         """
-        vendor = self._vendor(provider)
+        vendor = vendor_of(provider)
         found = {}
         for endpoint in ENDPOINTS:
             way = self._way(provider, vendor, endpoint, model)
             if way is not None:
                 found[endpoint.path] = way
         return found
-
-    def _vendor(self, provider: Provider) -> Vendor:
-        """The API that a provider speaks, with the quirks of its preset."""
-        vendor, preset = VENDORS[provider.dialect], PRESETS.get(provider.preset)
-        if preset is None:
-            return vendor
-        if provider.preset not in self._bent:
-            if preset.dialect == "openai":
-                vendor = quirks.bend(vendor, preset.quirks)
-            fixed = (*vendor.fixed, *preset.headers)
-            self._bent[provider.preset] = replace(
-                vendor, fixed=fixed, credential=preset.credential or vendor.credential
-            )
-        return self._bent[provider.preset]
 
     def _way(self, provider: Provider, vendor: Vendor, endpoint: Endpoint, model: str) -> Way | None:
         tongue = vendor.tongue
@@ -86,6 +97,10 @@ class Ways:
             vendor.native_path(endpoint, model, stream) if native else tongue.path(model, stream)  # type: ignore[union-attr]
             for stream in (False, True)
         ]
+        if provider.api_version is not None:
+            paths = [
+                f"{path}{'&' if '?' in path else '?'}api-version={provider.api_version}" for path in paths
+            ]
         key = (provider.name, endpoint.path, *paths)
         if key not in self._kept:
             rest = self._lines(provider, vendor, () if native or tongue is None else tongue.fixed)
@@ -101,8 +116,6 @@ class Ways:
 
     def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:
         base = _origin(provider).base_path.encode()
-        if provider.query:
-            path += ("&" if "?" in path else "?") + urlencode(provider.query)
         return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
 
     def _lines(self, provider: Provider, vendor: Vendor, more: tuple[Header, ...]) -> bytes:

@@ -24,6 +24,7 @@ from kpgate.domain.dialect import (
 from kpgate.domain.errors import InvalidRequest, UpstreamFailed
 from kpgate.domain.events import EVENT_BYTES_MAX, Events
 from kpgate.domain.reply import Argued, Begun, Broke, Called, Piece, Refused, Said, Thought, Used
+from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import Usage
 
 MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
@@ -138,21 +139,22 @@ def _silent(body: bytes) -> str:
     return ""
 
 
-class Translator:
+class Translator(Spoken):
     """A provider's stream in the caller's dialect, event by event: `domain.dialect.Framing`."""
 
-    __slots__ = ("_events", "_name", "_reader", "_texts", "_writer", "events", "text_bytes", "usage")
+    __slots__ = ("_events", "_mark", "_name", "_reader", "events", "usage", "writer")
 
     at_boundary = True
 
     def __init__(self, name: str, events: Events, reader: Reader, writer: Writer) -> None:
+        super().__init__()
         self._name = name
         self._events = events
         self._reader = reader
-        self._writer = writer
-        self._texts: list[str] = []
+        self.writer = writer
+        # What came last is held back by a cut.
+        self._mark = getattr(writer, "mark", None)
         self.events = 0
-        self.text_bytes = 0
         self.usage: Usage | None = None
 
     def feed(self, chunk: bytes) -> bytes:
@@ -160,13 +162,20 @@ class Translator:
 
         Errors: UpstreamFailed where the provider reports a failure or cannot be understood.
         """
+        if self._mark is not None:
+            self._mark()
+        heard = self.heard
         try:
             out: list[bytes] = []
             for name, data in self._events.feed(chunk):
                 self.events += 1
                 self._take(self._reader.read(name, data), out)
             return b"".join(out)
+        except UpstreamFailed:
+            self.forget(heard)
+            raise
         except MALFORMED as error:
+            self.forget(heard)
             raise self._failed(error) from None
 
     def finish(self) -> bytes:
@@ -183,31 +192,22 @@ class Translator:
 
     def cut(self) -> bytes:
         """The end of a stream that the gateway cuts."""
-        return self._writer.cut()
-
-    def take_text(self) -> str:
-        """What the model wrote since the last time."""
-        text = "".join(self._texts)
-        self._texts.clear()
-        self.text_bytes = 0
-        return text
+        return self.writer.cut()
 
     def _take(self, pieces: Iterable[Piece], out: list[bytes]) -> None:
         for piece in pieces:
             kind = type(piece)
             if kind in _SPOKEN:
                 text: str = piece.text  # type: ignore[union-attr]
-                self._texts.append(text)
-                self.text_bytes += len(text)
+                self.hear(text)
             elif kind is Begun or kind is Used:
                 if piece.usage.source != "none":  # type: ignore[union-attr]
                     self.usage = piece.usage  # type: ignore[union-attr]
             elif kind is Called:
-                self._texts.append(piece.name)  # type: ignore[union-attr]
-                self.text_bytes += len(piece.name)  # type: ignore[union-attr]
+                self.hear(piece.name)  # type: ignore[union-attr]
             elif kind is Broke:
                 raise UpstreamFailed(f"the provider ended its stream with an error: {piece.message[:500]}")  # type: ignore[union-attr]
-            written = self._writer.write(piece)
+            written = self.writer.write(piece)
             if written:
                 out.append(written)
 

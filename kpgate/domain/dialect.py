@@ -76,7 +76,7 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
-    """Writes one caller's stream."""
+    """Writes one caller's stream. One whose `cut` depends on what was sent has a `mark` too: all so far is sent."""
 
     def write(self, piece: Piece) -> bytes:
         """A piece in the caller's spelling, empty where it has no place there. Order: nothing follows `Over`."""
@@ -120,6 +120,11 @@ class Aim(msgspec.Struct, gc=False):
         """Note something that is dropped without asking: a hint that does not change the answer."""
         if name not in self.dropped:
             self.dropped.append(name)
+
+    def keep(self, name: str) -> None:
+        """A hint has a place at the target after all."""
+        if name in self.dropped:
+            self.dropped.remove(name)
 
 
 class Tongue(msgspec.Struct, frozen=True, gc=False):
@@ -187,7 +192,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     request's id; `id_header` is a further header that carries it. `neutral` puts a call into the neutral form, None
     where there is none for it, and the functions after it lead back; `spelled` is the caller's name for a field of
     that form. `tally` answers with the count itself where that is all that is asked, which is free: a provider is asked
-    only where its vendor has the endpoint. `stream_type` is a stream's content type.
+    only where its vendor has the endpoint. `stream_type` is a stream's content type. `encode_break` writes an error
+    within a stream where that needs to know how far the stream has come, else `encode_error_event` does.
     """
 
     path: str
@@ -207,6 +213,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     id_header: bytes = b""
     tally: Callable[[int], bytes] | None = None
     stream_type: bytes = b"text/event-stream; charset=utf-8"
+    encode_break: Callable[[Framing, GatewayError, str], bytes] | None = None
 
 
 class Vendor(msgspec.Struct, frozen=True, gc=False):

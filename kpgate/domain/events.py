@@ -40,9 +40,18 @@ class Events:
         Errors: ValueError for an event that is too long.
         """
         buffer = self._buffer
-        if not buffer and chunk[-2:] == b"\n\n" and b"\r" not in chunk and len(chunk) <= self._bytes_max:
-            self.raw = chunk
-            return self._whole(chunk)
+        if not buffer and len(chunk) <= self._bytes_max:
+            if chunk[-2:] == b"\n\n" and b"\r" not in chunk:
+                self.raw = chunk
+                return self._whole(chunk)
+            if chunk[-4:] == b"\r\n\r\n":
+                end = len(chunk) - 4
+                self.raw = chunk
+                if chunk[:6] == b"data: " and chunk.find(b"\r") == end and chunk.find(b"\n") == end + 1:
+                    self._fresh = False
+                    return [(b"", chunk[6:end])]
+                if chunk.count(b"\r") == chunk.count(b"\n") == chunk.count(b"\r\n"):
+                    return self._whole(chunk.replace(b"\r\n", b"\n"))
         buffer += chunk
         size, done, line, seen = len(buffer), 0, self._line, self._seen
         found: list[Event] = []
@@ -74,8 +83,11 @@ class Events:
         """The events of a chunk that begins and ends with one, as most do. Shape: every line ends with LF."""
         found: list[Event] = []
         for block in chunk[:-2].split(b"\n\n"):
-            if block[:6] == b"data: " and b"\n" not in block:
-                found.append((b"", block[6:]))
+            name, data = b"", block
+            if block[:7] == b"event: ":
+                name, _, data = block[7:].partition(b"\n")
+            if data[:6] == b"data: " and b"\n" not in data:
+                found.append((name, data[6:]))
                 self._fresh = False
                 continue
             for line in block.split(b"\n"):

@@ -165,17 +165,28 @@ class Provider(Part, frozen=True):
         dict[str, str],
         Meta(description="What its preset's address leaves open, as account, region, resource, project."),
     ] = msgspec.field(default_factory=dict)
-    query: Annotated[dict[str, str], Meta(description="What every path is asked with, as api-version.")] = (
-        msgspec.field(default_factory=dict)
-    )
     dialect: Annotated[
-        Literal["openai", "anthropic", "gemini", "echo"],
+        Literal["openai", "responses", "azure", "anthropic", "gemini", "echo"],
         Meta(description="The API it speaks. `echo` is built in."),
     ] = "openai"
     base_url: Annotated[
         str, Meta(description="Where it is, version path included, as https://api.openai.com/v1.")
     ] = ""
     api_key: Annotated[str | None, Meta(description="Its credential, as env:NAME or file:PATH.")] = None
+    responses: Annotated[
+        bool,
+        Meta(
+            description="It serves `/responses` beside chat completions: what asks for `/v1/responses` goes there as it"
+            " is. With the dialects `openai` and `azure`."
+        ),
+    ] = False
+    api_version: Annotated[
+        str | None,
+        Meta(
+            description="The `api-version` of every URL, with the dialect `azure`: a date for URLs of deployments, none"
+            " or `preview` where base_url ends with /openai/v1."
+        ),
+    ] = None
     headers: Annotated[
         dict[str, str],
         Meta(

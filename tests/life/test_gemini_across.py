@@ -11,7 +11,7 @@ from google.genai import errors, types
 
 from tests.kit.gateway_process import TRANSPORTS
 from tests.kit.provider import answer, completion, events, page, stream
-from tests.kit.vendors import gemini
+from tests.kit.vendors import anthropic, gemini
 from tests.kit.vendors.server import (
     CACHED,
     CALLS,
@@ -21,7 +21,9 @@ from tests.kit.vendors.server import (
     PIECES,
     REASONING,
     SCENARIOS,
+    SIGNATURE,
     TEXT,
+    THOUGHT,
     VendorServer,
 )
 from tests.kit.whole import Whole
@@ -36,9 +38,18 @@ def google() -> Iterator[VendorServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def claude() -> Iterator[VendorServer]:
+    with VendorServer(anthropic.answer) as server:
+        yield server
+
+
 @pytest.fixture(scope="module", params=TRANSPORTS)
 def gate(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, google: VendorServer
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    google: VendorServer,
+    claude: VendorServer,
 ) -> Iterator[Whole]:
     models = "".join(
         f'[[models]]\nname = "{name}"\ndeployments = [{{provider = "g", model = "{name}"}}]\n'
@@ -47,7 +58,12 @@ def gate(
     settings = (
         f'[[providers]]\nname = "g"\ndialect = "gemini"\nbase_url = "{google.url}/v1beta"\n'
         f'api_key = "env:KPGATE_TEST_UPSTREAM"\n[retries]\nmax = 0\n{models}'
+        f'[[providers]]\nname = "a"\ndialect = "anthropic"\nbase_url = "{claude.url}/v1"\n'
     )
+    for name in ("plain", "tools", "thinking", "schema"):
+        settings += (
+            f'[[models]]\nname = "claude-{name}"\ndeployments = [{{provider = "a", model = "{name}"}}]\n'
+        )
     with Whole(tmp_path_factory.mktemp("across"), settings, transport=request.param) as gate:
         yield gate
 
@@ -241,6 +257,56 @@ def test_a_json_list_is_written_across_too(gate: Whole) -> None:
     assert (status, headers["content-type"]) == (200, "application/json; charset=utf-8")
     assert "".join(one["candidates"][0]["content"]["parts"][0]["text"] for one in said) == HELLO
     assert said[-1]["candidates"][0]["finishReason"] == "STOP" and "usageMetadata" in said[-1]
+
+
+# Google's client, Anthropic's API behind it.
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_thoughts_and_calls_of_claude_s_go_back_under_their_seals(
+    client: genai.Client, claude: VendorServer, streamed: bool
+) -> None:
+    def ask(model: str, contents: Any, **config: Any) -> list[types.GenerateContentResponse]:
+        asked: dict[str, Any] = {
+            "model": model,
+            "contents": contents,
+            "config": types.GenerateContentConfig(
+                automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True), **config
+            ),
+        }
+        if streamed:
+            return list(client.models.generate_content_stream(**asked))
+        return [client.models.generate_content(**asked)]
+
+    def parts_of(replies: list[types.GenerateContentResponse]) -> list[types.Part]:
+        return [part for reply in replies for part in reply.candidates[0].content.parts or ()]  # type: ignore[index,union-attr]
+
+    thinking = types.ThinkingConfig(thinking_budget=2048, include_thoughts=True)
+    thoughts = parts_of(ask("claude-thinking", HELLO, thinking_config=thinking, max_output_tokens=4096))
+    assert "".join(part.text or "" for part in thoughts if part.thought) == THOUGHT
+    assert "".join(part.text or "" for part in thoughts if not part.thought) == TEXT
+    ask("claude-plain", [types.UserContent(HELLO), types.ModelContent(thoughts), types.UserContent("So?")])
+    said = claude.asked[-1].body["messages"][1]["content"]
+    assert said[0] == {"type": "thinking", "thinking": THOUGHT, "signature": SIGNATURE}
+    assert said[1] == {"type": "redacted_thinking", "data": "ZW5j"}
+
+    declared = [{"name": name, "parameters_json_schema": {"type": "object"}} for name, _ in CALLS]
+    tools = [types.Tool(function_declarations=[types.FunctionDeclaration(**one) for one in declared])]
+    parts = parts_of(ask("claude-tools", HELLO, tools=tools))
+    calls = [part.function_call for part in parts if part.function_call is not None]
+    assert [(call.id, call.name, call.args) for call in calls] == [
+        (f"toolu_{number}", *call) for number, call in enumerate(CALLS)
+    ]
+    results = [
+        types.Part(
+            function_response=types.FunctionResponse(id=one.id, name=one.name, response={"output": "ok"})
+        )
+        for one in calls
+    ]
+    contents = [types.UserContent(HELLO), types.ModelContent(parts), types.UserContent(results)]
+    ask("claude-plain", contents, tools=tools)
+    back = claude.asked[-1].body["messages"][2]["content"]
+    assert [block["tool_use_id"] for block in back] == ["toolu_0", "toolu_1"]
 
 
 # OpenAI's client, Gemini's API behind it.

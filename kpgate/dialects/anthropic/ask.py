@@ -102,7 +102,7 @@ def _messages(chat: Chat, able: Takes, aim: Aim) -> tuple[list[Json], list[Json]
 
 
 def _may_stand(before: Json, turns: list[Turn], number: int) -> bool:
-    """Whether an instruction may stay where it is: right after what the user said, before the assistant or at the end."""
+    """Whether an instruction may stay where it is: after what the user said, before the assistant or at the end."""
     after = number + 1
     return before["role"] == "user" and (after == len(turns) or turns[after].role is Role.ASSISTANT)
 
@@ -122,16 +122,16 @@ def _block(part: Part, role: Role, aim: Aim) -> Json | None:
     if kind is ToolResult:
         return _result(part, aim)  # type: ignore[arg-type]
     if kind is Image and role in (Role.USER, Role.TOOL):
-        return _keep(_image(part, aim), part)  # type: ignore[arg-type]
+        return _image(part, aim)  # type: ignore[arg-type]
     if kind is File and role in (Role.USER, Role.TOOL):
-        return _keep(_document(part, aim), part)  # type: ignore[arg-type]
+        return _document(part, aim)  # type: ignore[arg-type]
     aim.lack(kind.__name__.lower())
     return None
 
 
-def _keep(block: Json | None, part: Any) -> Json | None:
+def _keep(block: Json, part: Any) -> Json:
     """The block, with a mark that the prompt's cache is kept up to here where that is asked."""
-    if block is not None and part.cached:
+    if part.cached:
         control = {"type": "ephemeral"}
         if ttl := getattr(part, "ttl", ""):
             control["ttl"] = ttl
@@ -163,27 +163,23 @@ def _thought(part: Thinking, aim: Aim) -> Json | None:
 
 
 def _result(part: ToolResult, aim: Aim) -> Json:
-    content = [block for one in part.parts if (block := _block(one, Role.TOOL, aim)) is not None]
+    content = [said for one in part.parts if (said := _block(one, Role.TOOL, aim)) is not None]
     block: Json = {"type": "tool_result", "tool_use_id": _id(part.id)}
     if content:
         block["content"] = content
     if part.failed:
         block["is_error"] = True
-    kept = _keep(block, part)
-    assert kept is not None, "it was one"
-    return kept
+    return _keep(block, part)
 
 
 def _image(part: Image, aim: Aim) -> Json | None:
     if part.url:
-        return {"type": "image", "source": {"type": "url", "url": part.url}}
+        return _keep({"type": "image", "source": {"type": "url", "url": part.url}}, part)
     if part.media_type not in PICTURES:
         aim.lack("image", f"expected one of {', '.join(sorted(PICTURES))}")
         return None
-    return {
-        "type": "image",
-        "source": {"type": "base64", "media_type": part.media_type, "data": part.data},
-    }
+    source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+    return _keep({"type": "image", "source": source}, part)
 
 
 def _document(part: File, aim: Aim) -> Json | None:
@@ -205,7 +201,7 @@ def _document(part: File, aim: Aim) -> Json | None:
     block: Json = {"type": "document", "source": source}
     if part.name:
         block["title"] = part.name
-    return block
+    return _keep(block, part)
 
 
 def _tool(tool: Tool) -> Json:
@@ -218,7 +214,7 @@ def _tool(tool: Tool) -> Json:
         asked["description"] = tool.description
     if tool.strict is not None:
         asked["strict"] = tool.strict
-    return _keep(asked, tool) or asked
+    return _keep(asked, tool)
 
 
 def _tool_choice(chat: Chat) -> Json | None:
@@ -266,7 +262,7 @@ def _think(reasoning: Reasoning | None, able: Takes, cap: int, asked: Json, aim:
 
 def _goes_on_unthinking(messages: list[Json]) -> bool:
     """Whether the last thing the assistant did was to call tools, and that without a sealed thought before."""
-    last = next((one["content"] for one in reversed(messages) if one["role"] == "assistant"), [])
+    last: list[Json] = next((one["content"] for one in reversed(messages) if one["role"] == "assistant"), [])
     called = any(block["type"] == "tool_use" for block in last)
     return called and last[0]["type"] not in ("thinking", "redacted_thinking")
 

@@ -11,7 +11,10 @@ from kpgate.domain.events import Events
 from kpgate.domain.usage import Usage
 
 VERSION = (b"anthropic-version", b"2023-06-01")
-"""The API's version where nobody says another."""
+"""The API's version where nobody says another: of the newer one, 2026-10-21, no caller hears that did not ask for it.
+
+Source: platform.claude.com, API reference, "Versions" (checked November 2026).
+"""
 PASSES = (b"anthropic-version", b"anthropic-beta")
 
 MESSAGES = Endpoint(

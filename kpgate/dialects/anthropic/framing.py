@@ -6,29 +6,31 @@ from kpgate.dialects.anthropic.stream import Event, end_early, read_event
 from kpgate.dialects.anthropic.usage import Tokens, decode_usage, merge
 from kpgate.domain.errors import UpstreamFailed
 from kpgate.domain.events import EVENT_BYTES_MAX, Events
+from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import Usage
 
 _MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 
 
-class Frames:
+class Frames(Spoken):
     """One stream: `domain.dialect.Framing`. Only whole events are given out.
 
     Shape: `usage` is there once the message's end said it: its beginning knows the prompt alone.
     """
 
-    __slots__ = ("_events", "_open", "_over", "_texts", "_tokens", "events", "text_bytes", "usage")
+    __slots__ = ("_events", "_open", "_over", "_sent", "_tokens", "events", "usage")
 
     at_boundary = True
 
     def __init__(self) -> None:
+        super().__init__()
         self._events = Events(EVENT_BYTES_MAX)
         self._tokens: Tokens | None = None
-        self._texts: list[str] = []
         self._open = -1
         self._over = False
+        # The block that was open, and the events there had been, when the last piece came.
+        self._sent = (-1, 0)
         self.events = 0
-        self.text_bytes = 0
         self.usage: Usage | None = None
 
     def feed(self, chunk: bytes) -> bytes:
@@ -36,16 +38,17 @@ class Frames:
 
         Errors: UpstreamFailed where the provider reports a failure or cannot be understood.
         """
-        known = len(self._texts)
+        heard = self.heard
+        self._sent = (self._open, self.events)
         try:
             for _, data in self._events.feed(chunk):
                 self._note(read_event(data))
         except UpstreamFailed:
             # What came in the same piece is not sent on.
-            del self._texts[known:]
+            self.forget(heard)
             raise
         except _MALFORMED as error:
-            del self._texts[known:]
+            self.forget(heard)
             raise _failed(error) from None
         return self._events.raw
 
@@ -60,16 +63,9 @@ class Frames:
             raise UpstreamFailed("the provider ended its stream before message_stop")
         return self._events.raw
 
-    def take_text(self) -> str:
-        """What the model wrote since the last time."""
-        text = "".join(self._texts)
-        self._texts.clear()
-        self.text_bytes = 0
-        return text
-
     def cut(self) -> bytes:
-        """The end of a stream that the gateway cuts."""
-        return b"" if self._over else end_early(self._open, self.events)
+        """The end of a stream that the gateway cuts. Order: what the last `feed` gave was not sent."""
+        return end_early(*self._sent)
 
     def _note(self, event: Event) -> None:
         kind = event.type
@@ -79,14 +75,12 @@ class Frames:
             if delta is not None:
                 text = delta.text or delta.partial_json or delta.thinking
                 if text:
-                    self._texts.append(text)
-                    self.text_bytes += len(text)
+                    self.hear(text)
         elif kind == "content_block_start":
             self._open = event.index
             block = event.content_block
             if block is not None and (text := block.name or block.text):
-                self._texts.append(text)
-                self.text_bytes += len(text)
+                self.hear(text)
         elif kind == "content_block_stop":
             self._open = -1
         elif kind == "message_start":

@@ -18,9 +18,9 @@ ALWAYS_THINKS = frozenset(("fable", "mythos"))
 class Takes(msgspec.Struct, frozen=True, gc=False):
     """What one model takes.
 
-    Shape: `budget` says that it thinks by a budget of tokens, and else by an effort; `unthinking` is the `thinking.type`
-    that has it think least, empty where it always does; `sampling` takes temperature, top_p and top_k; `system_turns`
-    takes instructions among the turns; `xhigh` is an effort.
+    Shape: `budget` says that it thinks by a budget of tokens, and else by an effort; `unthinking` is the
+    `thinking.type` that has it think least, empty where it always does; `sampling` takes temperature, top_p and top_k;
+    `system_turns` takes instructions among the turns; `xhigh` is an effort.
     """
 
     budget: bool = False

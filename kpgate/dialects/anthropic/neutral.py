@@ -1,4 +1,4 @@
-"""An Anthropic request in the neutral form. What that form cannot carry is named in it, and refused where it is sent."""
+"""An Anthropic request in the neutral form. What that form cannot carry is named in it, and refused when it is sent."""
 
 from base64 import b64encode
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from kpgate.dialects.anthropic.forms import Block, CacheControl, Message, Source, Tool, blocks_of
-from kpgate.dialects.anthropic.request import MessagesRequest, ThinkingConfig
+from kpgate.dialects.anthropic.request import READ, MessagesRequest, ThinkingConfig
 from kpgate.domain.body import invalid
 from kpgate.domain.call import Call
 from kpgate.domain.chat import (
@@ -48,11 +48,27 @@ CHOOSINGS = {
     "none": Choosing.NONE,
 }
 _READ = frozenset(
-    "model messages max_tokens system stream tools thinking tool_choice stop_sequences temperature top_p top_k metadata"
-    " output_config output_format".split()
+    (
+        *READ.names,
+        "stop_sequences",
+        "temperature",
+        "top_p",
+        "top_k",
+        "metadata",
+        "output_config",
+        "output_format",
+    )
 )
 _HINTS = frozenset(
-    "cache_control context_management diagnostics inference_geo service_tier speed user_profile_id betas".split()
+    (
+        "cache_control",
+        "context_management",
+        "diagnostics",
+        "inference_geo",
+        "service_tier",
+        "speed",
+        "user_profile_id",
+    )
 )
 """Fields that do not change what is asked: where, how fast, how cached, what to forget of a long conversation."""
 _TOOL_HINTS = ("input_examples", "defer_loading", "eager_input_streaming", "allowed_callers")

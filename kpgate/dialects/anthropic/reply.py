@@ -205,9 +205,7 @@ def _object(arguments: str) -> bytes:
     try:
         msgspec.json.decode(written, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, RecursionError):
-        raise UpstreamFailed(
-            "the arguments of a tool call of the provider's are not a JSON object"
-        ) from None
+        raise UpstreamFailed("the arguments of a tool call of the provider's are not a JSON object") from None
     return written
 
 

@@ -190,6 +190,7 @@ class StreamWriter:
         self._open = ""
         self._prefix = b""
         self._calls: dict[int, tuple[int, list[str]]] = {}
+        self._sent: tuple[bool, int, str, tuple[int, ...]] = (False, 0, "", ())
         self._closed: dict[int, int] = {}
         self._finish = Finish.STOP
         self._stopped_by = ""
@@ -223,10 +224,16 @@ class StreamWriter:
             return self._close(everything=True)
         return b""
 
+    def mark(self) -> None:
+        """What was written so far is on its way."""
+        calls = tuple([index for index, _ in self._calls.values()]) if self._calls else ()
+        self._sent = (self._begun, self._blocks, self._open, calls)
+
     def cut(self) -> bytes:
         """The end of a stream that the gateway cuts."""
-        if self._over:
-            return b""
+        self._begun, self._blocks, self._open, calls = self._sent
+        self._calls = {index: (index, []) for index in calls}
+        self._over = False
         self._finish, self._stopped_by, self._refused = Finish.LENGTH, "", ""
         return self._end()
 
@@ -234,7 +241,7 @@ class StreamWriter:
         if self._begun:
             return b""
         self._begun = True
-        message = {
+        message: dict[str, Any] = {
             "id": piece.id,
             "type": "message",
             "role": "assistant",
@@ -254,8 +261,7 @@ class StreamWriter:
     def _thought(self, piece: Thought) -> bytes:
         if piece.redacted:
             block = {"type": "redacted_thinking", "data": piece.redacted}
-            out = self._switch("redacted", block) + self._close()
-            return out
+            return self._switch("redacted", block) + self._close()
         text = piece.text if self._shows else ""
         if not (text or piece.signature):
             return b""

@@ -1,5 +1,6 @@
 """A Gemini request in the neutral form. What that form cannot carry is named in it, and refused where it is sent."""
 
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -277,6 +278,10 @@ def _safety(raw: msgspec.Raw, chat: Chat) -> None:
 
 
 def _configure(chat: Chat, config: GenerationConfig) -> None:
+    for name in ("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty"):
+        value = getattr(config, name)
+        if value is not None and not isfinite(value):
+            raise InvalidRequest(f"{SPELLED[name]}: expected a number", param=SPELLED[name])
     chat.output_cap = config.max_output_tokens
     chat.choices = config.candidate_count or 1
     chat.temperature, chat.top_p = config.temperature, config.top_p

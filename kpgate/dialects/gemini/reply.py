@@ -109,16 +109,16 @@ def blocked(said: Answer) -> Choice:
 def _choice(candidate: Candidate, seed: str) -> Choice:
     found: list[Part] = []
     for number, piece in enumerate(parts_of(candidate.content) if candidate.content is not None else ()):
-        found += pieces(piece, parts.make_id(seed, number))
+        found += _pieces(piece, seed, number)
     called = any(isinstance(part, ToolCall) for part in found)
     finish = finish_of(candidate, called, bool(found))
     return Choice(found, finish, logprobs=parts.logprobs_in(candidate.logprobs_result))
 
 
-def pieces(piece: Piece, made: str) -> list[Part]:
-    """What a piece of an answer says. Shape: `made` is a call's id where it has none."""
+def _pieces(piece: Piece, seed: str, number: int) -> list[Part]:
+    """What a piece of an answer says. Shape: a call that has no id gets one of the seed and its place."""
     if piece.function_call is not None:
-        return [parts.called(piece, made)]
+        return [parts.called(piece, piece.function_call.id or parts.make_id(seed, number))]
     if piece.inline_data is not None:
         return [parts.media(piece.inline_data)]
     if piece.file_data is not None:

@@ -11,7 +11,7 @@ import msgspec
 import orjson
 
 from kpgate.dialects.gemini import parts
-from kpgate.dialects.gemini.forms import Answer, Candidate, Part, parts_of
+from kpgate.dialects.gemini.forms import Answer, Candidate, Part, UsageMetadata, parts_of
 from kpgate.dialects.gemini.reply import REASONS, blocked, encode_parts, finish_of, said_in
 from kpgate.dialects.gemini.usage import decode_usage, encode_usage, is_last
 from kpgate.domain.call import Call
@@ -32,36 +32,36 @@ from kpgate.domain.reply import (
     Used,
 )
 from kpgate.domain.reply import Piece as Neutral
+from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import Usage
 
 _answer = msgspec.json.Decoder(Answer)
 MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class Frames:
+class Frames(Spoken):
     """A stream on its way from Gemini to a caller of Gemini's: `domain.dialect.Framing`.
 
     Shape: the provider's bytes in whole events, or each event's data as an item of a JSON list.
     """
 
-    __slots__ = ("_events", "_last", "_listed", "_provisional", "_texts", "_used", "events", "text_bytes")
+    __slots__ = ("_events", "_last", "_listed", "_provisional", "_used", "events")
 
     at_boundary = True
 
     def __init__(self, listed: bool) -> None:
+        super().__init__()
         self._events = Events(EVENT_BYTES_MAX)
         self._listed = listed
-        self._texts: list[str] = []
-        self._used: Usage | None = None
-        self._provisional: Usage | None = None
+        self._used: UsageMetadata | None = None
+        self._provisional: UsageMetadata | None = None
         self._last = False
         self.events = 0
-        self.text_bytes = 0
 
     @property
     def usage(self) -> Usage | None:
         """What was used, once a choice has ended: before that Google says what it is so far, output not always."""
-        return self._used
+        return decode_usage(self._used)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take what arrived; what to send on now.
@@ -91,13 +91,6 @@ class Frames:
             return b"data: " + data + b"\r\n\r\n"
         return (b",\n" if self.events else b"[") + data + b"\n]"
 
-    def take_text(self) -> str:
-        """What the model wrote since the last time."""
-        text = "".join(self._texts)
-        self._texts.clear()
-        self.text_bytes = 0
-        return text
-
     def _take(self, found: list[Event]) -> bytes:
         items: list[bytes] = []
         for _, data in found:
@@ -120,14 +113,12 @@ class Frames:
             )
         text = said_in(answer)
         if text:
-            self._texts.append(text)
-            self.text_bytes += len(text)
+            self.hear(text)
         self._last = self._last or is_last(answer.candidates) or answer.prompt_feedback is not None
-        used = decode_usage(answer.usage_metadata)
-        if used is not None:
-            self._provisional = used
+        if answer.usage_metadata is not None:
+            self._provisional = answer.usage_metadata
             if self._last:
-                self._used = used
+                self._used = answer.usage_metadata
 
 
 class StreamReader:
@@ -139,7 +130,7 @@ class StreamReader:
         self._calls: dict[int, int] = {}
         self._ended: set[int] = set()
         self._spoke: set[int] = set()
-        self._provisional: Usage | None = None
+        self._provisional: UsageMetadata | None = None
 
     def read(self, name: bytes, data: bytes) -> Sequence[Neutral]:
         """What an event says. Errors: ValueError or msgspec's for what makes no sense."""
@@ -159,28 +150,39 @@ class StreamReader:
             said += [Refused(part.text) for part in choice.parts if isinstance(part, Refusal)]
             said.append(Finished(choice.finish))
             self._ended.add(0)
-        used = decode_usage(answer.usage_metadata)
-        if used is not None and self._ended:
-            said.append(Used(used))
-            self._provisional = None
-        elif used is not None:
-            self._provisional = used
+        if answer.usage_metadata is not None:
+            self._provisional = answer.usage_metadata
+            if self._ended:
+                self._use(said)
         return said
+
+    def _use(self, said: list[Neutral]) -> None:
+        """What was used, by the last that was said of it."""
+        used, self._provisional = decode_usage(self._provisional), None
+        if used is not None:
+            said.append(Used(used))
 
     def end(self) -> Sequence[Neutral]:
         """The stream ended. Errors: ValueError where no choice has."""
         if not self._ended:
             raise ValueError("the stream ended before any choice did")
-        return [Over()] if self._provisional is None else [Used(self._provisional), Over()]
+        said: list[Neutral] = []
+        self._use(said)
+        return [*said, Over()]
 
     def _candidate(self, candidate: Candidate, said: list[Neutral]) -> None:
         choice, before = candidate.index or 0, len(said)
-        logprobs = parts.logprobs_in(candidate.logprobs_result)
+        logprobs = parts.logprobs_in(candidate.logprobs_result) if candidate.logprobs_result else None
         for piece in parts_of(candidate.content) if candidate.content is not None else ():
+            if piece.text and not piece.thought and not piece.thought_signature:
+                said.append(Said(piece.text, choice, logprobs))
+                logprobs = None
+                continue
             if piece.function_call is not None:
                 place = self._calls.get(choice, 0)
                 self._calls[choice] = place + 1
-                call = parts.called(piece, parts.make_id(f"{self._id}\0{choice}", place))
+                made = piece.function_call.id or parts.make_id(f"{self._id}\0{choice}", place)
+                call = parts.called(piece, made)
                 said.append(Called(call.id, call.name, place, choice, call.signature))
                 said.append(Argued(call.arguments, place, choice))
                 continue

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kpgate.dialects.openai.request import named
+from kpgate.domain.body import invalid
 from kpgate.domain.call import Call
 from kpgate.domain.chat import (
     Audio,
@@ -234,7 +234,7 @@ def _decode(body: bytes) -> tuple[_Request, list[str]]:
         unknown = [name for name, raw in members.items() if name not in _KNOWN and bytes(raw) != b"null"]
         return _request.decode(body), unknown
     except msgspec.ValidationError as error:
-        raise named(str(error)) from None
+        raise invalid(str(error)) from None
 
 
 def _turns(messages: list[_Message]) -> list[Turn]:

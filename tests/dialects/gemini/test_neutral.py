@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from kpgate.dialects.bridge import Allowance, bridge
 from kpgate.dialects.gemini.ask import UNSEALED, encode_chat
+from kpgate.dialects.gemini.endpoints import GENERATE
 from kpgate.dialects.gemini.neutral import neutral
 from kpgate.dialects.gemini.request import decode_generate
+from kpgate.dialects.openai import endpoints as openai
 from kpgate.domain.chat import (
     Audio,
     Chat,
@@ -26,7 +29,7 @@ from kpgate.domain.chat import (
     ToolResult,
     Turn,
 )
-from kpgate.domain.dialect import Aim, Unspeakable
+from kpgate.domain.dialect import Aim, Heads, Unspeakable
 from kpgate.domain.errors import InvalidRequest
 from tests.kit.turns import chats
 
@@ -274,6 +277,7 @@ def test_filters_that_are_off_are_a_hint() -> None:
     ("body", "param"),
     [
         ({"generationConfig": {"temperature": "warm"}}, "generationConfig.temperature"),
+        ({"generationConfig": {"topK": "nan"}}, "generationConfig.topK"),
         ({"generationConfig": {"thinkingConfig": 3}}, "generationConfig.thinkingConfig"),
         (
             {"toolConfig": {"functionCallingConfig": {"mode": "SOME"}}},
@@ -413,3 +417,17 @@ def test_hints_are_left_out_and_said() -> None:
     chat = Chat([Turn(Role.USER, parts, "ada")], tools=[Tool("f", strict=True)], user="ada")
     encode_chat(chat, aim)
     assert set(aim.dropped) == {"cached", "detail", "name", "strict", "user"}
+
+
+def test_what_may_be_left_out_is_named_as_the_caller_does() -> None:
+    way = bridge(GENERATE, openai.TONGUE, Heads(b"", b""), Allowance(drops=True))
+    assert way is not None
+    body = json.dumps({"contents": HELLO, "cachedContent": "a", "labels": {"a": "b"}}).encode()
+    call = decode_generate(body, 64, "m")
+    assert "messages" in json.loads(way.forward(body, call, "up", 0))
+    assert call.dropped == "cachedContent,labels"
+    strict = bridge(GENERATE, openai.TONGUE, Heads(b"", b""), Allowance())
+    assert strict is not None
+    with pytest.raises(InvalidRequest) as caught:
+        strict.forward(body, call, "up", 0)
+    assert caught.value.param == "cachedContent"

@@ -3,15 +3,22 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kpgate.dialects.gemini.ask import encode_chat
 from kpgate.dialects.gemini.count import MEDIA_BYTES_PER_TOKEN, PER_IMAGE, count_request
 from kpgate.dialects.gemini.endpoints import COUNT, GENERATE, STREAM, UNKNOWN, VENDOR, find
 from kpgate.dialects.gemini.forms import camel, may_be_snake
-from kpgate.dialects.gemini.request import decode_count, decode_generate, forward
+from kpgate.dialects.gemini.neutral import neutral
+from kpgate.dialects.gemini.reply import decode_failure, decode_reply, decode_text
+from kpgate.dialects.gemini.request import decode_count, decode_generate, forward, forward_count
+from kpgate.dialects.gemini.stream import StreamReader
+from kpgate.dialects.gemini.usage import read_usage
 from kpgate.domain.call import Call
+from kpgate.domain.dialect import Aim, Unspeakable
 from kpgate.domain.errors import GatewayError, InvalidRequest, NotFound
 
 HELLO: dict[str, Any] = {"contents": [{"parts": [{"text": "hello"}]}]}
@@ -259,3 +266,53 @@ def test_a_count_is_of_the_contents_or_of_a_whole_request() -> None:
     for body in ({}, HELLO | whole):
         with pytest.raises(InvalidRequest):
             decode_count(json.dumps(body).encode(), 64, "m")
+
+
+GOOGLES = """
+contents parts text role systemInstruction system_instruction tools functionDeclarations name
+parameters parametersJsonSchema toolConfig functionCallingConfig mode allowedFunctionNames
+generationConfig generation_config maxOutputTokens candidateCount stopSequences responseSchema
+responseJsonSchema properties responseMimeType thinkingConfig thinkingLevel inlineData inline_data
+mimeType data fileData fileUri functionCall function_call functionResponse args id response output
+error thought thoughtSignature safetySettings threshold labels cachedContent model
+generateContentRequest type nullable items anyOf
+"""
+FIELDS = st.sampled_from(GOOGLES.split())
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(("", "user", "model", "ANY", "application/json", "STRING", "aGk=", "é")),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=4),
+    max_leaves=25,
+)
+
+
+@given(st.dictionaries(FIELDS, ODD, max_size=5), ODD)
+def test_no_body_does_worse_than_be_refused(body: dict[str, Any], contents: Any) -> None:
+    for raw in (json.dumps(body).encode(), json.dumps({"contents": contents} | body).encode()):
+        for read in (decode_generate, decode_count):
+            try:
+                call = read(raw, 64, "m")
+                count_request(call, Words(), "m")
+                (forward if read is decode_generate else forward_count)(raw, call, "up", 9)
+                if read is decode_generate:
+                    encode_chat(neutral(raw, call), Aim("gemini-3", dropped=[]))
+            except (InvalidRequest, Unspeakable):
+                continue
+
+
+@given(ODD, ODD)
+def test_no_reply_does_worse_than_be_refused(parts: Any, rest: Any) -> None:
+    content = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}
+    for said in (content, {"candidates": rest}, rest):
+        raw = json.dumps(said).encode()
+        for read in (decode_reply, lambda data: StreamReader().read(b"", data)):
+            try:
+                read(raw)
+            except (ValueError, msgspec.MsgspecError):
+                continue
+        decode_failure(400, raw)
+        decode_text(raw)
+        read_usage(raw)

@@ -1,10 +1,12 @@
 """An Anthropic API for tests: whole messages, event streams, counts, errors.
 
-Source: platform.claude.com, API reference, "Create a Message", "Count tokens in a Message", "Errors"; "Streaming
-messages", "Thinking" (checked November 2026).
+Source: platform.claude.com, API reference, "Create a Message", "Count tokens in a Message", "Errors", "Versions";
+"Streaming messages", "Thinking" (checked November 2026).
 """
 
 import json
+from collections.abc import Iterator
+from threading import Event
 from typing import Any
 
 from tests.kit.vendors.server import (
@@ -15,6 +17,7 @@ from tests.kit.vendors.server import (
     OUTPUT,
     PIECES,
     REASONING,
+    SCENARIOS,
     SIGNATURE,
     TEXT,
     THOUGHT,
@@ -24,6 +27,29 @@ from tests.kit.vendors.server import (
 )
 
 Json = dict[str, Any]
+
+EXTRA = (
+    "error-401",
+    "error-404",
+    "error-413",
+    "error-529",
+    "bare-call",
+    "broken",
+    "cut",
+    "early",
+    "endless",
+    "full",
+    "malformed",
+    "odd",
+    "paused",
+    "search",
+    "stalled",
+    "stopped",
+    "unmetered",
+)
+"""What it knows beside what every vendor's fake does."""
+WORD = "word "
+"""What `endless` says, again and again."""
 
 ID = "msg_01XFDUDYJgAACzvnptvVoYEL"
 WRITTEN = 3
@@ -40,19 +66,56 @@ ERRORS = {
     529: ("overloaded_error", "Overloaded"),
 }
 FIELDS = frozenset(
-    "model messages max_tokens system stream tools tool_choice thinking stop_sequences temperature top_p top_k metadata"
-    " output_config cache_control service_tier container inference_geo speed diagnostics context_management".split()
+    (
+        "model",
+        "messages",
+        "max_tokens",
+        "system",
+        "stream",
+        "tools",
+        "tool_choice",
+        "thinking",
+        "stop_sequences",
+        "temperature",
+        "top_p",
+        "top_k",
+        "metadata",
+        "output_config",
+        "cache_control",
+        "service_tier",
+        "container",
+        "inference_geo",
+        "speed",
+        "diagnostics",
+        "context_management",
+    )
 )
 """What a request may have at its top."""
+VERSIONS = ("2023-06-01", "2026-10-21")
+SAMPLING = frozenset(("temperature", "top_p", "top_k"))
+"""What a request may not have at its top any more since the second version."""
+
+
+def settings(url: str, more: str = "") -> str:
+    """A configuration's provider `a` and a model for each scenario, with more of its lines."""
+    models = "".join(
+        f'[[models]]\nname = "{name}"\ndeployments = [{{provider = "a", model = "{model}"}}]\n{more}'
+        for name, model in [("alias", "plain"), *((one, one) for one in (*SCENARIOS, *EXTRA))]
+    )
+    return (
+        f'[[providers]]\nname = "a"\ndialect = "anthropic"\nbase_url = "{url}/v1"\n'
+        f'api_key = "env:KPGATE_TEST_UPSTREAM"\n[retries]\nmax = 0\n{models}'
+    )
 
 
 def answer(asked: Asked) -> Answer:
     """What the model of a scenario's name answers."""
     path = asked.path.partition("?")[0]
     assert path in ("/v1/messages", "/v1/messages/count_tokens"), path
-    assert asked.headers["anthropic-version"] == "2023-06-01"
+    version = asked.headers["anthropic-version"]
+    assert version in VERSIONS, version
     body = asked.body
-    wrong = _wrong(body, path.endswith("count_tokens"))
+    wrong = _wrong(body, path.endswith("count_tokens"), version)
     if wrong:
         return _error(400, wrong)
     model = body["model"]
@@ -75,20 +138,35 @@ def answer(asked: Asked) -> Answer:
         return _json(message)
     events = _events(blocks, reason, usage)
     if model == "broken":
-        events = [*events[:3], {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}]
+        events = [
+            *events[:3],
+            {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+        ]
     pieces = sse(*events, named=True)
     if model == "cut":
         return Answer(200, "text/event-stream; charset=utf-8", pieces[:4], cut=True)
+    if model in ("endless", "stalled"):
+        return Answer(200, "text/event-stream", _go_on(pieces, forever=model == "endless"))
     if model == "early":
         return Answer(200, "text/event-stream; charset=utf-8", pieces[:4])
     return Answer(200, "text/event-stream; charset=utf-8", pieces)
 
 
-def _wrong(body: Any, counting: bool) -> str:
+def _go_on(pieces: list[bytes], *, forever: bool) -> Iterator[bytes]:
+    """A stream that has no end: it says more, or nothing more, until nobody listens."""
+    yield from pieces[:5]
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": WORD}}
+    more = sse(delta, named=True)[0]
+    while forever:
+        yield more
+    Event().wait(30)
+
+
+def _wrong(body: Any, counting: bool, version: str) -> str:
     """What is wrong with a request, as far as Anthropic says."""
     if not isinstance(body, dict):
         return "The request body is not valid JSON"
-    if unknown := set(body) - FIELDS:
+    if unknown := set(body) - FIELDS | (set(body) & SAMPLING if version == VERSIONS[1] else set()):
         return f"{min(unknown)}: Extra inputs are not permitted"
     if not counting and "max_tokens" not in body:
         return "max_tokens: Field required"

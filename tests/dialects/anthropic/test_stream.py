@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,85 +33,9 @@ from kpgate.domain.reply import (
 from kpgate.domain.usage import Usage
 from tests.kit.chats import NAMES, OBJECTS, WORDS
 
-# Source: platform.claude.com, "Streaming messages", "Streaming request with tool use" and "with extended thinking"
-# (checked November 2026), shortened.
-TOOLS = b"""event: message_start
-data: {"type":"message_start","message":{"id":"msg_014p7gG3wDgGV9EUtLvnow3U","type":"message","role":"assistant","model":"claude-opus-5","stop_sequence":null,"usage":{"input_tokens":472,"output_tokens":2},"content":[],"stop_reason":null}}
-
-event: content_block_start
-data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}
-
-event: ping
-data: {"type": "ping"}
-
-event: content_block_delta
-data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Okay"}}
-
-event: content_block_delta
-data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":", let's check"}}
-
-event: content_block_stop
-data: {"type":"content_block_stop","index":0}
-
-event: content_block_start
-data: {"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"toolu_01T1x1fJ34qAmk2tNTrN7Up6","name":"get_weather","input":{}}}
-
-event: content_block_delta
-data: {"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":""}}
-
-event: content_block_delta
-data: {"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\\"location\\":"}}
-
-event: content_block_delta
-data: {"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":" \\"San Francisco, CA\\"}"}}
-
-event: content_block_stop
-data: {"type":"content_block_stop","index":1}
-
-event: message_delta
-data: {"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"output_tokens":89}}
-
-event: message_stop
-data: {"type":"message_stop"}
-
-"""
-THINKING = b"""event: message_start
-data: {"type": "message_start", "message": {"id": "msg_01", "type": "message", "role": "assistant", "content": [], "model": "claude-opus-4-6", "stop_reason": null, "stop_sequence": null}}
-
-event: content_block_start
-data: {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": "", "signature": ""}}
-
-event: content_block_delta
-data: {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Euclid"}}
-
-event: content_block_delta
-data: {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "EqQBCgIYAhIM1gbcDa9GJwZA2b3h"}}
-
-event: content_block_stop
-data: {"type": "content_block_stop", "index": 0}
-
-event: content_block_start
-data: {"type": "content_block_start", "index": 1, "content_block": {"type": "redacted_thinking", "data": "Emw"}}
-
-event: content_block_stop
-data: {"type": "content_block_stop", "index": 1}
-
-event: content_block_start
-data: {"type": "content_block_start", "index": 2, "content_block": {"type": "text", "text": ""}}
-
-event: content_block_delta
-data: {"type": "content_block_delta", "index": 2, "delta": {"type": "text_delta", "text": "21"}}
-
-event: content_block_stop
-data: {"type": "content_block_stop", "index": 2}
-
-event: message_delta
-data: {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": null}, "usage": {"input_tokens": 5, "output_tokens": 7}}
-
-event: message_stop
-data: {"type": "message_stop"}
-
-"""
+FIXTURES = Path(__file__).parent / "fixtures"
+TOOLS = (FIXTURES / "tools.sse").read_bytes()
+THINKING = (FIXTURES / "thinking.sse").read_bytes()
 
 
 def call(**more: Any) -> Call:
@@ -258,7 +183,14 @@ def test_calls_that_arrive_at_the_same_time_stay_apart() -> None:
 
 
 def test_one_call_is_ended_before_the_next_begins() -> None:
-    pieces = [Begun("i", "m"), Called("a", "f", 0), Argued("{}", 0), Called("b", "g", 1), Argued("{}", 1), Over()]
+    pieces = [
+        Begun("i", "m"),
+        Called("a", "f", 0),
+        Argued("{}", 0),
+        Called("b", "g", 1),
+        Argued("{}", 1),
+        Over(),
+    ]
     kinds = [(one["type"], one.get("index")) for one in events_of(write(pieces))]
     assert kinds.index(("content_block_stop", 0)) < kinds.index(("content_block_start", 1))
 
@@ -271,7 +203,14 @@ def test_thoughts_are_shown_to_who_asked_for_them_and_kept_for_their_seal() -> N
 
 
 def test_only_the_first_choice_is_written_and_what_begins_nothing_begins_it() -> None:
-    pieces = [Said("a"), Said("b", 1), Argued("{}", 0, 1), Finished(Finish.LENGTH, 1), Finished(Finish.STOP), Over()]
+    pieces = [
+        Said("a"),
+        Said("b", 1),
+        Argued("{}", 0, 1),
+        Finished(Finish.LENGTH, 1),
+        Finished(Finish.STOP),
+        Over(),
+    ]
     events = events_of(write(pieces))
     check_blocks(events)
     assert events[0]["message"]["model"] == "m"
@@ -281,18 +220,22 @@ def test_only_the_first_choice_is_written_and_what_begins_nothing_begins_it() ->
 @pytest.mark.parametrize("showing", [{}, SHOWING])
 def test_a_cut_stream_ends_as_one_that_is_long_enough(showing: dict[str, Any]) -> None:
     writer = StreamWriter(call(**showing))
-    begun = b"".join(map(writer.write, [Begun("i", "m"), Said("a"), Called("c", "f"), Argued('{"x')]))
-    events = events_of(begun + writer.cut())
+    sent = b"".join(map(writer.write, [Begun("i", "m"), Said("a"), Called("c", "f"), Argued('{"x')]))
+    writer.mark()
+    for piece in (Argued('":1}'), Said("held back"), Called("d", "g", 1), Finished(Finish.STOP), Over()):
+        writer.write(piece)
+    events = events_of(sent + writer.cut())
     check_blocks(events)
     assert events[-2]["delta"]["stop_reason"] == "max_tokens"
-    assert writer.cut() == b""
 
 
 @pytest.mark.parametrize("place", range(TOOLS.count(b"\n\n")))
 def test_a_forwarded_stream_is_cut_in_shape(place: int) -> None:
     frames = Frames()
-    sent = b"\n\n".join(TOOLS.split(b"\n\n")[: place + 1]) + b"\n\n"
+    events = [event + b"\n\n" for event in TOOLS.split(b"\n\n")[:-1]]
+    sent = b"".join(events[: place + 1])
     assert frames.feed(sent) == sent
+    frames.feed(b"".join(events[place + 1 :]))
     end = frames.cut()
     if place + 1 < TOOLS.count(b"\n\n") - 1:
         check_blocks(events_of(sent + end))
@@ -359,7 +302,8 @@ def test_events_and_blocks_that_are_still_to_come_are_passed_over() -> None:
         b'{"type":"server_tool_use","id":"s","name":"web_search","input":{}}}\n\n'
         b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'
         b'{"type":"input_json_delta","partial_json":"{}"}}\n\n'
-        b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"citations_delta"}}\n\n'
+        b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":'
+        b'{"type":"citations_delta"}}\n\n'
     )
     assert read(new + TOOLS) == read(TOOLS)
 

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64encode
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -25,7 +26,6 @@ from kpgate.domain.chat import (
     Role,
     Text,
     Thinking,
-    Tool,
     ToolCall,
     ToolChoice,
     ToolResult,
@@ -170,7 +170,7 @@ def test_what_is_encoded_is_read_the_same(chat: Chat) -> None:
     body = ask.encode_chat(chat, Aim("up", drops=True, dropped=[]))
     assert neutral.neutral(body, request.decode_messages(body, 64)) == settled(chat)
     roles = [message["role"] for message in json.loads(body)["messages"]]
-    assert all(one != other for one, other in zip(roles, roles[1:], strict=False)), "they alternate"
+    assert all(one != other for one, other in pairwise(roles)), "they alternate"
 
 
 PNG = b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x03\xe8\0\0\x01\xf4").decode()
@@ -314,12 +314,19 @@ def test_what_the_neutral_form_cannot_carry_is_named() -> None:
             {
                 "role": "user",
                 "content": [
-                    {"type": "document", "source": {"type": "file", "file_id": "f"}, "citations": {"enabled": True}},
+                    {
+                        "type": "document",
+                        "source": {"type": "file", "file_id": "f"},
+                        "citations": {"enabled": True},
+                    },
                     {"type": "image", "source": {"type": "file", "file_id": "f"}},
                     {"type": "search_result", "source": "s", "title": "t", "content": []},
                 ],
             },
-            {"role": "assistant", "content": [{"type": "server_tool_use", "id": "s", "name": "w", "input": {}}]},
+            {
+                "role": "assistant",
+                "content": [{"type": "server_tool_use", "id": "s", "name": "w", "input": {}}],
+            },
         ],
     )
     assert set(chat.unknown) == {
@@ -343,11 +350,22 @@ def test_what_the_neutral_form_cannot_carry_is_named() -> None:
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
         ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0].content[0].source"),
         (
-            {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "b", "input": 1}]}]},
+            {
+                "messages": [
+                    {
+                        "role": "assistant",
+                        "content": [{"type": "tool_use", "id": "a", "name": "b", "input": 1}],
+                    }
+                ]
+            },
             "messages[0].content[0].input",
         ),
         (
-            {"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": [5]}]}]},
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": [5]}]}
+                ]
+            },
             "messages[0].content[0].content",
         ),
         ({"tool_choice": {"type": "tool"}}, "tool_choice"),
@@ -370,7 +388,10 @@ def test_turns_alternate_and_results_come_first() -> None:
             Turn(Role.DEVELOPER, [Text("b")]),
             Turn(Role.USER, [Text("x")], "ann"),
             Turn(Role.USER, [Text("y"), Text("")]),
-            Turn(Role.ASSISTANT, [Thinking("unsealed"), ToolCall("c|1", "f", ""), ToolCall("c2", "g", '{"a":1}')]),
+            Turn(
+                Role.ASSISTANT,
+                [Thinking("unsealed"), ToolCall("c|1", "f", ""), ToolCall("c2", "g", '{"a":1}')],
+            ),
             Turn(Role.USER, [Text("wait")]),
             Turn(Role.TOOL, [ToolResult("c|1", [Text("1")])]),
             Turn(Role.TOOL, [ToolResult("c2", [], failed=True)]),
@@ -384,14 +405,22 @@ def test_turns_alternate_and_results_come_first() -> None:
     assert [message["role"] for message in sent["messages"]] == ["user", "assistant", "user"]
     assert [block["text"] for block in sent["messages"][0]["content"]] == ["x", "y"]
     assert sent["messages"][1]["content"][0] == {"type": "tool_use", "id": "c_1", "name": "f", "input": {}}
-    assert [block["type"] for block in sent["messages"][2]["content"]] == ["tool_result", "tool_result", "text"]
+    assert [block["type"] for block in sent["messages"][2]["content"]] == [
+        "tool_result",
+        "tool_result",
+        "text",
+    ]
     assert sent["messages"][2]["content"][0]["tool_use_id"] == "c_1"
     assert aim.dropped == ["name", "thinking"]
 
 
 def test_an_instruction_stays_at_its_place_where_the_model_takes_it_there() -> None:
     chat = Chat([*USER, Turn(Role.DEVELOPER, [Text("late")]), Turn(Role.ASSISTANT, [Text("yes")]), *USER])
-    assert [one["role"] for one in asked(chat, "claude-opus-5")["messages"]][:3] == ["user", "system", "assistant"]
+    assert [one["role"] for one in asked(chat, "claude-opus-5")["messages"]][:3] == [
+        "user",
+        "system",
+        "assistant",
+    ]
     assert asked(chat, "claude-sonnet-4-5")["system"] == [{"type": "text", "text": "late"}]
     misplaced = Chat([*USER, Turn(Role.ASSISTANT, [Text("yes")]), Turn(Role.SYSTEM, [Text("late")]), *USER])
     assert asked(misplaced, "claude-opus-5")["system"] == [{"type": "text", "text": "late"}]
@@ -434,7 +463,11 @@ def test_a_budget_is_less_than_the_cap_and_needs_a_thought_before_calls() -> Non
         asked(Chat(USER, reasoning=Reasoning("low"), output_cap=1000), "claude-opus-4-5")
     with pytest.raises(Unspeakable, match="reasoning"):
         asked(Chat(USER, reasoning=Reasoning("none")), "claude-opus-5-5")
-    calls = [*USER, Turn(Role.ASSISTANT, [ToolCall("a", "f")]), Turn(Role.TOOL, [ToolResult("a", [Text("1")])])]
+    calls = [
+        *USER,
+        Turn(Role.ASSISTANT, [ToolCall("a", "f")]),
+        Turn(Role.TOOL, [ToolResult("a", [Text("1")])]),
+    ]
     aim = Aim("claude-opus-4-5", dropped=[])
     assert b"thinking" not in ask.encode_chat(Chat(calls, reasoning=Reasoning("low")), aim)
     assert aim.dropped == ["reasoning"]
@@ -477,7 +510,13 @@ def test_what_has_no_field_is_refused_by_name_or_dropped_where_that_is_allowed(
 
 def test_what_is_the_default_anyway_is_no_matter() -> None:
     chat = Chat(
-        USER, temperature=1.0, top_p=1.0, frequency_penalty=0.0, verbosity="medium", modalities=["text"], logprobs=False
+        USER,
+        temperature=1.0,
+        top_p=1.0,
+        frequency_penalty=0.0,
+        verbosity="medium",
+        modalities=["text"],
+        logprobs=False,
     )
     assert set(asked(chat, "claude-opus-5")) == {"model", "max_tokens", "messages"}
     assert asked(chat)["temperature"] == 1.0
@@ -542,7 +581,9 @@ PARTS = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(PARTS, st.sampled_from(sorted(set(Finish) - {Finish.FILTERED})), NAMES, st.data())
-def test_a_reply_is_read_as_it_was_encoded(parts: list[Any], finish: Finish, word: str, data: st.DataObject) -> None:
+def test_a_reply_is_read_as_it_was_encoded(
+    parts: list[Any], finish: Finish, word: str, data: st.DataObject
+) -> None:
     if finish is Finish.REFUSED and data.draw(st.booleans()):
         parts = [*parts, Refusal(word)]
     choice = Choice(parts, finish, word if finish is Finish.STOP_SEQUENCE else "")
@@ -670,9 +711,12 @@ BLOCKS = st.fixed_dictionaries(
     {"type": st.sampled_from(["text", "image", "document", "tool_use", "tool_result", "thinking", "novel"])},
     optional={
         "text": WORDS,
-        "content": WORDS | st.lists(st.dictionaries(NAMES, WORDS | st.none()), max_size=2) | st.dictionaries(NAMES, WORDS),
+        "content": WORDS
+        | st.lists(st.dictionaries(NAMES, WORDS | st.none()), max_size=2)
+        | st.dictionaries(NAMES, WORDS),
         "source": st.fixed_dictionaries(
-            {"type": st.sampled_from(["base64", "url", "text", "file"])}, optional={"data": WORDS, "url": WORDS}
+            {"type": st.sampled_from(["base64", "url", "text", "file"])},
+            optional={"data": WORDS, "url": WORDS},
         ),
         "name": NAMES,
         "id": NAMES,
@@ -687,7 +731,9 @@ BLOCKS = st.fixed_dictionaries(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(BLOCKS, max_size=4), st.sampled_from(["user", "assistant", "system"]))
-def test_any_blocks_are_counted_forwarded_and_read_or_refused(blocks: list[dict[str, Any]], role: str) -> None:
+def test_any_blocks_are_counted_forwarded_and_read_or_refused(
+    blocks: list[dict[str, Any]], role: str
+) -> None:
     body = encoded(messages=[{"role": role, "content": blocks}])
     call = request.decode_messages(body, 64)
     assert count.count_messages(call, Letters(), "m") > 0
