@@ -15,6 +15,7 @@ from kpgate.app import openapi_catalogue as catalogue
 from kpgate.app import openapi_gemini as gemini
 from kpgate.app import openapi_keys as keys
 from kpgate.app import openapi_money as money
+from kpgate.app import openapi_responses as responses
 from kpgate.app.openapi_parts import open_to_more, ref
 from kpgate.domain.errors import REGISTRY, GatewayError, Retry
 from kpgate.domain.roles import roles_of
@@ -193,7 +194,7 @@ def document() -> Json:
 
 def _calls() -> dict[str, Json]:
     paths: dict[str, Json] = {}
-    for path, operation, summary, schema, streams in CALLS:
+    for path, operation, summary, schema, streams in CALLS + responses.CALLS:
         paths[path] = {"post": _call(operation, summary, schema, streams)}
     for path, operation, summary, schema, reply, streams in anthropic.CALLS:
         paths[path] = {"post": _anthropic(_call(operation, summary, schema, streams), reply)}
@@ -210,7 +211,7 @@ def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:
     if streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     success = {
-        "description": "The provider's reply, byte for byte.",
+        "description": "The provider's reply: byte for byte where it speaks this dialect, else put into it.",
         "headers": _headers(ALWAYS + ROUTED + CHARGED + LIMITED),
         "content": content,
     }
@@ -395,6 +396,7 @@ def _schemas() -> Json:
         **audit.schemas(),
         **anthropic.schemas(),
         **gemini.schemas(),
+        **responses.schemas(),
         "ChatCompletionRequest": open_to_more(
             {"model": {"type": "string"}, "messages": {"type": "array"}, **_generating()},
             ("model", "messages"),

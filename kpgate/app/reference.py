@@ -38,6 +38,7 @@ EXAMPLES: dict[str, Any] = {
     "providers.name": "openai",
     "providers.preset": "openai",
     "providers.url_parts": {"account": "my-account"},
+    "providers.api_version": "2024-10-21",
     "providers.base_url": "https://api.openai.com/v1",
     "providers.api_key": "env:OPENAI_API_KEY",
     "providers.headers": {"OpenAI-Organization": "org-example"},

@@ -142,7 +142,7 @@ def _silent(body: bytes) -> str:
 class Translator(Spoken):
     """A provider's stream in the caller's dialect, event by event: `domain.dialect.Framing`."""
 
-    __slots__ = ("_events", "_mark", "_name", "_reader", "events", "usage", "writer")
+    __slots__ = ("_events", "_late", "_mark", "_name", "_reader", "_spoke", "events", "usage", "writer")
 
     at_boundary = True
 
@@ -154,32 +154,41 @@ class Translator(Spoken):
         self.writer = writer
         # What came last is held back by a cut.
         self._mark = getattr(writer, "mark", None)
+        # Whether anything was said, and what went wrong after what is still to be sent.
+        self._spoke = False
+        self._late: UpstreamFailed | None = None
         self.events = 0
         self.usage: Usage | None = None
 
     def feed(self, chunk: bytes) -> bytes:
         """Take what arrived; what to send on now.
 
-        Errors: UpstreamFailed where the provider reports a failure or cannot be understood.
+        Errors: UpstreamFailed where the provider reports a failure or cannot be understood: at once where nothing has
+        been said yet, for then another may answer, else after what came before it has been sent.
         """
+        if self._late is not None:
+            raise self._late
         if self._mark is not None:
             self._mark()
         heard = self.heard
+        out: list[bytes] = []
         try:
-            out: list[bytes] = []
             for name, data in self._events.feed(chunk):
                 self.events += 1
                 self._take(self._reader.read(name, data), out)
-            return b"".join(out)
-        except UpstreamFailed:
-            self.forget(heard)
-            raise
+        except UpstreamFailed as error:
+            self._late = error
         except MALFORMED as error:
+            self._late = self._failed(error)
+        if self._late is not None and not (out and self._spoke):
             self.forget(heard)
-            raise self._failed(error) from None
+            raise self._late
+        return b"".join(out)
 
     def finish(self) -> bytes:
         """The provider's stream ended: what is left to send. Errors: UpstreamFailed where it ended too early."""
+        if self._late is not None:
+            raise self._late
         try:
             out: list[bytes] = []
             for name, data in self._events.finish():
@@ -198,12 +207,14 @@ class Translator(Spoken):
         for piece in pieces:
             kind = type(piece)
             if kind in _SPOKEN:
+                self._spoke = True
                 text: str = piece.text  # type: ignore[union-attr]
                 self.hear(text)
             elif kind is Begun or kind is Used:
                 if piece.usage.source != "none":  # type: ignore[union-attr]
                     self.usage = piece.usage  # type: ignore[union-attr]
             elif kind is Called:
+                self._spoke = True
                 self.hear(piece.name)  # type: ignore[union-attr]
             elif kind is Broke:
                 raise UpstreamFailed(f"the provider ended its stream with an error: {piece.message[:500]}")  # type: ignore[union-attr]

@@ -12,6 +12,7 @@ PATHS = {
     "/v1/chat/completions": {"post"},
     "/v1/completions": {"post"},
     "/v1/embeddings": {"post"},
+    "/v1/responses": {"post"},
     "/v1/messages": {"post"},
     "/v1/messages/count_tokens": {"post"},
     "/v1beta/models/{model}:generateContent": {"post"},

@@ -158,6 +158,7 @@ def _calls(asker: Asker) -> None:
         "/v1/chat/completions": chat,
         "/v1/completions": {"model": "echo", "prompt": "hello"},
         "/v1/embeddings": {"model": "echo", "input": ["hello"]},
+        "/v1/responses": {"model": "echo", "input": "hello"},
     }
     for path, body in bodies.items():
         schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]

@@ -67,10 +67,12 @@ def encode_chat(chat: Chat, aim: Aim) -> bytes:
         ("audio", chat.voice),
         ("verbosity", chat.verbosity or None),
         ("user", chat.user or None),
-        ("metadata", chat.metadata),
     ):
         if value is not None:
             sent[name] = value
+    if chat.metadata:
+        # It is kept with completions that are stored there, which nobody's are over a bridge.
+        aim.leave_out("metadata")
     if aim.stream:
         sent |= {"stream": True, "stream_options": {"include_usage": True}}
     return msgspec.json.encode(sent)

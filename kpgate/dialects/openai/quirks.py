@@ -50,7 +50,11 @@ def bend(vendor: Vendor, quirks: Quirks) -> Vendor:
         decode_reply=bent.decode_reply,
         reader=partial(BentReader, bent),
     )
-    return replace(vendor, native=bent.native, tongue=tongue)
+
+    def native(endpoint: Endpoint, heads: Heads) -> Way:
+        return (bent if endpoint in endpoints.ENDPOINTS else vendor).native(endpoint, heads)
+
+    return replace(vendor, native=native, tongue=tongue)
 
 
 class _Usage(msgspec.Struct, gc=False):

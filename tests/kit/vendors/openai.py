@@ -55,7 +55,9 @@ def answer(asked: Asked) -> Answer:
     ]
     if scenario == "empty":
         choices = []
-    reply = _frame("chat.completion") | {"choices": choices, "usage": usage(scenario)}
+    reply = _frame("chat.completion") | {"choices": choices}
+    if scenario != "silent":
+        reply["usage"] = usage(scenario)
     return Answer(200, "application/json", [json.dumps(reply).encode()])
 
 
@@ -174,7 +176,9 @@ def _stream(scenario: str, usage_wanted: bool) -> Answer:
         return Answer(200, "text/event-stream", sse(*events))
     if scenario == "cut":
         return Answer(200, "text/event-stream", sse(*events), cut=True)
+    if scenario == "endless":
+        return Answer(200, "text/event-stream", sse(*[chunk({"content": "word "})] * 400))
     events.append(chunk({}, _reason(scenario)))
-    if usage_wanted:
+    if usage_wanted and scenario != "silent":
         events.append(frame | {"choices": [], "usage": usage(scenario)})
     return Answer(200, "text/event-stream", [b": keep-alive\n\n", *sse(*events, "[DONE]")])

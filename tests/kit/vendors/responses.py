@@ -49,7 +49,8 @@ def answer(asked: Asked) -> Answer:
     output = (
         [] if scenario == "empty" else _output(scenario, "completed" if status == "completed" else status)
     )
-    reply = _response(body, status, output, usage(scenario)) | {"incomplete_details": why}
+    used = None if scenario == "silent" else usage(scenario)
+    reply = _response(body, status, output, used) | {"incomplete_details": why}
     if scenario == "empty":
         del reply["output"]
     if scenario == "failed":
@@ -168,6 +169,9 @@ def _stream(scenario: str, body: Json) -> Answer:
     if scenario in ("broken", "failing"):
         _play_text(script, 0, PIECES[:1], TEXT, ends=False)
         return _break(script, body, scenario)
+    if scenario == "endless":
+        _play_text(script, 0, ["word "] * 400, "", ends=False)
+        return Answer(200, "text/event-stream", sse(*script.events, named=True))
     if scenario == "cut":
         _play_text(script, 0, PIECES[:1], TEXT, ends=False)
         return Answer(200, "text/event-stream", sse(*script.events, named=True), cut=True)
@@ -183,7 +187,8 @@ def _stream(scenario: str, body: Json) -> Answer:
         pieces = (text[:9], text[9:]) if scenario == "schema" else PIECES
         _play_text(script, int(scenario == "thinking"), pieces, text)
     status, why = _status(scenario)
-    whole = _response(body, status, _output(scenario, status), usage(scenario)) | {"incomplete_details": why}
+    used = None if scenario == "silent" else usage(scenario)
+    whole = _response(body, status, _output(scenario, status), used) | {"incomplete_details": why}
     script.say(f"response.{status}", response=whole)
     return Answer(200, "text/event-stream", sse(*script.events, named=True))
 
