@@ -72,6 +72,9 @@ def _lay_preset(provider: Table, path: Path, saying: Saying) -> None:
         saying.note((*path, "dialect"), f"preset {name}")
     elif provider["dialect"] != preset.dialect:
         saying.report((*path, "dialect"), f'is "{preset.dialect}" by its preset: leave it out')
+    if preset.responses and "responses" not in provider:
+        provider["responses"] = True
+        saying.note((*path, "responses"), f"preset {name}")
     parts = _table(provider, "url_parts")
     for part in parts:
         if part not in preset.places:

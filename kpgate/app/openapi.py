@@ -409,20 +409,7 @@ def _schemas() -> Json:
             {"model": {"type": "string"}, "input": {"type": ["string", "array"]}}, ("model", "input")
         ),
         "Passed": open_to_more({}, ()),
-        "Model": open_to_more(
-            {
-                "id": {"type": "string"},
-                "object": {"const": "model"},
-                "created": {"type": "integer"},
-                "owned_by": {"type": "string"},
-                **catalogue.SHOWN,
-            },
-            ("id", "object"),
-        ),
-        "ModelList": open_to_more(
-            {"object": {"const": "list"}, "data": {"type": "array", "items": ref("Model")}},
-            ("object", "data"),
-        ),
+        **catalogue.SCHEMAS,
         "Error": _error_schema(),
     }
 

@@ -302,8 +302,8 @@ def providers_page() -> str:
 
 def _differs(preset: Preset) -> str:
     said = [f"dialect `{preset.dialect}`"] if preset.dialect != "openai" else []
-    if preset.credential is not None:
-        said.append(f"credential in `{preset.credential[0].decode()}`")
+    if preset.responses:
+        said.append("has the Responses API")
     return "; ".join([*said, *preset.quirks.said]) or "-"
 
 

@@ -5,7 +5,6 @@ The one file that names every dialect: a new one is a row here.
 
 from collections.abc import Mapping
 from functools import cache
-from urllib.parse import urlencode
 
 from msgspec.structs import replace
 
@@ -48,14 +47,17 @@ def passed_headers(provider: Provider) -> tuple[bytes, ...]:
 
 
 def vendor_of(provider: Provider) -> Vendor:
-    """What a provider speaks, by its dialect and by what else is set for it."""
+    """What a provider speaks, by its dialect, its preset and what else is set for it."""
     dated = provider.dialect == "azure" and not azure.is_v1(_origin(provider).base_path)
-    return _vendor("azure dated" if dated else provider.dialect, provider.responses)
+    return _vendor("azure dated" if dated else provider.dialect, provider.responses, provider.preset)
 
 
 @cache
-def _vendor(name: str, serves_responses: bool) -> Vendor:
+def _vendor(name: str, serves_responses: bool, preset: str) -> Vendor:
     vendor = azure.DATED if name == "azure dated" else VENDORS[name]
+    if preset in PRESETS:
+        vendor = quirks.bend(vendor, PRESETS[preset].quirks)
+        vendor = replace(vendor, fixed=vendor.fixed + PRESETS[preset].headers)
     if not serves_responses:
         return vendor
 
@@ -72,34 +74,19 @@ class Ways:
         self._output_default = settings.tokens.output_default
         self._environ = environ
         self._kept: dict[tuple[str, ...], Way | None] = {}
-        self._bent: dict[str, Vendor] = {}
 
     def of(self, provider: Provider, model: str) -> dict[str, Way]:
         """How calls go to a model at a provider, by the endpoint's path.
 
         Errors: ReferenceFailed for a secret that is not there.
         """
-        vendor = self._vendor(provider)
+        vendor = vendor_of(provider)
         found = {}
         for endpoint in ENDPOINTS:
             way = self._way(provider, vendor, endpoint, model)
             if way is not None:
                 found[endpoint.path] = way
         return found
-
-    def _vendor(self, provider: Provider) -> Vendor:
-        """The API that a provider speaks, with the quirks of its preset."""
-        vendor, preset = vendor_of(provider), PRESETS.get(provider.preset)
-        if preset is None:
-            return vendor
-        if provider.name not in self._bent:
-            if preset.dialect == "openai":
-                vendor = quirks.bend(vendor, preset.quirks)
-            fixed = (*vendor.fixed, *preset.headers)
-            self._bent[provider.name] = replace(
-                vendor, fixed=fixed, credential=preset.credential or vendor.credential
-            )
-        return self._bent[provider.name]
 
     def _way(self, provider: Provider, vendor: Vendor, endpoint: Endpoint, model: str) -> Way | None:
         tongue = vendor.tongue
@@ -110,7 +97,7 @@ class Ways:
             vendor.native_path(endpoint, model, stream) if native else tongue.path(model, stream)  # type: ignore[union-attr]
             for stream in (False, True)
         ]
-        if provider.api_version:
+        if provider.api_version is not None and provider.dialect == "azure":
             paths = [
                 f"{path}{'&' if '?' in path else '?'}api-version={provider.api_version}" for path in paths
             ]
@@ -129,8 +116,6 @@ class Ways:
 
     def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:
         base = _origin(provider).base_path.encode()
-        if provider.query:
-            path += ("&" if "?" in path else "?") + urlencode(provider.query)
         return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
 
     def _lines(self, provider: Provider, vendor: Vendor, more: tuple[Header, ...]) -> bytes:

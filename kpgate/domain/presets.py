@@ -55,9 +55,9 @@ OLDER = Quirks(cap="max_tokens")
 class Preset(msgspec.Struct, frozen=True, gc=False):
     """A provider that is known by name.
 
-    Shape: `base_url` may have places such as {account}, which a provider's `url_parts` fill. `credential` is the header
-    and what stands before the secret, None for the dialect's own. `catalogue` is the vendor whose rows its models are
-    looked up in. `local` says that it needs no credential.
+    Shape: `base_url` may have places such as {account}, which a provider's `url_parts` fill. `responses` says that
+    it has the Responses API beside chat completions, `headers` go with every call. `catalogue` is the vendor whose rows
+    its models are looked up in. `local` says that it is run by the operator, and needs no credential.
     """
 
     title: str
@@ -66,7 +66,7 @@ class Preset(msgspec.Struct, frozen=True, gc=False):
     quirks: Quirks = NONE
     dialect: str = "openai"
     catalogue: str = ""
-    credential: tuple[bytes, bytes] | None = None
+    responses: bool = False
     headers: tuple[tuple[bytes, bytes], ...] = ()
     local: bool = False
 
@@ -83,7 +83,11 @@ class Preset(msgspec.Struct, frozen=True, gc=False):
 PRESETS: dict[str, Preset] = {
     # Those whose dialect is their own.
     "openai": Preset(
-        "OpenAI", "https://api.openai.com/v1", "https://developers.openai.com/api/docs", catalogue="openai"
+        "OpenAI",
+        "https://api.openai.com/v1",
+        "https://developers.openai.com/api/docs",
+        catalogue="openai",
+        responses=True,
     ),
     "anthropic": Preset(
         "Anthropic",
@@ -115,10 +119,11 @@ PRESETS: dict[str, Preset] = {
     ),
     "azure": Preset(
         "Azure OpenAI",
-        "https://{resource}.openai.azure.com",
+        "https://{resource}.openai.azure.com/openai/v1",
         "https://learn.microsoft.com/azure/ai-foundry/openai/reference",
         dialect="azure",
         catalogue="azure",
+        responses=True,
     ),
     # Those that speak OpenAI.
     "azure-foundry": Preset(
@@ -126,7 +131,8 @@ PRESETS: dict[str, Preset] = {
         "https://{resource}.services.ai.azure.com/openai/v1",
         "https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle",
         catalogue="azure-foundry",
-        credential=(b"api-key", b""),
+        dialect="azure",
+        responses=True,
     ),
     "baidu": Preset(
         "Baidu Qianfan", "https://qianfan.baidubce.com/v2", "https://cloud.baidu.com/doc/qianfan-api"
@@ -192,6 +198,7 @@ PRESETS: dict[str, Preset] = {
         # The page refuses `n` above 1; a stream's usage in `x_groq` is in the vendor's own client.
         Quirks(usage_in="x_groq", choices=False),
         catalogue="groq",
+        responses=True,
     ),
     "huggingface": Preset(
         "Hugging Face router",
@@ -303,6 +310,7 @@ PRESETS: dict[str, Preset] = {
         # As LiteLLM 1.110.2 has it: the total is prompt, completion and reasoning.
         Quirks(reasoning_apart=True),
         catalogue="xai",
+        responses=True,
     ),
     "zai": Preset(
         "Z.ai (Zhipu, outside China)",

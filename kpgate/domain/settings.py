@@ -165,9 +165,6 @@ class Provider(Part, frozen=True):
         dict[str, str],
         Meta(description="What its preset's address leaves open, as account, region, resource, project."),
     ] = msgspec.field(default_factory=dict)
-    query: Annotated[dict[str, str], Meta(description="What every path is asked with, as api-version.")] = (
-        msgspec.field(default_factory=dict)
-    )
     dialect: Annotated[
         Literal["openai", "responses", "azure", "anthropic", "gemini", "echo"],
         Meta(description="The API it speaks. `echo` is built in."),

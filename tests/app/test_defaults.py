@@ -90,13 +90,6 @@ def test_a_part_that_no_address_has_is_a_warning(tmp_path: Path) -> None:
     ]
 
 
-def test_an_address_is_no_place_for_a_secret(tmp_path: Path) -> None:
-    assert read(tmp_path, provider("openai", 'query = { api-version = "v1" }')).problems == ()
-    for name in ("key", "api_key", "access_token"):
-        loaded = read(tmp_path, provider("openai", f'query = {{ {name} = "x" }}'))
-        assert [one.path for one in loaded.problems] == [f"providers[0].query.{name}"]
-
-
 def test_a_known_model_has_its_vendor_s_price_and_encoding(tmp_path: Path) -> None:
     loaded = read(tmp_path, LEDGER + provider("openai") + model("gpt-4o-mini"))
     assert loaded.settings is not None, said(loaded)

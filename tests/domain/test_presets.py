@@ -67,7 +67,7 @@ def test_a_row_can_be_used(name: str) -> None:
     assert "{" not in filled and not filled.endswith("/")
     assert origin.secure or (preset.local and origin.host == "127.0.0.1")
     assert re.match(r"https://\S+$", preset.source)
-    assert preset.dialect == (name if name in OWN else "openai")
+    assert preset.dialect == ("azure" if name == "azure-foundry" else name if name in OWN else "openai")
     assert preset.dialect in OWN or preset.dialect in VENDORS
     assert not preset.catalogue or preset.catalogue in vendors()
     assert preset.quirks == NONE or preset.dialect == "openai", "quirks are the OpenAI dialect's"

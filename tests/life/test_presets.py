@@ -87,8 +87,7 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     )
     with VendorServer(compatible.answer) as vendors:
         settings = "".join(provider(name, name, vendors.url) + model(name, name) for name in COSTS)
-        settings += provider("foundry", "azure-foundry", vendors.url, 'query = { api-version = "v 1" }')
-        settings += model("foundry", "foundry")
+        settings += provider("foundry", "azure-foundry", vendors.url) + model("foundry", "foundry")
         settings += provider("github", "github", vendors.url) + model("github", "github")
         settings += provider("house", "vllm", vendors.url) + model("tuned", "house", "tuned", "")
         settings += model("listed", "openai", "gpt-4o-mini", "") + model("nobody-knows", "house", "mine", "")
@@ -151,7 +150,7 @@ def test_credentials_and_headers_go_as_the_preset_says(scene: Scene) -> None:
     _, client = scene.payer()
     client.chat.completions.create(model="foundry", messages=HELLO)
     asked, headers = scene.vendors.asked[-1], scene.vendors.asked[-1].headers
-    assert asked.path == "/foundry/v1/chat/completions?api-version=v+1"
+    assert asked.path == "/foundry/v1/chat/completions"
     assert headers["api-key"] == SECRET and "authorization" not in headers
     client.chat.completions.create(model="github", messages=HELLO)
     headers = scene.vendors.asked[-1].headers

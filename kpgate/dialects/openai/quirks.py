@@ -42,6 +42,7 @@ def bend(vendor: Vendor, quirks: Quirks) -> Vendor:
     if quirks == NONE:
         return vendor
     assert vendor.tongue is not None, "OpenAI has one"
+    assert vendor.tongue.encode_chat is ask.encode_chat, "quirks are those of providers that speak OpenAI"
     bent = Bent(quirks)
     tongue = replace(
         vendor.tongue,
