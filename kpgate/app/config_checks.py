@@ -242,11 +242,11 @@ def _check_upstream(draft: Draft, report: Say, warn: Say) -> None:
 def _check_surface(path: Path, provider: Provider, report: Say, warn: Say) -> None:
     """What is said of a provider's API fits its dialect."""
     azure, version = provider.dialect == "azure", provider.api_version
-    if version is not None and not azure:
+    if version and not azure:
         warn((*path, "api_version"), "is for providers of the dialect azure alone: nothing is done with it")
-    elif version is not None and not _VERSION.fullmatch(version):
+    elif version and not _VERSION.fullmatch(version):
         report((*path, "api_version"), "expected a version such as 2024-10-21 or preview")
-    elif azure and version is None and provider.base_url and not _is_v1(provider.base_url):
+    elif azure and not version and provider.base_url and not _is_v1(provider.base_url):
         report((*path, "api_version"), "missing: what a base_url that does not end with /openai/v1 needs")
     if provider.responses and provider.dialect not in ("openai", "azure"):
         report((*path, "responses"), "is for providers of the dialects openai and azure")

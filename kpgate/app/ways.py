@@ -97,7 +97,7 @@ class Ways:
             vendor.native_path(endpoint, model, stream) if native else tongue.path(model, stream)  # type: ignore[union-attr]
             for stream in (False, True)
         ]
-        if provider.api_version is not None and provider.dialect == "azure":
+        if provider.api_version and provider.dialect == "azure":
             paths = [
                 f"{path}{'&' if '?' in path else '?'}api-version={provider.api_version}" for path in paths
             ]
