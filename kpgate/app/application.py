@@ -9,6 +9,8 @@ import msgspec
 
 from kpgate.app.equipment import Ground
 from kpgate.app.gauges import Gauges
+from kpgate.app.money_api import Request
+from kpgate.app.token_api import TOKENS
 from kpgate.dialects.openai.reply import encode_error, encode_model, encode_models
 from kpgate.domain.audit import Actor
 from kpgate.domain.call import Record
@@ -21,6 +23,7 @@ from kpgate.domain.errors import (
     MethodNotAllowed,
     ModelNotFound,
     NotFound,
+    RoleRequired,
 )
 from kpgate.domain.phase import Phase
 from kpgate.domain.settings import Settings
@@ -52,6 +55,7 @@ class Front(msgspec.Struct, frozen=True):
     manage: Callable[[str, str, Actor, Callable[[], Awaitable[bytes]]], Awaitable[tuple[int, bytes]]]
     hold: Callable[[str, str, str, Caller], Awaitable[tuple[bytes, bytes]]]
     redeem: Callable[[str, bytes, Caller], Awaitable[bytes]]
+    tokens: Callable[[Request, Caller], Awaitable[tuple[int, bytes]]]
     top_up: Callable[[Source | None, Exchange, bytes, Actor], Awaitable[bytes]]
     shared_admin: bool
 
@@ -216,6 +220,10 @@ class Application:
             return self._models(
                 kit, exchange.method, path.removeprefix("/v1/models").removeprefix("/"), caller
             )
+        if own and caller.token and path != "/kp/v1/me":
+            raise RoleRequired("a party token makes calls: this asks for its key")
+        if own and (path + "/").startswith(TOKENS + "/"):
+            return await self._of_tokens(exchange, record, path)
         if own and path == "/kp/v1/redeem":
             body = await _body(exchange, record)
             return 200, [JSON], await self.front.redeem(exchange.method, body, caller)
@@ -228,6 +236,15 @@ class Application:
             path += "?" + exchange.query.decode("latin-1")
         who = Actor("http", caller.role, caller.key_id, caller.party.name, record.peer, record.request_id)
         status, said = await self.front.manage(exchange.method, path, who, partial(_body, exchange, record))
+        return status, [JSON], said
+
+    async def _of_tokens(self, exchange: Exchange, record: Record, path: str) -> Answer:
+        caller = record.caller
+        assert caller is not None, "AUTH let it in"
+        body = await _body(exchange, record)
+        query = exchange.query.decode("latin-1")
+        who = Actor("http", caller.role, caller.key_id, caller.party.name, record.peer, record.request_id)
+        status, said = await self.front.tokens(Request(exchange.method, path, query, body, who), caller)
         return status, [JSON], said
 
     def _models(self, kit: Equipment, method: str, name: str, caller: Caller) -> Answer:

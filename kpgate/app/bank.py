@@ -17,6 +17,7 @@ from kpgate._fast.wait import clock
 from kpgate.app.directory import Directory
 from kpgate.app.poster import Poster, Say, Start
 from kpgate.app.signing import Keyring, Signer, endorsement
+from kpgate.app.token_keys import TokenSigner
 from kpgate.domain.code import CodeOperation
 from kpgate.domain.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from kpgate.domain.ledger import CODE, GRANT, LINE, TOP_UP
@@ -29,12 +30,16 @@ from kpgate.services.codes import Tools as CodeTools
 from kpgate.services.plans import Plans
 from kpgate.services.plans import Tools as PlanTools
 from kpgate.services.receipts import Receipts
+from kpgate.services.tokens import Tokens
+from kpgate.services.tokens import Tools as TokenTools
 from kpgate.services.treasury import Tools, Treasury
+from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.codes import SqliteCodes
 from kpgate.stores.ledger import SqliteLedger
 from kpgate.stores.log import SqliteLog
 from kpgate.stores.plans import SqlitePlans
 from kpgate.stores.sqlite import SqliteStore
+from kpgate.stores.tokens import SqliteTokens
 
 _OWN = (CODE, GRANT, LINE, TOP_UP)
 _ROTATED = b"log.rotate_key"
@@ -103,6 +108,20 @@ class Bank:
                 time_us=self._time_us,
                 clock=clock,
                 pepper=directory.pepper(),
+            )
+        )
+        self.tokens = Tokens(
+            TokenTools(
+                store=SqliteTokens(store.connection),
+                cells=self.accounts,
+                keys=store,
+                signs=TokenSigner(directory.pepper()),
+                publish=publish,
+                note=SqliteAudit(store.connection).append,
+                caps=self.ledger.caps,
+                wall_us=wall_us,
+                pepper=directory.pepper(),
+                cells_max=settings.accounts_max,
             )
         )
         self.plans = Plans(
@@ -202,7 +221,10 @@ class Bank:
             if row.floor:
                 self.accounts.set_floor(row.number, row.floor)
         for budget in self.ledger.budgets():
-            self.accounts.set_caps(budget.number, budget.caps)
+            if budget.tag:
+                self.tokens.mend(budget)
+            else:
+                self.accounts.set_caps(budget.number, budget.caps)
 
     def end_dead(self, life: Life) -> int:
         """End the holds that the last owner of a seat left. Order: holding its life lock."""

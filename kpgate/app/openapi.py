@@ -12,6 +12,7 @@ import kpgate
 from kpgate.app import openapi_audit as audit
 from kpgate.app import openapi_keys as keys
 from kpgate.app import openapi_money as money
+from kpgate.app import openapi_tokens as tokens
 from kpgate.app.openapi_parts import open_to_more, ref
 from kpgate.domain.errors import REGISTRY, GatewayError, Retry
 from kpgate.domain.roles import roles_of
@@ -113,13 +114,14 @@ PROBES: tuple[tuple[str, str, str, str, bool], ...] = (
     ("/metrics", "getMetrics", "Metrics of all workers, for Prometheus.", "text/plain", False),
     ("/openapi.json", "getOpenapi", "This document.", "application/json", False),
 )
-MANAGEMENT = keys.MANAGEMENT + money.MANAGED + audit.MANAGED
+MANAGEMENT = keys.MANAGEMENT + money.MANAGED + tokens.MANAGED + audit.MANAGED
 # What stands in paths.
 PLACES = {
     "id": "A key's id, as sk-kp-ID-... has it.",
     "name": "A party's name.",
     "call": "A call's id, as x-kpgate-receipt says it.",
     "source": "A source's name, as `[[top_ups]]` has it.",
+    "token": "A party token's id, its jti.",
 }
 
 
@@ -156,15 +158,22 @@ def document() -> Json:
                 "No key is asked for. Signed as Standard Webhooks has it, by `webhook-id`, `webhook-timestamp`"
                 " and `webhook-signature`: docs/top-ups.md."
             )
-    for method, path, operation, summary, request, status, reply in MANAGEMENT:
+    for method, path, operation, summary, request, status, reply in MANAGEMENT + tokens.OWN:
         entry = paths.setdefault(path, {})
         named = [name for name in PLACES if f"{{{name}}}" in path]
         if named:
             entry["parameters"] = [
                 _parameter("path", name, {"type": "string"}, PLACES[name]) for name in named
             ]
-        roles = roles_of(method.upper(), path)
         described = _management(operation, summary, request, status, reply)
+        if path.startswith("/kp/"):
+            entry[method] = {
+                **described,
+                "tags": ["holder"],
+                "description": "Asks for a key, not for a party token.",
+            }
+            continue
+        roles = roles_of(method.upper(), path)
         entry[method] = {**described, "description": _asks_for(roles), "x-kpgate-roles": list(roles)}
     return {
         "openapi": "3.1.0",
@@ -241,13 +250,13 @@ def _management(operation: str, summary: str, request: str | None, status: int, 
         "summary": summary,
         "tags": ["management"],
     }
-    queries = keys.QUERIES | money.QUERIES | audit.QUERIES
+    queries = keys.QUERIES | money.QUERIES | tokens.QUERIES | audit.QUERIES
     if operation in queries:
         described["parameters"] = [_parameter("query", *row) for row in queries[operation]]
     if request is not None:
         described["requestBody"] = _body(request, required=request != "Rotation")
     about_money = any(operation == row[2] for row in money.MANAGED)
-    errors = _errors(MONEYED if about_money else MANAGED)
+    errors = _errors((*MONEYED, "too_many_tokens") if about_money or operation == "signToken" else MANAGED)
     described["responses"] = {str(status): _success(reply), **errors}
     return described
 
@@ -332,6 +341,7 @@ def _schemas() -> Json:
     return {
         **keys.schemas(),
         **money.schemas(),
+        **tokens.schemas(),
         **audit.schemas(),
         "ChatCompletionRequest": open_to_more(
             {"model": {"type": "string"}, "messages": {"type": "array"}, **_generating()},

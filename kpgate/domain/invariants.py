@@ -25,6 +25,7 @@ from kpgate.domain.ledger import (
     read_transfer_note,
     show_call,
     time_of,
+    uses_of,
 )
 from kpgate.domain.price import Price
 
@@ -156,8 +157,8 @@ class _Look:
                 self.say(
                     f"{show_call(row.call)}: refunded {row.refunded} of {row.amount}, by other transfers"
                 )
-            for budget, day, month in hold.budgets if end.amount else ():
-                for key in ((budget, 0, day), (budget, 1, month), (budget, 2, 0)):
+            for budget in hold.budgets if end.amount else ():
+                for key in uses_of(budget):
                     uses[key] = uses.get(key, 0) + end.amount
         for call in unrefunded:
             self.say(f"{show_call(call)}: refunded, but never charged")

@@ -128,6 +128,10 @@ class SqliteReader:
         rows = self._rows(_FIND, (digest,))
         return Found(_key(rows[0]), rows[0][-1]) if rows else None
 
+    def of_number(self, number: int) -> StoredKey | None:
+        rows = self._rows(f"{_KEYS} WHERE keys.number = ?", (number,))
+        return _key(rows[0]) if rows else None
+
     def digests(self, number: int) -> list[bytes]:
         statement = """
             SELECT digest FROM secrets JOIN keys ON keys.number = secrets.key

@@ -41,7 +41,7 @@ amounts = st.integers(0, AMOUNT_MAX)
 words = st.integers(0, 2**32 - 1)
 instants = st.integers(0, 2**62)
 four = st.tuples(*[amounts] * LOTS)
-budgets = st.lists(st.tuples(words, words, words), max_size=4).map(tuple)
+budgets = st.lists(st.tuples(words, words, words, words), max_size=4).map(tuple)
 notes = st.binary(max_size=300)
 
 
