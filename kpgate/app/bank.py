@@ -71,6 +71,7 @@ class Bank:
         self._directory = directory
         self._settings = settings
         self._wall_us = wall_us
+        self._publish = publish
         self._say: Say = lambda event, **fields: None
         self.journal = Journal(region, seat, directory.root / "journal")
         self.credit = Credit(region, seat, self.journal, HOLD_LIFE_US)
@@ -99,7 +100,17 @@ class Bank:
                 holds=self.credit.holds_open,
             )
         )
-        self.codes = Codes(
+        self.codes = self._codes_at(store)
+        self.tokens = self._tokens_at(store)
+        self.plans = Plans(
+            PlanTools(
+                SqlitePlans(store.connection), self.treasury.answer, self.poster.post_all, self._time_us
+            ),
+            lambda event, **fields: self._say(event, **fields),
+        )
+
+    def _codes_at(self, store: SqliteStore) -> Codes:
+        return Codes(
             CodeTools(
                 store=SqliteCodes(store.connection),
                 transfer=self.treasury.answer,
@@ -107,28 +118,24 @@ class Bank:
                 transaction=store.transaction,
                 time_us=self._time_us,
                 clock=clock,
-                pepper=directory.pepper(),
+                pepper=self._directory.pepper(),
             )
         )
-        self.tokens = Tokens(
+
+    def _tokens_at(self, store: SqliteStore) -> Tokens:
+        return Tokens(
             TokenTools(
                 store=SqliteTokens(store.connection),
                 cells=self.accounts,
                 keys=store,
-                signs=TokenSigner(directory.pepper()),
-                publish=publish,
+                signs=TokenSigner(self._directory.pepper()),
+                publish=self._publish,
                 note=SqliteAudit(store.connection).append,
                 caps=self.ledger.caps,
-                wall_us=wall_us,
-                pepper=directory.pepper(),
-                cells_max=settings.accounts_max,
+                wall_us=self._wall_us,
+                pepper=self._directory.pepper(),
+                cells_max=self._settings.accounts_max,
             )
-        )
-        self.plans = Plans(
-            PlanTools(
-                SqlitePlans(store.connection), self.treasury.answer, self.poster.post_all, self._time_us
-            ),
-            lambda event, **fields: self._say(event, **fields),
         )
 
     def _time_us(self) -> int:

@@ -62,9 +62,10 @@ async def build(context: Context) -> Application:
     numbers = await asyncio.to_thread(_numbers, Control(directory), context.settings)
     offload = Offload(context.loop)
     holds = await _holds(context, region, seat, offload) if context.settings.ledger.enabled else None
-    eyes = TokenEyes(TokenReader(directory.store), directory.pepper(), wall_us) if holds is not None else None
+    reader = SqliteReader(directory.store)
+    eyes = TokenEyes(TokenReader(reader.rows), directory.pepper(), wall_us) if holds is not None else None
     keyring = Keyring(
-        SqliteReader(directory.store),
+        reader,
         region,
         directory.pepper(),
         wall_us,

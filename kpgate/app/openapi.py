@@ -142,23 +142,8 @@ def document() -> Json:
     }
     for path, operation, summary, kind, may_refuse in PROBES:
         paths[path] = {"get": _probe(operation, summary, kind, may_refuse)}
-    for path, operation, summary, reply in money.HELD:
-        entry = paths.setdefault(path, {})
-        if "{call}" in path:
-            entry["parameters"] = [_parameter("path", "call", {"type": "string"}, PLACES["call"])]
-        entry["get"] = _held(operation, summary, reply)
-    for path, operation, summary, sent, reply in money.POSTED:
-        answers = {"200": _success(reply), **_errors(POSTED)}
-        posted = {**_held(operation, summary, reply), "requestBody": _body(sent), "responses": answers}
-        entry = paths[path] = {"post": posted}
-        if "{source}" in path:
-            entry["parameters"] = [_parameter("path", "source", {"type": "string"}, PLACES["source"])]
-            posted["security"] = []
-            posted["description"] = (
-                "No key is asked for. Signed as Standard Webhooks has it, by `webhook-id`, `webhook-timestamp`"
-                " and `webhook-signature`: docs/top-ups.md."
-            )
-    for method, path, operation, summary, request, status, reply in MANAGEMENT + tokens.OWN:
+    _add_own(paths)
+    for method, path, operation, summary, request, status, reply in MANAGEMENT:
         entry = paths.setdefault(path, {})
         named = [name for name in PLACES if f"{{{name}}}" in path]
         if named:
@@ -166,13 +151,6 @@ def document() -> Json:
                 _parameter("path", name, {"type": "string"}, PLACES[name]) for name in named
             ]
         described = _management(operation, summary, request, status, reply)
-        if path.startswith("/kp/"):
-            entry[method] = {
-                **described,
-                "tags": ["holder"],
-                "description": "Asks for a key, not for a party token.",
-            }
-            continue
         roles = roles_of(method.upper(), path)
         entry[method] = {**described, "description": _asks_for(roles), "x-kpgate-roles": list(roles)}
     return {
@@ -197,6 +175,32 @@ def document() -> Json:
             },
         },
     }
+
+
+def _add_own(paths: dict[str, Json]) -> None:
+    """The holder's own view."""
+    for path, operation, summary, reply in money.HELD:
+        entry = paths.setdefault(path, {})
+        if "{call}" in path:
+            entry["parameters"] = [_parameter("path", "call", {"type": "string"}, PLACES["call"])]
+        entry["get"] = _held(operation, summary, reply)
+    for path, operation, summary, sent, reply in money.POSTED:
+        answers = {"200": _success(reply), **_errors(POSTED)}
+        posted = {**_held(operation, summary, reply), "requestBody": _body(sent), "responses": answers}
+        entry = paths[path] = {"post": posted}
+        if "{source}" in path:
+            entry["parameters"] = [_parameter("path", "source", {"type": "string"}, PLACES["source"])]
+            posted["security"] = []
+            posted["description"] = (
+                "No key is asked for. Signed as Standard Webhooks has it, by `webhook-id`, `webhook-timestamp`"
+                " and `webhook-signature`: docs/top-ups.md."
+            )
+    for method, path, operation, summary, request, status, reply in tokens.OWN:
+        entry = paths.setdefault(path, {})
+        if "{token}" in path:
+            entry["parameters"] = [_parameter("path", "token", {"type": "string"}, PLACES["token"])]
+        described = _management(operation, summary, request, status, reply)
+        entry[method] = {**described, "tags": ["holder"], "description": "Asks for a key, not a party token."}
 
 
 def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:

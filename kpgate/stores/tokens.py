@@ -3,7 +3,7 @@
 The tokens themselves are kept nowhere. Order: writing is the clerk's alone; readers open connections that cannot.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import apsw
@@ -11,7 +11,6 @@ import msgspec
 
 from kpgate.domain.errors import Conflict, StoreUnavailable
 from kpgate.domain.token import KEPT_US, KIND_BUDGET, LIFE_MAX_US, Token
-from kpgate.stores.sqlite import SqliteReader
 
 RETRY_US = 250_000
 _FIELDS = """
@@ -139,8 +138,11 @@ class SqliteTokens:
             raise StoreUnavailable("the store of tokens does not answer", retry_after_us=RETRY_US) from error
 
 
-class TokenReader(SqliteReader):
-    """What workers read of tokens, at a start and where they missed changes."""
+class TokenReader:
+    """What workers read of tokens, at a start and where they missed changes. `rows` reads by a statement."""
+
+    def __init__(self, rows: Callable[[str, tuple[Any, ...]], list[Any]]) -> None:
+        self._rows = rows
 
     def signers(self) -> Signers:
         """Who signs."""
