@@ -132,6 +132,7 @@ class Bank:
                 publish=self._publish,
                 note=SqliteAudit(store.connection).append,
                 caps=self.ledger.caps,
+                settle=self.poster.post_all,
                 wall_us=self._wall_us,
                 pepper=self._directory.pepper(),
                 cells_max=self._settings.accounts_max,

@@ -84,7 +84,7 @@ class Signs(Protocol):
 
 class Tools(msgspec.Struct, frozen=True):
     """What tokens are kept with. `publish` tells workers what has changed, `note` adds a row to the audit log; `caps`
-    are those of a budget by number; `cells_max` is how many budgets the region has.
+    are those of a budget by number; `settle` posts all that is decided; `cells_max` is how many budgets the region has.
 
     Units: `wall_us` microseconds since 1970.
     """
@@ -96,6 +96,7 @@ class Tools(msgspec.Struct, frozen=True):
     publish: Callable[[], bool]
     note: Callable[[Entry], object]
     caps: Callable[[int], tuple[int, int, int]]
+    settle: Callable[[], None]
     wall_us: Callable[[], int]
     pepper: bytes
     cells_max: int
@@ -130,11 +131,12 @@ class Tokens:
     def mend(self, row: BudgetRow) -> None:
         """Have the region agree with the store about whose a budget is, which a clerk that died may not have done.
 
-        Rule: where they differ nobody can have held in it under the tag that the store has.
+        Rule: where they differ nothing is held in it, and nobody can hold under the tag that the store has: what its
+        token used is what is posted, once all is.
         """
-        seen = self._read(row.number)
-        if seen.tag != row.tag:
-            self._load(row.number, row.tag, row.caps[2], row.total_used)
+        if self._read(row.number).tag != row.tag:
+            self._tools.settle()
+            self._load(row.number, row.tag, row.caps[2], self._store.used(row.number, row.tag))
 
     # Signing
 

@@ -10,6 +10,7 @@ import apsw
 import msgspec
 
 from kpgate.domain.errors import Conflict, StoreUnavailable
+from kpgate.domain.ledger import OF_TOKEN
 from kpgate.domain.token import KEPT_US, KIND_BUDGET, LIFE_MAX_US, Token
 
 RETRY_US = 250_000
@@ -76,6 +77,12 @@ class SqliteTokens:
         """
         values = {"after": after, "now": now_us, "count": count, "key": key, "party": party}
         return [Shown(_token(row), *row[-2:]) for row in self._rows(statement, values)]
+
+    def used(self, budget: int, tag: int) -> int:
+        """What a token spent, as far as it is posted."""
+        statement = "SELECT used FROM budget_uses WHERE budget = ? AND period = ? AND window = ?"
+        rows = self._rows(statement, (budget, OF_TOKEN, tag))
+        return int(rows[0][0]) if rows else 0
 
     def live(self, key: int, now_us: int) -> tuple[int, int]:
         """How many live tokens a key has, and when the first of them ends."""
