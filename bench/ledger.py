@@ -159,7 +159,7 @@ def _calls(account: int) -> list[tuple[int, int, bytes]]:
     said = note_end("openai", "gpt-4o-mini", 1, 200, 0, Usage(1000, 200, 0, 0, "provider"))
     lots = (0, 0, 0, 0)
     for _ in range(CALLS):
-        hold = Hold(lsn, time_us, 900, account, 1, 1, 1, lots, ((1, 20_000, 24_300),), asked)
+        hold = Hold(lsn, time_us, 900, account, 1, 1, 1, lots, ((1, 20_000, 24_300, 0),), asked)
         end = End(lsn + 400, lsn, time_us, 500, 0, lots, 0, said, True)
         entries += [(lsn, 4, write_hold(hold)), (lsn + 400, 7, write_end(end))]
         lsn += 800

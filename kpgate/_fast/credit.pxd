@@ -61,7 +61,7 @@ cdef struct BudgetBody:
     uint32_t budget
     uint32_t day
     uint32_t month
-    uint32_t zero
+    uint32_t tag
 
 
 cdef struct ExtendBody:

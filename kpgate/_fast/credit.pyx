@@ -330,9 +330,9 @@ cdef class Credit:
         body.note_bytes = <uint32_t>note_bytes
         lsn = journal.begin(hand, KIND_HOLD, body_bytes)
         journal.put(&body, sizeof(body))
-        part.day, part.month, part.zero = asked.windows.day, asked.windows.month, 0
+        part.day, part.month = asked.windows.day, asked.windows.month
         for i in range(purse.count):
-            part.budget = purse.numbers[i]
+            part.budget, part.tag = purse.numbers[i], <uint32_t>purse.tags[i]
             journal.put(&part, sizeof(part))
             plan_budget(hand, asked.budgets[i], &asked.windows, amount)
         journal.put(note_at, note_bytes)

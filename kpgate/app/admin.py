@@ -15,6 +15,7 @@ import msgspec
 from kpgate.app.control import AsksLater, new_id, new_random, wall_us
 from kpgate.app.money_api import MoneyApi, Request, only, read_query
 from kpgate.app.sparing import Sparing
+from kpgate.app.token_api import TokenApi
 from kpgate.domain.audit import ASKED, OK, Actor, ListAudit, NoteAct
 from kpgate.domain.caller import CALL, DEVELOPER
 from kpgate.domain.durations import read_duration, read_end, read_since
@@ -133,6 +134,7 @@ class Admin:
     ) -> None:
         self._control = control
         self._money = money
+        self._tokens = TokenApi(control)
         self._reload = reload
         self._prices = prices
         self._refusals = Sparing(REFUSALS_A_MINUTE)
@@ -188,6 +190,8 @@ class Admin:
         if match := _TERMS.fullmatch(path):
             return 200, await self._terms(_KINDS[match[1]], match[2], sent)
         answer = await self._money.manage(sent)
+        if answer is None:
+            answer = await self._tokens.manage(sent)
         if answer is None:
             raise NotFound(f"no such path: {path[:200]!r}")
         return 200, answer

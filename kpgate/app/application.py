@@ -10,6 +10,8 @@ import msgspec
 from kpgate.app.equipment import Ground
 from kpgate.app.gauges import Gauges
 from kpgate.app.model_card import card
+from kpgate.app.money_api import Request
+from kpgate.app.token_api import TOKENS
 from kpgate.dialects.openai.reply import encode_error, encode_model, encode_models
 from kpgate.domain.audit import Actor
 from kpgate.domain.call import Record
@@ -22,6 +24,7 @@ from kpgate.domain.errors import (
     MethodNotAllowed,
     ModelNotFound,
     NotFound,
+    RoleRequired,
 )
 from kpgate.domain.phase import Phase
 from kpgate.domain.settings import Settings
@@ -56,6 +59,7 @@ class Front(msgspec.Struct, frozen=True):
     manage: Callable[[str, str, Actor, Callable[[], Awaitable[bytes]]], Awaitable[tuple[int, bytes]]]
     hold: Callable[[str, str, str, Caller], Awaitable[tuple[bytes, bytes]]]
     redeem: Callable[[str, bytes, Caller], Awaitable[bytes]]
+    tokens: Callable[[Request, Caller], Awaitable[tuple[int, bytes]]]
     top_up: Callable[[Source | None, Exchange, bytes, Actor], Awaitable[bytes]]
     shared_admin: bool
 
@@ -228,6 +232,10 @@ class Application:
             return self._models(
                 kit, exchange.method, path.removeprefix("/v1/models").removeprefix("/"), caller
             )
+        if own and caller.token and path != "/kp/v1/me":
+            raise RoleRequired("a party token makes calls: this asks for its key")
+        if own and (path + "/").startswith(TOKENS + "/"):
+            return await self._of_tokens(exchange, record, path)
         if own and path == "/kp/v1/redeem":
             body = await _body(exchange, record)
             return 200, [JSON], await self.front.redeem(exchange.method, body, caller)
@@ -248,6 +256,15 @@ class Application:
             return True
         found = self.front.find(path, b"") if not path.startswith(b"/v1/models/") else None
         return found is not None and "{" in found.path
+
+    async def _of_tokens(self, exchange: Exchange, record: Record, path: str) -> Answer:
+        caller = record.caller
+        assert caller is not None, "AUTH let it in"
+        body = await _body(exchange, record)
+        query = exchange.query.decode("latin-1")
+        who = Actor("http", caller.role, caller.key_id, caller.party.name, record.peer, record.request_id)
+        status, said = await self.front.tokens(Request(exchange.method, path, query, body, who), caller)
+        return status, [JSON], said
 
     def _models(self, kit: Equipment, method: str, name: str, caller: Caller) -> Answer:
         if method not in ("GET", "HEAD"):

@@ -17,6 +17,7 @@ from kpgate._fast.wait import clock
 from kpgate.app.directory import Directory
 from kpgate.app.poster import Poster, Say, Start
 from kpgate.app.signing import Keyring, Signer, endorsement
+from kpgate.app.token_keys import TokenSigner
 from kpgate.domain.code import CodeOperation
 from kpgate.domain.errors import Conflict, InvalidRequest, NotFound, StoreUnavailable
 from kpgate.domain.ledger import CODE, GRANT, LINE, TOP_UP
@@ -29,12 +30,16 @@ from kpgate.services.codes import Tools as CodeTools
 from kpgate.services.plans import Plans
 from kpgate.services.plans import Tools as PlanTools
 from kpgate.services.receipts import Receipts
+from kpgate.services.tokens import Tokens
+from kpgate.services.tokens import Tools as TokenTools
 from kpgate.services.treasury import Tools, Treasury
+from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.codes import SqliteCodes
 from kpgate.stores.ledger import SqliteLedger
 from kpgate.stores.log import SqliteLog
 from kpgate.stores.plans import SqlitePlans
 from kpgate.stores.sqlite import SqliteStore
+from kpgate.stores.tokens import SqliteTokens
 
 _OWN = (CODE, GRANT, LINE, TOP_UP)
 _ROTATED = b"log.rotate_key"
@@ -66,6 +71,7 @@ class Bank:
         self._directory = directory
         self._settings = settings
         self._wall_us = wall_us
+        self._publish = publish
         self._say: Say = lambda event, **fields: None
         self.journal = Journal(region, seat, directory.root / "journal")
         self.credit = Credit(region, seat, self.journal, HOLD_LIFE_US)
@@ -94,7 +100,17 @@ class Bank:
                 holds=self.credit.holds_open,
             )
         )
-        self.codes = Codes(
+        self.codes = self._codes_at(store)
+        self.tokens = self._tokens_at(store)
+        self.plans = Plans(
+            PlanTools(
+                SqlitePlans(store.connection), self.treasury.answer, self.poster.post_all, self._time_us
+            ),
+            lambda event, **fields: self._say(event, **fields),
+        )
+
+    def _codes_at(self, store: SqliteStore) -> Codes:
+        return Codes(
             CodeTools(
                 store=SqliteCodes(store.connection),
                 transfer=self.treasury.answer,
@@ -102,14 +118,25 @@ class Bank:
                 transaction=store.transaction,
                 time_us=self._time_us,
                 clock=clock,
-                pepper=directory.pepper(),
+                pepper=self._directory.pepper(),
             )
         )
-        self.plans = Plans(
-            PlanTools(
-                SqlitePlans(store.connection), self.treasury.answer, self.poster.post_all, self._time_us
-            ),
-            lambda event, **fields: self._say(event, **fields),
+
+    def _tokens_at(self, store: SqliteStore) -> Tokens:
+        return Tokens(
+            TokenTools(
+                store=SqliteTokens(store.connection),
+                cells=self.accounts,
+                keys=store,
+                signs=TokenSigner(self._directory.pepper()),
+                publish=self._publish,
+                note=SqliteAudit(store.connection).append,
+                caps=self.ledger.caps,
+                settle=self.poster.post_all,
+                wall_us=self._wall_us,
+                pepper=self._directory.pepper(),
+                cells_max=self._settings.accounts_max,
+            )
         )
 
     def _time_us(self) -> int:
@@ -202,7 +229,10 @@ class Bank:
             if row.floor:
                 self.accounts.set_floor(row.number, row.floor)
         for budget in self.ledger.budgets():
-            self.accounts.set_caps(budget.number, budget.caps)
+            if budget.tag:
+                self.tokens.mend(budget)
+            else:
+                self.accounts.set_caps(budget.number, budget.caps)
 
     def end_dead(self, life: Life) -> int:
         """End the holds that the last owner of a seat left. Order: holding its life lock."""

@@ -23,6 +23,8 @@ from kpgate.app.gauges import Gauges
 from kpgate.app.money_api import MoneyApi
 from kpgate.app.openapi import encoded
 from kpgate.app.prices import show_prices
+from kpgate.app.token_api import TokenApi
+from kpgate.app.token_keys import TokenEyes
 from kpgate.app.top_ups import TopUps
 from kpgate.app.ways import ENDPOINTS, find
 from kpgate.domain.access import read_network
@@ -38,6 +40,7 @@ from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.receive import Ids, Inflight
 from kpgate.stores.sqlite import SqliteReader
+from kpgate.stores.tokens import TokenReader
 
 RELOAD_PATIENCE_S = 2.0
 CALL_LIFE_US = 4 * 3_600_000_000
@@ -59,8 +62,15 @@ async def build(context: Context) -> Application:
     numbers = await asyncio.to_thread(_numbers, Control(directory), context.settings)
     offload = Offload(context.loop)
     holds = await _holds(context, region, seat, offload) if context.settings.ledger.enabled else None
+    reader = SqliteReader(directory.store)
+    eyes = TokenEyes(TokenReader(reader.rows), directory.pepper(), wall_us) if holds is not None else None
     keyring = Keyring(
-        SqliteReader(directory.store), region, directory.pepper(), wall_us, context.settings.auth.cache_keys
+        reader,
+        region,
+        directory.pepper(),
+        wall_us,
+        context.settings.auth.cache_keys,
+        eyes,
     )
     keyring.load()
     shard = Shard(region, context.seat)
@@ -78,6 +88,7 @@ async def build(context: Context) -> Application:
         ).handle,
         hold=money.hold,
         redeem=money.redeem,
+        tokens=TokenApi(control).hold,
         top_up=TopUps(control).receive,
         shared_admin=context.settings.admin.port is None,
     )

@@ -80,6 +80,7 @@ class LazyGroup(click.Group):
         "keys": ("kpgate.app.keys_cli:keys", "API keys: create, list, rotate, revoke."),
         "ledger": ("kpgate.app.ledger_cli:ledger", "The ledger: prove that it holds."),
         "party": ("kpgate.app.tier_cli:party", "Parties: their limits, tier and plan."),
+        "party-token": ("kpgate.app.token_cli:party_token", "Party tokens: list, revoke, rotate their key."),
         "plan": ("kpgate.app.tier_cli:plan", "Plans: pay per token, subscription, credit line."),
         "restore": ("kpgate.app.backup_cli:restore_command", "Make a data directory of a backup."),
         "tier": ("kpgate.app.tier_cli:tier", "Tiers: limits, models, priority, part of the price."),

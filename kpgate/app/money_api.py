@@ -39,6 +39,7 @@ from kpgate.domain.money import (
     ShowTotals,
     Transfer,
 )
+from kpgate.domain.token import ShowToken
 from kpgate.services.management import show_tier
 
 JSON, CSV = b"application/json", b"text/csv; charset=utf-8"
@@ -46,6 +47,7 @@ _PARTY = re.compile(r"/admin/v1/parties/([^/]{1,600})/(balance|statement|totals|
 _CODE = re.compile(r"/admin/v1/codes/([A-Za-z0-9]{1,32})")
 _RECEIPT = re.compile(r"/(?:admin|kp)/v1/receipts/([A-Za-z0-9-]{1,64})")
 _WHOLE = re.compile(r"[0-9]{1,18}")
+_OF_TOKEN = ("id", "label", "cap_microkpt", "used_microkpt", "held_microkpt", "expires_at")
 _NUMBERS = ("before", "count", "size", "after")
 
 
@@ -193,7 +195,7 @@ class MoneyApi:
         match path:
             case "/kp/v1/me":
                 read_query(query)
-                return JSON, msgspec.json.encode(_me(caller))
+                return JSON, msgspec.json.encode(_me(caller) | {"token": await self._token(caller)})
             case "/kp/v1/balance":
                 read_query(query)
                 answer = await self._ask(ShowBalance, {"party": party})
@@ -214,6 +216,13 @@ class MoneyApi:
                 read_query(query)
                 answer = await self._ask(ShowReceipt, {"call": match[1], "party": party})
         return JSON, msgspec.json.encode(answer)
+
+    async def _token(self, caller: Caller) -> Answer | None:
+        """The party token that asks, as whoever has it may see it; None where it is a key."""
+        if not caller.token:
+            return None
+        shown = await self._ask(ShowToken, {"token": caller.token})
+        return {name: shown[name] for name in _OF_TOKEN}
 
     async def _statement(self, party: str, asked: Mapping[str, Any]) -> Answer:
         answer = await self._ask(ShowStatement, {"party": party, **asked})

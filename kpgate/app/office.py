@@ -18,6 +18,7 @@ from kpgate.domain.durations import instant
 from kpgate.domain.errors import GatewayError, NotFound
 from kpgate.domain.management import Answer, AnyOperation, Asked, SetParty, SetPlan, entry, is_act
 from kpgate.domain.money import MoneyOperation
+from kpgate.domain.token import TokenOperation
 from kpgate.services.management import Management
 from kpgate.stores.protocol import AuditLog
 
@@ -79,6 +80,9 @@ class Office:
         if isinstance(operation, MoneyOperation | CodeOperation):
             with self._ledger() as bank:
                 return bank.answer(operation)
+        if isinstance(operation, TokenOperation):
+            with self._ledger() as bank:
+                return bank.tokens.answer(asked)
         answer = self._management.answer(operation, asked.by)
         self._join(operation)
         return answer

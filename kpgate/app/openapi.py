@@ -16,7 +16,8 @@ from kpgate.app import openapi_gemini as gemini
 from kpgate.app import openapi_keys as keys
 from kpgate.app import openapi_money as money
 from kpgate.app import openapi_responses as responses
-from kpgate.app.openapi_parts import open_to_more, ref
+from kpgate.app import openapi_tokens as tokens
+from kpgate.app.openapi_parts import PLACES, open_to_more, ref
 from kpgate.domain.errors import REGISTRY, GatewayError, Retry
 from kpgate.domain.roles import roles_of
 
@@ -117,14 +118,8 @@ PROBES: tuple[tuple[str, str, str, str, bool], ...] = (
     ("/metrics", "getMetrics", "Metrics of all workers, for Prometheus.", "text/plain", False),
     ("/openapi.json", "getOpenapi", "This document.", "application/json", False),
 )
-MANAGEMENT = keys.MANAGEMENT + money.MANAGED + audit.MANAGED
+MANAGEMENT = keys.MANAGEMENT + money.MANAGED + tokens.MANAGED + audit.MANAGED
 # What stands in paths.
-PLACES = {
-    "id": "A key's id, as sk-kp-ID-... has it.",
-    "name": "A party's name.",
-    "call": "A call's id, as x-kpgate-receipt says it.",
-    "source": "A source's name, as `[[top_ups]]` has it.",
-}
 
 
 def encoded() -> bytes:
@@ -142,22 +137,7 @@ def document() -> Json:
     }
     for path, operation, summary, kind, may_refuse in PROBES:
         paths[path] = {"get": _probe(operation, summary, kind, may_refuse)}
-    for path, operation, summary, reply in money.HELD:
-        entry = paths.setdefault(path, {})
-        if "{call}" in path:
-            entry["parameters"] = [_parameter("path", "call", {"type": "string"}, PLACES["call"])]
-        entry["get"] = _held(operation, summary, reply)
-    for path, operation, summary, sent, reply in money.POSTED:
-        answers = {"200": _success(reply), **_errors(POSTED)}
-        posted = {**_held(operation, summary, reply), "requestBody": _body(sent), "responses": answers}
-        entry = paths[path] = {"post": posted}
-        if "{source}" in path:
-            entry["parameters"] = [_parameter("path", "source", {"type": "string"}, PLACES["source"])]
-            posted["security"] = []
-            posted["description"] = (
-                "No key is asked for. Signed as Standard Webhooks has it, by `webhook-id`, `webhook-timestamp`"
-                " and `webhook-signature`: docs/top-ups.md."
-            )
+    _add_own(paths)
     for method, path, operation, summary, request, status, reply in MANAGEMENT:
         entry = paths.setdefault(path, {})
         named = [name for name in PLACES if f"{{{name}}}" in path]
@@ -165,8 +145,8 @@ def document() -> Json:
             entry["parameters"] = [
                 _parameter("path", name, {"type": "string"}, PLACES[name]) for name in named
             ]
-        roles = roles_of(method.upper(), path)
         described = _management(operation, summary, request, status, reply)
+        roles = roles_of(method.upper(), path)
         entry[method] = {**described, "description": _asks_for(roles), "x-kpgate-roles": list(roles)}
     return {
         "openapi": "3.1.0",
@@ -204,6 +184,32 @@ def _calls() -> dict[str, Json]:
             "post": _gemini(_call(operation, summary, schema, streams), reply, streams),
         }
     return paths
+
+
+def _add_own(paths: dict[str, Json]) -> None:
+    """The holder's own view."""
+    for path, operation, summary, reply in money.HELD:
+        entry = paths.setdefault(path, {})
+        if "{call}" in path:
+            entry["parameters"] = [_parameter("path", "call", {"type": "string"}, PLACES["call"])]
+        entry["get"] = _held(operation, summary, reply)
+    for path, operation, summary, sent, reply in money.POSTED:
+        answers = {"200": _success(reply), **_errors(POSTED)}
+        posted = {**_held(operation, summary, reply), "requestBody": _body(sent), "responses": answers}
+        entry = paths[path] = {"post": posted}
+        if "{source}" in path:
+            entry["parameters"] = [_parameter("path", "source", {"type": "string"}, PLACES["source"])]
+            posted["security"] = []
+            posted["description"] = (
+                "No key is asked for. Signed as Standard Webhooks has it, by `webhook-id`, `webhook-timestamp`"
+                " and `webhook-signature`: docs/top-ups.md."
+            )
+    for method, path, operation, summary, request, status, reply in tokens.OWN:
+        entry = paths.setdefault(path, {})
+        if "{token}" in path:
+            entry["parameters"] = [_parameter("path", "token", {"type": "string"}, PLACES["token"])]
+        described = _management(operation, summary, request, status, reply)
+        entry[method] = {**described, "tags": ["holder"], "description": "Asks for a key, not a party token."}
 
 
 def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:
@@ -288,13 +294,13 @@ def _management(operation: str, summary: str, request: str | None, status: int, 
         "summary": summary,
         "tags": ["management"],
     }
-    queries = keys.QUERIES | money.QUERIES | audit.QUERIES
+    queries = keys.QUERIES | money.QUERIES | tokens.QUERIES | audit.QUERIES
     if operation in queries:
         described["parameters"] = [_parameter("query", *row) for row in queries[operation]]
     if request is not None:
         described["requestBody"] = _body(request, required=request != "Rotation")
     about_money = any(operation == row[2] for row in money.MANAGED)
-    errors = _errors(MONEYED if about_money else MANAGED)
+    errors = _errors((*MONEYED, "too_many_tokens") if about_money or operation == "signToken" else MANAGED)
     described["responses"] = {str(status): _success(reply), **errors}
     return described
 
@@ -393,6 +399,7 @@ def _schemas() -> Json:
     return {
         **keys.schemas(),
         **money.schemas(),
+        **tokens.schemas(),
         **audit.schemas(),
         **anthropic.schemas(),
         **gemini.schemas(),

@@ -292,6 +292,8 @@ def _answered(texts: Json) -> Json:
             "memo": _TEXT,
         }
     )
+    token = dict.fromkeys(("cap_microkpt", "used_microkpt", "held_microkpt"), AMOUNT)
+    token |= {"id": _TEXT, "label": _TEXT, "expires_at": _INSTANT}
     me = {
         "key": _TEXT,
         "party": _TEXT,
@@ -303,6 +305,10 @@ def _answered(texts: Json) -> Json:
         "tier": {"anyOf": [{"$ref": "#/components/schemas/Tier"}, {"type": "null"}]},
         "plan": {"type": ["string", "null"]},
         "expires_at": _INSTANT,
+        "token": {
+            "anyOf": [_told(token), {"type": "null"}],
+            "description": "The party token that asks; null where it is a key.",
+        },
     }
     return {
         "Accounts": _told({"accounts": {"type": "object", "additionalProperties": AMOUNT}}),

@@ -5,6 +5,16 @@ from typing import Any
 Json = dict[str, Any]
 
 
+PLACES = {
+    "id": "A key's id, as sk-kp-ID-... has it.",
+    "name": "A party's name.",
+    "call": "A call's id, as x-kpgate-receipt says it.",
+    "source": "A source's name, as `[[top_ups]]` has it.",
+    "token": "A party token's id, its jti.",
+}
+"""What stands in a path, in words."""
+
+
 def ref(name: str) -> Json:
     """A schema by its name."""
     return {"$ref": f"#/components/schemas/{name}"}

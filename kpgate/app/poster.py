@@ -220,5 +220,11 @@ class Start:
                 [(window, used) for period, window, used in budget.uses if period == wanted]
                 for wanted in (0, 1)
             ]
-            total = sum(used for period, _, used in budget.uses if period == 2)
-            accounts.load_budget(budget.number, budget.caps, tuple(uses[0][-2:]), tuple(uses[1][-2:]), total)
+            accounts.load_budget(
+                budget.number,
+                budget.caps,
+                tuple(uses[0][-2:]),
+                tuple(uses[1][-2:]),
+                budget.total_used,
+                budget.tag,
+            )

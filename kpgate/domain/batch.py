@@ -25,6 +25,7 @@ from kpgate.domain.ledger import (
     read_meter,
     read_transfer,
     read_transfer_note,
+    uses_of,
     write_hold,
 )
 from kpgate.domain.price import Price
@@ -133,8 +134,8 @@ class Batch:
                 if end.lots[slot]:
                     self._lot(hold.account, slot, -end.lots[slot], 0)
         uses, amount = self.uses, end.amount
-        for budget, day, month in hold.budgets:
-            for key in ((budget, 0, day), (budget, 1, month), (budget, 2, 0)):
+        for budget in hold.budgets:
+            for key in uses_of(budget):
                 uses[key] = uses.get(key, 0) + amount
 
     def _transfer(self, lsn: int, body: bytes) -> None:

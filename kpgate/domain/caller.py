@@ -43,7 +43,8 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     """A key as the gateway knows it. The secret is not here; `key_id` is safe to show.
 
     Units: `expires_us` microseconds since the epoch, 0 for never.
-    Shape: `models` are names or wildcards, empty for all; `networks` are CIDR blocks, empty for any.
+    Shape: `models` are names or wildcards, empty for all; `networks` are CIDR blocks, empty for any. Of a party token
+    of a key `token` is the id, and its spending is counted in `cell`, as long as that carries `tag`.
     """
 
     key_id: str
@@ -56,6 +57,9 @@ class Caller(msgspec.Struct, frozen=True, gc=False):
     limits: Limits = UNLIMITED
     expires_us: int = 0
     budget: int = 0
+    token: str = ""
+    cell: int = 0
+    tag: int = 0
 
 
 ANONYMOUS = Caller("anonymous", 0, Party(0, "anonymous"))

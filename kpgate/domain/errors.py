@@ -211,6 +211,12 @@ class ConcurrencyLimited(GatewayError):
     remedy = "Wait for one of them to end."
 
 
+class TooManyTokens(GatewayError):
+    code, status, fault, retry = "too_many_tokens", 429, Fault.CALLER, Retry.LATER
+    meaning = "The key has as many live party tokens as a key may have, or the node has no room for more."
+    remedy = "Use the tokens that there are, revoke some, or wait for `retry-after-ms` until one ends."
+
+
 class CreditHeld(GatewayError):
     code, status, fault, retry = "credit_held", 429, Fault.CALLER, Retry.LATER
     meaning = "There is credit for the call, but calls under way hold it."

@@ -12,6 +12,7 @@ import msgspec
 from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate.domain.ledger import (
     LOTS,
+    OF_TOKEN,
     End,
     Hold,
     Posting,
@@ -25,6 +26,7 @@ from kpgate.domain.ledger import (
     read_transfer_note,
     show_call,
     time_of,
+    uses_of,
 )
 from kpgate.domain.price import Price
 
@@ -52,7 +54,8 @@ class Sums(msgspec.Struct, frozen=True):
 
     Shape: `accounts` name and balance by number; `moved` what all transfers of an account come to; `counts` of
     transfers by kind; `wrong` the LSNs of transfers that move nothing, or to where it was; `refunded` by call; `lots`
-    by (account, slot); `uses` by (budget, period, window); `open` hold and what was last metered, by call.
+    by (account, slot); `uses` by (budget, period, window); `open` hold and what was last metered, by call; `caps` of
+    party tokens by (budget, tag).
     """
 
     cursor: int
@@ -64,6 +67,7 @@ class Sums(msgspec.Struct, frozen=True):
     lots: Mapping[tuple[int, int], int]
     uses: Mapping[tuple[int, int, int], int]
     open: Mapping[int, tuple[Hold, int]]
+    caps: Mapping[tuple[int, int], int] = {}
 
 
 class Standing(Protocol):
@@ -109,6 +113,7 @@ def check(standing: Standing, entries: Iterable[Entry]) -> Report:
     sums = standing.sums()
     look = _Look(standing, sums)
     look.at_sums()
+    look.at_tokens()
     charges = look.at_charges()
     seen = _Replay(look).run(entries)
     return Report(len(sums.accounts), charges, sum(sums.counts.values()), seen, tuple(look.problems))
@@ -143,6 +148,23 @@ class _Look:
             if amount < 0:
                 self.say(f"account {account}: lot {slot} is {amount}")
 
+    def at_tokens(self) -> None:
+        """What party tokens spent and hold, against their caps."""
+        taken: dict[tuple[int, int], int] = {}
+        for (budget, period, tag), used in self.sums.uses.items():
+            if period == OF_TOKEN:
+                taken[budget, tag] = used
+        for hold, _ in self.sums.open.values():
+            for budget, _, _, tag in hold.budgets:
+                if tag:
+                    taken[budget, tag] = taken.get((budget, tag), 0) + hold.amount
+        for (budget, tag), amount in taken.items():
+            cap = self.sums.caps.get((budget, tag))
+            if cap is None:
+                self.say(f"budget {budget}: party token {tag} of it took {amount}, and was never signed")
+            elif amount > cap:
+                self.say(f"budget {budget}: party token {tag} of it took {amount}, its cap is {cap}")
+
     def at_charges(self) -> int:
         """Every charge by itself, then what they come to together; how many there are."""
         uses: dict[tuple[int, int, int], int] = {}
@@ -156,8 +178,8 @@ class _Look:
                 self.say(
                     f"{show_call(row.call)}: refunded {row.refunded} of {row.amount}, by other transfers"
                 )
-            for budget, day, month in hold.budgets if end.amount else ():
-                for key in ((budget, 0, day), (budget, 1, month), (budget, 2, 0)):
+            for budget in hold.budgets if end.amount else ():
+                for key in uses_of(budget):
                     uses[key] = uses.get(key, 0) + end.amount
         for call in unrefunded:
             self.say(f"{show_call(call)}: refunded, but never charged")

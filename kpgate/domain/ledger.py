@@ -21,6 +21,8 @@ HOUSE_ACCOUNTS = (ISSUED, REVENUE, OVERRUN, EXPIRED)
 PLAIN = 0xFFFFFFFF
 """The slot of a leg that means the plain balance."""
 LOTS = 4
+OF_DAY, OF_MONTH, OF_TOTAL, OF_TOKEN = range(4)
+"""Periods of a budget."""
 CODE, GRANT, LINE, TOP_UP = "code:", "plan:", "plan-line:", "topup:"
 """What the ids of operations begin with that the gateway asks for by itself: nobody else may use them."""
 
@@ -44,7 +46,8 @@ class Reason(IntEnum):
 class Hold(msgspec.Struct, frozen=True, gc=False):
     """A HOLD: who may be charged how much at most, and from which windows of which budgets.
 
-    Shape: `lots` is what each of the account's lots gave; `budgets` are (number, day, month).
+    Shape: `lots` is what each of the account's lots gave; `budgets` are (number, day, month, tag), the tag 0 but for a
+    party token's.
     """
 
     call: int
@@ -55,7 +58,7 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     key: int
     seat: int
     lots: tuple[int, ...]
-    budgets: tuple[tuple[int, int, int], ...]
+    budgets: tuple[tuple[int, int, int, int], ...]
     note: bytes
 
 
@@ -196,7 +199,7 @@ def read_hold(lsn: int, body: bytes) -> Hold:
     """A HOLD's body."""
     time_us, amount, account, party, key, seat, *lots, count, note_bytes = _HOLD.unpack_from(body)
     at = _HOLD.size
-    budgets = tuple([_BUDGET.unpack_from(body, at + 16 * i)[:3] for i in range(count)])
+    budgets = tuple([_BUDGET.unpack_from(body, at + 16 * i) for i in range(count)])
     at += 16 * count
     return Hold(
         lsn, time_us, amount, account, party, key, seat, tuple(lots), budgets, body[at : at + note_bytes]
@@ -242,6 +245,15 @@ def time_of(kind: int, body: bytes) -> int:
     return int.from_bytes(body[8:16], "little") if kind in (EXTEND, METER, POST, VOID) else 0
 
 
+def uses_of(budget: tuple[int, int, int, int]) -> tuple[tuple[int, int, int], ...]:
+    """What a charge is counted in: (budget, period, window). A party token's budget is one token's at a time, and
+    counts for each by its tag."""
+    number, day, month, tag = budget
+    if tag:
+        return ((number, OF_TOKEN, tag),)
+    return (number, OF_DAY, day), (number, OF_MONTH, month), (number, OF_TOTAL, 0)
+
+
 def write_hold(hold: Hold) -> bytes:
     """The body of a HOLD."""
     head = _HOLD.pack(
@@ -255,7 +267,7 @@ def write_hold(hold: Hold) -> bytes:
         len(hold.budgets),
         len(hold.note),
     )
-    return head + b"".join(_BUDGET.pack(*budget, 0) for budget in hold.budgets) + hold.note
+    return head + b"".join(_BUDGET.pack(*budget) for budget in hold.budgets) + hold.note
 
 
 def write_end(end: End) -> bytes:

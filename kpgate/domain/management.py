@@ -20,6 +20,7 @@ from kpgate.domain.money import MoneyOperation, MoneyReading
 from kpgate.domain.price import AMOUNT_MAX
 from kpgate.domain.secret import Secret
 from kpgate.domain.tier import PRICE_FACTOR_MAX, PRIORITY_DEFAULT, PRIORITY_MAX, WHOLE_PRICE
+from kpgate.domain.token import TokenOperation, TokenReading
 
 RequestId = Annotated[str, Meta(min_length=8, max_length=64, pattern="^[A-Za-z0-9._-]+$")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -195,9 +196,9 @@ Change = (
 )
 Reading = ListKeys | GetKey | GetParty | ListParties | GetTier | ListTiers | GetPlan | ListPlans | Ping
 Operation = Change | Reading
-AnyOperation = Operation | MoneyOperation | CodeOperation | AuditOperation
+AnyOperation = Operation | MoneyOperation | CodeOperation | TokenOperation | AuditOperation
 Answer = dict[str, Any]
-_UNWRITTEN = Reading | MoneyReading | ListCodes | RedeemCode | AuditOperation
+_UNWRITTEN = Reading | MoneyReading | ListCodes | RedeemCode | TokenReading | AuditOperation
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -56,6 +56,8 @@ LINES = (
     Line("GET", "/admin/v1/codes", _READ),
     Line("POST", "/admin/v1/codes", _RULE),
     Line("DELETE", "/admin/v1/codes/{id}", _RULE),
+    Line("GET", "/admin/v1/tokens", _READ_OWN),
+    Line("DELETE", "/admin/v1/tokens/{id}", (*_RUN, DEVELOPER)),
     Line("GET", "/admin/v1/holds", _READ),
     Line("GET", "/admin/v1/receipts/{call}", _READ_OWN),
     Line("POST", "/admin/v1/reload", _RUN),
@@ -127,10 +129,7 @@ def narrowed(maker: Caller, wanted: Wanted) -> Wanted:
         raise RoleRequired(
             "a key with a budget of its own makes no keys: what they spend would not count there"
         )
-    models, networks = wanted.models or maker.models, wanted.networks or maker.networks
-    for model in models if maker.models else ():
-        if not any(_covers(pattern, model) for pattern in maker.models):
-            raise _wider("models", repr(model))
+    models, networks = narrowed_models(maker.models, wanted.models), wanted.networks or maker.networks
     own = [read_network(text) for text in maker.networks]
     for text in networks if own else ():
         if not any(_contains(network, read_network(text)) for network in own):
@@ -139,6 +138,17 @@ def narrowed(maker: Caller, wanted: Wanted) -> Wanted:
     if 0 < maker.expires_us < expires_us:
         raise _wider("expires", "so late an end")
     return Wanted(models, networks, _narrow(maker.limits, wanted.limits), expires_us)
+
+
+def narrowed_models(own: tuple[str, ...], asked: tuple[str, ...]) -> tuple[str, ...]:
+    """The models that may be used by what a key lets: those asked for, or its own where none is.
+
+    Errors: InvalidRequest, which names the one that is wider.
+    """
+    for model in asked if own else ():
+        if not any(_covers(pattern, model) for pattern in own):
+            raise _wider("models", repr(model))
+    return asked or own
 
 
 def check_covers(asker: Caller, key: Caller) -> None:

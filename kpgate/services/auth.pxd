@@ -9,6 +9,10 @@ cdef class Keyring:
     cdef public long _cache_keys
     cdef public object _cache
     cdef public dict _digests
+    cdef public dict _tokens
+    cdef public dict _parents
+    cdef public object _eyes
+    cdef public object _revoked
     cdef public object _known
     cdef public set _unread
     cdef public long long _generation

@@ -2,7 +2,8 @@
 
 A worker keeps the hash of every key of the node in a compact set, so that a flood of unknown keys costs memory
 look-ups only, and the keys in use in a bounded cache. What changes is dropped by the region's ring of changes,
-before the next request is looked at. No credential is kept, shown or logged here: only keyed hashes.
+before the next request is looked at. A party token needs no store at all: its signature says who signed it, once.
+No credential is kept, shown or logged here: only keyed hashes.
 """
 
 from collections import OrderedDict
@@ -12,7 +13,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from kpgate.domain.access import Address, Network, client_address, matches, read_address, read_network, within
-from kpgate.domain.caller import ANONYMOUS, AUDITOR, Caller, Party
+from kpgate.domain.caller import ANONYMOUS, AUDITOR, CALL, Caller, Party
 from kpgate.domain.errors import (
     InvalidApiKey,
     ModelNotAllowed,
@@ -22,12 +23,15 @@ from kpgate.domain.errors import (
 )
 from kpgate.domain.fingerprints import Fingerprints
 from kpgate.domain.keys import Found, digest, is_ours, is_whole
-from kpgate.stores.protocol import KEY, PARTY, TIER, KeyReader
+from kpgate.domain.token import Token, is_token
+from kpgate.stores.protocol import KEY, PARTY, TIER, TOKEN, TOKEN_SIGNER, KeyReader
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-MEMO_MAX = 10_000
+MEMO_MAX = PARENTS_MAX = 10_000
+REVOKED_MAX = 100_000
+REVOKED = "the party token was revoked"
 PAUSE_US = 100_000
 """After a store failed, for how long it is not asked again."""
 
@@ -43,6 +47,16 @@ class Changes(Protocol):
         """What changed after `since`, as (kind, number), and the generation reached; None for "all of it"."""
 
 
+class Eyes(Protocol):
+    """What reads party tokens."""
+
+    def learn(self) -> set[int]:
+        """Read who signs, and the numbers of tokens that were revoked. Errors: StoreUnavailable."""
+
+    def read(self, credential: bytes) -> Token:
+        """What a token says. Errors: InvalidApiKey, which says why it is none."""
+
+
 class Terms(msgspec.Struct, frozen=True):
     """What a configuration says about callers. `trusted` are the operator's own proxies."""
 
@@ -51,20 +65,26 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class Entry:
-    """A key in the cache: its caller, or what is said to whoever uses a dead one.
+    """A key or party token in the cache: its caller, or what is said to whoever uses a dead one.
 
-    Units: `until_us` microseconds since the epoch, 0 for never.
+    Units: `until_us` microseconds since the epoch, 0 for never. Shape: `token` is a token's number, 0 for a key.
     """
 
-    __slots__ = ("caller", "gone", "networks", "until_us")
+    __slots__ = ("caller", "gone", "networks", "token", "until_us")
 
     def __init__(
-        self, caller: Caller, until_us: int = 0, networks: tuple[Network, ...] = (), gone: str = ""
+        self,
+        caller: Caller,
+        until_us: int = 0,
+        networks: tuple[Network, ...] = (),
+        gone: str = "",
+        token: int = 0,
     ) -> None:
         self.caller = caller
         self.until_us = until_us
         self.networks = networks
         self.gone = gone
+        self.token = token
 
 
 def _entry(found: Found | None) -> Entry:
@@ -74,6 +94,17 @@ def _entry(found: Found | None) -> Entry:
     until_us = min(filter(None, (caller.expires_us, found.until_us)), default=0)
     gone = "the API key was revoked" if found.key.revoked_us else ""
     return Entry(caller, until_us, tuple([read_network(text) for text in caller.networks]), gone)
+
+
+def _entry_of(token: Token, parent: Entry) -> Entry:
+    """What a token may: no more than its key."""
+    if parent.gone:
+        return Entry(ANONYMOUS, gone="the key of this party token was revoked")
+    caller = msgspec.structs.replace(
+        parent.caller, role=CALL, models=token.models, token=token.id, cell=token.budget, tag=token.tag
+    )
+    until_us = min(filter(None, (token.expires_us, parent.until_us)))
+    return Entry(caller, until_us, parent.networks, token=token.number)
 
 
 class Keyring:
@@ -89,7 +120,11 @@ class Keyring:
         pepper: bytes,
         wall_us: Callable[[], int],
         cache_keys: int = 100_000,
+        eyes: Eyes | None = None,
     ) -> None:
+        self._eyes = eyes
+        self._revoked: set[int] | None = None
+        self._parents: dict[int, Entry] = {}
         self.wall_us = wall_us
         self._reader = reader
         self._changes = changes
@@ -97,6 +132,7 @@ class Keyring:
         self._cache_keys = cache_keys
         self._cache: OrderedDict[bytes, Entry] = OrderedDict()
         self._digests: dict[int, tuple[bytes, ...]] = {}
+        self._tokens: dict[int, set[bytes]] = {}
         self._known: Fingerprints | None = None
         self._unread: set[int] = set()
         self._generation = -1
@@ -109,6 +145,8 @@ class Keyring:
         """
         self._catch_up()
         self._learn()
+        if self._eyes is not None:
+            self._ended()
 
     @property
     def generation(self) -> int:
@@ -126,6 +164,8 @@ class Keyring:
         entry = self._cache.get(hashed)
         if entry is None:
             return self._read(credential, hashed)
+        if entry.token and entry.token in self._ended():
+            raise InvalidApiKey(REVOKED)
         self._cache.move_to_end(hashed)
         return entry
 
@@ -134,15 +174,56 @@ class Keyring:
             raise InvalidApiKey("the API key is mistyped or cut short: its checksum does not fit")
         known = self._learn()
         if hashed not in known:
+            if self._eyes is not None and is_token(credential):
+                return self._read_token(credential, hashed)
             raise InvalidApiKey("the API key is not known here")
         found = self._ask(self._reader.find, hashed)
         entry = _entry(found)
-        caller = entry.caller
+        self._make_room()
+        self._cache[hashed] = entry
+        self._digests[entry.caller.number] = (*self._digests.get(entry.caller.number, ()), hashed)
+        return entry
+
+    def _make_room(self) -> None:
         if len(self._cache) >= self._cache_keys:
             self._forget(*self._cache.popitem(last=False))
-        self._cache[hashed] = entry
-        self._digests[caller.number] = (*self._digests.get(caller.number, ()), hashed)
+
+    def _read_token(self, credential: bytes, hashed: bytes) -> Entry:
+        """The entry of a party token, kept until it ends. No store is asked where its key is known.
+
+        Errors: InvalidApiKey, StoreUnavailable.
+        """
+        assert self._eyes is not None, "without eyes there are no tokens"
+        ended = self._ended()
+        token = self._eyes.read(credential)
+        if token.number in ended:
+            raise InvalidApiKey(REVOKED)
+        parent = self._parents.get(token.key)
+        if parent is None:
+            key = self._ask(self._reader.of_number, token.key)
+            parent = _entry(None if key is None else Found(key))
+            if len(self._parents) >= PARENTS_MAX:
+                self._parents.clear()
+            self._parents[token.key] = parent
+        entry = _entry_of(token, parent)
+        if not entry.gone:
+            self._make_room()
+            self._cache[hashed] = entry
+            self._tokens.setdefault(token.key, set()).add(hashed)
         return entry
+
+    def _ended(self) -> set[int]:
+        """The numbers of tokens that were revoked: read once, then heard of."""
+        if self._revoked is None:
+            assert self._eyes is not None, "without eyes there are no tokens"
+            self._revoked = self._ask(lambda eyes: eyes.learn(), self._eyes)
+        return self._revoked
+
+    def _drop_tokens(self, number: int) -> None:
+        """What was known of a key is not: nor of its tokens."""
+        self._parents.pop(number, None)
+        for hashed in self._tokens.pop(number, ()):
+            self._cache.pop(hashed, None)
 
     def _catch_up(self) -> None:
         """Drop what has changed. The generation is loaded before any row that is cached under it is read."""
@@ -151,18 +232,30 @@ class Keyring:
             reached = self._changes.generation
             self._cache.clear()
             self._digests.clear()
+            self._tokens.clear()
+            self._parents.clear()
             self._unread.clear()
-            self._known = None
+            self._known = self._revoked = None
         else:
             for kind, number in changed:
                 if kind == KEY:
                     self._unread.add(number)
                     for hashed in self._digests.pop(number, ()):
                         del self._cache[hashed]
+                    self._drop_tokens(number)
                 elif kind == PARTY:
                     self._drop(number, lambda party: party.number)
                 elif kind == TIER:
                     self._drop(number, lambda party: party.tier.number)
+                elif kind == TOKEN and self._revoked is not None:
+                    self._revoked.add(number)
+                    if len(self._revoked) > REVOKED_MAX:
+                        # Most of them have ended by now: those that have not are read anew.
+                        self._revoked = None
+                elif kind == TOKEN_SIGNER:
+                    for key in list(self._tokens):
+                        self._drop_tokens(key)
+                    self._revoked = None
         self._generation = reached
 
     def _drop(self, number: int, read: Callable[[Party], int]) -> None:
@@ -171,9 +264,17 @@ class Keyring:
         for hashed, entry in stale:
             del self._cache[hashed]
             self._forget(hashed, entry)
+        for key in [key for key, parent in self._parents.items() if read(parent.caller.party) == number]:
+            self._drop_tokens(key)
 
     def _forget(self, hashed: bytes, entry: Entry) -> None:
         number = entry.caller.number
+        if entry.token:
+            left_tokens = self._tokens[number]
+            left_tokens.discard(hashed)
+            if not left_tokens:
+                del self._tokens[number]
+            return
         left = tuple([other for other in self._digests[number] if other != hashed])
         if left:
             self._digests[number] = left
@@ -251,7 +352,7 @@ class Auth:
         if entry.gone:
             raise InvalidApiKey(entry.gone)
         if entry.until_us and entry.until_us <= self._keyring.wall_us():
-            raise InvalidApiKey("the API key has expired")
+            raise InvalidApiKey(f"the {'party token' if entry.token else 'API key'} has expired")
         if entry.networks and not within(self._address(source), entry.networks):
             raise SourceNotAllowed(f"this key may not be used from {source[:64]!r}")
         return entry.caller

@@ -18,6 +18,7 @@ from kpgate._fast.credit import (
     CHANGED,
     DONE,
     FULL,
+    GONE,
     NO_CREDIT,
     OVER_BUDGET,
     TIED,
@@ -35,6 +36,7 @@ from kpgate.domain.errors import (
     GatewayError,
     HoldingTooSmall,
     InsufficientCredit,
+    InvalidApiKey,
     ModelNotAllowed,
     Overloaded,
     StoreUnavailable,
@@ -174,7 +176,7 @@ class Holds:
         self.credit = credit
         self._journal = journal
         self._offload = offload
-        self._purses: dict[int, tuple[Caller, Purse]] = {}
+        self._purses: dict[int | str, tuple[Caller, Purse]] = {}
         self._owed: deque[tuple[int, int, int, bytes]] = deque()
         self._ending = Lock()
         self._decision = Decision()
@@ -196,7 +198,7 @@ class Holds:
         hold, decision = self._want(caller, plan, record, call), self._decision
         purse, note = self._purse(caller), self._note(hold, plan, record, call)
         code = self.credit.hold(now_us, generation, purse, hold.amount, note, decision)
-        return None if code in (BUSY, CHANGED) else self._taken(code, decision, hold)
+        return None if code in (BUSY, CHANGED) else self._taken(code, decision, hold, caller)
 
     async def take_patiently(
         self, now_us: int, generation: int, caller: Caller, plan: Plan, record: Record, call: Call
@@ -210,7 +212,7 @@ class Holds:
         code = await self._offload.run(
             self._patiently, now_us, generation, purse, hold.amount, note, decision
         )
-        return None if code == CHANGED else self._taken(code, decision, hold)
+        return None if code == CHANGED else self._taken(code, decision, hold, caller)
 
     def gather(self) -> Callable[[], bool]:
         """Have replies wait in their transport, which asks what this gives before it writes."""
@@ -332,15 +334,18 @@ class Holds:
         )
 
     def _purse(self, caller: Caller) -> Purse:
-        kept = self._purses.get(caller.number)
+        who = caller.token or caller.number
+        kept = self._purses.get(who)
         if kept is not None and kept[0] is caller:
             return kept[1]
         if len(self._purses) >= PURSES_MAX:
             self._purses.clear()
         party = caller.party
-        budgets = tuple(one for one in (caller.budget, party.budget) if one)
-        purse = Purse(party.account, budgets, party=party.number, key=caller.number)
-        self._purses[caller.number] = (caller, purse)
+        counted = ((caller.cell, caller.tag), (caller.budget, 0), (party.budget, 0))
+        budgets = tuple([number for number, _ in counted if number])
+        tags = tuple([tag for number, tag in counted if number])
+        purse = Purse(party.account, budgets, party=party.number, key=caller.number, tags=tags)
+        self._purses[who] = (caller, purse)
         return purse
 
     def _patiently(
@@ -366,9 +371,9 @@ class Holds:
             sleep(STEP_S)
         return True
 
-    def _taken(self, code: int, decision: Decision, hold: Hold) -> Hold:
+    def _taken(self, code: int, decision: Decision, hold: Hold, caller: Caller) -> Hold:
         if code != DONE:
-            raise refusal(code, decision, hold.amount)
+            raise refusal(code, decision, hold.amount, caller.cell)
         hold.call, hold.handle = decision.call, decision.handle
         held = decision.free + decision.held
         if held < hold.least:
@@ -399,11 +404,15 @@ _REASONS = {
 PERIODS = ("day's", "month's", "whole")
 
 
-def refusal(code: int, decision: Decision, amount: int) -> GatewayError:
-    """What a refused hold is called."""
+def refusal(code: int, decision: Decision, amount: int, cell: int = 0) -> GatewayError:
+    """What a refused hold is called. Shape: `cell` is the budget of a party token's cap, 0 where none asks."""
     needed = f"the call may cost {amount} microKPT"
     if code == NO_CREDIT:
         return InsufficientCredit(f"{needed}, the account has {max(0, decision.free)} free")
+    if code == OVER_BUDGET and cell and decision.budget == cell:
+        return BudgetExhausted(f"{needed}, the party token's cap has {max(0, decision.free)} left")
+    if code == GONE:
+        return InvalidApiKey("the party token has ended")
     if code == OVER_BUDGET:
         return BudgetExhausted(
             f"{needed}, the {PERIODS[decision.period]} budget has {max(0, decision.free)} left"

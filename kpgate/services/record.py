@@ -40,6 +40,7 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     method: str
     path: str
     key: str = ""
+    token: str = ""
     party: str = ""
     peer: str = ""
     model: str = ""
@@ -77,6 +78,7 @@ def line(record: Record, now_us: int) -> Line:
         record.method,
         record.path,
         "" if caller is None else caller.key_id,
+        "" if caller is None else caller.token,
         "" if caller is None else caller.party.name,
         record.peer,
         record.model,

@@ -48,7 +48,7 @@ _SPENT = """
     FROM budget_uses AS uses JOIN budgets ON budgets.number = uses.budget
     LEFT JOIN keys ON budgets.kind = 0 AND keys.number = budgets.owner
     LEFT JOIN parties ON budgets.kind = 1 AND parties.number = budgets.owner
-    WHERE cap > 0
+    WHERE cap > 0 AND budgets.kind < 2
 """
 
 

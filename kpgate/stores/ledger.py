@@ -12,7 +12,19 @@ import apsw
 from kpgate._fast.journal import POST
 from kpgate.domain.batch import Batch, Charge, Entry, Opened
 from kpgate.domain.errors import Internal, StoreUnavailable
-from kpgate.domain.ledger import EARN, LOTS, SPEND, End, Hold, Reason, read_end, read_hold, time_of
+from kpgate.domain.ledger import (
+    EARN,
+    LOTS,
+    OF_TOKEN,
+    OF_TOTAL,
+    SPEND,
+    End,
+    Hold,
+    Reason,
+    read_end,
+    read_hold,
+    time_of,
+)
 from kpgate.domain.price import Price, read_terms
 
 RETRY_US = 250_000
@@ -28,11 +40,18 @@ class AccountRow(NamedTuple):
 
 
 class BudgetRow(NamedTuple):
-    """A budget as the region is loaded with it. Shape: `uses` are (period, window, used)."""
+    """A budget as the region is loaded with it. Shape: `uses` are (period, window, used); `tag` says whose it is."""
 
     number: int
     caps: tuple[int, int, int]
     uses: tuple[tuple[int, int, int], ...]
+    tag: int = 0
+
+    @property
+    def total_used(self) -> int:
+        """What was used of it in all, as long as it is of whom it is."""
+        wanted = (OF_TOKEN, self.tag) if self.tag else (OF_TOTAL, 0)
+        return sum(used for *which, used in self.uses if tuple(which) == wanted)
 
 
 class Operated(NamedTuple):
@@ -246,8 +265,8 @@ class SqliteLedger:
         """
         for budget, period, window, used in self._rows(newest):
             uses.setdefault(budget, []).append((period, window, used))
-        for number, day, month, total in self._rows("SELECT number, day, month, total FROM budgets"):
-            yield BudgetRow(number, (day, month, total), tuple(uses.get(number, ())))
+        for number, *caps, tag in self._rows("SELECT number, day, month, total, tag FROM budgets"):
+            yield BudgetRow(number, (caps[0], caps[1], caps[2]), tuple(uses.get(number, ())), tag)
 
     def lots_ended(self, time_us: int) -> list[tuple[int, int]]:
         """Grants whose time is over and that are not used up: (account, slot)."""
@@ -303,6 +322,12 @@ class SqliteLedger:
         used = "SELECT budget, period, max(window) FROM budget_uses WHERE budget = ? GROUP BY period"
         self._spent.update(self._rows(used, (number,)))
         return number
+
+    def caps(self, number: int) -> tuple[int, int, int]:
+        """A budget's caps, of a day, a month and in all; 0 is none."""
+        rows = self._rows("SELECT day, month, total FROM budgets WHERE number = ?", (number,))
+        day, month, total = rows[0] if rows else (0, 0, 0)
+        return day, month, total
 
     # Questions
 

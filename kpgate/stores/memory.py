@@ -35,6 +35,10 @@ class MemoryKeys:
         found = self._secrets.get(digest)
         return None if found is None else Found(self._fresh(self._keys[found[0]]), found[1])
 
+    def of_number(self, number: int) -> StoredKey | None:
+        key = self._keys.get(number)
+        return None if key is None else self._fresh(key)
+
     def digests(self, number: int) -> list[bytes]:
         key = self._keys.get(number)
         if key is None or key.revoked_us:

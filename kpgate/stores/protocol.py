@@ -18,7 +18,7 @@ from kpgate.domain.limits import Limits
 from kpgate.domain.plan import Plan
 from kpgate.domain.tier import Tier
 
-KEY, PARTY, TIER = 0, 1, 16
+KEY, PARTY, TIER, TOKEN, TOKEN_SIGNER = 0, 1, 16, 17, 18
 """Kinds of changes: the first two as the region numbers its areas."""
 
 
@@ -51,6 +51,9 @@ class KeyReader(Protocol):
 
     def find(self, digest: bytes) -> Found | None:
         """The key that has a secret of this hash, revoked and expired ones too."""
+
+    def of_number(self, number: int) -> StoredKey | None:
+        """The key of a number, revoked and expired ones too."""
 
     def digests(self, number: int) -> list[bytes]:
         """The hashes of all secrets that one key ever had; none once it is revoked."""

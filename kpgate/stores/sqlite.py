@@ -125,28 +125,33 @@ class SqliteReader:
         self._connection: apsw.Connection | None = None
 
     def find(self, digest: bytes) -> Found | None:
-        rows = self._rows(_FIND, (digest,))
+        rows = self.rows(_FIND, (digest,))
         return Found(_key(rows[0]), rows[0][-1]) if rows else None
+
+    def of_number(self, number: int) -> StoredKey | None:
+        rows = self.rows(f"{_KEYS} WHERE keys.number = ?", (number,))
+        return _key(rows[0]) if rows else None
 
     def digests(self, number: int) -> list[bytes]:
         statement = """
             SELECT digest FROM secrets JOIN keys ON keys.number = secrets.key
             WHERE secrets.key = ? AND keys.revoked_us = 0
         """
-        return [digest for (digest,) in self._rows(statement, (number,))]
+        return [digest for (digest,) in self.rows(statement, (number,))]
 
     def all_digests(self) -> list[bytes]:
         statement = """
             SELECT digest FROM secrets JOIN keys ON keys.number = secrets.key WHERE keys.revoked_us = 0
         """
-        return [digest for (digest,) in self._rows(statement, ())]
+        return [digest for (digest,) in self.rows(statement, ())]
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def _rows(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+    def rows(self, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        """What a statement finds. Errors: StoreUnavailable."""
         with _translated():
             try:
                 if self._connection is None:

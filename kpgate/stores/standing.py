@@ -60,6 +60,9 @@ class SqliteStanding:
             ),
             lots={(account, slot): amount for account, slot, amount in lots},
             uses={(budget, period, window): used for budget, period, window, used in uses},
+            caps={
+                (budget, tag): cap for budget, tag, cap in self._rows("SELECT budget, tag, cap FROM tokens")
+            },
             open={call: (read_hold(call, body), metered) for call, body, metered in opened},
         )
 

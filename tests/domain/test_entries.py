@@ -47,7 +47,7 @@ holds = st.builds(
     words,
     words,
     lots,
-    st.lists(st.tuples(words, words, words), max_size=4).map(tuple),
+    st.lists(st.tuples(words, words, words, words), max_size=4).map(tuple),
     st.binary(max_size=300),
 )
 

@@ -2,7 +2,7 @@
 
 from kpgate.domain.audit import GATEWAY, Actor, Entry
 from kpgate.domain.errors import StoreUnavailable
-from kpgate.domain.keys import Found
+from kpgate.domain.keys import Found, StoredKey
 from kpgate.domain.management import Answer, CreateKey, build
 from kpgate.services.auth import Auth, Keyring, Terms
 from kpgate.services.management import Management
@@ -50,6 +50,10 @@ class Watched:
     def find(self, digest: bytes) -> Found | None:
         self._ask()
         return self._store.find(digest)
+
+    def of_number(self, number: int) -> StoredKey | None:
+        self._ask()
+        return self._store.of_number(number)
 
     def digests(self, number: int) -> list[bytes]:
         self._ask()

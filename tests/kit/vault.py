@@ -112,8 +112,9 @@ class Vault:
 def spell(entry: plain.Entry, note: bytes) -> bytes:
     """The bytes of an entry's body."""
     if entry.kind == plain.HOLD:
+        budgets = tuple([(*budget, 0) for budget in entry.budgets])
         hold = Hold(
-            entry.call, entry.time_us, entry.amount, entry.account, 1, 1, 0, entry.lots, entry.budgets, note
+            entry.call, entry.time_us, entry.amount, entry.account, 1, 1, 0, entry.lots, budgets, note
         )
         return write_hold(hold)
     if entry.kind == plain.EXTEND:

@@ -315,6 +315,35 @@ def _codes(asker: Asker) -> None:
     assert found == [(404, "invalid_code")] * 9 + [(429, "rate_limited")]
 
 
+def _tokens(asker: Asker) -> None:
+    admin, key = asker.gate.key(role="admin"), asker.gate.key("rich")
+    wanted = {
+        "cap_microkpt": 10**8,
+        "models": ["echo"],
+        "expires": "15min",
+        "label": "phone",
+        "id": "mine-0001",
+    }
+    made = asker.ask("/kp/v1/tokens", "POST", key, wanted).json()
+    assert asker.ask("/kp/v1/tokens", "POST", key, wanted).json() == made
+    assert code(asker.ask("/kp/v1/tokens", "POST", key, wanted | {"cap_microkpt": 1})) == (409, "id_reused")
+    bare = asker.ask("/kp/v1/tokens", "POST", key, {"cap_microkpt": 10**8}).json()
+    assert code(asker.ask("/kp/v1/tokens", "POST", key, {"cap_microkpt": 0})) == (400, "invalid_request")
+    assert code(asker.ask("/kp/v1/tokens", "POST", bare["token"], wanted)) == (403, "role_required")
+    assert asker.ask("/kp/v1/tokens", "PUT", key).headers["allow"] == "GET, POST"
+    assert asker.ask(f"/kp/v1/tokens/{made['id']}", key=key).headers["allow"] == "DELETE"
+    page = asker.ask("/kp/v1/tokens?count=1", key=key).json()
+    assert [one["id"] for one in page["tokens"]] == [made["id"]]
+    rest = asker.ask(f"/kp/v1/tokens?after={page['after']}", key=key).json()
+    assert [one["id"] for one in rest["tokens"]] == [bare["id"]]
+    of_key = f"/admin/v1/tokens?key={key.split('-')[2]}&party=rich&count=9"
+    assert asker.ask(of_key, key=admin).json()["tokens"] == page["tokens"] + rest["tokens"]
+    assert asker.ask("/kp/v1/me", key=made["token"]).json()["token"]["id"] == made["id"]
+    assert asker.ask(f"/kp/v1/tokens/{made['id']}", "DELETE", key).json()["revoked_at"]
+    assert asker.ask(f"/admin/v1/tokens/{bare['id']}", "DELETE", admin).json()["revoked_at"]
+    assert code(asker.ask(f"/kp/v1/tokens/{'0' * 32}", "DELETE", key)) == (404, "not_found")
+
+
 def _top_ups(asker: Asker) -> None:
     asker.gate.key("payer")
     body = json.dumps({"type": "top_up", "id": "pay_1", "party": "payer", "amount_microkpt": 5}).encode()
@@ -493,7 +522,19 @@ def test_a_body_is_taken_where_its_schema_takes_it(asker: Asker, path: str, body
 
 
 def test_every_operation_is_answered_as_the_document_says(asker: Asker) -> None:
-    for steps in (_probes, _models, _calls, _anthropic, _gemini, _money, _codes, _top_ups, _management):
+    everything = (
+        _probes,
+        _models,
+        _calls,
+        _anthropic,
+        _gemini,
+        _money,
+        _codes,
+        _tokens,
+        _top_ups,
+        _management,
+    )
+    for steps in everything:
         steps(asker)
     assert asker.asked == {
         operation["operationId"]

@@ -15,8 +15,10 @@ from kpgate.domain.errors import (
 )
 from kpgate.domain.keys import spell
 from kpgate.domain.management import ImportKey, RevokeKey, RotateKey, SetParty, SetTier
-from kpgate.services.auth import Terms
-from tests.kit.keyrings import Keys
+from kpgate.domain.token import Token
+from kpgate.services.auth import Auth, Keyring, Terms
+from kpgate.stores.protocol import KEY, TOKEN, TOKEN_SIGNER
+from tests.kit.keyrings import PEPPER, START_US, Keys
 
 DAY_US = 86_400_000_000
 
@@ -289,3 +291,127 @@ def test_no_secret_is_seen_in_errors_reprs_or_logs(caplog: pytest.LogCaptureFixt
         auth.identify(made["key"], "10.0.0.1")
     seen += [repr(caught.value), repr(auth), repr(fields(auth)), repr(auth._keyring._cache), caplog.text]
     assert len(seen) == 9 and not any(secret in text for text in seen)
+
+
+class Eyes:
+    """Reads tokens as they are said here: by their spelling."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[bytes, Token] = {}
+        self.revoked: set[int] = set()
+        self.read_ = self.learned = 0
+
+    def learn(self) -> set[int]:
+        self.learned += 1
+        return set(self.revoked)
+
+    def read(self, credential: bytes) -> Token:
+        self.read_ += 1
+        return self.tokens[credential]
+
+    def make(self, key: int, **fields: object) -> str:
+        number = len(self.tokens) + 1
+        spelled = f"eyJ{number}.a.b"
+        said = {"models": (), "expires_us": START_US + DAY_US, **fields}
+        self.tokens[spelled.encode()] = Token(number, f"{number:032x}", key, 9, 4, 500, **said)  # type: ignore[arg-type]
+        return spelled
+
+
+def sighted(keys: Keys, cache_keys: int = 1000) -> tuple[Eyes, Auth]:
+    eyes = Eyes()
+    keyring = Keyring(keys.reader, keys.ring, PEPPER, lambda: keys.now_us, cache_keys, eyes)
+    keyring.load()
+    return eyes, Auth(Terms(), keyring)
+
+
+def test_a_token_is_its_key_made_smaller_and_asks_no_store() -> None:
+    keys = Keys()
+    made = keys.create(role="admin", models=("m*",), networks=("127.0.0.0/8",))
+    eyes, auth = sighted(keys)
+    first = eyes.make(made["number"], models=("m1",))
+    caller = auth.identify(first, "127.0.0.1")
+    assert (caller.key_id, caller.role, caller.models) == (made["id"], "call", ("m1",))
+    assert (caller.token, caller.cell, caller.tag) == ("0" * 31 + "1", 9, 4)
+    with pytest.raises(SourceNotAllowed):
+        auth.identify(first, "10.0.0.1")
+    keys.reader.broken = True
+    asked = keys.reader.asked
+    assert auth.identify(first, "127.0.0.1") is caller and eyes.read_ == 1, "its signature is looked at once"
+    second = eyes.make(made["number"])
+    assert auth.identify(second, "127.0.0.1").token == "0" * 31 + "2", (
+        "nor does a new one, where its key is known"
+    )
+    assert keys.reader.asked == asked and eyes.learned == 1
+
+
+def test_a_token_ends_by_time_by_revoking_and_with_its_key() -> None:
+    keys = Keys()
+    made = keys.create(expires_us=START_US + 10)
+    eyes, auth = sighted(keys)
+    first, second = eyes.make(made["number"]), eyes.make(made["number"], expires_us=START_US + 5)
+    assert auth.identify(first, "").token and auth.identify(second, "").token
+    asked = keys.reader.asked
+    keys.ring.publish(TOKEN, 1)
+    with pytest.raises(InvalidApiKey, match="revoked"):
+        auth.identify(first, "")
+    assert keys.reader.asked == asked and eyes.learned == 1, "it is heard of"
+    keys.now_us = START_US + 5
+    with pytest.raises(InvalidApiKey, match="party token has expired"):
+        auth.identify(second, "")
+    third = eyes.make(made["number"])
+    assert auth.identify(third, "").token
+    keys.now_us = START_US + 10
+    with pytest.raises(InvalidApiKey, match="party token has expired"):
+        auth.identify(third, "")
+    keys.now_us = START_US
+    assert auth.identify(third, "").token
+    keys.do(RevokeKey, key=made["id"])
+    for dead in (third, eyes.make(made["number"]), eyes.make(99)):
+        with pytest.raises(InvalidApiKey, match=r"revoked|not known"):
+            auth.identify(dead, "")
+
+
+def test_what_a_keyring_missed_of_tokens_is_read_anew() -> None:
+    keys = Keys()
+    made = keys.create()
+    eyes, auth = sighted(keys)
+    first, second = eyes.make(made["number"]), eyes.make(made["number"])
+    assert auth.identify(first, "").token and auth.identify(second, "").token
+    keys.ring.depth = 1
+    eyes.revoked = {1}
+    keys.ring.publish(TOKEN, 1)
+    keys.ring.publish(KEY, 77)
+    keys.ring.publish(KEY, 78)
+    with pytest.raises(InvalidApiKey, match="revoked"):
+        auth.identify(first, "")
+    assert auth.identify(second, "").token and eyes.learned == 2
+    keys.ring.publish(TOKEN_SIGNER, 2)
+    read = eyes.read_
+    assert auth.identify(second, "").token and (eyes.read_, eyes.learned) == (read + 1, 3), (
+        "who signs has changed"
+    )
+
+
+def test_tokens_are_kept_within_the_bound_and_new_terms_reach_them() -> None:
+    keys = Keys()
+    made = keys.create()
+    eyes, auth = sighted(keys, cache_keys=8)
+    several = [eyes.make(made["number"]) for _ in range(30)]
+    for one in several:
+        auth.identify(one, "")
+    keyring = auth._keyring
+    assert len(keyring._cache) == 8 == sum(len(kept) for kept in keyring._tokens.values())
+    keys.do(SetParty, party="acme", limits={"concurrency": 3})
+    assert auth.identify(several[-1], "").party.limits.concurrency == 3
+    auth.identify(made["key"], "")
+    assert not set(keyring._cache) - {*keyring._tokens[made["number"]], *keyring._digests[made["number"]]}
+
+
+def test_a_key_that_looks_like_a_token_is_a_key() -> None:
+    keys = Keys()
+    literal = "eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.c2lnbmF0dXJl"
+    made = keys.do(ImportKey, party="acme", random=keys.random(), literal=literal)
+    eyes, auth = sighted(keys)
+    assert auth.identify(literal, "").key_id == made["id"] and eyes.read_ == 0
+    with pytest.raises(InvalidApiKey, match="not known"):
+        keys.auth().identify("eyJa.b.c", "")

@@ -3,7 +3,6 @@
 The provider answers nobody until all are decided. `make sim ROUNDS=1000` plays as many rounds as are wanted.
 """
 
-import asyncio
 import json
 import os
 import selectors
@@ -13,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.barrier import Barrier
 from tests.kit.gateway_process import until
-from tests.kit.provider import Talk, completion
-from tests.kit.provider import answer as answered
 from tests.kit.whole import Whole
 
 ROUNDS = int(os.environ.get("SIM_ROUNDS", "12"))
@@ -25,20 +23,6 @@ HELD = PROMPT * INPUT + CAP * OUTPUT
 PAID = 9 * INPUT + 3 * OUTPUT
 SETTINGS = "[ledger]\nenabled = true"
 SERVER = "workers = 4\ndrain_s = 1"
-
-
-class Barrier:
-    """A provider that answers when it is told to."""
-
-    def __init__(self) -> None:
-        self.open = asyncio.Event()
-        self.waiting = 0
-
-    async def step(self, talk: Talk) -> None:
-        await talk.rest_of_body()
-        self.waiting += 1
-        await self.open.wait()
-        await answered(completion())(talk)
 
 
 @pytest.mark.parametrize("transport", ["granian", "direct"])

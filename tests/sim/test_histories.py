@@ -377,12 +377,12 @@ class History:
                 call, amount = (lsn, read_hold(lsn, body).amount) if kind == HOLD else read_extend(body)[:2]
                 hold = book.open[call]
                 spenders = [hold.account]
-                for _, day, month in hold.budgets:
+                for _, day, month, _ in hold.budgets:
                     for period, (window, cap) in enumerate(zip((day, month, 0), self.caps, strict=True)):
                         used = uses[period, window] = uses.get((period, window), 0) + amount
                         assert not cap or used <= cap, (show_call(call), period, self.told)
             elif before is not None:
-                for _, day, month in before.budgets:
+                for _, day, month, _ in before.budgets:
                     for key in ((0, day), (1, month), (2, 0)):
                         uses[key] += read_end(lsn, kind, body).amount - before.amount
             elif kind == TRANSFER:

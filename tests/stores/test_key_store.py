@@ -222,7 +222,7 @@ def test_sqlite_keeps_everything_over_a_restart(tmp_path: Path) -> None:
     assert store.get("one") == made
     connection = apsw.Connection(str(tmp_path / "kpgate.db"))
     assert connection.pragma("journal_mode") == "wal"
-    assert connection.pragma("user_version") == 10
+    assert connection.pragma("user_version") == 11
     connection.close()
     store.close()
 
@@ -242,7 +242,7 @@ def test_a_sqlite_reader_cannot_write_and_reports_what_is_missing(tmp_path: Path
     store = SqliteStore(tmp_path / "kpgate.db")
     assert reader.find(b"a" * 16) is None
     with pytest.raises(StoreUnavailable):
-        reader._rows("DELETE FROM keys", ())
+        reader.rows("DELETE FROM keys", ())
     reader.close()
     store.close()
 

@@ -58,7 +58,7 @@ def decode(lsn: int, kind: int, body: bytes) -> Entry | None:
         *lots, count, note_bytes = rest
         parts = [struct.unpack_from("<IIII", body, head.size + 16 * i) for i in range(count)]
         note = body[head.size + 16 * count :]
-        assert len(note) == note_bytes and all(part[3] == 0 for part in parts)
+        assert len(note) == note_bytes
         return Entry(kind, lsn, time_us, amount, lots=_four(lots), account=account, party=party, key=key, seat=seat,
                      budgets=tuple(part[:3] for part in parts), note=note)  # fmt: skip
     if kind == EXTEND:
