@@ -67,7 +67,7 @@ class Admit:
         self._default_key = default_key
         self._default_party = default_party
         self._offload = offload
-        self._fixed: dict[tuple[int, int], tuple[Caller, tuple[Gate, ...]]] = {}
+        self._fixed: dict[tuple[int | str, int], tuple[Caller, tuple[Gate, ...]]] = {}
         self._owed: deque[tuple[int, int]] = deque()
 
     def take(
@@ -152,7 +152,7 @@ class Admit:
         return outcome
 
     def _gates(self, caller: Caller, plan: Plan) -> tuple[Gate, ...]:
-        key = (caller.number, plan.number)
+        key = (caller.token or caller.number, plan.number)
         kept = self._fixed.get(key)
         if kept is not None and kept[0] is caller:
             return kept[1]

@@ -150,6 +150,14 @@ deployments = [{{provider = "e", model = "echo"}}]
         with self.desk() as ask:
             ask(RevokeKey(id=new_id(), key=secret.split("-")[2]))
 
+    def token(self, secret: str, cap: int, **more: Any) -> str:
+        """A party token that a key has signed. Units: microKPT."""
+        status, _, said = self.post(
+            "/kp/v1/tokens", secret, json.dumps({"cap_microkpt": cap, **more}).encode()
+        )
+        assert status == 201, said
+        return str(said["token"])
+
     def party(self, name: str, limits: Limits) -> None:
         """Set a party's limits."""
         with self.desk() as ask:

@@ -111,7 +111,8 @@ def test_whatever_is_killed_everything_adds_up(tmp_path: Path) -> None:
         gate.fund("rich", 10**12)
         gate.fund("other", 10**12)
         gate.fund("poor", 60_000)
-        keys = [*funded, *funded, poor][: CALLERS + 1]
+        tokens = [gate.token(funded[0], 10**11), gate.token(funded[2], 120_000)]
+        keys = [*funded, *tokens, funded[2], poor][: CALLERS + 1]
         callers = [Caller(gate, key, SEED * 100 + n) for n, key in enumerate(keys)]
         for one in callers:
             one.start()
