@@ -178,10 +178,6 @@ class Gateway:
         plan = life.plan
         headers = life.exchange.headers if plan.matched else ()
         order = candidates(plan, headers, getrandbits(64), self.clock())
-        if not order:
-            raise ModelNotFound(
-                "model: none of its deployments is for requests with these headers", param="model"
-            )
         life.record.generates = life.endpoint.generates
         cap = plan.output_cap if life.endpoint.generates else 0
         life.tokens = reserve(life.record.prompt_tokens, life.call, cap)
@@ -218,7 +214,7 @@ class Gateway:
         """One try, up to the first bytes that a client could see: a whole body, or a stream's first events."""
         record, endpoint, call = life.record, life.endpoint, life.call
         record.phase = Phase.ROUTE
-        record.provider, record.deployment = target.provider, target.model
+        record.model, record.provider, record.deployment = target.home, target.provider, target.model
         record.attempts += 1
         life.attempt = attempt = Attempt(target, kit.wheel, self.clock)
         began_us = self.clock()
@@ -250,16 +246,16 @@ class Gateway:
                     life.turned = way.turn(connection.status, first, call)
                     first = life.turned.body
         except GatewayError as error:
+            if life.ended is None:
+                kit.health.failed(self.clock(), error, target, life.plan.peers, attempt)
             attempt.close()
             # Of a stream that broke off before its first event nobody has seen anything.
             life.framer = None
             kit.meters.attempt(target.provider, error.code)
-            if life.ended is None:
-                target.health.failed(self.clock(), kit.retrying.ejection, life.plan.peers)
             raise
         finally:
             record.upstream_us += self.clock() - began_us
-        target.health.succeeded(self.clock())
+        target.pulse.succeeded(self.clock())
         kit.meters.attempt(target.provider, "ok")
         return first
 
@@ -309,7 +305,7 @@ class Gateway:
         headers = self._headers(life)
         kind = connection.content_type if life.turned is None else None
         headers.append((b"content-type", kind or b"application/json"))
-        headers += connection.passed
+        headers += attempt.passed
         life.exchange.reply(connection.status, headers, body)
 
     async def _stream(self, kit: Equipment, life: Life, ready: bytes) -> None:
@@ -320,7 +316,7 @@ class Gateway:
         )
         headers = self._headers(life)
         headers += [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-        headers += attempt.connection.passed
+        headers += attempt.passed
         record.status = attempt.connection.status
         record.head_us = record.first_token_us = self.clock() - record.received_us
         exchange.open(record.status, headers)

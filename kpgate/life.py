@@ -17,6 +17,7 @@ from kpgate.domain.webhook import Source
 from kpgate.services.admit import Admit
 from kpgate.services.auth import Auth
 from kpgate.services.exchange import Exchange
+from kpgate.services.health import Health
 from kpgate.services.hold import Hold, Holds
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
@@ -42,6 +43,7 @@ class Equipment(msgspec.Struct, frozen=True):
     admit: Admit
     holds: Holds | None
     retrying: Retrying
+    health: Health
     offload: Offload
     wheel: Wheel
     meters: Meters

@@ -13,6 +13,7 @@ from kpgate._fast.credit import Credit
 from kpgate._fast.journal import Journal
 from kpgate._fast.limit import Limits
 from kpgate._fast.metric import Shard
+from kpgate._fast.pulse import Pulses
 from kpgate.app.admin import Admin
 from kpgate.app.application import Application, Front
 from kpgate.app.context import Context
@@ -64,7 +65,8 @@ async def build(context: Context) -> Application:
     )
     keyring.load()
     shard = Shard(region, context.seat)
-    ground = _ground(context, limits, Meters(shard), keyring, holds, offload)
+    shared = limits, Pulses(region, seat)
+    ground = _ground(context, shared, Meters(shard), keyring, holds, offload)
     gateway = Gateway(equip(context.settings, ground, numbers), context.clock)
     control = AsyncControl(directory)
     money = MoneyApi(control)
@@ -101,7 +103,7 @@ async def _holds(context: Context, region: Region, seat: Seat, offload: Offload)
 
 def _ground(
     context: Context,
-    limits: Limits,
+    shared: tuple[Limits, Pulses],
     meters: Meters,
     keyring: Keyring,
     holds: Holds | None,
@@ -122,7 +124,8 @@ def _ground(
         clock=context.clock,
         environ=context.environ,
         cache=context.node.data / "cache",
-        limits=limits,
+        limits=shared[0],
+        pulses=shared[1],
         holds=holds,
         meters=meters,
         offload=offload,

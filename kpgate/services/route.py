@@ -6,31 +6,34 @@ from typing import Any
 
 import msgspec
 
+from kpgate._fast.choice import Choice
 from kpgate._fast.limit import Gate
-from kpgate._fast.routes import Picker, Router
+from kpgate._fast.pulse import Pulse
+from kpgate._fast.routes import Router
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.dialect import Counter, Way
-from kpgate.domain.errors import Fault, GatewayError, Retry
+from kpgate.domain.errors import Fault, GatewayError, ModelNotFound, Retry
 from kpgate.domain.price import Price, Tariff
-from kpgate.domain.settings import Ejection, Retries
-from kpgate.services.health import Health
+from kpgate.domain.settings import Retries
 
 
 class Target(msgspec.Struct, gc=False, eq=False):
-    """A deployment at work: where to send, what to send first, how it has been doing.
+    """A deployment at work, by one credential: where to send, what to send first, how it has been doing.
 
-    Shape: `ways` has how calls of an endpoint go to it, by the endpoint's path;
+    Shape: `home` is the model it is a deployment of; `ways` has how calls of an endpoint go to it, by the endpoint's
+    path; `key` is how its credential does, where its provider has several;
     `match` is header names and values, lower case, all of which a request must have.
     Units: `*_us` microseconds.
     """
 
     number: int
+    home: str
     provider: str
     model: str
     gate: Gate
     pool: Any
     ways: dict[str, Way]
-    health: Health
+    pulse: Pulse
     first_byte_us: int
     idle_us: int
     total_us: int
@@ -38,16 +41,22 @@ class Target(msgspec.Struct, gc=False, eq=False):
     match: tuple[tuple[bytes, bytes], ...] = ()
     price: Price | None = None
     price_version: int = 0
+    key: Pulse | None = None
 
 
 class Plan(msgspec.Struct, gc=False, eq=False):
-    """A model as configured: who may answer, how its tokens are counted, its limits."""
+    """A model as configured: who may answer, how its tokens are counted, its limits.
+
+    Shape: `choice` puts its targets in order; `chooser` decides more than that, and `chooses` says that every call is
+    to be decided by it.
+    """
 
     number: int
     name: str
     gate: Gate
     targets: tuple[Target, ...]
-    picker: Picker
+    choice: Choice
+    peers: tuple[Pulse, ...]
     vocabulary: Counter | None
     grade: str
     output_cap: int
@@ -56,24 +65,20 @@ class Plan(msgspec.Struct, gc=False, eq=False):
     gates: tuple[Gate, ...] = ()
     tariff: Tariff | None = None
     holding_min: int = 0
+    chooser: Any = None
+    chooses: bool = False
 
     @property
     def wild(self) -> bool:
         """Whether its name is a pattern."""
         return "*" in self.name
 
-    @property
-    def peers(self) -> list[Health]:
-        """How its deployments are doing."""
-        return [target.health for target in self.targets]
-
 
 class Retrying:
     """Whether a failed attempt may be followed by another: so many a call, and a budget over all calls."""
 
-    def __init__(self, rules: Retries, ejection: Ejection, wheel: Wheel, loop: object) -> None:
+    def __init__(self, rules: Retries, wheel: Wheel, loop: object) -> None:
         self.rules = rules
-        self.ejection = ejection
         self.under_way = 0
         self._wheel = wheel
         self._loop = loop
@@ -119,18 +124,30 @@ class Routes:
 def candidates(
     plan: Plan, headers: Sequence[tuple[bytes, bytes]], random: int, now_us: int
 ) -> tuple[Target, ...]:
-    """The plan's deployments in the order they are to be tried; those ejected come last.
+    """The plan's deployments in the order they are to be tried; those that are out come last.
 
     Shape: `random` is 64 random bits, which decide among equals by weight.
+    Errors: ModelNotFound where none is for requests with these headers.
     """
     targets = plan.targets
     if len(targets) == 1 and not plan.matched:
         return targets
-    eligible = ejected = 0
-    sent: set[tuple[bytes, bytes]] = set(headers) if plan.matched else set()
-    for index, target in enumerate(targets):
+    eligible = matching(plan, headers)
+    if not eligible:
+        raise ModelNotFound(
+            "model: none of its deployments is for requests with these headers", param="model"
+        )
+    order = plan.choice.order(random, eligible, now_us, None, 0, False)
+    return tuple([targets[index] for index in order])
+
+
+def matching(plan: Plan, headers: Sequence[tuple[bytes, bytes]]) -> int:
+    """The mask of the targets that are for requests with these headers."""
+    if not plan.matched:
+        return (1 << len(plan.targets)) - 1
+    eligible = 0
+    sent: set[tuple[bytes, bytes]] = set(headers)
+    for index, target in enumerate(plan.targets):
         if not target.match or sent.issuperset(target.match):
             eligible |= 1 << index
-        if now_us < target.health.ejected_until_us:
-            ejected |= 1 << index
-    return tuple(targets[index] for index in plan.picker.order(random, eligible, ejected))
+    return eligible

@@ -9,10 +9,11 @@ from typing import Any
 
 import orjson
 
-from kpgate._fast import limit, metric
+from kpgate._fast import limit, metric, pulse
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.limit import Limits
 from kpgate._fast.metric import Shard
+from kpgate._fast.pulse import Pulses
 from kpgate._fast.wait import Wheel, clock
 from kpgate.app.equipment import Ground, equip, names
 from kpgate.domain.call import Record
@@ -37,9 +38,11 @@ class Bench:
         self.loop = asyncio.get_running_loop()
         self.lines: list[dict[str, Any]] = []
         self.alarms: list[Exception] = []
-        self.region = Region.create(limit.areas(64, 64, 64, 64, 256) | metric.areas(1), 4)
+        areas = limit.areas(64, 64, 64, 64, 256) | metric.areas(1) | pulse.areas(4, 256)
+        self.region = Region.create(areas, 4)
         self.life = Life.claim(folder, 0, 4)
-        self.limits = Limits(self.region, Seat(self.region, self.life), 3_600_000_000)
+        seat = Seat(self.region, self.life)
+        self.limits = Limits(self.region, seat, 3_600_000_000)
         self.wheel = Wheel(now_us=clock())
         self.offload = Offload(self.loop)
         self.ground = Ground(
@@ -49,6 +52,7 @@ class Bench:
             environ={"SECRET": "sk-upstream-canary"},
             cache=folder,
             limits=self.limits,
+            pulses=Pulses(self.region, seat),
             meters=Meters(Shard(self.region, 0)),
             offload=self.offload,
             inflight=Inflight(0, 0, self.wheel, self.loop),
