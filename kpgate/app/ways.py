@@ -33,7 +33,7 @@ class Ways:
     """The ways of one configuration. Those that do not depend on the model are shared by all of a provider's."""
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
-        self._allowance = Allowance(False, settings.tokens.output_default)
+        self._output_default = settings.tokens.output_default
         self._environ = environ
         self._kept: dict[tuple[str, ...], Way | None] = {}
 
@@ -71,7 +71,8 @@ class Ways:
                 self._kept[key] = vendor.native(endpoint, heads)
             else:
                 assert tongue is not None, "without one there is no way"
-                self._kept[key] = bridge(endpoint, tongue, heads, self._allowance)
+                allowance = Allowance(provider.drop_unsupported, self._output_default)
+                self._kept[key] = bridge(endpoint, tongue, heads, allowance)
         return self._kept[key]
 
     def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:

@@ -176,6 +176,12 @@ class Provider(Part, frozen=True):
     ca: Annotated[
         str | None, Meta(description="PEM file of authorities to trust instead of the system's.")
     ] = None
+    drop_unsupported: Annotated[
+        bool,
+        Meta(
+            description="What its API cannot express is left out, and named in `x-kpgate-dropped`, instead of refused."
+        ),
+    ] = False
     connections_max: Annotated[Count, Meta(description="Connections a worker opens to it.")] = 1024
     timeouts: Annotated[Timeouts, Meta(description="For all its deployments that set none.")] = Timeouts()
     checks: Annotated[

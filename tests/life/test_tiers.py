@@ -164,7 +164,7 @@ def test_of_those_who_wait_for_a_place_the_higher_tier_is_served_first(tmp_path:
         assert read_all(calls.pop("lower")).startswith(b"HTTP/1.1 503 ")
         for ended, served in (("first", "high"), ("second", "low")):
             gate.background.call(may_end[ended].set)
-            until(lambda wanted=served: order[-1] == wanted)
+            until(lambda wanted=served: order[-1:] == [wanted])
         for event in may_end.values():
             gate.background.call(event.set)
         for call in calls.values():

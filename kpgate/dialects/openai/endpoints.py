@@ -1,10 +1,12 @@
 """The OpenAI API's inference endpoints: one row each, and how a provider that speaks it is asked for them."""
 
+from msgspec.structs import replace
+
 from kpgate._fast.sse import Framer
-from kpgate.dialects.openai import count, reply, request
+from kpgate.dialects.openai import answer, ask, count, neutral, reply, request, stream
 from kpgate.domain.call import Call
-from kpgate.domain.dialect import Endpoint, Heads, Vendor, Way
-from kpgate.domain.events import EVENT_BYTES_MAX
+from kpgate.domain.dialect import Endpoint, Heads, Tongue, Vendor, Way
+from kpgate.domain.events import EVENT_BYTES_MAX, Events
 
 
 def _endpoint(path: str, generates: bool, name: str) -> Endpoint:
@@ -21,7 +23,14 @@ def _endpoint(path: str, generates: bool, name: str) -> Endpoint:
     )
 
 
-CHAT = _endpoint("/chat/completions", True, "chat")
+CHAT = replace(
+    _endpoint("/chat/completions", True, "chat"),
+    neutral=neutral.neutral,
+    encode_reply=answer.encode_reply,
+    writer=stream.StreamWriter,
+    encode_failure=answer.encode_failure,
+    spelled=neutral.SPELLED,
+)
 COMPLETION = _endpoint("/completions", True, "completion")
 EMBEDDING = _endpoint("/embeddings", False, "embedding")
 ENDPOINTS = (CHAT, COMPLETION, EMBEDDING)
@@ -49,4 +58,17 @@ def _path(endpoint: Endpoint, model: str, stream: bool) -> str:
     return endpoint.upstream_path
 
 
-VENDOR = Vendor(endpoints=ENDPOINTS, native=native, native_path=_path, tongue=None, passed=(b"openai-",))
+def _chat_path(model: str, streamed: bool) -> str:
+    return CHAT.upstream_path
+
+
+TONGUE = Tongue(
+    name="OpenAI",
+    path=_chat_path,
+    encode_chat=ask.encode_chat,
+    decode_reply=answer.decode_reply,
+    decode_failure=answer.decode_failure,
+    reader=stream.StreamReader,
+    split=Events,
+)
+VENDOR = Vendor(endpoints=ENDPOINTS, native=native, native_path=_path, tongue=TONGUE, passed=(b"openai-",))

@@ -132,10 +132,13 @@ def _cut(request_id: str, model: str, kind: str, ends: list[dict[str, object]]) 
 
 def encode_error(error: GatewayError, request_id: str) -> bytes:
     """An error's body. Shape: all four of message, type, param and code."""
-    kind = _TYPES.get(error.status, "server_error" if error.status >= 500 else "invalid_request_error")
-    return orjson.dumps(
-        {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
-    )
+    said = {"message": error.message, "type": error_kind(error.status), "param": error.param}
+    return orjson.dumps({"error": said | {"code": error.code}})
+
+
+def error_kind(status: int) -> str:
+    """OpenAI's word for what a status means."""
+    return _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
 
 
 def encode_error_event(error: GatewayError, request_id: str) -> bytes:

@@ -198,7 +198,7 @@ def _decode(decoder: msgspec.json.Decoder[Any], body: bytes, depth_max: int) -> 
     except BodyError as error:
         raise InvalidRequest(str(error), param=error.key) from None
     except msgspec.ValidationError as error:
-        raise _named(str(error)) from None
+        raise named(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {_plain(error)}") from None
 
@@ -214,7 +214,7 @@ _WORDS = {
 }
 
 
-def _named(problem: str) -> InvalidRequest:
+def named(problem: str) -> InvalidRequest:
     """msgspec's sentence, in the words of the API: ``messages[2].content: expected a string or a list``."""
     sentence, _, where = problem.partition(" - at ")
     path = where.strip("`").removeprefix("$").removeprefix(".")

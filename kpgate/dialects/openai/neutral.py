@@ -1,0 +1,331 @@
+"""A chat completion request put into the neutral form. Pure; only calls that cross dialects come here.
+
+Source: OpenAI API reference, chat completions: create (checked November 2026).
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kpgate.dialects.openai.request import named
+from kpgate.domain.call import Call
+from kpgate.domain.chat import (
+    Audio,
+    Chat,
+    Choosing,
+    File,
+    Format,
+    Image,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+)
+from kpgate.domain.errors import InvalidRequest
+
+
+class _Url(Struct, gc=False):
+    url: str
+    detail: str = ""
+
+
+class _Sound(Struct, gc=False):
+    data: str
+    format: str
+
+
+class _File(Struct, gc=False):
+    file_data: str = ""
+    file_id: str = ""
+    filename: str = ""
+
+
+class _Part(Struct, gc=False):
+    type: str
+    text: str | None = None
+    image_url: _Url | None = None
+    input_audio: _Sound | None = None
+    file: _File | None = None
+    refusal: str | None = None
+
+
+class _Function(Struct, gc=False):
+    name: str = ""
+    arguments: str | None = None
+
+
+class _Call(Struct, gc=False):
+    id: str | None = None
+    type: str | None = None
+    function: _Function | None = None
+
+
+class _Spoken(Struct, gc=False):
+    id: str = ""
+
+
+class _Message(Struct, gc=False):
+    role: str
+    content: str | list[_Part] | None = None
+    name: str | None = None
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+    function_call: _Function | None = None
+    refusal: str | None = None
+    audio: _Spoken | None = None
+    reasoning_content: str | None = None
+
+
+class _Definition(Struct, gc=False):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class _Tool(Struct, gc=False):
+    type: str = "function"
+    function: _Definition | None = None
+
+
+class _Schema(Struct, gc=False):
+    name: str = ""
+    description: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class _Format(Struct, gc=False):
+    type: str
+    json_schema: _Schema | None = None
+
+
+class _Options(Struct, gc=False):
+    include_usage: bool | None = None
+
+
+class _Request(Struct, gc=False):
+    """Every field that has a place in the neutral form, and those that change no answer."""
+
+    model: str
+    messages: list[_Message]
+    stream: bool | None = None
+    stream_options: _Options | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    n: int | None = None
+    tools: list[_Tool] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[_Definition] | None = None
+    function_call: str | dict[str, Any] | None = None
+    response_format: _Format | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    modalities: list[str] | None = None
+    audio: dict[str, Any] | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    store: bool | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    safety_identifier: str | None = None
+    service_tier: str | None = None
+
+
+HINTS = ("store", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier")
+"""Fields that do not change what is answered."""
+
+SPELLED = {
+    "output_cap": "max_completion_tokens",
+    "choices": "n",
+    "format": "response_format",
+    "format.schema": "response_format.json_schema",
+    "reasoning": "reasoning_effort",
+    "parallel_tools": "parallel_tool_calls",
+    "voice": "audio",
+    "image": "messages: image_url",
+    "image.url": "messages: image_url",
+    "audio": "messages: input_audio",
+    "file": "messages: file",
+}
+"""OpenAI's name for a field of the neutral form, where it is another one."""
+
+_KNOWN = frozenset(field.encode_name for field in msgspec.structs.fields(_Request))
+_request = msgspec.json.Decoder(_Request)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ROLES = {role.value: role for role in Role} | {"function": Role.TOOL}
+
+
+def neutral(body: bytes, call: Call) -> Chat:
+    """A request in the neutral form. Order: `decode_chat` found it fit to be read.
+
+    Errors: InvalidRequest, naming what was wrong and where.
+    """
+    try:
+        asked = _request.decode(body)
+        members = _members.decode(body)
+    except msgspec.ValidationError as error:
+        raise named(str(error)) from None
+    unknown = [name for name, raw in members.items() if name not in _KNOWN and bytes(raw) != b"null"]
+    tools = [_tool(tool, at) for at, tool in enumerate(asked.tools or ())]
+    tools += [_defined(function) for function in asked.functions or ()]
+    cap = asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
+    stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop
+    hints = {name: value for name in HINTS if (value := getattr(asked, name)) is not None}
+    return Chat(
+        turns=_turns(asked.messages),
+        tools=tools,
+        tool_choice=_choice(asked.tool_choice if asked.tool_choice is not None else asked.function_call),
+        parallel_tools=asked.parallel_tool_calls,
+        format=_format(asked.response_format),
+        output_cap=cap,
+        temperature=asked.temperature,
+        top_p=asked.top_p,
+        top_k=asked.top_k,
+        frequency_penalty=asked.frequency_penalty,
+        presence_penalty=asked.presence_penalty,
+        seed=asked.seed,
+        stop=stop or [],
+        logit_bias=asked.logit_bias or None,
+        logprobs=asked.logprobs,
+        top_logprobs=asked.top_logprobs,
+        choices=asked.n or 1,
+        reasoning=Reasoning(asked.reasoning_effort) if asked.reasoning_effort else None,
+        modalities=asked.modalities or [],
+        voice=asked.audio,
+        verbosity=asked.verbosity or "",
+        stream=asked.stream is True,
+        user=asked.user or "",
+        metadata=asked.metadata,
+        hints=hints,
+        unknown=unknown,
+    )
+
+
+def _turns(messages: list[_Message]) -> list[Turn]:
+    turns = []
+    calls = 0
+    for at, message in enumerate(messages):
+        role = _ROLES.get(message.role)
+        if role is None:
+            where = f"messages[{at}].role"
+            raise InvalidRequest(f"{where}: expected one of {', '.join(_ROLES)}", param=where)
+        parts = _parts(message.content, f"messages[{at}].content")
+        if role is Role.TOOL:
+            # The older form names the function instead of a call.
+            known = message.tool_call_id if message.tool_call_id is not None else f"call_{calls}"
+            result = ToolResult(known, parts, message.name or "")
+            turns.append(Turn(role, [result]))
+            continue
+        if message.reasoning_content:
+            parts.insert(0, Thinking(message.reasoning_content))
+        if message.refusal:
+            parts.append(Refusal(message.refusal))
+        if message.audio is not None:
+            parts.append(Audio(id=message.audio.id))
+        for one in message.tool_calls or ():
+            calls += 1
+            function = one.function or _Function()
+            parts.append(ToolCall(one.id or f"call_{calls}", function.name, function.arguments or "{}"))
+        if message.function_call is not None:
+            calls += 1
+            called = message.function_call
+            parts.append(ToolCall(f"call_{calls}", called.name, called.arguments or "{}"))
+        turns.append(Turn(role, parts, message.name or ""))
+    return turns
+
+
+def _parts(content: str | list[_Part] | None, where: str) -> list[Part]:
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [Text(content)]
+    return [_part(part, f"{where}[{at}]") for at, part in enumerate(content)]
+
+
+def _part(part: _Part, where: str) -> Part:
+    if part.type == "text" and part.text is not None:
+        return Text(part.text)
+    if part.type == "image_url" and part.image_url is not None:
+        media_type, data = _data_url(part.image_url.url)
+        url = "" if data else part.image_url.url
+        return Image(media_type, data, url, part.image_url.detail)
+    if part.type == "input_audio" and part.input_audio is not None:
+        return Audio(part.input_audio.format, part.input_audio.data)
+    if part.type == "file" and part.file is not None:
+        media_type, data = _data_url(part.file.file_data)
+        return File(media_type, data, "", part.file.file_id, part.file.filename)
+    if part.type == "refusal" and part.refusal is not None:
+        return Refusal(part.refusal)
+    raise InvalidRequest(
+        f"{where}: expected a text, image_url, input_audio, file or refusal part with what it names",
+        param=where,
+    )
+
+
+def _data_url(url: str) -> tuple[str, str]:
+    """Media type and base64 of a data URL; two empty strings for any other."""
+    head, comma, data = url.partition(",")
+    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
+        return "", ""
+    return head[5:-7].partition(";")[0], data
+
+
+def _tool(tool: _Tool, at: int) -> Tool:
+    if tool.type != "function" or tool.function is None:
+        where = f"tools[{at}]"
+        raise InvalidRequest(
+            f"{where}: only function tools are known where caller and provider speak other dialects",
+            param=where,
+        )
+    return _defined(tool.function)
+
+
+def _defined(function: _Definition) -> Tool:
+    return Tool(function.name, function.description or "", function.parameters, function.strict)
+
+
+def _choice(choice: str | dict[str, Any] | None) -> ToolChoice | None:
+    if choice is None:
+        return None
+    if isinstance(choice, str):
+        if choice in ("auto", "none", "required"):
+            return ToolChoice(Choosing(choice))
+    else:
+        function = choice.get("function", choice)
+        name = function.get("name") if isinstance(function, dict) else None
+        if isinstance(name, str):
+            return ToolChoice(Choosing.NAMED, name)
+    raise InvalidRequest("tool_choice: expected auto, none, required or a function", param="tool_choice")
+
+
+def _format(wanted: _Format | None) -> Format | None:
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return Format()
+    shape = wanted.json_schema
+    if wanted.type == "json_schema" and shape is not None and shape.schema is not None:
+        return Format(shape.schema, shape.name, shape.description or "", shape.strict)
+    raise InvalidRequest(
+        "response_format: expected text, json_object or a json_schema with a schema", param="response_format"
+    )

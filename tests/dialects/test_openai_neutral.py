@@ -1,0 +1,282 @@
+"""Chat completions through the neutral forms: nothing is lost on the way there and back."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kpgate.dialects.openai import answer, ask, neutral, request, stream
+from kpgate.domain.call import Call
+from kpgate.domain.chat import Audio, Chat, Choosing, File, Image, Role, Text, ToolCall, ToolResult
+from kpgate.domain.dialect import Aim, Unspeakable
+from kpgate.domain.errors import InvalidRequest
+from kpgate.domain.events import Events
+from kpgate.domain.reply import (
+    Argued,
+    Begun,
+    Called,
+    Choice,
+    Finish,
+    Finished,
+    Over,
+    Refused,
+    Reply,
+    Said,
+    Thought,
+    Used,
+)
+from kpgate.domain.usage import Usage
+from tests.kit.chats import CHATS, WORDS
+
+USAGE = Usage(21, 9, 5, 4, "provider")
+
+
+def asked(body: dict[str, Any]) -> Chat:
+    raw = msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": "hi"}]} | body)
+    return neutral.neutral(raw, request.decode_chat(raw, 64))
+
+
+def sent(chat: Chat, **aim: Any) -> dict[str, Any]:
+    said: dict[str, Any] = msgspec.json.decode(ask.encode_chat(chat, Aim("up", **aim)))
+    return said
+
+
+@settings(max_examples=200, deadline=None)
+@given(CHATS)
+def test_what_is_encoded_is_read_the_same(chat: Chat) -> None:
+    body = ask.encode_chat(chat, Aim("up"))
+    assert neutral.neutral(body, request.decode_chat(body, 64)) == chat
+
+
+def test_every_field_has_its_place() -> None:
+    chat = asked(
+        {
+            "messages": [
+                {"role": "developer", "content": "be kind"},
+                {
+                    "role": "user",
+                    "name": "ann",
+                    "content": [
+                        {"type": "text", "text": "see"},
+                        {
+                            "type": "image_url",
+                            "image_url": {"url": "data:image/png;base64,QQ==", "detail": "low"},
+                        },
+                        {"type": "image_url", "image_url": {"url": "https://e.com/a.png"}},
+                        {"type": "input_audio", "input_audio": {"data": "QQ==", "format": "wav"}},
+                        {
+                            "type": "file",
+                            "file": {"file_data": "data:application/pdf;base64,QQ==", "filename": "a.pdf"},
+                        },
+                    ],
+                },
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [
+                        {"id": None, "type": "function", "function": {"name": "f", "arguments": ""}}
+                    ],
+                },
+                {"role": "tool", "tool_call_id": "call_1", "content": [{"type": "text", "text": "42"}]},
+            ],
+            "tools": [
+                {
+                    "type": "function",
+                    "function": {"name": "f", "parameters": {"type": "object"}, "strict": True},
+                }
+            ],
+            "tool_choice": {"type": "function", "function": {"name": "f"}},
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "s", "schema": {"type": "object"}},
+            },
+            "max_completion_tokens": 7,
+            "max_tokens": 9,
+            "stop": "END",
+            "reasoning_effort": "high",
+            "store": True,
+            "user": "u",
+            "web_search_options": {},
+            "prediction": None,
+        }
+    )
+    developer, user, assistant, tool = chat.turns
+    assert developer.role is Role.DEVELOPER and user.name == "ann"
+    assert user.parts == [
+        Text("see"),
+        Image("image/png", "QQ==", "", "low"),
+        Image("", "", "https://e.com/a.png"),
+        Audio("wav", "QQ=="),
+        File("application/pdf", "QQ==", "", "", "a.pdf"),
+    ]
+    assert assistant.parts == [ToolCall("call_1", "f", "{}")]
+    assert tool.parts == [ToolResult("call_1", [Text("42")])]
+    assert chat.tool_choice is not None and chat.tool_choice.how is Choosing.NAMED
+    assert (chat.output_cap, chat.stop, chat.user) == (7, ["END"], "u")
+    assert chat.format is not None and chat.format.schema == {"type": "object"}
+    assert chat.hints == {"store": True} and chat.unknown == ["web_search_options"]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, "messages[0].content[0]"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+        ({"tool_choice": "perhaps"}, "tool_choice"),
+        ({"response_format": {"type": "xml"}}, "response_format"),
+        ({"temperature": "hot"}, "temperature"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_by_name(body: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        asked(body)
+    assert caught.value.param == param
+
+
+def test_a_cap_is_the_least_of_what_is_asked_and_held() -> None:
+    assert sent(Chat([], output_cap=50), cap=20)["max_completion_tokens"] == 20
+    assert sent(Chat([], output_cap=10), cap=20)["max_completion_tokens"] == 10
+    assert "max_completion_tokens" not in sent(Chat([]))
+    assert sent(Chat([]), stream=True)["stream_options"] == {"include_usage": True}
+
+
+def test_what_has_no_field_is_refused_or_left_out_and_said() -> None:
+    chat = asked({"messages": [{"role": "tool", "tool_call_id": "c", "content": "x"}]})
+    result = chat.turns[0].parts[0]
+    assert isinstance(result, ToolResult)
+    result.parts.append(Image(url="https://e.com/a.png"))
+    with pytest.raises(Unspeakable):
+        sent(chat)
+    aim = Aim("up", drops=True, dropped=[])
+    ask.encode_chat(chat, aim)
+    assert aim.dropped == ["tool_result.image"]
+
+
+REPLY = Reply(
+    "id1",
+    "up",
+    [
+        Choice([Text("Hello"), ToolCall("c1", "f", '{"a":1}')], Finish.TOOL_CALLS),
+        Choice([Text("Hi")], Finish.LENGTH),
+    ],
+    USAGE,
+    17,
+)
+
+
+def test_a_reply_is_read_as_it_was_written() -> None:
+    body = answer.encode_reply(REPLY, Call("m", None, None))
+    assert answer.decode_reply(body) == REPLY
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b'{"choices":[]}',
+        b'{"choices":[{"message":{"content":"x"',
+        b'{"choices":[{"message":{"content":5}}]}',
+        b'{"choices":[{"message":{"tool_calls":[{"function":{"name":"f","arguments":"{oops"}}]}}]}',
+        b'{"choices":[{"message":{"tool_calls":[{"function":{"name":"f","arguments":"[1]"}}]}}]}',
+    ],
+)
+def test_a_reply_that_is_none_is_not_passed_on(body: bytes) -> None:
+    with pytest.raises((ValueError, msgspec.MsgspecError)):
+        answer.decode_reply(body)
+
+
+PIECES = [
+    Begun("id1", "up", Usage(), 17),
+    Thought("hm"),
+    Said("Hel"),
+    Said("lo"),
+    Refused("no"),
+    Called("c1", "f", 0),
+    Argued('{"a"', 0),
+    Called("c2", "g", 1),
+    Argued(":1}", 0),
+    Said("other", 1),
+    Finished(Finish.TOOL_CALLS),
+    Finished(Finish.STOP, 1),
+    Used(USAGE),
+    Over(),
+]
+
+
+def written(pieces: list[Any], *, wanted: bool = True) -> bytes:
+    writer = stream.StreamWriter(Call("m", None, None, stream=True, usage_wanted=wanted, choices=2))
+    return b"".join(writer.write(piece) for piece in pieces)
+
+
+def read(data: bytes, cuts: list[int]) -> list[Any]:
+    events, reader, found = Events(), stream.StreamReader(), []
+    for begin, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
+        for name, one in events.feed(data[begin:end]):
+            found += reader.read(name, one)
+    return [*found, *reader.end()]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 3000), max_size=5))
+def test_a_stream_cut_anywhere_is_read_as_it_was_written(cuts: list[int]) -> None:
+    data = written(PIECES)
+    assert read(data, sorted(min(cut, len(data)) for cut in cuts)) == PIECES
+
+
+@given(st.lists(WORDS, max_size=5))
+def test_any_text_goes_through_a_stream(words: list[str]) -> None:
+    pieces = [Begun("i", "m"), *map(Said, words), Finished(Finish.STOP), Over()]
+    assert read(written(pieces, wanted=False), []) == pieces
+
+
+def test_usage_is_only_told_to_whoever_asked() -> None:
+    assert b'"usage"' not in written(PIECES, wanted=False)
+    assert written(PIECES).endswith(b"data: [DONE]\n\n")
+
+
+def test_null_ids_missing_indexes_and_usage_in_any_chunk_are_read() -> None:
+    chunks = [
+        b'{"id":"x","model":"m","choices":[{"delta":{"role":"assistant","content":null,"tool_calls":'
+        b'[{"id":null,"function":{"name":"f","arguments":"{"}}]}}]}',
+        b'{"choices":[{"delta":{"tool_calls":[{"function":{"name":null,"arguments":"}"}}]}}]}',
+        b'{"choices":[{"delta":{"tool_calls":[{"id":"b","function":{"name":"g"}}]},"finish_reason":"tool_calls"}],'
+        b'"usage":{"prompt_tokens":3,"completion_tokens":2}}',
+        b'{"choices":[{"delta":{},"finish_reason":"tool_calls"}]}',
+        b"[DONE]",
+    ]
+    reader = stream.StreamReader()
+    found = [piece for chunk in chunks for piece in reader.read(b"", chunk)]
+    assert found == [
+        Begun("x", "m"),
+        Called("call_0_0", "f", 0),
+        Argued("{", 0),
+        Argued("}", 0),
+        Called("b", "g", 1),
+        Finished(Finish.TOOL_CALLS),
+        Used(Usage(3, 2, source="provider")),
+    ]
+
+
+def test_a_stream_that_breaks_off_is_told_from_one_that_ended() -> None:
+    reader = stream.StreamReader()
+    reader.read(b"", b'{"choices":[{"delta":{"content":"x"}}]}')
+    with pytest.raises(ValueError, match="before its end"):
+        reader.end()
+
+
+def test_a_stream_that_is_cut_ends_as_long_as_it_may_be() -> None:
+    writer = stream.StreamWriter(Call("m", None, None, stream=True, choices=2))
+    head = writer.write(Begun("i", "m")) + writer.write(Said("x"))
+    pieces = read(head + writer.cut(), [])
+    assert pieces[2:] == [Finished(Finish.LENGTH), Finished(Finish.LENGTH, 1), Over()]
+
+
+def test_a_failure_keeps_the_provider_s_words() -> None:
+    said = answer.decode_failure(400, b'{"error":{"message":"bad","type":"t","param":"p","code":"c"}}')
+    assert (said.message, said.kind, said.param) == ("bad", "c", "p")
+    assert answer.decode_failure(400, b"<html>").message == "the provider answered 400"
+    body = msgspec.json.decode(answer.encode_failure(404, said))
+    assert body == {"error": {"message": "bad", "type": "invalid_request_error", "param": "p", "code": "c"}}
