@@ -50,6 +50,7 @@ ROOMS = {
     "services/": [
         "admit",
         "auth",
+        "choose",
         "health",
         "hold",
         "meters",

@@ -17,6 +17,7 @@ from kpgate.domain.phase import Phase
 from kpgate.domain.usage import Usage
 from kpgate.life import Equipment, Life
 from kpgate.services.admit import reserve
+from kpgate.services.choose import Asked
 from kpgate.services.exchange import Exchange
 from kpgate.services.receive import check_head, onward
 from kpgate.services.record import EXCERPT_MAX, excerpt
@@ -94,7 +95,8 @@ class Gateway:
         record.phase = Phase.ADMIT
         self._find(kit, life, caller)
         record.prompt_tokens = await kit.offload.run(self._count, life) if long else self._count(life)
-        order = self._choose(kit, life)
+        choose, apart = self._choose, long and life.plan.chooses
+        order = await kit.offload.run(choose, life, body) if apart else choose(life, body)
         now_us = self.clock()
         life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)
         if life.verdict is None:
@@ -173,15 +175,29 @@ class Gateway:
             life.endpoint.count(life.call, plan.vocabulary, plan.name) if plan.vocabulary is not None else 0
         )
 
-    def _choose(self, kit: Equipment, life: Life) -> tuple[Target, ...]:
+    def _choose(self, life: Life, body: bytes) -> tuple[Target, ...]:
         """The deployments that may answer, in order; and what to reserve."""
-        plan = life.plan
-        headers = life.exchange.headers if plan.matched else ()
-        order = candidates(plan, headers, getrandbits(64), self.clock())
-        life.record.generates = life.endpoint.generates
-        cap = plan.output_cap if life.endpoint.generates else 0
+        plan, record = life.plan, life.record
+        record.generates = life.endpoint.generates
+        if plan.chooses or life.head.cost_max is not None:
+            order = self._decide(life, body)
+        else:
+            headers = life.exchange.headers if plan.matched else ()
+            order = candidates(plan, headers, getrandbits(64), self.clock())
+        cap = life.plan.output_cap if record.generates else 0
         life.tokens = reserve(life.record.prompt_tokens, life.call, cap)
         return order
+
+    def _decide(self, life: Life, body: bytes) -> tuple[Target, ...]:
+        """The same where it depends on more than how the deployments do."""
+        record, exchange = life.record, life.exchange
+        assert record.caller is not None
+        asked = Asked(record.caller, life.call, life.endpoint, body, exchange.headers, record.prompt_tokens)
+        asked.random, asked.cost_max = getrandbits(64), life.head.cost_max
+        life.decision = decision = life.plan.chooser.choose(asked, self.clock())
+        life.plan = decision.plan
+        record.route, record.expected = decision.why, decision.expected
+        return decision.order
 
     async def _answer(self, kit: Equipment, life: Life, order: tuple[Target, ...], body: bytes) -> bytes:
         """Try the candidates until one answers; what it said first.
@@ -204,6 +220,8 @@ class Gateway:
                 if not retrying:
                     kit.retrying.begin()
                     retrying = True
+                if life.decision is not None:
+                    order = life.decision.later(order, tries)
                 await kit.retrying.pause(tries, self.clock())
                 kit.admit.move(self.clock(), life.verdict, order[tries % len(order)], life.tokens)
         finally:
@@ -217,6 +235,8 @@ class Gateway:
         record.model, record.provider, record.deployment = target.home, target.provider, target.model
         record.attempts += 1
         life.attempt = attempt = Attempt(target, kit.wheel, self.clock)
+        if life.decision is not None:
+            life.decision.begin(target)
         began_us = self.clock()
         try:
             if life.ended is not None:
@@ -242,6 +262,8 @@ class Gateway:
                 whole = attempt.take_whole()
                 first = await attempt.whole(REPLY_BYTES_MAX) if whole is None else whole
                 check_whole(connection, target, first)
+                if connection.status == 400 and life.decision is not None:
+                    life.decision.pass_on(first, target, record.attempts)
                 if way.turn is not None:
                     life.turned = way.turn(connection.status, first, call)
                     first = life.turned.body
@@ -256,6 +278,8 @@ class Gateway:
         finally:
             record.upstream_us += self.clock() - began_us
         target.pulse.succeeded(self.clock())
+        if life.decision is not None:
+            life.decision.answered(self.clock(), began_us, target, call.stream)
         kit.meters.attempt(target.provider, "ok")
         return first
 
@@ -415,6 +439,8 @@ class Gateway:
             life.hold.end(self.clock(), record, target)
         if attempt is not None:
             attempt.close()
+        if life.decision is not None:
+            life.decision.close(record, life.call, target)
         if life.verdict is not None:
             kit.admit.end(self.clock(), life.verdict, record)
         if life.placed:

@@ -16,6 +16,7 @@ from kpgate.domain.errors import ClientGone, GatewayError
 from kpgate.domain.webhook import Source
 from kpgate.services.admit import Admit
 from kpgate.services.auth import Auth
+from kpgate.services.choose import Decision
 from kpgate.services.exchange import Exchange
 from kpgate.services.health import Health
 from kpgate.services.hold import Hold, Holds
@@ -62,6 +63,7 @@ class Life:
     __slots__ = (
         "attempt",
         "call",
+        "decision",
         "ended",
         "endpoint",
         "exchange",
@@ -92,6 +94,7 @@ class Life:
         self.framer: Framing | None = None
         self.turned: Turned | None = None
         self.hold: Hold | None = None
+        self.decision: Decision | None = None
         self.ended: GatewayError | None = None
         self.placed = False
         self.tokens = 0

@@ -8,7 +8,7 @@ COST: int
 LATENCY: int
 LEAST_BUSY: int
 
-Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int]
+_Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int]
 
 @final
 class Size:
@@ -34,7 +34,7 @@ class Size:
 @final
 class Choice:
     def __init__(
-        self, candidates: Sequence[Candidate], rules: Rules, strategy: int = 0, sticky: bool = False
+        self, candidates: Sequence[_Candidate], rules: Rules, strategy: int = 0, sticky: bool = False
     ) -> None: ...
     @property
     def count(self) -> int: ...
@@ -53,6 +53,7 @@ class Choice:
         now_us: int,
         size: Size | None = None,
         session: int = 0,
+        key: int = 0,
         asks: bool = True,
     ) -> tuple[int, ...]: ...
     def within(self, eligible: int, size: Size, cost_max: int, factor: int) -> int: ...

@@ -73,6 +73,8 @@ cdef struct Candidate:
 cdef struct Asked:
     uint64_t random
     uint64_t session
+    # What canaries go by where there is no session.
+    uint64_t key
     int64_t now_us
     int64_t prompt_tokens
     int64_t output_cap
@@ -105,7 +107,7 @@ cdef class Size:
 
 cdef void fill_in(Asked *asked, Size size, int64_t now_us) noexcept:
     asked.now_us = now_us
-    asked.random = asked.session = 0
+    asked.random = asked.session = asked.key = 0
     asked.prompt_tokens = asked.output_cap = asked.choices = 0
     asked.kind = 0
     asked.streamed = False
@@ -312,7 +314,7 @@ cdef class Choice:
                 well |= bit
             if self.one[i].canary and well & bit:
                 well &= ~bit
-                percent = <int>(mix(asked.session ^ self.one[i].identity ^ <uint64_t>0xCA4A41) % CANARY_WHOLE)
+                percent = <int>(mix(asked.key ^ self.one[i].identity ^ <uint64_t>0xCA4A41) % CANARY_WHOLE)
                 if percent < self.one[i].canary:
                     first |= bit
                 else:
@@ -344,11 +346,11 @@ cdef class Choice:
         return <int64_t>(random % 100) < share
 
     def order(self, uint64_t random, uint64_t eligible, int64_t now_us, Size size=None, uint64_t session=0,
-              bint asks=True):
+              uint64_t key=0, bint asks=True):
         """The candidates to try, first to last.
 
         Shape: `random` is 64 random bits; bit i of `eligible` is candidate i; `session` is a hash that is the same
-        for one key or conversation, 0 for none. Where the first of them is half open, this call takes the right to
+        for one conversation, 0 for none, and `key` for one caller. Where the first of them is half open, this call takes the right to
         probe it; where it only `asks` what would be, it does not.
         """
         cdef int[CANDIDATES_MAX] out
@@ -358,6 +360,7 @@ cdef class Choice:
         fill_in(&asked, size, now_us)
         asked.random = random
         asked.session = session
+        asked.key = session if session else key
         while True:
             count = self.decide(out, eligible, shy, &asked)
             if not count or asks or (shy >> out[0]) & 1:

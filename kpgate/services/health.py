@@ -65,7 +65,7 @@ class Health:
         elif status in (401, 403) and target.key is not None:
             # The other credentials may well be good.
             target.key.cool(now_us + self._quota_us, True)
-        elif error.fault is Fault.UPSTREAM:
+        elif error.fault is Fault.UPSTREAM and status != 400:
             why = TIMED_OUT if isinstance(error, UpstreamTimeout) else FAILED
             target.pulse.failed(now_us, REFUSED if status in (401, 403) else why, self.rules, peers)
 

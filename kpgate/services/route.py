@@ -23,7 +23,7 @@ class Target(msgspec.Struct, gc=False, eq=False):
     Shape: `home` is the model it is a deployment of; `ways` has how calls of an endpoint go to it, by the endpoint's
     path; `key` is how its credential does, where its provider has several;
     `match` is header names and values, lower case, all of which a request must have.
-    Units: `*_us` microseconds.
+    Units: `*_us` microseconds. `price` is what calls are charged, `rates` what they are chosen by.
     """
 
     number: int
@@ -42,6 +42,7 @@ class Target(msgspec.Struct, gc=False, eq=False):
     price: Price | None = None
     price_version: int = 0
     key: Pulse | None = None
+    rates: Price | None = None
 
 
 class Plan(msgspec.Struct, gc=False, eq=False):
@@ -137,7 +138,7 @@ def candidates(
         raise ModelNotFound(
             "model: none of its deployments is for requests with these headers", param="model"
         )
-    order = plan.choice.order(random, eligible, now_us, None, 0, False)
+    order = plan.choice.order(random, eligible, now_us, None, 0, 0, False)
     return tuple([targets[index] for index in order])
 
 

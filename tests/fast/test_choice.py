@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpgate._fast import choice
 from kpgate._fast.choice import COST, LATENCY, LEAST_BUSY, WEIGHTED, Choice, Size
-from kpgate._fast.pulse import Rules
+from kpgate._fast.pulse import Pulse, Rules
 from tests.kit.oracle import choice as oracle
 from tests.kit.oracle.choice import One, OracleChoice
 from tests.kit.pulses import SECOND_US, Ward
 
+Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int]
 EVERYONE = (1 << 64) - 1
 NOW_US = 100 * SECOND_US
 SLOW_US = 100 * SECOND_US
@@ -98,7 +98,7 @@ def test_orders_are_the_oracles(
     made = make(Ward(tmp_path_factory.mktemp("ward")), ones, strategy, sticky, panic_percent=panic)
     plain = OracleChoice(ones, strategy, sticky, panic)
     for number, session in asked:
-        order = made.order(number, eligible, NOW_US, SIZE, session, False)
+        order = made.order(number, eligible, NOW_US, SIZE, session, 0, False)
         assert order == plain.order(number, eligible, session)
         assert sorted(order) == [i for i in range(made.count) if eligible >> i & 1]
 
@@ -126,18 +126,18 @@ def test_every_order_comes_as_often_as_its_weights_say(ward: Ward) -> None:
 
 def test_the_cheapest_for_this_call_comes_first(ward: Ward) -> None:
     cheap_in, cheap_out = ward.of(0), ward.of(1)
-    candidates: list[choice.Candidate] = [
+    candidates: list[Candidate] = [
         (cheap_in, None, 0, 1, 0, 0, 1, 1, 100, 0),
         (cheap_out, None, 0, 1, 0, 1, 2, 10, 10, 0),
     ]
     made = Choice(candidates, Rules(), COST)
-    assert made.order(7, 3, NOW_US, Size(10_000, 50), 0, False) == (0, 1)
-    assert made.order(7, 3, NOW_US, Size(10, 5_000), 0, False) == (1, 0)
+    assert made.order(7, 3, NOW_US, Size(10_000, 50), 0, 0, False) == (0, 1)
+    assert made.order(7, 3, NOW_US, Size(10, 5_000), 0, 0, False) == (1, 0)
     for pulse in (cheap_in, cheap_out):
         pulse.learn(0, 1)
         pulse.learn(5, 4_000)
-    assert made.order(7, 3, NOW_US, Size(10, 5_000, kind=0), 0, False) == (0, 1), "answers are short here"
-    assert made.order(7, 3, NOW_US, Size(10, 5_000, kind=5), 0, False) == (1, 0), "for these callers they are not"
+    assert made.order(7, 3, NOW_US, Size(10, 5_000, kind=0), 0, 0, False) == (0, 1), "answers are short here"
+    assert made.order(7, 3, NOW_US, Size(10, 5_000, kind=5), 0, 0, False) == (1, 0), "for these callers they are not"
     assert made.expected(1, Size(100, 5_000, 2, 5), 10_000) == -(-(100 * 10 + 2 * 4_000 * 10) // 1_000_000)
     assert made.within(3, Size(1_000_000, 1, kind=0), 5, 10_000) == 1
     assert made.within(3, Size(1_000_000, 1, kind=0), 5, 1_000) == 3, "who pays a tenth"
@@ -209,11 +209,11 @@ def test_one_call_probes_who_is_half_open_and_the_others_go_elsewhere(ward: Ward
     rules, one = Rules(failures=1, percent_max=100, base_us=1, max_us=1, probe_us=SECOND_US), ward.of(0)
     one.failed(0, 1, rules, (one,))
     made = Choice([(one, None, 0, 1, 0, 0, 1, 0, 0, 0), (ward.of(1), None, 1, 1, 0, 1, 2, 0, 0, 0)], rules)
-    assert made.order(1, 3, NOW_US, None, 0, True) == (0, 1), "who only asks takes no probe"
-    assert made.order(1, 3, NOW_US, None, 0, False) == (0, 1)
-    assert made.order(1, 3, NOW_US, None, 0, False) == (1, 0)
+    assert made.order(1, 3, NOW_US, None, 0, 0, True) == (0, 1), "who only asks takes no probe"
+    assert made.order(1, 3, NOW_US, None, 0, 0, False) == (0, 1)
+    assert made.order(1, 3, NOW_US, None, 0, 0, False) == (1, 0)
     one.succeeded(NOW_US)
-    assert made.order(1, 3, NOW_US, None, 0, False) == (0, 1)
+    assert made.order(1, 3, NOW_US, None, 0, 0, False) == (0, 1)
 
 
 def test_with_too_few_well_all_are_used(ward: Ward) -> None:
@@ -228,7 +228,7 @@ def test_with_too_few_well_all_are_used(ward: Ward) -> None:
 
 def test_the_credentials_of_one_deployment_are_used_in_turn(ward: Ward) -> None:
     keys = [ward.of(100 + i) for i in range(3)]
-    candidates: list[choice.Candidate] = [
+    candidates: list[Candidate] = [
         (ward.of(i), keys[i], 0, 1, 0, 0, 1, 0, 0, 0) for i in range(3)
     ]
     candidates.append((ward.of(3), None, 1, 1, 0, 3, 2, 0, 0, 0))
@@ -253,7 +253,7 @@ def test_a_candidate_alone_and_none_at_all(ward: Ward) -> None:
 
 
 def test_what_cannot_be_is_refused(ward: Ward) -> None:
-    good: choice.Candidate = (ward.of(0), None, 0, 1, 0, 0, 1, 0, 0, 0)
+    good: Candidate = (ward.of(0), None, 0, 1, 0, 0, 1, 0, 0, 0)
     for candidates in ([], [good] * 65, [good[:3] + (0,) + good[4:]], [good[:5] + (1,) + good[6:]]):
         with pytest.raises(ValueError):
             Choice(candidates, Rules())  # type: ignore[arg-type]

@@ -2,9 +2,10 @@
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -34,7 +35,7 @@ CALLER = Caller("test", 1, Party(1, "testers"))
 class Bench:
     """A gateway to test, its log lines, its region and its ticking wheel."""
 
-    def __init__(self, settings: Settings, auth: Any, folder: Path) -> None:
+    def __init__(self, settings: Settings, auth: Any, folder: Path, environ: Mapping[str, str]) -> None:
         self.loop = asyncio.get_running_loop()
         self.lines: list[dict[str, Any]] = []
         self.alarms: list[Exception] = []
@@ -49,7 +50,7 @@ class Bench:
             loop=self.loop,
             wheel=self.wheel,
             clock=clock,
-            environ={"SECRET": "sk-upstream-canary"},
+            environ={"SECRET": "sk-upstream-canary", **environ},
             cache=folder,
             limits=self.limits,
             pulses=Pulses(self.region, seat),
@@ -110,9 +111,9 @@ class OneKey:
 
 
 @contextmanager
-def bench(settings: Settings) -> Iterator[Bench]:
+def bench(settings: Settings, environ: Mapping[str, str] = MappingProxyType({})) -> Iterator[Bench]:
     """A gateway for one test, inside a running loop."""
     with tempfile.TemporaryDirectory() as folder:
-        one = Bench(settings, OneKey(), Path(folder))
+        one = Bench(settings, OneKey(), Path(folder), environ)
         yield one
         one.close()
