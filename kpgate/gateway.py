@@ -214,7 +214,7 @@ class Gateway:
                 except GatewayError as error:
                     tries += 1
                     if life.ended is not None or not kit.retrying.allows(
-                        error, tries, len(order), len(self.lives)
+                        error, tries, len(order), kit.ids.given
                     ):
                         raise
                 if not retrying:

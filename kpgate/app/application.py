@@ -52,6 +52,7 @@ class Front(msgspec.Struct, frozen=True):
     manage: Callable[[str, str, Actor, Callable[[], Awaitable[bytes]]], Awaitable[tuple[int, bytes]]]
     hold: Callable[[str, str, str, Caller], Awaitable[tuple[bytes, bytes]]]
     redeem: Callable[[str, bytes, Caller], Awaitable[bytes]]
+    explain: Callable[[Exchange, Caller, bytes], Awaitable[bytes]]
     top_up: Callable[[Source | None, Exchange, bytes, Actor], Awaitable[bytes]]
     shared_admin: bool
 
@@ -219,6 +220,9 @@ class Application:
         if own and path == "/kp/v1/redeem":
             body = await _body(exchange, record)
             return 200, [JSON], await self.front.redeem(exchange.method, body, caller)
+        if own and path == "/kp/v1/route":
+            body = await _body(exchange, record, kit.body_bytes_max)
+            return 200, [JSON], await self.front.explain(exchange, caller, body)
         if own:
             kind, said = await self.front.hold(
                 exchange.method, path, exchange.query.decode("latin-1"), caller
@@ -246,10 +250,10 @@ class Application:
         return encode_model(name, kit.routes.created_s, owner)
 
 
-async def _body(exchange: Exchange, record: Record) -> bytes:
+async def _body(exchange: Exchange, record: Record, bytes_max: int = MANAGEMENT_BYTES_MAX) -> bytes:
     record.phase = Phase.DECODE
-    body = exchange.take_body(MANAGEMENT_BYTES_MAX)
+    body = exchange.take_body(bytes_max)
     if body is None:
-        body = await exchange.read_body(MANAGEMENT_BYTES_MAX)
+        body = await exchange.read_body(bytes_max)
     record.request_bytes = len(body)
     return body

@@ -24,6 +24,7 @@ from kpgate.app.gauges import Gauges
 from kpgate.app.money_api import MoneyApi
 from kpgate.app.openapi import encoded
 from kpgate.app.prices import show_prices
+from kpgate.app.routing_api import RoutingApi
 from kpgate.app.top_ups import TopUps
 from kpgate.app.ways import ENDPOINTS
 from kpgate.domain.access import read_network
@@ -70,13 +71,20 @@ async def build(context: Context) -> Application:
     gateway = Gateway(equip(context.settings, ground, numbers), context.clock)
     control = AsyncControl(directory)
     money = MoneyApi(control)
+    endpoints = {endpoint.path.encode(): endpoint for endpoint in ENDPOINTS}
+    routing = RoutingApi(endpoints, lambda: gateway.equipment, context.clock)
     front = Front(
-        endpoints={endpoint.path.encode(): endpoint for endpoint in ENDPOINTS},
+        endpoints=endpoints,
         metrics=lambda: metric.render(region, {one.name: one.meaning for one in METRICS}),
         openapi=encoded,
         manage=Admin(
-            control, money, partial(_reload, context), lambda: show_prices(gateway.equipment.routes)
+            control,
+            money,
+            partial(_reload, context),
+            lambda: show_prices(gateway.equipment.routes),
+            routing.health,
         ).handle,
+        explain=routing.explain,
         hold=money.hold,
         redeem=money.redeem,
         top_up=TopUps(control).receive,

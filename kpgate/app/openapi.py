@@ -12,6 +12,7 @@ import kpgate
 from kpgate.app import openapi_audit as audit
 from kpgate.app import openapi_keys as keys
 from kpgate.app import openapi_money as money
+from kpgate.app import openapi_routing as routing
 from kpgate.app.openapi_parts import open_to_more, ref
 from kpgate.domain.errors import REGISTRY, GatewayError, Retry
 from kpgate.domain.roles import roles_of
@@ -25,6 +26,8 @@ GOVERNED = (
     "role_required",
     "insufficient_credit",
     "budget_exhausted",
+    "max_cost_exceeded",
+    "no_capable_model",
     "model_not_allowed",
     "holding_too_small",
     "source_not_allowed",
@@ -68,6 +71,8 @@ POSTED = (
     "invalid_signature",
     "rate_limited",
 )
+
+EXPLAINS = (*POSTED, "model_not_allowed", "model_not_found")
 
 # Name, schema, meaning. On every reply that kpgate makes, then those of calls with limits, then of refusals.
 ALWAYS: tuple[tuple[str, Json, str], ...] = (
@@ -113,7 +118,8 @@ PROBES: tuple[tuple[str, str, str, str, bool], ...] = (
     ("/metrics", "getMetrics", "Metrics of all workers, for Prometheus.", "text/plain", False),
     ("/openapi.json", "getOpenapi", "This document.", "application/json", False),
 )
-MANAGEMENT = keys.MANAGEMENT + money.MANAGED + audit.MANAGED
+MANAGEMENT = keys.MANAGEMENT + money.MANAGED + audit.MANAGED + routing.MANAGED
+QUERIES = keys.QUERIES | money.QUERIES | audit.QUERIES | routing.QUERIES
 # What stands in paths.
 PLACES = {
     "id": "A key's id, as sk-kp-ID-... has it.",
@@ -145,8 +151,9 @@ def document() -> Json:
         if "{call}" in path:
             entry["parameters"] = [_parameter("path", "call", {"type": "string"}, PLACES["call"])]
         entry["get"] = _held(operation, summary, reply)
-    for path, operation, summary, sent, reply in money.POSTED:
-        answers = {"200": _success(reply), **_errors(POSTED)}
+    for path, operation, summary, sent, reply in money.POSTED + routing.POSTED:
+        codes = EXPLAINS if path == "/kp/v1/route" else POSTED
+        answers = {"200": _success(reply), **_errors(codes)}
         posted = {**_held(operation, summary, reply), "requestBody": _body(sent), "responses": answers}
         entry = paths[path] = {"post": posted}
         if "{source}" in path:
@@ -196,7 +203,7 @@ def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     success = {
         "description": "The provider's reply, byte for byte.",
-        "headers": _headers(ALWAYS + ROUTED + CHARGED + LIMITED),
+        "headers": _headers(ALWAYS + ROUTED + routing.DECIDED + CHARGED + LIMITED),
         "content": content,
     }
     return {
@@ -241,7 +248,7 @@ def _management(operation: str, summary: str, request: str | None, status: int, 
         "summary": summary,
         "tags": ["management"],
     }
-    queries = keys.QUERIES | money.QUERIES | audit.QUERIES
+    queries = QUERIES
     if operation in queries:
         described["parameters"] = [_parameter("query", *row) for row in queries[operation]]
     if request is not None:
@@ -268,8 +275,8 @@ def _held(operation: str, summary: str, reply: str) -> Json:
         "tags": ["holder"],
         "responses": {"200": success, **_errors(HELD)},
     }
-    if operation in money.QUERIES:
-        described["parameters"] = [_parameter("query", *row) for row in money.QUERIES[operation]]
+    if operation in QUERIES:
+        described["parameters"] = [_parameter("query", *row) for row in QUERIES[operation]]
     return described
 
 
@@ -307,13 +314,13 @@ def _refusal(status: int) -> Json:
         headers += ALLOWED
     return {
         "description": " ".join(f"`{error.code}`: {error.meaning}" for error in errors),
-        "headers": _headers(ALWAYS + ROUTED + CHARGED + LIMITED + headers),
+        "headers": _headers(ALWAYS + ROUTED + routing.DECIDED + CHARGED + LIMITED + headers),
         "content": {"application/json": {"schema": ref("Error")}},
     }
 
 
 def _all_headers() -> tuple[tuple[str, Json, str], ...]:
-    return ALWAYS + ROUTED + CHARGED + LIMITED + REFUSED + ALLOWED
+    return ALWAYS + ROUTED + routing.DECIDED + CHARGED + LIMITED + REFUSED + ALLOWED
 
 
 def _headers(rows: tuple[tuple[str, Json, str], ...]) -> Json:
@@ -333,6 +340,7 @@ def _schemas() -> Json:
         **keys.schemas(),
         **money.schemas(),
         **audit.schemas(),
+        **routing.schemas(),
         "ChatCompletionRequest": open_to_more(
             {"model": {"type": "string"}, "messages": {"type": "array"}, **_generating()},
             ("model", "messages"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from kpgate.app.config_checks import Draft, Say
 from kpgate.app.settings_tree import Path, did_you_mean
 from kpgate.domain.rules import RuleError, compile_rule
-from kpgate.domain.settings import Ejection, Model, Provider
+from kpgate.domain.settings import Model, Provider
 
 CANDIDATES_MAX = 64
 STICKY = re.compile(r"header:[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}|metadata:.{1,100}|user|key|first_turn")
@@ -22,9 +22,6 @@ def check_routing(draft: Draft, report: Say, warn: Say) -> None:
             report((*path, "api_keys"), "instead of api_key, not beside it")
         if len(set(provider.api_keys)) < len(provider.api_keys):
             report((*path, "api_keys"), "has one of them twice")
-    for path, ejection in draft.each(Ejection):
-        if ejection.slow_start_s > ejection.max_s:
-            warn((*path, "slow_start_s"), "a deployment may be out again before it has its whole share")
     for path, model in models.items():
         for rule in RULES:
             rule(draft, by_name, (path, model), report, warn)

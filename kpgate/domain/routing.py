@@ -110,7 +110,7 @@ class Abilities(Part, frozen=True):
     """What a model can do. What is absent is taken from the catalogue; what nobody knows counts as possible."""
 
     context_tokens: Annotated[
-        int | None, Meta(ge=1, le=1 << 31, description="Prompt and output together, in tokens.")
+        Annotated[int, Meta(ge=1, le=1 << 31)] | None, Meta(description="Prompt and output together, in tokens.")
     ] = None
     vision: Annotated[bool | None, Meta(description="Images in the prompt.")] = None
     tools: Annotated[bool | None, Meta(description="Tools.")] = None

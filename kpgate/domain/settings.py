@@ -331,7 +331,7 @@ class Retries(Part, frozen=True):
 
     max: Annotated[int, Meta(ge=0, le=5, description="Further attempts before the first byte.")] = 1
     budget_percent: Annotated[
-        int, Meta(ge=0, le=100, description="Retries as a share of calls in flight.")
+        int, Meta(ge=0, le=100, description="Retries as a share of calls; up to 100 are saved.")
     ] = 20
     budget_min: Annotated[int, Meta(ge=0, le=1000, description="Retries always allowed at once.")] = 3
     backoff_min_ms: Annotated[int, Meta(ge=0, le=10_000, description="Shortest wait bound.")] = 25

@@ -17,6 +17,9 @@ from kpgate.domain.price import Price, Tariff
 from kpgate.domain.settings import Retries
 
 
+SAVED_MAX = 100
+
+
 class Target(msgspec.Struct, gc=False, eq=False):
     """A deployment at work, by one credential: where to send, what to send first, how it has been doing.
 
@@ -76,21 +79,35 @@ class Plan(msgspec.Struct, gc=False, eq=False):
 
 
 class Retrying:
-    """Whether a failed attempt may be followed by another: so many a call, and a budget over all calls."""
+    """Whether a failed attempt may be followed by another: so many a call, and a budget over all calls.
+
+    Every call saves a part of a retry, up to `SAVED_MAX` of them; a few may be under way whatever is saved.
+    Source: Finagle's retry budget (checked November 2026).
+    """
 
     def __init__(self, rules: Retries, wheel: Wheel, loop: object) -> None:
         self.rules = rules
         self.under_way = 0
+        self._saved = 0
+        self._calls = 0
         self._wheel = wheel
         self._loop = loop
 
-    def allows(self, error: GatewayError, tries: int, targets: int, inflight: int) -> bool:
-        """Whether one more try may be made after `error`. A provider's own limit is retried elsewhere only."""
+    def allows(self, error: GatewayError, tries: int, targets: int, calls: int) -> bool:
+        """Whether one more try may be made after `error`. A provider's own limit is retried elsewhere only.
+
+        Shape: `calls` is how many calls there have been.
+        """
         if tries > self.rules.max or error.retry is Retry.NEVER or error.fault is Fault.GATEWAY:
             return False
         if error.retry is Retry.LATER and tries >= targets:
             return False
-        return self.under_way < max(self.rules.budget_min, inflight * self.rules.budget_percent // 100)
+        saved = self._saved + (calls - self._calls) * self.rules.budget_percent
+        self._saved, self._calls = min(saved, SAVED_MAX * 100), calls
+        if self._saved >= 100:
+            self._saved -= 100
+            return True
+        return self.under_way < self.rules.budget_min
 
     async def pause(self, tries: int, now_us: int) -> None:
         """Wait before the next try: exponential, full jitter."""

@@ -200,8 +200,10 @@ async def test_retries_have_a_budget_and_leave_limits_to_other_deployments() -> 
     assert not retrying.allows(InvalidRequest("x"), 1, 2, 0)
     retrying.begin()
     retrying.begin()
-    assert not retrying.allows(failed, 1, 1, 10)
-    assert retrying.allows(failed, 1, 1, 20)
+    assert not retrying.allows(failed, 1, 1, 4)
+    assert retrying.allows(failed, 1, 1, 9), "nine calls save one retry of five, and two under way are free"
+    assert not retrying.allows(failed, 1, 1, 9)
+    assert [retrying.allows(failed, 1, 1, 10_000) for _ in range(101)] == [True] * 100 + [False]
     pause = asyncio.ensure_future(retrying.pause(1, 0))
     await asyncio.sleep(0)
     wheel.advance(1_000_000)
