@@ -31,6 +31,7 @@ from kpgate._fast.outbox import Outbox
 from kpgate._fast.pulse import Pulses
 from kpgate._fast.routes import Router
 from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate.domain.traits import see
 from kpgate.services.meters import LATENCY_BOUNDS_US
 from kpgate.stores.vocabulary import open_vocabulary
 
@@ -347,6 +348,11 @@ def of_choice(folder: Path) -> list[Operation]:
     ]
 
 
+def of_prose(folder: Path) -> list[Operation]:
+    """What a prompt is like."""
+    return [Operation("the words and marks of 600 characters of English", lambda: see(PROSE[:600]))]
+
+
 def of_pulse(folder: Path) -> list[Operation]:
     """What an answered call says of its upstream."""
     region = Region.create(pulse.areas(1, 64), 1)
@@ -530,6 +536,7 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "limit": of_limit,
     "metric": of_metric,
     "outbox": of_outbox,
+    "prose": of_prose,
     "pulse": of_pulse,
     "routes": of_routes,
     "sse": of_sse,

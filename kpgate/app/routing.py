@@ -120,6 +120,7 @@ class Maker:
             grade=grade,
             output_cap=max(self._output_cap(source) for source in (*sources, *others)),
             owner=targets[0].provider if not model.candidates else OWN,
+            everyone=(1 << len(targets)) - 1,
             matched=any(target.match for target in targets),
             gates=tuple(target.gate for target in targets),
             tariff=tariff(prices, estimated=grade != EXACT) if prices else None,

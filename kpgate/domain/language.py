@@ -4,28 +4,28 @@ Scripts that one language has nearly alone tell at once. Latin and Cyrillic text
 fail to occur in two sentences; short ones, mixed ones and languages that are not listed here give nothing.
 """
 
-import re
+from collections.abc import Sequence
 
-LOOKED_AT = 1000
-"""Units: characters."""
+LENGTH_MAX = 1000
+"""How much of a text is looked at. Units: characters."""
 WORDS_MIN = 2
 """So many of a language's words must be there, and more than of any other's."""
 
-_SCRIPTS: tuple[tuple[str, str], ...] = (
-    ("ja", "\u3040-\u30ff"),
-    ("ko", "\uac00-\ud7af\u1100-\u11ff"),
-    ("zh", "\u4e00-\u9fff"),
-    ("th", "\u0e00-\u0e7f"),
-    ("he", "\u0590-\u05ff"),
-    ("el", "\u0370-\u03ff"),
-    ("hi", "\u0900-\u097f"),
-    ("ar", "\u0600-\u06ff"),
-)
-_EXPRESSIONS = tuple((name, re.compile(f"[{span}]")) for name, span in _SCRIPTS)
-_LETTERS = re.compile(r"[^\W\d_]")
-_WORD = re.compile(r"[^\W\d_]+")
+SCRIPTS: dict[str, tuple[tuple[int, int], ...]] = {
+    "ja": ((0x3040, 0x30FF),),
+    "ko": ((0xAC00, 0xD7AF), (0x1100, 0x11FF)),
+    "zh": ((0x4E00, 0x9FFF),),
+    "th": ((0x0E00, 0x0E7F),),
+    "he": ((0x0590, 0x05FF),),
+    "el": ((0x0370, 0x03FF),),
+    "hi": ((0x0900, 0x097F),),
+    "ar": ((0x0600, 0x06FF),),
+}
+"""Ranges of code points. Japanese comes first, for it mixes Chinese characters in."""
+JAPANESE_SHARE = 5
+"""One letter of so many that is its own is enough there."""
 
-_COMMON: dict[str, frozenset[str]] = {
+COMMON: dict[str, frozenset[str]] = {
     "en": frozenset("the and is are to of in that it you for with this what how can please i my a an".split()),
     "de": frozenset("der die das und ist nicht ein eine ich zu mit für auf von wie was bitte den im sie".split()),
     "fr": frozenset("le la les et est un une des je que pour dans avec ce sur pas vous comment du au".split()),
@@ -41,17 +41,19 @@ _COMMON: dict[str, frozenset[str]] = {
 }
 
 
-def language_of(text: str) -> str:
-    """The language, as `en`; empty where it is not clear."""
-    text = text[:LOOKED_AT]
-    letters = len(_LETTERS.findall(text))
-    if not letters:
+_BY_SCRIPT = tuple(SCRIPTS)
+_BY_WORDS = tuple(COMMON)
+
+
+def language_by(letters: int, scripts: Sequence[int], words: Sequence[int]) -> str:
+    """The language of a text with so many letters of `SCRIPTS` and words of `COMMON`, as `en`; empty where it is not
+    clear."""
+    if scripts[0] and scripts[0] * JAPANESE_SHARE >= letters:
+        return _BY_SCRIPT[0]
+    most = max(scripts)
+    if most * JAPANESE_SHARE >= letters * 3 and most:
+        return _BY_SCRIPT[scripts.index(most)]
+    most = max(words)
+    if most < WORDS_MIN or words.count(most) > 1:
         return ""
-    for name, expression in _EXPRESSIONS:
-        # Japanese mixes Chinese characters in: a fifth of its own is enough.
-        if len(expression.findall(text)) * 5 >= letters * (1 if name == "ja" else 3):
-            return name
-    words = [word.lower() for word in _WORD.findall(text)]
-    counts = sorted(((sum(word in common for word in words), name) for name, common in _COMMON.items()), reverse=True)
-    (most, name), (next_most, _) = counts[0], counts[1]
-    return name if most >= WORDS_MIN and most > next_most else ""
+    return _BY_WORDS[words.index(most)]

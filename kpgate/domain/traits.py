@@ -3,25 +3,46 @@
 Pure, and bounded: of a long prompt only the beginning of the last user turn is looked at.
 """
 
-import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from kpgate._fast.prose import Lexicon
 from kpgate.domain.chat import Chat, Image, Role, Text
-from kpgate.domain.language import language_of
+from kpgate.domain.language import COMMON, SCRIPTS, language_by
 
 TEXT_MAX = 4000
 """How much of the last user turn is looked at. Units: characters."""
 
-CODE = re.compile(r"```|\b(?:def|class|function|SELECT|import|#include)\b|[{};]\s*$", re.MULTILINE)
-REASONING = re.compile(
-    r"\b(?:why|how|prove|derive|explain|compare|analy[sz]e|design|refactor|optimi[sz]e|debug|step by step"
-    r"|trade-?offs?|plan|evaluate|implement)\b",
-    re.IGNORECASE,
-)
-LISTED = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
+QUESTIONS = (
+    "why how prove derive explain compare analyze analyse design refactor optimize optimise debug plan evaluate"
+    " implement tradeoff tradeoffs steps"
+).split()
+"""Words that ask for more than an answer."""
+_LEXICON = Lexicon([*COMMON.values(), QUESTIONS], list(SCRIPTS.values()))
+
+
+class Seen(NamedTuple):
+    """What one pass over a text counted."""
+
+    letters: int
+    scripts: tuple[int, ...]
+    words: int
+    kinds: tuple[int, ...]
+    fences: int
+    code_lines: int
+    items: int
+
+    @property
+    def language(self) -> str:
+        """As `en`; empty where it is not clear."""
+        return language_by(self.letters, self.scripts, self.kinds[:-1])
+
+
+def see(text: str) -> Seen:
+    """Look at the beginning of a text."""
+    return Seen(*_LEXICON.read(text, TEXT_MAX))
 
 
 class Traits(msgspec.Struct, gc=False):
@@ -45,51 +66,44 @@ NO_TRAITS = Traits()
 """Of a call that has no chat."""
 
 
-class Weights(msgspec.Struct, frozen=True):
-    """What each feature adds to a complexity, and where it is full. The sum ends at 100.
-
-    Shape: `tokens` for each doubling of the prompt beyond 32 tokens; the others for each occurrence, up to the last
-    number of them.
-    """
-
-    tokens: int = 6
-    tokens_most: int = 48
-    code: int = 8
-    code_most: int = 24
-    questions: int = 6
-    questions_most: int = 24
-    lists: int = 2
-    lists_most: int = 12
-    turns: int = 2
-    turns_most: int = 12
-    tools: int = 10
-    json_schema: int = 6
-    images: int = 10
-    reasoning: int = 30
+FEATURES: tuple[tuple[str, int, int, str], ...] = (
+    ("tokens", 6, 48, "each doubling of the prompt, from 32 tokens on"),
+    ("code", 8, 24, "each code fence, and each line that ends with `{`, `}` or `;`"),
+    ("questions", 6, 24, f"each of the words {', '.join(QUESTIONS)}"),
+    ("lists", 2, 12, "each line that begins as an item of a list does"),
+    ("turns", 2, 12, "each turn of the conversation after the second"),
+    ("tools", 10, 10, "tools"),
+    ("json_schema", 6, 6, "a JSON schema for the output"),
+    ("images", 10, 10, "images in the prompt"),
+    ("reasoning", 30, 30, "an effort or a budget for reasoning that the caller asks for"),
+)
+"""What makes a call complex: the feature, its points, the most it comes to, and what counts. The sum ends at 100."""
 
 
-WEIGHTS = Weights()
-
-
-def complexity(traits: Traits, prompt_tokens: int, weights: Weights = WEIGHTS) -> tuple[int, str]:
+def complexity(traits: Traits, seen: Seen, prompt_tokens: int) -> tuple[int, str]:
     """How much a call seems to ask of a model, from 0 to 100, and what it is made of.
 
     Shape: as `38` and `tokens=18,code=8,questions=12`. What adds nothing is left out.
     """
-    text = traits.text
-    found = {
-        "tokens": min(weights.tokens * max(0, (prompt_tokens // 32).bit_length()), weights.tokens_most),
-        "code": min(weights.code * len(CODE.findall(text)), weights.code_most),
-        "questions": min(weights.questions * len(REASONING.findall(text)), weights.questions_most),
-        "lists": min(weights.lists * len(LISTED.findall(text)), weights.lists_most),
-        "turns": min(weights.turns * max(0, traits.turns - 2), weights.turns_most),
-        "tools": weights.tools * traits.tools,
-        "json_schema": weights.json_schema * traits.json_schema,
-        "images": weights.images * traits.images,
-        "reasoning": weights.reasoning * traits.reasoning,
-    }
-    made_of = ",".join(f"{name}={points}" for name, points in found.items() if points)
-    return min(100, sum(found.values())), made_of
+    counts = (
+        (prompt_tokens >> 5).bit_length(),
+        seen.fences + seen.code_lines,
+        seen.kinds[-1],
+        seen.items,
+        traits.turns - 2,
+        traits.tools,
+        traits.json_schema,
+        traits.images,
+        traits.reasoning,
+    )
+    total, made_of = 0, ""
+    for place, count in enumerate(counts):
+        if count > 0:
+            name, points, most, _ = FEATURES[place]
+            found = min(points * count, most)
+            total += found
+            made_of += f",{name}={found}" if made_of else f"{name}={found}"
+    return min(100, total), made_of
 
 
 def read_chat(chat: Chat) -> Traits:
@@ -126,6 +140,7 @@ class Facts:
         self._read = read
         self._traits: Traits | None = None
         self._complexity: tuple[int, str] | None = None
+        self._seen: Seen | None = None
         self._language: str | None = None
         self.party = ""
         self.tier = ""
@@ -141,6 +156,13 @@ class Facts:
         if self._traits is None:
             self._traits = self._read()
         return self._traits
+
+    @property
+    def seen(self) -> Seen:
+        """What was counted in the last user turn."""
+        if self._seen is None:
+            self._seen = see(self.traits.text)
+        return self._seen
 
     @property
     def turns(self) -> int:
@@ -176,7 +198,7 @@ class Facts:
     def language(self) -> str:
         """As `en`; empty where it is not clear."""
         if self._language is None:
-            self._language = language_of(self.traits.text)
+            self._language = self.seen.language
         return self._language
 
     def header(self, name: bytes) -> str:
@@ -193,5 +215,5 @@ class Facts:
 
     def _complexities(self) -> tuple[int, str]:
         if self._complexity is None:
-            self._complexity = complexity(self.traits, self.prompt_tokens)
+            self._complexity = complexity(self.traits, self.seen, self.prompt_tokens)
         return self._complexity

@@ -76,7 +76,11 @@ class Ruling(msgspec.Struct, frozen=True, gc=False):
 
 
 class Asked(msgspec.Struct, gc=False):
-    """What a decision is about. Shape: `random` is 64 random bits; `cost_max` is the header's, None for none."""
+    """What a decision is about.
+
+    Shape: `random` is 64 random bits; `cost_max` is the header's, None for none; `traits` are read of the body where
+    they are asked for and not here yet.
+    """
 
     caller: Caller
     call: Call
@@ -86,6 +90,7 @@ class Asked(msgspec.Struct, gc=False):
     prompt_tokens: int
     random: int = 0
     cost_max: bytes | None = None
+    traits: Traits | None = None
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -239,7 +244,7 @@ class Chooser:
     def _plan_of(self, mask: int) -> Plan:
         """The plan as far as these candidates go: what it may cost, how much they may say."""
         plan = self.plan
-        if mask == (1 << len(plan.targets)) - 1:
+        if mask == plan.everyone:
             return plan
         kept = self._narrowed.get(mask)
         if kept is None:
@@ -289,7 +294,7 @@ class _View:
     def narrow(self) -> int:
         """The mask of the candidates that may answer."""
         terms = self.chooser.terms
-        mask = everyone = (1 << len(self.chooser.plan.targets)) - 1
+        mask = self.chooser.plan.everyone
         if self.chooser.plan.matched:
             mask &= self._drop(mask, matching(self.chooser.plan, self.asked.headers), NOT_FOR_HEADERS)
         for ruling in terms.rulings:
@@ -310,7 +315,7 @@ class _View:
             factor = self.asked.caller.party.tier.price_factor
             within = self.choice.within(mask, self.size, self.cost_max, factor)
             mask &= self._drop(mask, within, f"more than {self.cost_max} microKPT")
-        return mask & everyone
+        return mask
 
     def session(self) -> int:
         """64 bits that are the call's session's, 0 where it has none or nothing is sticky."""
@@ -366,6 +371,8 @@ class _View:
 
     def _read(self) -> Traits:
         endpoint = self.asked.endpoint
+        if self.asked.traits is not None:
+            return self.asked.traits
         if endpoint.neutral is None:
             return NO_TRAITS
         try:

@@ -18,6 +18,8 @@ from kpgate.domain.settings import Retries
 
 
 SAVED_MAX = 100
+BIT = 1
+"""Not written as itself: compiled, a shift of a literal is one of a machine's words."""
 
 
 class Target(msgspec.Struct, gc=False, eq=False):
@@ -51,7 +53,7 @@ class Target(msgspec.Struct, gc=False, eq=False):
 class Plan(msgspec.Struct, gc=False, eq=False):
     """A model as configured: who may answer, how its tokens are counted, its limits.
 
-    Shape: `choice` puts its targets in order; `chooser` decides more than that, and `chooses` says that every call is
+    Shape: `everyone` is the mask of all its targets; `choice` puts them in order; `chooser` decides more than that, and `chooses` says that every call is
     to be decided by it.
     """
 
@@ -65,6 +67,7 @@ class Plan(msgspec.Struct, gc=False, eq=False):
     grade: str
     output_cap: int
     owner: str
+    everyone: int
     matched: bool = False
     gates: tuple[Gate, ...] = ()
     tariff: Tariff | None = None
@@ -162,10 +165,10 @@ def candidates(
 def matching(plan: Plan, headers: Sequence[tuple[bytes, bytes]]) -> int:
     """The mask of the targets that are for requests with these headers."""
     if not plan.matched:
-        return (1 << len(plan.targets)) - 1
+        return plan.everyone
     eligible = 0
     sent: set[tuple[bytes, bytes]] = set(headers)
     for index, target in enumerate(plan.targets):
         if not target.match or sent.issuperset(target.match):
-            eligible |= 1 << index
+            eligible |= BIT << index
     return eligible

@@ -3,8 +3,7 @@
 import pytest
 
 from kpgate.domain.chat import Chat, Format, Image, Reasoning, Role, Text, Tool, Turn
-from kpgate.domain.language import language_of
-from kpgate.domain.traits import NO_TRAITS, TEXT_MAX, WEIGHTS, Facts, Traits, complexity, read_chat
+from kpgate.domain.traits import NO_TRAITS, TEXT_MAX, Facts, Traits, complexity, read_chat, see
 
 
 def said(text: str, role: Role = Role.USER) -> Turn:
@@ -40,19 +39,20 @@ def test_the_traits_of_a_chat() -> None:
         (NO_TRAITS, 32, 6, "tokens=6"),
         (NO_TRAITS, 4_096, 48, "tokens=48"),
         (Traits(text="Why? And how?"), 9, 12, "questions=12"),
-        (Traits(text="```py\ndef f(): pass\n```"), 9, 24, "code=24"),
+        (Traits(text="```c\nint f() {\n  g();\n```"), 9, 24, "code=24"),
+        (Traits(text="```py\ndef f(): pass\n```"), 9, 16, "code=16"),
         (Traits(text="- one\n- two\n1. three"), 9, 6, "lists=6"),
         (Traits(turns=5, tools=True, images=True), 9, 26, "turns=6,tools=10,images=10"),
         (Traits(reasoning=True, json_schema=True), 9, 36, "json_schema=6,reasoning=30"),
     ],
 )
 def test_complexity_is_the_sum_of_what_is_documented(traits: Traits, tokens: int, points: int, made_of: str) -> None:
-    assert complexity(traits, tokens) == (points, made_of)
+    assert complexity(traits, see(traits.text), tokens) == (points, made_of)
 
 
 def test_complexity_ends_at_a_hundred() -> None:
     most = Traits(40, True, True, True, True, "why how prove compare explain\n```\n```\n```\n" + "- a\n" * 20)
-    assert complexity(most, 10**9, WEIGHTS)[0] == 100
+    assert complexity(most, see(most.text), 10**9)[0] == 100
 
 
 def test_facts_are_read_when_they_are_asked_for() -> None:
@@ -93,4 +93,4 @@ def test_facts_are_read_when_they_are_asked_for() -> None:
     ],
 )
 def test_a_language_is_told_or_nothing_is_said(text: str, language: str) -> None:
-    assert language_of(text) == language
+    assert see(text).language == language
