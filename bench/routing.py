@@ -33,7 +33,7 @@ METHOD = (
     "1,000 models of 8 deployments, each with a rule of every kind, none of which applies. The quickest of seven runs; "
     "instructions by callgrind, the difference of two run lengths.",
     "A decision looks at the prompt's words for the rules about complexity and language. Reading the call's content "
-    "into the neutral form is apart: it is proportional to the prompt, and done only where a rule or a capability asks.",
+    "into the neutral form is apart: it is proportional to the prompt, and done only where a rule or an ability asks.",
 )
 COUNTED, WARM = 200, 50
 MODELS = 1_000
@@ -50,7 +50,9 @@ RULES = (
     "complexity > 90",
 )
 """One of each kind; none applies, so that all are tried."""
-TEXT = "Could you please tell me what the weather in Paris is like in the spring, and how to get there by train?"
+TEXT = (
+    "Could you please tell me what the weather in Paris is like in the spring, and how to get there by train?"
+)
 HEADERS = [
     (b"host", b"localhost:8080"),
     (b"accept", b"application/json"),
@@ -63,7 +65,9 @@ HEADERS = [
 
 def settings() -> Settings:
     """The models, and `auto` with eight of them as candidates."""
-    providers = tuple(Provider(name=f"p{place}", base_url="http://127.0.0.1:9/v1") for place in range(DEPLOYMENTS))
+    providers = tuple(
+        Provider(name=f"p{place}", base_url="http://127.0.0.1:9/v1") for place in range(DEPLOYMENTS)
+    )
     models = [
         Model(
             name=f"model-{number}",

@@ -30,8 +30,8 @@ from kpgate._fast.http1 import Connection
 from kpgate._fast.lane import Lane
 from kpgate._fast.limit import Limits
 from kpgate._fast.metric import Shard
-from kpgate._fast.pulse import Pulses
 from kpgate._fast.outbox import Outbox
+from kpgate._fast.pulse import Pulses
 from kpgate._fast.wait import Wheel, clock
 from kpgate.app.config import load
 from kpgate.app.equipment import Ground, equip, names

@@ -17,7 +17,7 @@ from kpgate.domain.phase import Phase
 from kpgate.domain.usage import Usage
 from kpgate.life import Equipment, Life
 from kpgate.services.admit import reserve
-from kpgate.services.choose import Asked
+from kpgate.services.choose import Asked, Decision
 from kpgate.services.exchange import Exchange
 from kpgate.services.receive import check_head, onward
 from kpgate.services.record import EXCERPT_MAX, excerpt
@@ -194,7 +194,8 @@ class Gateway:
         assert record.caller is not None
         asked = Asked(record.caller, life.call, life.endpoint, body, exchange.headers, record.prompt_tokens)
         asked.random, asked.cost_max = getrandbits(64), life.head.cost_max
-        life.decision = decision = life.plan.chooser.choose(asked, self.clock())
+        decision: Decision = life.plan.chooser.choose(asked, self.clock())
+        life.decision = decision
         life.plan = decision.plan
         record.route, record.expected = decision.why, decision.expected
         return decision.order

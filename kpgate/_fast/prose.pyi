@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import final
 
 _Read = tuple[int, tuple[int, ...], int, tuple[int, ...], int, int, int]
@@ -6,7 +6,7 @@ _Read = tuple[int, tuple[int, ...], int, tuple[int, ...], int, int, int]
 @final
 class Lexicon:
     def __init__(
-        self, words: Sequence[Sequence[str]], scripts: Sequence[Sequence[tuple[int, int]]]
+        self, words: Sequence[Collection[str]], scripts: Sequence[Sequence[tuple[int, int]]]
     ) -> None: ...
     @property
     def kinds(self) -> int: ...

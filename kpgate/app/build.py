@@ -19,11 +19,12 @@ from kpgate.app.application import Application, Front
 from kpgate.app.context import Context
 from kpgate.app.control import KINDS, AsyncControl, Control, wall_us
 from kpgate.app.directory import Directory
-from kpgate.app.equipment import Ground, Numbers, equip, names
+from kpgate.app.equipment import Ground, equip, names
 from kpgate.app.gauges import Gauges
 from kpgate.app.money_api import MoneyApi
 from kpgate.app.openapi import encoded
 from kpgate.app.prices import show_prices
+from kpgate.app.routing import Numbers
 from kpgate.app.routing_api import RoutingApi
 from kpgate.app.top_ups import TopUps
 from kpgate.app.ways import ENDPOINTS

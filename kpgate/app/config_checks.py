@@ -17,12 +17,12 @@ from kpgate.app.prices import problems
 from kpgate.app.references import ReferenceFailed, exposure, is_reference, resolve
 from kpgate.app.settings_tree import Path, did_you_mean
 from kpgate.domain.limits import Limits
+from kpgate.domain.routing import Ejection
 from kpgate.domain.settings import (
     Admin,
     Alerts,
     Auth,
     Deployment,
-    Ejection,
     Ledger,
     Model,
     Prices,

@@ -151,18 +151,7 @@ def document() -> Json:
         if "{call}" in path:
             entry["parameters"] = [_parameter("path", "call", {"type": "string"}, PLACES["call"])]
         entry["get"] = _held(operation, summary, reply)
-    for path, operation, summary, sent, reply in money.POSTED + routing.POSTED:
-        codes = EXPLAINS if path == "/kp/v1/route" else POSTED
-        answers = {"200": _success(reply), **_errors(codes)}
-        posted = {**_held(operation, summary, reply), "requestBody": _body(sent), "responses": answers}
-        entry = paths[path] = {"post": posted}
-        if "{source}" in path:
-            entry["parameters"] = [_parameter("path", "source", {"type": "string"}, PLACES["source"])]
-            posted["security"] = []
-            posted["description"] = (
-                "No key is asked for. Signed as Standard Webhooks has it, by `webhook-id`, `webhook-timestamp`"
-                " and `webhook-signature`: docs/top-ups.md."
-            )
+    _add_posted(paths)
     for method, path, operation, summary, request, status, reply in MANAGEMENT:
         entry = paths.setdefault(path, {})
         named = [name for name in PLACES if f"{{{name}}}" in path]
@@ -195,6 +184,22 @@ def document() -> Json:
             },
         },
     }
+
+
+def _add_posted(paths: dict[str, Json]) -> None:
+    """What holders ask for with a body."""
+    for path, operation, summary, sent, reply in money.POSTED + routing.POSTED:
+        codes = EXPLAINS if path == "/kp/v1/route" else POSTED
+        answers = {"200": _success(reply), **_errors(codes)}
+        posted = {**_held(operation, summary, reply), "requestBody": _body(sent), "responses": answers}
+        entry = paths[path] = {"post": posted}
+        if "{source}" in path:
+            entry["parameters"] = [_parameter("path", "source", {"type": "string"}, PLACES["source"])]
+            posted["security"] = []
+            posted["description"] = (
+                "No key is asked for. Signed as Standard Webhooks has it, by `webhook-id`, `webhook-timestamp`"
+                " and `webhook-signature`: docs/top-ups.md."
+            )
 
 
 def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:

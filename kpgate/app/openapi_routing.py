@@ -62,7 +62,10 @@ def schemas() -> Json:
         "state": _STATE,
         "dropped": {"type": ["string", "null"], "description": "Why it may not answer."},
         "place": {"type": ["integer", "null"], "description": "When it is tried, from 1."},
-        "score": {"type": ["number", "null"], "description": "What the strategy judges by; the less the better."},
+        "score": {
+            "type": ["number", "null"],
+            "description": "What the strategy judges by; the less the better.",
+        },
         "expected_cost_microkpt": _COST,
     }
     route = {
@@ -87,4 +90,9 @@ def schemas() -> Json:
 
 
 def _told(properties: Json) -> Json:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": True}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": True,
+    }

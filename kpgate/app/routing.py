@@ -5,7 +5,7 @@ It opens no connection. What stands in the region is kept by name: the same upst
 
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any
 
 from kpgate._fast import choice
 from kpgate._fast.choice import Choice
@@ -24,7 +24,8 @@ from kpgate.services.route import Plan, Target
 
 Numbers = Mapping[tuple[str, str], int]
 Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int]
-T = TypeVar("T")
+UNKNOWN = ModelFacts(name="-", source="https://kpgate.invalid/", checked="2026-11")
+"""Of a model that nobody knows: nothing."""
 OWN = "kpgate"
 """Who owns a model that has none but others' deployments."""
 FALLBACK_STEP = 1000
@@ -134,7 +135,9 @@ class Maker:
     def _encoding(self, model: Model, sources: list[Model]) -> tuple[str, str]:
         """What counts a model's prompts. Where candidates differ the count is an estimate for some of them."""
         found = [
-            encoding_for_model(source.encoding or one.model) for source in sources for one in source.deployments
+            encoding_for_model(source.encoding or one.model)
+            for source in sources
+            for one in source.deployments
         ]
         first = encoding_for_model(model.encoding) if model.encoding else found[0]
         return first if len(sources) == 1 or set(found) == {first} else (first[0], CALIBRATED)
@@ -153,13 +156,15 @@ class Maker:
             rulings.append(Ruling(rule.name or str(place), test, mask, route, rule.route or "", cost_max))
         kind, _, name = model.sticky.partition(":")
         # The cheapest comes first, whatever the priorities among its own are.
-        level = [one[:2] + (0 if own >> place & 1 else 1,) + one[3:] for place, one in enumerate(candidates)]
+        level = [(*one[:2], 0 if own >> place & 1 else 1, *one[3:]) for place, one in enumerate(candidates)]
         routes = {model.route, *(rule.route for rule in model.rules)}
         return Terms(
             route=model.route,
             own=own,
             by_cost=Choice(level, self._rules, choice.COST),
-            abilities=tuple(self._ability(home, targets) for home in dict.fromkeys(one.home for one in targets)),
+            abilities=tuple(
+                self._ability(home, targets) for home in dict.fromkeys(one.home for one in targets)
+            ),
             rulings=tuple(rulings),
             sticky=(kind, name.lower() if kind == "header" else name),
             filters=bool(model.candidates or model.fallbacks),
@@ -172,15 +177,15 @@ class Maker:
         """What a model can do: as the operator says, else as the catalogue has it for its first deployment."""
         model = self._models[home]
         can, first = model.can, model.deployments[0]
-        facts = self._facts(self._providers[first.provider], first)
+        known = self._facts(self._providers[first.provider], first) or UNKNOWN
         return Ability(
             mask=sum(1 << place for place, one in enumerate(targets) if one.home == home),
             home=home,
-            context_tokens=_said(can.context_tokens, facts and facts.context_window),
-            vision=_said(can.vision, facts and facts.vision),
-            tools=_said(can.tools, facts and facts.tools),
-            json_schema=_said(can.json_schema, facts and facts.json_schema),
-            reasoning=_said(can.reasoning, facts and facts.reasoning),
+            context_tokens=can.context_tokens if can.context_tokens is not None else known.context_window,
+            vision=can.vision if can.vision is not None else known.vision,
+            tools=can.tools if can.tools is not None else known.tools,
+            json_schema=can.json_schema if can.json_schema is not None else known.json_schema,
+            reasoning=can.reasoning if can.reasoning is not None else known.reasoning,
             output_cap=self._output_cap(model),
         )
 
@@ -191,7 +196,12 @@ class Maker:
         """The targets as they are put in order. Order: targets of one deployment follow each other."""
         found: list[Candidate] = []
         firsts: dict[int, int] = {}
-        steps = {name: step for step, name in enumerate(dict.fromkeys(one.home for one in targets if one.home in fallbacks), 1)}
+        steps = {
+            name: step
+            for step, name in enumerate(
+                dict.fromkeys(one.home for one in targets if one.home in fallbacks), 1
+            )
+        }
         for place, target in enumerate(targets):
             one, price = self._deployments[target.number], target.rates
             found.append(
@@ -233,7 +243,9 @@ class Maker:
             pool=self._pool(provider, timeouts),
             ways=self._ways.of(provider, deployment.model, keys[place] if keys else None),
             pulse=self._pulses.of(self._numbers["upstream", _upstream(deployment, place)]),
-            key=self._pulses.of(self._numbers["upstream", _credential(provider.name, place)]) if keys else None,
+            key=self._pulses.of(self._numbers["upstream", _credential(provider.name, place)])
+            if keys
+            else None,
             connect_us=_us(timeouts.connect_s),
             first_byte_us=_us(timeouts.first_byte_s),
             idle_us=_us(timeouts.idle_s),
@@ -255,10 +267,6 @@ def _chooses(model: Model) -> bool:
 def _names_of(target: Target) -> set[str]:
     """What a rule may call a target."""
     return {target.home, target.provider, f"{target.provider}/{target.model}"}
-
-
-def _said(own: T | None, known: T | None) -> T | None:
-    return known if own is None else own
 
 
 def _identity(name: str) -> int:

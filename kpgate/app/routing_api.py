@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from kpgate._fast.pulse import EJECTED, HALF_OPEN, ILL, LIMITED, SPENT
 from kpgate._fast.pulse import BACK as JUST_BACK
+from kpgate._fast.pulse import EJECTED, HALF_OPEN, ILL, LIMITED, SPENT
 from kpgate.app.money_api import read_query
 from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint

@@ -35,14 +35,12 @@ def _check_sources(draft: Draft, models: Models, placed: Placed, report: Say, wa
     """Its deployments, or other models'; at most as many as can be chosen among."""
     path, model = placed
     if bool(model.deployments) == bool(model.candidates):
-        report((*path, "deployments"), "a model has deployments of its own, or candidates: one of the two")
+        report((*path, "deployments"), "expected deployments of its own, or candidates: one of the two")
     if model.candidates and (model.price is not None or model.free):
         report((*path, "price" if model.price else "free"), "each of its candidates has its own price")
     for field in ("candidates", "fallbacks"):
         for place, name in enumerate(getattr(model, field)):
             _check_source(models, model, ((*path, field, place), name), report, warn)
-    if model.shadow is not None:
-        _check_source(models, model, ((*path, "shadow", "model"), model.shadow.model), report, warn)
     counts = {part.name: max(1, len(part.api_keys)) for _, part in draft.each(Provider)}
     named = [models[name] for name in (*model.candidates, *model.fallbacks) if name in models]
     total = sum(counts.get(one.provider, 1) for source in (model, *named) for one in source.deployments)
@@ -62,10 +60,13 @@ def _check_source(models: Models, model: Model, at: tuple[Path, str], report: Sa
         report(path, "is the model itself")
     elif source.candidates:
         report(path, f'"{name}" has candidates itself: name these instead')
-    elif source.holding_min_kpt > model.holding_min_kpt and "shadow" not in path:
-        report(path, f'"{name}" asks for a holding: holding_min_kpt must be {source.holding_min_kpt} here, too')
+    elif source.holding_min_kpt > model.holding_min_kpt:
+        report(
+            path, f'"{name}" asks for a holding: holding_min_kpt must be {source.holding_min_kpt} here, too'
+        )
     elif source.limits.problems() == [] and any(
-        value is not None for value in (source.limits.requests, source.limits.tokens, source.limits.concurrency)
+        value is not None
+        for value in (source.limits.requests, source.limits.tokens, source.limits.concurrency)
     ):
         warn(path, f'the limits of "{name}" do not count these calls: those of its deployments do')
 

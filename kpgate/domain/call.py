@@ -13,9 +13,9 @@ from kpgate.domain.usage import NOTHING
 class Call(msgspec.Struct, gc=False):
     """What a caller asks for.
 
-    Units: `output_cap` tokens a choice, 0 when the caller gave none; `cost_max` microKPT, -1 for no such limit. `content` is the dialect's own decoded form and
-    `scan` its offsets; only the dialect reads them. `dropped` names what was left out for a provider that cannot
-    express it, in the caller's words.
+    Units: `output_cap` tokens a choice, 0 when the caller gave none; `cost_max` microKPT, -1 for no such limit.
+    `content` is the dialect's own decoded form and `scan` its offsets; only the dialect reads them. `dropped` names
+    what was left out for a provider that cannot express it, in the caller's words.
     """
 
     model: str

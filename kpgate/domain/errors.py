@@ -101,7 +101,9 @@ class BudgetExhausted(GatewayError):
 
 class MaxCostExceeded(GatewayError):
     code, status, fault, retry = "max_cost_exceeded", 402, Fault.CALLER, Retry.NEVER
-    meaning = "The call is expected to cost more than a rule, the model or `x-kpgate-max-cost-microkpt` allows."
+    meaning = (
+        "The call is expected to cost more than a rule, the model or `x-kpgate-max-cost-microkpt` allows."
+    )
     remedy = "Allow more, send a shorter prompt, or ask for fewer output tokens; `POST /kp/v1/route` shows the costs."
 
 

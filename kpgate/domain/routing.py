@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from kpgate.domain.part import Count, MicroKpt, Name, Part, Seconds
+from kpgate.domain.part import MicroKpt, Name, Part, Seconds
 
 Strategy = Literal["weighted", "cost", "latency", "least_busy"]
 
@@ -53,10 +53,9 @@ class Checks(Part, frozen=True):
     """Active checks of a provider's deployments: one worker at a time makes them."""
 
     kind: Annotated[
-        Literal["tcp", "models", "call"],
+        Literal["tcp", "models"],
         Meta(
-            description="`tcp` connects; `models` asks GET /models; `call` asks each deployment for one token, which"
-            " is paid for."
+            description="`tcp` connects to the provider; `models` asks it for GET /models by each credential."
         ),
     ]
     every_s: Annotated[Seconds, Meta(description="Time between two checks, a quarter more or less.")] = 30.0
@@ -96,21 +95,12 @@ class Rule(Part, frozen=True):
     ] = ""
 
 
-class Shadow(Part, frozen=True):
-    """A copy of some calls, to another model. Its answers are thrown away, and nobody is charged for them."""
-
-    model: Annotated[Name, Meta(description="The model that gets the copies, by its first deployment.")]
-    percent: Annotated[float, Meta(gt=0, le=100, description="How many of the calls.")]
-    at_once: Annotated[
-        Count, Meta(description="Copies under way in a worker; further ones are not sent.")
-    ] = 16
-
-
 class Abilities(Part, frozen=True):
     """What a model can do. What is absent is taken from the catalogue; what nobody knows counts as possible."""
 
     context_tokens: Annotated[
-        Annotated[int, Meta(ge=1, le=1 << 31)] | None, Meta(description="Prompt and output together, in tokens.")
+        Annotated[int, Meta(ge=1, le=1 << 31)] | None,
+        Meta(description="Prompt and output together, in tokens."),
     ] = None
     vision: Annotated[bool | None, Meta(description="Images in the prompt.")] = None
     tools: Annotated[bool | None, Meta(description="Tools.")] = None

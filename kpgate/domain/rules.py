@@ -15,7 +15,13 @@ DEPTH_MAX = 16
 TERMS_MAX = 64
 LIST_MAX = 100
 
-TEXT, NUMBER, TRUTH, TEXTS, NUMBERS = "a text", "a number", "true or false", "a list of texts", "a list of numbers"
+TEXT, NUMBER, TRUTH, TEXTS, NUMBERS = (
+    "a text",
+    "a number",
+    "true or false",
+    "a list of texts",
+    "a list of numbers",
+)
 
 VARIABLES: dict[str, tuple[str, str]] = {
     "party": (TEXT, "the name of the caller's party"),
@@ -226,7 +232,9 @@ class _Reading:
                 return _Term(TEXT, lambda facts: facts.header(low), None, token.at)
             return _Term(TEXT, lambda facts: facts.metadata(key), None, token.at)
         if name not in VARIABLES:
-            raise RuleError(token.at, f"there is no {name!r}; there are {', '.join(VARIABLES)}, header, metadata")
+            raise RuleError(
+                token.at, f"there is no {name!r}; there are {', '.join(VARIABLES)}, header, metadata"
+            )
         self.names.add(name)
         return _Term(VARIABLES[name][0], attrgetter(name), None, token.at)
 
@@ -236,7 +244,7 @@ def any_of(tests: tuple[Test, ...]) -> Test:
     if len(tests) == 2:
         one, other = tests
         return lambda facts: one(facts) or other(facts)
-    return lambda facts: any([test(facts) for test in tests])
+    return lambda facts: any(test(facts) for test in tests)
 
 
 def all_of(tests: tuple[Test, ...]) -> Test:
@@ -245,13 +253,7 @@ def all_of(tests: tuple[Test, ...]) -> Test:
         one, other = tests
         return lambda facts: one(facts) and other(facts)
 
-    def test_all(facts: Any) -> bool:
-        for test in tests:
-            if not test(facts):
-                return False
-        return True
-
-    return test_all
+    return lambda facts: all(test(facts) for test in tests)
 
 
 def _joined(terms: list[_Term], join: Callable[[tuple[Test, ...]], Test]) -> _Term:

@@ -10,7 +10,8 @@ from msgspec import Meta
 
 from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.part import Count, MicroKpt, Name, Part, Port, Seconds
-from kpgate.domain.routing import Abilities, Checks, Ejection, Rule, Shadow, Strategy
+from kpgate.domain.routing import Abilities, Checks, Ejection, Rule, Strategy
+
 
 class Tls(Part, frozen=True):
     """TLS on the gateway's own listener. A client certificate admits or refuses; it does not identify."""
@@ -293,12 +294,12 @@ class Model(Part, frozen=True):
             " short a context.",
         ),
     ] = ()
-    shadow: Annotated[Shadow | None, Meta(description="Copies of calls to another model.")] = None
-    can: Annotated[
-        Abilities, Meta(description="What it can do, for models that have it as a candidate.")
-    ] = Abilities()
+    can: Annotated[Abilities, Meta(description="What it can do, for models that have it as a candidate.")] = (
+        Abilities()
+    )
     max_cost_microkpt: Annotated[
-        MicroKpt | None, Meta(description="The most one call may cost, in microKPT; the cheapest answers then.")
+        MicroKpt | None,
+        Meta(description="The most one call may cost, in microKPT; the cheapest answers then."),
     ] = None
     aliases: Annotated[tuple[Name, ...], Meta(description="Other names for it.")] = ()
     default: Annotated[bool, Meta(description="Answers when no other model matches the name asked for.")] = (

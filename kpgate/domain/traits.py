@@ -15,10 +15,27 @@ from kpgate.domain.language import COMMON, SCRIPTS, language_by
 TEXT_MAX = 4000
 """How much of the last user turn is looked at. Units: characters."""
 
-QUESTIONS = (
-    "why how prove derive explain compare analyze analyse design refactor optimize optimise debug plan evaluate"
-    " implement tradeoff tradeoffs steps"
-).split()
+QUESTIONS = [
+    "why",
+    "how",
+    "prove",
+    "derive",
+    "explain",
+    "compare",
+    "analyze",
+    "analyse",
+    "design",
+    "refactor",
+    "optimize",
+    "optimise",
+    "debug",
+    "plan",
+    "evaluate",
+    "implement",
+    "tradeoff",
+    "tradeoffs",
+    "steps",
+]
 """Words that ask for more than an answer."""
 _LEXICON = Lexicon([*COMMON.values(), QUESTIONS], list(SCRIPTS.values()))
 

@@ -311,7 +311,9 @@ class _View:
             # The cheapest that satisfies, whatever the model's own way is.
             self.choice, self.route = terms.by_cost, "cost"
             if not terms.priced:
-                raise InvalidRequest(f"{COST_HEADER.decode()}: {self.asked.call.model} has no price", param="model")
+                raise InvalidRequest(
+                    f"{COST_HEADER.decode()}: {self.asked.call.model} has no price", param="model"
+                )
             factor = self.asked.caller.party.tier.price_factor
             within = self.choice.within(mask, self.size, self.cost_max, factor)
             mask &= self._drop(mask, within, f"more than {self.cost_max} microKPT")

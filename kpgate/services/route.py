@@ -16,7 +16,6 @@ from kpgate.domain.errors import Fault, GatewayError, ModelNotFound, Retry
 from kpgate.domain.price import Price, Tariff
 from kpgate.domain.settings import Retries
 
-
 SAVED_MAX = 100
 BIT = 1
 """Not written as itself: compiled, a shift of a literal is one of a machine's words."""
@@ -53,8 +52,8 @@ class Target(msgspec.Struct, gc=False, eq=False):
 class Plan(msgspec.Struct, gc=False, eq=False):
     """A model as configured: who may answer, how its tokens are counted, its limits.
 
-    Shape: `everyone` is the mask of all its targets; `choice` puts them in order; `chooser` decides more than that, and `chooses` says that every call is
-    to be decided by it.
+    Shape: `everyone` is the mask of all its targets; `choice` puts them in order; `chooser` decides more than that,
+    and `chooses` says that every call is to be decided by it.
     """
 
     number: int

@@ -25,7 +25,13 @@ def test_the_traits_of_a_chat() -> None:
         metadata={"k": "v"},
     )
     found = read_chat(chat)
-    assert (found.turns, found.tools, found.images, found.json_schema, found.reasoning) == (4, True, True, True, True)
+    assert (found.turns, found.tools, found.images, found.json_schema, found.reasoning) == (
+        4,
+        True,
+        True,
+        True,
+        True,
+    )
     assert found.text.startswith("Last ") and len(found.text) == TEXT_MAX
     assert (found.opening, found.user, found.metadata) == ("Be brief.First", "u", {"k": "v"})
     plain = read_chat(Chat(turns=[said("hi")], format=Format(), reasoning=Reasoning(effort="none")))
@@ -46,7 +52,9 @@ def test_the_traits_of_a_chat() -> None:
         (Traits(reasoning=True, json_schema=True), 9, 36, "json_schema=6,reasoning=30"),
     ],
 )
-def test_complexity_is_the_sum_of_what_is_documented(traits: Traits, tokens: int, points: int, made_of: str) -> None:
+def test_complexity_is_the_sum_of_what_is_documented(
+    traits: Traits, tokens: int, points: int, made_of: str
+) -> None:
     assert complexity(traits, see(traits.text), tokens) == (points, made_of)
 
 

@@ -31,7 +31,9 @@ def ward(tmp_path: Path) -> Ward:
     return Ward(tmp_path)
 
 
-def make(ward: Ward, ones: Sequence[One], strategy: int = WEIGHTED, sticky: bool = False, **more: int) -> Choice:
+def make(
+    ward: Ward, ones: Sequence[One], strategy: int = WEIGHTED, sticky: bool = False, **more: int
+) -> Choice:
     """The compiled form, its upstreams brought into the states that are asked for."""
     rules = Rules(**{"failures": 1, "percent_max": 100, "slow_us": SLOW_US} | more)  # type: ignore[arg-type]
     written = []
@@ -44,7 +46,9 @@ def make(ward: Ward, ones: Sequence[One], strategy: int = WEIGHTED, sticky: bool
         bring(pulse, one, rules)
         # The prompt of a thousand tokens costs what is asked for.
         price = round(one.cost) // 1000
-        written.append((pulse, None, one.priority, one.weight, one.canary, one.group, one.identity, price, 0, 0))
+        written.append(
+            (pulse, None, one.priority, one.weight, one.canary, one.group, one.identity, price, 0, 0)
+        )
     return Choice(written, rules, strategy, sticky)
 
 
@@ -137,7 +141,9 @@ def test_the_cheapest_for_this_call_comes_first(ward: Ward) -> None:
         pulse.learn(0, 1)
         pulse.learn(5, 4_000)
     assert made.order(7, 3, NOW_US, Size(10, 5_000, kind=0), 0, 0, False) == (0, 1), "answers are short here"
-    assert made.order(7, 3, NOW_US, Size(10, 5_000, kind=5), 0, 0, False) == (1, 0), "for these callers they are not"
+    assert made.order(7, 3, NOW_US, Size(10, 5_000, kind=5), 0, 0, False) == (1, 0), (
+        "for these callers they are not"
+    )
     assert made.expected(1, Size(100, 5_000, 2, 5), 10_000) == -(-(100 * 10 + 2 * 4_000 * 10) // 1_000_000)
     assert made.within(3, Size(1_000_000, 1, kind=0), 5, 10_000) == 1
     assert made.within(3, Size(1_000_000, 1, kind=0), 5, 1_000) == 3, "who pays a tenth"
@@ -175,7 +181,10 @@ def test_the_least_busy_is_by_weight(ward: Ward) -> None:
 def test_a_session_stays_where_it_is_and_moves_alone(ward: Ward) -> None:
     ones = [One(group=i, identity=oracle.mix(i + 1), weight=1 + i) for i in range(4)]
     made = make(ward, ones, sticky=True)
-    homes = {session: made.order(session * 31, 15, NOW_US, None, oracle.mix(session))[0] for session in range(1, 2_001)}
+    homes = {
+        session: made.order(session * 31, 15, NOW_US, None, oracle.mix(session))[0]
+        for session in range(1, 2_001)
+    }
     again = {session: made.order(session * 77, 15, NOW_US, None, oracle.mix(session))[0] for session in homes}
     assert homes == again, "whatever chance says"
     shares = Counter(homes.values())
@@ -191,7 +200,9 @@ def test_a_canary_gets_its_share_of_sessions_and_nobody_else(ward: Ward) -> None
     chosen = sum(order == (1, 0) for order in orders.values())
     assert 400 < chosen < 600, "about five of a hundred"
     assert set(orders.values()) == {(0, 1), (1, 0)}
-    assert all(made.order(9, 3, NOW_US, None, oracle.mix(session)) == order for session, order in orders.items())
+    assert all(
+        made.order(9, 3, NOW_US, None, oracle.mix(session)) == order for session, order in orders.items()
+    )
 
 
 def test_who_is_back_takes_its_share_little_by_little(ward: Ward) -> None:
@@ -228,9 +239,7 @@ def test_with_too_few_well_all_are_used(ward: Ward) -> None:
 
 def test_the_credentials_of_one_deployment_are_used_in_turn(ward: Ward) -> None:
     keys = [ward.of(100 + i) for i in range(3)]
-    candidates: list[Candidate] = [
-        (ward.of(i), keys[i], 0, 1, 0, 0, 1, 0, 0, 0) for i in range(3)
-    ]
+    candidates: list[Candidate] = [(ward.of(i), keys[i], 0, 1, 0, 0, 1, 0, 0, 0) for i in range(3)]
     candidates.append((ward.of(3), None, 1, 1, 0, 3, 2, 0, 0, 0))
     made = Choice(candidates, Rules())
     orders = [made.order(number, 15, NOW_US) for number in range(6)]
@@ -254,7 +263,7 @@ def test_a_candidate_alone_and_none_at_all(ward: Ward) -> None:
 
 def test_what_cannot_be_is_refused(ward: Ward) -> None:
     good: Candidate = (ward.of(0), None, 0, 1, 0, 0, 1, 0, 0, 0)
-    for candidates in ([], [good] * 65, [good[:3] + (0,) + good[4:]], [good[:5] + (1,) + good[6:]]):
+    for candidates in ([], [good] * 65, [(*good[:3], 0, *good[4:])], [(*good[:5], 1, *good[6:])]):
         with pytest.raises(ValueError):
             Choice(candidates, Rules())  # type: ignore[arg-type]
     with pytest.raises(ValueError):

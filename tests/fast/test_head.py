@@ -382,5 +382,14 @@ def test_gathered_headers_say_the_same() -> None:
     ]
     parsed = parse(with_lines(*lines))
     gathered = gather(parsed.pairs())
-    for name in ("host", "credential", "request_id", "forwarded_for", "beta", "cost_max", "plain", "fault_status"):
+    for name in (
+        "host",
+        "credential",
+        "request_id",
+        "forwarded_for",
+        "beta",
+        "cost_max",
+        "plain",
+        "fault_status",
+    ):
         assert getattr(parsed, name) == getattr(gathered, name)

@@ -11,9 +11,28 @@ WORDS = [["the", "is", "für"], ["der", "is"], ["и", "не"]]
 SCRIPTS = [[(0x3040, 0x30FF)], [(0x4E00, 0x9FFF), (0x0370, 0x03FF)]]
 LEXICON = Lexicon(WORDS, SCRIPTS)
 PIECES = st.sampled_from(
-    ["the", "The", "IS", "is", "FÜR", "der", "не", "И", " ", "\n", "- ", "* a", "1. ", "12) x", "```", "`", "{", "};", ";", "\t",
-     "あ", "中", "λ", "9", "_", "é", "İ", "x"]
-)  # fmt: skip
+    [
+        *(
+            "the",
+            "The",
+            "IS",
+            "is",
+            "FÜR",
+            "der",
+            "не",
+            "И",
+            " ",
+            "\n",
+            "- ",
+            "* a",
+            "1. ",
+            "12) x",
+            "```",
+            "`",
+        ),
+        *("{", "};", ";", "\t", "あ", "中", "λ", "9", "_", "é", "İ", "x"),
+    ]
+)
 
 
 @settings(max_examples=400, deadline=None)

@@ -137,7 +137,9 @@ def test_a_slow_answer_counts_at_once_and_is_forgotten_with_time(ward: Ward) -> 
 
 @settings(max_examples=100, deadline=None)
 @given(answers=st.lists(st.integers(0, 100_000), min_size=1, max_size=60))
-def test_what_answers_come_to_stays_within_what_they_came_to(tmp_path_factory: pytest.TempPathFactory, answers: list[int]) -> None:
+def test_what_answers_come_to_stays_within_what_they_came_to(
+    tmp_path_factory: pytest.TempPathFactory, answers: list[int]
+) -> None:
     one = Ward(tmp_path_factory.mktemp("ward")).of(0)
     assert one.spoken(3) == 0
     for tokens in answers:

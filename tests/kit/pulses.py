@@ -35,4 +35,4 @@ class Ward:
 
 def rules(**more: int) -> Rules:
     """Rules that eject after two failures for ten seconds, one of two."""
-    return Rules(**{"failures": 2, "base_us": 10 * SECOND_US, "max_us": 15 * SECOND_US} | more)  # type: ignore[arg-type]
+    return Rules(**{"failures": 2, "base_us": 10 * SECOND_US, "max_us": 15 * SECOND_US} | more)

@@ -47,7 +47,11 @@ async def say(gate: Bench, exchange: FakeExchange) -> dict[str, str]:
     assert not gate.alarms, gate.alarms
     said = {name.decode(): value.decode() for name, value in exchange.reply_headers.items()}
     error = json.loads(exchange.body).get("error") or {}
-    return said | {"status": str(exchange.status), "code": error.get("code", ""), "message": error.get("message", "")}
+    return said | {
+        "status": str(exchange.status),
+        "code": error.get("code", ""),
+        "message": error.get("message", ""),
+    }
 
 
 PRICES = Ledger(enabled=False, kpt_per_usd=100)
@@ -133,13 +137,22 @@ async def test_a_cap_takes_the_cheapest_that_satisfies_or_refuses() -> None:
     async with Provider() as upstream:
         with bench(virtual(upstream, route="weighted")) as gate:
             cap = {"x-kpgate-max-cost-microkpt": "100000"}
-            models = {(await say(gate, ask("auto", headers=cap, max_tokens=100)))["x-kpgate-model"] for _ in range(8)}
+            models = {
+                (await say(gate, ask("auto", headers=cap, max_tokens=100)))["x-kpgate-model"]
+                for _ in range(8)
+            }
             assert models == {"small"}
             said = await say(gate, ask("auto", headers=cap, max_tokens=100))
             # A few prompt tokens at 100 and the learned output of 3 tokens at 200.
             assert int(said["x-kpgate-expected-cost-microkpt"]) == 8 * 100 + 3 * 200
-            poor = await say(gate, ask("auto", headers={"x-kpgate-max-cost-microkpt": "1000"}, max_tokens=100))
-            assert (poor["status"], poor["code"], poor["x-should-retry"]) == ("402", "max_cost_exceeded", "false")
+            poor = await say(
+                gate, ask("auto", headers={"x-kpgate-max-cost-microkpt": "1000"}, max_tokens=100)
+            )
+            assert (poor["status"], poor["code"], poor["x-should-retry"]) == (
+                "402",
+                "max_cost_exceeded",
+                "false",
+            )
             odd = await say(gate, ask("auto", headers={"x-kpgate-max-cost-microkpt": "1e9"}))
             assert (odd["status"], odd["code"]) == ("400", "invalid_request")
             # A model that is no more than its deployments takes the header, too.
@@ -162,17 +175,25 @@ async def test_a_fallback_answers_what_is_too_long_for_a_model_or_filtered_by_it
             for refusal in refusals:
                 first.reply(refusal, status=400)
                 said = await say(gate, ask("m"))
-                assert (said["status"], said["x-kpgate-model"], said["x-kpgate-attempts"]) == ("200", "n", "2")
+                assert (said["status"], said["x-kpgate-model"], said["x-kpgate-attempts"]) == (
+                    "200",
+                    "n",
+                    "2",
+                )
             first.reply({"error": {"message": "no such field", "code": "bad"}}, status=400)
             assert (await say(gate, ask("m")))["status"] == "400", "any other refusal is the caller's"
             first.reply({}, status=500)
             assert (await say(gate, ask("m")))["x-kpgate-model"] == "n"
             assert (await say(gate, ask("m")))["x-kpgate-model"] == "m"
-            assert gate.gateway.equipment.routes.plans[0].peers[0].look(0)["lost"] == 1, "no refusal is a failure"
+            assert gate.gateway.equipment.routes.plans[0].peers[0].look(0)["lost"] == 1, (
+                "no refusal is a failure"
+            )
 
 
 @looped
-async def test_a_limit_of_one_credential_rests_it_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_limit_of_one_credential_rests_it_and_the_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with Provider() as upstream:
         named = provider("p", upstream, api_keys=("env:A", "env:B", "env:C"))
         settings = Settings(providers=(named,), models=(model("m", at("p")),), retries=Retries(max=2))
@@ -195,7 +216,10 @@ async def test_a_limit_of_one_credential_rests_it_and_the_others_go_on(monkeypat
             assert set(_keys(upstream)[before:]) == {"sk-a", "sk-b", "sk-c"} - {limited, spent}
             states = gate.gateway.equipment.routes.plans[0].choice.states(gate.ground.clock())
             assert sorted(states) == [0, 3, 4], "one well, one limited, one spent"
-            limits = [target.pulse.cool_until_us - gate.ground.clock() for target in gate.gateway.equipment.routes.plans[0].targets]
+            limits = [
+                target.pulse.cool_until_us - gate.ground.clock()
+                for target in gate.gateway.equipment.routes.plans[0].targets
+            ]
             assert 55_000_000 < max(limits) <= 60_000_000, "until the provider's own reset"
 
 
@@ -218,12 +242,18 @@ async def test_a_session_stays_with_its_deployment() -> None:
     async with Provider() as one, Provider() as other:
         settings = Settings(
             providers=(provider("p0", one), provider("p1", other)),
-            models=(model("m", at("p0"), at("p1"), sticky="header:x-session"), model("n", at("p0"), at("p1"), sticky="first_turn")),
+            models=(
+                model("m", at("p0"), at("p1"), sticky="header:x-session"),
+                model("n", at("p0"), at("p1"), sticky="first_turn"),
+            ),
         )
         with bench(settings) as gate:
             homes = {}
             for number in range(16):
-                seen = {(await say(gate, ask("m", headers={"x-session": f"s{number}"})))["x-kpgate-provider"] for _ in range(3)}
+                seen = {
+                    (await say(gate, ask("m", headers={"x-session": f"s{number}"})))["x-kpgate-provider"]
+                    for _ in range(3)
+                }
                 assert len(seen) == 1
                 homes[number] = seen.pop()
             assert set(homes.values()) == {"p0", "p1"}
@@ -233,7 +263,9 @@ async def test_a_session_stays_with_its_deployment() -> None:
                 turns = [{"role": "user", "content": f"question {number}"}]
                 first = await say(gate, ask("n", messages=turns))
                 turns += [{"role": "assistant", "content": "yes"}, {"role": "user", "content": "and then?"}]
-                assert (await say(gate, ask("n", messages=turns)))["x-kpgate-provider"] == first["x-kpgate-provider"]
+                assert (await say(gate, ask("n", messages=turns)))["x-kpgate-provider"] == first[
+                    "x-kpgate-provider"
+                ]
 
 
 @looped
@@ -266,7 +298,10 @@ async def test_a_canary_is_by_key_and_a_fallback_for_the_others() -> None:
     async with Provider() as one, Provider() as other:
         settings = Settings(
             providers=(provider("p0", one), provider("p1", other)),
-            models=(model("m", at("p0"), at("p1", "new", canary_percent=0.01)), model("n", at("p0"), at("p1", "new", canary_percent=100))),
+            models=(
+                model("m", at("p0"), at("p1", "new", canary_percent=0.01)),
+                model("n", at("p0"), at("p1", "new", canary_percent=100)),
+            ),
             ejection=Ejection(failures=1),
         )
         with bench(settings) as gate:
@@ -303,5 +338,3 @@ async def test_embeddings_have_no_traits_and_are_routed_as_well() -> None:
 
 def _keys(upstream: Provider) -> list[str]:
     return [one.headers["authorization"].removeprefix("Bearer ") for one in upstream.requests]
-
-

@@ -29,7 +29,8 @@ AT_ONCE = 16
 
 def settings(providers: list[Provider], retries: Retries, ejection: Ejection, **more: Any) -> Settings:
     named = tuple(
-        Named(name=f"p{place}", base_url=f"{one.url}/v1", timeouts=QUICK) for place, one in enumerate(providers)
+        Named(name=f"p{place}", base_url=f"{one.url}/v1", timeouts=QUICK)
+        for place, one in enumerate(providers)
     )
     deployments = tuple(Deployment(provider=one.name, model="up") for one in named)
     return Settings(
@@ -80,7 +81,9 @@ async def test_of_three_deployments_one_dies_under_load_and_comes_back() -> None
             assert not failed(await load(gate, 200))
             back = len(three.requests) - asked
             assert 1 <= back <= 60, "it is back, and its share grows: a tenth of a third at first"
-            await until(lambda: plan.peers[2].state(gate.ground.clock(), gate.gateway.equipment.health.rules) == 0)
+            await until(
+                lambda: plan.peers[2].state(gate.ground.clock(), gate.gateway.equipment.health.rules) == 0
+            )
             asked = len(three.requests)
             assert not failed(await load(gate, 300))
             assert 60 <= len(three.requests) - asked <= 140, "then it has its whole share"
@@ -95,7 +98,11 @@ def faulty(numbers: random.Random, percent: int, seen: Counter[str]) -> Any:
             await behave(talk)
             return
         kind, fault = numbers.choice(
-            [("5xx", answer({"error": "x"}, status=503)), ("reset", hang_up(reset=True)), ("stall", silence())]
+            [
+                ("5xx", answer({"error": "x"}, status=503)),
+                ("reset", hang_up(reset=True)),
+                ("stall", silence()),
+            ]
         )
         seen[kind] += 1
         await fault(talk)
@@ -147,7 +154,10 @@ base_url = "{url}/v1"
 timeouts = {{ first_byte_s = 0.3 }}
 [[models]]
 name = "two"
-deployments = [{{ provider = "p", model = "up", timeouts = {{ first_byte_s = 0.3 }} }}, {{ provider = "q", model = "up" }}]
+deployments = [
+    {{ provider = "p", model = "up", timeouts = {{ first_byte_s = 0.3 }} }},
+    {{ provider = "q", model = "up" }},
+]
 price = {{ input = 2.5, output = 10 }}
 output_tokens_max = 50
 """

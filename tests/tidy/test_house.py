@@ -30,7 +30,9 @@ SIDEWAYS = {
     ("services.upstream", "services.pool"),
     ("services.upstream", "services.route"),
     ("services.upstream", "services.exchange"),
-    ("services.route", "services.health"),
+    ("services.choose", "services.route"),
+    ("services.health", "services.route"),
+    ("services.health", "services.upstream"),
     ("services.admit", "services.route"),
     ("services.admit", "services.offload"),
     ("services.hold", "services.route"),
@@ -39,8 +41,8 @@ SIDEWAYS = {
     ("services.treasury", "services.receipts"),
     ("services.record", "services.meters"),
 }
-"""Services that may know another: an attempt its connections and its target, a route the health of its targets,
-limits and holds the plan they are of, a reply the seam it goes through, operations on money the receipts they
+"""Services that may know another: an attempt its connections and its target, a decision the targets it is
+about, health the attempt that failed and its target, limits and holds the plan they are of, a reply the seam it goes through, operations on money the receipts they
 show, a record the meters it moves."""
 
 WORDS_REFUSED = re.compile(r"(Manager|Helper|Util|Handler|Base|Impl|Data|Info)$")

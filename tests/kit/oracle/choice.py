@@ -60,7 +60,10 @@ class OracleChoice:
 
     def _decide(self, random: int, eligible: int, session: int, shy: set[int]) -> list[int]:
         self._state = random
-        first, well, waiting, away = [], [], [], []
+        first: list[int] = []
+        well: list[int] = []
+        waiting: list[int] = []
+        away: list[int] = []
         asked = [i for i in range(len(self.ones)) if eligible >> i & 1]
         for i in asked:
             one = self.ones[i]

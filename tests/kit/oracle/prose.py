@@ -12,7 +12,9 @@ def read(
     """What the compiled form counts."""
     text = text[:length_max]
     letters = [c for c in text if c.isalpha()]
-    found = [[c for c in letters if any(first <= ord(c) <= last for first, last in ranges)] for ranges in scripts]
+    found = [
+        [c for c in letters if any(first <= ord(c) <= last for first, last in ranges)] for ranges in scripts
+    ]
     # One character stays one: what lower case makes longer is not folded.
     said = ["".join(run) for run in _runs("".join(c.lower() if len(c.lower()) == 1 else c for c in text))]
     lines = text.split("\n")
