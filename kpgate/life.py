@@ -9,6 +9,7 @@ import msgspec
 
 from kpgate._fast.head import Head
 from kpgate._fast.limit import Verdict
+from kpgate._fast.pulse import Pulse
 from kpgate._fast.wait import Wheel
 from kpgate.domain.call import Call, Record
 from kpgate.domain.dialect import Endpoint, Framing, Turned, Way
@@ -24,8 +25,19 @@ from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.receive import Ids, Inflight
 from kpgate.services.record import Recorder
-from kpgate.services.route import Plan, Retrying, Routes
+from kpgate.services.route import Plan, Retrying, Routes, Target
 from kpgate.services.upstream import Attempt
+
+
+class Check(msgspec.Struct, frozen=True):
+    """An active check of a provider by one credential. Shape: `pulses` are whom it speaks for; `head` is what is sent,
+    empty where connecting is enough; `enough` results of a kind in a row count."""
+
+    pulses: tuple[Pulse, ...]
+    target: Target
+    head: bytes
+    enough: int
+    every_us: int
 
 
 class Equipment(msgspec.Struct, frozen=True):
@@ -55,6 +67,7 @@ class Equipment(msgspec.Struct, frozen=True):
     long_bytes: int
     log_bodies: bool = False
     top_ups: Mapping[str, Source] = {}
+    checks: tuple[Check, ...] = ()
 
 
 class Life:

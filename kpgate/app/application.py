@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from kpgate.app.checks import Checker
 from kpgate.app.equipment import Ground
 from kpgate.app.gauges import Gauges
 from kpgate.dialects.openai.reply import encode_error, encode_model, encode_models
@@ -77,6 +78,7 @@ class Application:
         self.prepare = prepare
         self._ground = ground
         self._gauges = gauges
+        self._checker = Checker(ground.loop, ground.clock)
         self._ticks = 0
         self._fixed: dict[bytes, Callable[[], Answer]] = {
             b"/health/live": self._live,
@@ -122,6 +124,7 @@ class Application:
         self._ticks += 1
         if self._ticks % TICKS_A_REFRESH == 0:
             self._gauges.refresh()
+            self._checker.look(self.gateway.equipment, now_us)
             self._retire()
         if errors:
             raise errors[0]

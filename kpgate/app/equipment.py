@@ -14,6 +14,7 @@ from kpgate._fast.limit import Limits
 from kpgate._fast.pulse import Pulses, Rules
 from kpgate._fast.routes import Router
 from kpgate._fast.wait import Wheel
+from kpgate.app.checks import checks_of
 from kpgate.app.control import wall_us
 from kpgate.app.prices import price_names
 from kpgate.app.references import shown
@@ -86,13 +87,14 @@ def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
     server, limits = settings.server, settings.limits
     admit = Admit(ground.limits, limits.key, limits.party, ground.offload)
     rules = rules_of(settings.ejection, PROBE_US)
+    routes = _routes(settings, ground, numbers, rules)
     return Equipment(
         ids=ground.ids,
         inflight=ground.inflight,
         inflight_max=server.inflight_max,
         queue_wait_us=_us(server.queue_wait_s),
         auth=ground.auth(settings),
-        routes=_routes(settings, ground, numbers, rules),
+        routes=routes,
         admit=admit,
         holds=ground.holds,
         retrying=Retrying(settings.retries, ground.wheel, ground.loop),
@@ -107,6 +109,7 @@ def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
         long_bytes=LONG_BYTES,
         log_bodies=settings.log.bodies,
         top_ups=sources(settings, ground.environ),
+        checks=checks_of(settings, routes.plans),
     )
 
 
