@@ -41,9 +41,9 @@ SIDEWAYS = {
     ("services.treasury", "services.receipts"),
     ("services.record", "services.meters"),
 }
-"""Services that may know another: an attempt its connections and its target, a decision the targets it is
-about, health the attempt that failed and its target, limits and holds the plan they are of, a reply the seam it goes through, operations on money the receipts they
-show, a record the meters it moves."""
+"""Services that may know another: an attempt its connections and its target, a decision the targets it is about, health
+the attempt that failed and its target, limits and holds the plan they are of, a reply the seam it goes through,
+operations on money the receipts they show, a record the meters it moves."""
 
 WORDS_REFUSED = re.compile(r"(Manager|Helper|Util|Handler|Base|Impl|Data|Info)$")
 WAITS_REFUSED = re.compile(r"asyncio\.(timeout|wait_for|shield)|call_later|contextvars")
