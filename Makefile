@@ -8,7 +8,7 @@ PY = $(BIN)/python
 export PATH := $(abspath $(BIN)):$(PATH)
 STAMP = $(VENV)/.kpgate-setup
 SOURCES = $(wildcard kpgate/_fast/*.pyx kpgate/_fast/*.pxd kpgate/_fast/*.h kpgate/_fast/*.py) setup.py \
-	$(wildcard kpgate/*.py kpgate/*/*.py kpgate/*/*.pxd kpgate/dialects/openai/*.py)
+	$(wildcard kpgate/*.py kpgate/*/*.py kpgate/*/*.pxd kpgate/dialects/*/*.py)
 
 SECONDS ?= 60
 TARGETS ?=
@@ -29,7 +29,7 @@ SANITIZED = LD_PRELOAD="$(RUNTIMES)" PYTHONMALLOC=malloc UBSAN_OPTIONS=halt_on_e
 # A million code points through the oracle take minutes there, nearly all of them in Python.
 TOO_LONG = -k "not every_code_point"
 
-.PHONY: help run setup build debug sanitize fuzz fmt lint types stubs test sim docs check bench profile soak clean
+.PHONY: dialects help run setup build debug sanitize fuzz fmt lint types stubs test sim docs check bench profile soak clean
 
 help:
 	@echo "make run    build and serve the demo on 127.0.0.1:8080"
@@ -123,6 +123,10 @@ soak: build
 
 docs: build
 	$(PY) -m kpgate.app.reference
+
+# Every client against every provider's dialect, and what came of it into docs/dialects.md.
+dialects: build
+	$(PY) -m tests.kit.dialect_table
 
 check: lint types stubs test
 

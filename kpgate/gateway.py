@@ -10,8 +10,8 @@ from random import getrandbits
 
 from kpgate.domain.call import Record
 from kpgate.domain.caller import Caller
-from kpgate.domain.dialect import Endpoint, Framing, Way
-from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequest, ModelNotFound
+from kpgate.domain.dialect import Endpoint, Framing
+from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequest
 from kpgate.domain.ledger import show_call
 from kpgate.domain.phase import Phase
 from kpgate.domain.usage import Usage
@@ -21,10 +21,10 @@ from kpgate.services.choose import Asked, Decision
 from kpgate.services.exchange import Exchange
 from kpgate.services.receive import check_head, onward
 from kpgate.services.record import EXCERPT_MAX, excerpt
-from kpgate.services.respond import describe, refuse
+from kpgate.services.respond import JSON, describe, refuse
 from kpgate.services.route import Target, candidates
 from kpgate.services.settle import counted, stream_usage, whole_usage
-from kpgate.services.upstream import REPLY_BYTES_MAX, Attempt, check_whole, is_stream, judge
+from kpgate.services.upstream import REPLY_BYTES_MAX, Attempt, check_whole, is_stream, judge, opening
 
 FOLD_BYTES = 8192
 
@@ -84,8 +84,7 @@ class Gateway:
         if body is None:
             body = await exchange.read_body(kit.body_bytes_max)
         record.request_bytes = len(body)
-        if kit.log_bodies:
-            record.asked = excerpt(body)
+        record.asked = excerpt(body) if kit.log_bodies else ""
         long = len(body) >= kit.long_bytes
         decode, depth_max = endpoint.decode, kit.json_depth_max
         life.call = call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
@@ -101,9 +100,12 @@ class Gateway:
         life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)
         if life.verdict is None:
             life.verdict = await kit.admit.take_patiently(now_us, caller, life.plan, order, life.tokens)
+        if endpoint.tally is not None and endpoint.path not in order[0].ways:
+            self._tell(life, endpoint.tally)
+            return
 
         # HOLD: what the call may cost at most is put aside before anybody is asked.
-        if life.plan.tariff is not None and not self._hold(kit, life, now_us):
+        if life.plan.tariff is not None and endpoint.tally is None and not self._hold(kit, life, now_us):
             await self._hold_patiently(kit, life)
 
         # ROUTE, UPSTREAM
@@ -126,10 +128,7 @@ class Gateway:
     def _find(self, kit: Equipment, life: Life, caller: Caller) -> None:
         """Find the plan of the model that was asked for, if the caller may use it."""
         record, call = life.record, life.call
-        plan = kit.routes.find(call.model)
-        if plan is None:
-            raise ModelNotFound(f"model: no model is named {call.model[:200]!r} here", param="model")
-        life.plan = plan
+        life.plan = plan = kit.routes.plan(call.model)
         # A wildcard's plan says nothing of what was asked for; any other plan does, whatever its alias was.
         kit.auth.authorise(caller, call.model if plan.wild else plan.name)
         record.model = plan.name
@@ -170,10 +169,8 @@ class Gateway:
 
     def _count(self, life: Life) -> int:
         """The prompt's tokens; 0 where nobody counts."""
-        plan = life.plan
-        return (
-            life.endpoint.count(life.call, plan.vocabulary, plan.name) if plan.vocabulary is not None else 0
-        )
+        vocabulary, name = life.plan.vocabulary, life.plan.name
+        return life.endpoint.count(life.call, vocabulary, name) if vocabulary is not None else 0
 
     def _choose(self, life: Life, body: bytes) -> tuple[Target, ...]:
         """The deployments that may answer, in order; and what to reserve."""
@@ -185,18 +182,31 @@ class Gateway:
             headers = life.exchange.headers if plan.matched else ()
             order = candidates(plan, headers, getrandbits(64), self.clock())
         cap = life.plan.output_cap if record.generates else 0
-        life.tokens = reserve(life.record.prompt_tokens, life.call, cap)
-        return order
+        if life.endpoint.tally is None:
+            life.tokens = reserve(record.prompt_tokens, life.call, cap)
+            return order
+        # A provider that counts for itself is asked, else nobody.
+        return tuple([one for one in order if life.endpoint.path in one.ways]) or order
+
+    def _tell(self, life: Life, tally: Callable[[int], bytes]) -> None:
+        """Answer with the prompt's count. It is a request among the limits, but uses no tokens and costs nothing."""
+        record, plan = life.record, life.plan
+        if plan.vocabulary is None:
+            said = f"model: this gateway does not count the tokens of {record.model}"
+            raise InvalidRequest(said, param="model")
+        body = tally(record.prompt_tokens)
+        record.phase, record.status, record.reply_bytes = Phase.RESPOND, 200, len(body)
+        headers = [*self._headers(life), JSON, (b"x-kpgate-count", plan.grade.encode())]
+        life.exchange.reply(record.status, headers, body)
 
     def _decide(self, life: Life, body: bytes) -> tuple[Target, ...]:
         """The same where it depends on more than how the deployments do."""
-        record, exchange = life.record, life.exchange
+        record, headers = life.record, life.exchange.headers
         assert record.caller is not None
-        asked = Asked(record.caller, life.call, life.endpoint, body, exchange.headers, record.prompt_tokens)
+        asked = Asked(record.caller, life.call, life.endpoint, body, headers, record.prompt_tokens)
         asked.random, asked.cost_max = getrandbits(64), life.head.cost_max
         decision: Decision = life.plan.chooser.choose(asked, self.clock())
-        life.decision = decision
-        life.plan = decision.plan
+        life.decision, life.plan = decision, decision.plan
         record.route, record.expected = decision.why, decision.expected
         return decision.order
 
@@ -249,7 +259,8 @@ class Gateway:
             life.way = way
             sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
             record.dropped = call.dropped
-            head = self._head(life, way, sent)
+            head = opening(way, call.stream, life.exchange.headers, sent)
+            head += onward(life.head, record.request_id, len(sent))
             record.phase = Phase.UPSTREAM
             if hold is not None:
                 hold.sent()
@@ -283,16 +294,6 @@ class Gateway:
             life.decision.answered(self.clock(), began_us, target, call.stream)
         kit.meters.attempt(target.provider, "ok")
         return first
-
-    def _head(self, life: Life, way: Way, sent: bytes) -> bytes:
-        """The head of the request to the provider."""
-        head = way.stream_head if life.call.stream else way.head
-        for name, value in life.exchange.headers if way.passes else ():
-            if name in way.passes:
-                head += b"%b: %b\r\n" % (name, value)
-        if way.sign is not None:
-            head += way.sign(head, sent)
-        return head + onward(life.head, life.record.request_id, len(sent))
 
     async def _first(self, life: Life, attempt: Attempt) -> bytes:
         """A stream's first events."""
@@ -340,7 +341,7 @@ class Gateway:
             "a stream has begun"
         )
         headers = self._headers(life)
-        headers += [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        headers += [(b"content-type", life.endpoint.stream_type), (b"cache-control", b"no-cache")]
         headers += attempt.passed
         record.status = attempt.connection.status
         record.head_us = record.first_token_us = self.clock() - record.received_us
@@ -428,7 +429,7 @@ class Gateway:
             # An error event within another event would be read as part of it.
             life.exchange.abort()
         else:
-            refuse(life.exchange, record, life.endpoint, self._headers(life))
+            refuse(life.exchange, record, life.endpoint, self._headers(life), life.framer)
 
     def _end(self, kit: Equipment, life: Life) -> None:
         """Give everything back and write the record. Runs once, whatever happened."""

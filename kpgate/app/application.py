@@ -10,6 +10,7 @@ import msgspec
 from kpgate.app.checks import Checker
 from kpgate.app.equipment import Ground
 from kpgate.app.gauges import Gauges
+from kpgate.app.model_card import card
 from kpgate.dialects.openai.reply import encode_error, encode_model, encode_models
 from kpgate.domain.audit import Actor
 from kpgate.domain.call import Record
@@ -31,6 +32,7 @@ from kpgate.life import Equipment
 from kpgate.services.exchange import Exchange, Header
 from kpgate.services.receive import check_head
 from kpgate.services.respond import JSON, describe, refusal
+from kpgate.services.route import Plan
 
 MANAGEMENT_BYTES_MAX = 65_536
 TOP_UPS = "/kp/v1/top-ups/"
@@ -44,10 +46,12 @@ Answer = tuple[int, list[Header], bytes]
 
 
 class Front(msgspec.Struct, frozen=True):
-    """What the paths that are not calls need. `manage` answers `/admin/v1`, `hold` the holder's own view under
-    `/kp/v1`; `metrics` and `openapi` give bodies."""
+    """What the paths that are not calls need. `find` gives the endpoint of a path that is not one of `endpoints` as it
+    stands; `manage` answers `/admin/v1`, `hold` the holder's own view under `/kp/v1`; `metrics` and `openapi` give
+    bodies."""
 
     endpoints: dict[bytes, Endpoint]
+    find: Callable[[bytes, bytes], Endpoint | None]
     metrics: Callable[[], bytes]
     openapi: Callable[[], bytes]
     manage: Callable[[str, str, Actor, Callable[[], Awaitable[bytes]]], Awaitable[tuple[int, bytes]]]
@@ -99,6 +103,10 @@ class Application:
         endpoint = self.front.endpoints.get(exchange.path)
         if endpoint is not None and exchange.method == "POST" and not admin:
             return self.gateway.serve(exchange, endpoint)
+        if endpoint is None and exchange.method == "POST" and not admin:
+            endpoint = self.front.find(exchange.path, exchange.query)
+            if endpoint is not None:
+                return self.gateway.serve(exchange, endpoint)
         return self._serve_other(exchange, admin)
 
     async def _serve_other(self, exchange: Exchange, admin: bool) -> None:
@@ -184,11 +192,15 @@ class Application:
             kit.alarm(error, record)
             record.error = Internal("kpgate failed; the log has the cause under this request's id")
         if record.error is not None:
+            spoken = self.front.endpoints.get(exchange.path) or self.front.find(exchange.path, b"")
+            encode = encode_error if spoken is None else spoken.encode_error
             status, headers, body = (
                 record.error.status,
                 refusal(record.error),
-                encode_error(record.error, record.request_id),
+                encode(record.error, record.request_id),
             )
+            if spoken is not None and spoken.id_header:
+                headers.append((spoken.id_header, record.request_id.encode()))
         record.status, record.reply_bytes = status, len(body)
         record.overhead_us = self._ground.clock() - record.received_us
         exchange.reply(status, describe(record) + headers, body)
@@ -200,7 +212,7 @@ class Application:
         record.request_id = kit.ids.keep(head.request_id) or record.request_id
         management = path.startswith("/admin/v1/")
         listed = path == "/v1/models" or path.startswith("/v1/models/")
-        if exchange.path in self.front.endpoints and not admin:
+        if not admin and self._is_call(exchange.path):
             raise MethodNotAllowed(exchange.method, "POST")
         if exchange.path in self._fixed:
             raise MethodNotAllowed(exchange.method, "GET", "HEAD")
@@ -237,20 +249,28 @@ class Application:
         status, said = await self.front.manage(exchange.method, path, who, partial(_body, exchange, record))
         return status, [JSON], said
 
+    def _is_call(self, path: bytes) -> bool:
+        """Whether a path is one that calls go to."""
+        if path in self.front.endpoints:
+            return True
+        found = self.front.find(path, b"") if not path.startswith(b"/v1/models/") else None
+        return found is not None and "{" in found.path
+
     def _models(self, kit: Equipment, method: str, name: str, caller: Caller) -> Answer:
         if method not in ("GET", "HEAD"):
             raise MethodNotAllowed(method, "GET", "HEAD")
         routes = kit.routes
         if not name:
             allowed = [plan for plan in routes.plans if not plan.wild and kit.auth.allows(caller, plan.name)]
-            return 200, [JSON], encode_models(self._model(kit, plan.name, plan.owner) for plan in allowed)
+            return 200, [JSON], encode_models(self._model(kit, plan.name, plan, caller) for plan in allowed)
         plan = routes.find(name)
         if plan is None or not kit.auth.allows(caller, name if plan.wild else plan.name):
             raise ModelNotFound(f"no model is named {name[:200]!r} here", param="model")
-        return 200, [JSON], msgspec.json.encode(self._model(kit, name, plan.owner))
+        return 200, [JSON], msgspec.json.encode(self._model(kit, name, plan, caller))
 
-    def _model(self, kit: Equipment, name: str, owner: str) -> dict[str, Any]:
-        return encode_model(name, kit.routes.created_s, owner)
+    def _model(self, kit: Equipment, name: str, plan: Plan, caller: Caller) -> dict[str, Any]:
+        shown = encode_model(name, kit.routes.created_s, plan.owner)
+        return shown | card(plan, caller.party.tier.price_factor)
 
 
 async def _body(exchange: Exchange, record: Record, bytes_max: int = MANAGEMENT_BYTES_MAX) -> bytes:

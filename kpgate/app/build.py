@@ -27,7 +27,7 @@ from kpgate.app.prices import show_prices
 from kpgate.app.routing import Numbers
 from kpgate.app.routing_api import RoutingApi
 from kpgate.app.top_ups import TopUps
-from kpgate.app.ways import ENDPOINTS
+from kpgate.app.ways import ENDPOINTS, find
 from kpgate.domain.access import read_network
 from kpgate.domain.call import Record
 from kpgate.domain.errors import InvalidRequest
@@ -72,10 +72,11 @@ async def build(context: Context) -> Application:
     gateway = Gateway(equip(context.settings, ground, numbers), context.clock)
     control = AsyncControl(directory)
     money = MoneyApi(control)
-    endpoints = {endpoint.path.encode(): endpoint for endpoint in ENDPOINTS}
+    endpoints = {one.path.encode(): one for one in ENDPOINTS if "{" not in one.path}
     routing = RoutingApi(endpoints, lambda: gateway.equipment, context.clock)
     front = Front(
         endpoints=endpoints,
+        find=find,
         metrics=lambda: metric.render(region, {one.name: one.meaning for one in METRICS}),
         openapi=encoded,
         manage=Admin(

@@ -72,6 +72,10 @@ class LazyGroup(click.Group):
         "account": ("kpgate.app.account_cli:account", "Credit: balances, transfers, budgets, refunds."),
         "audit": ("kpgate.app.audit_cli:audit", "The audit log: list it, check it."),
         "backup": ("kpgate.app.backup_cli:backup", "Back a data directory up, live or not."),
+        "catalogue": (
+            "kpgate.app.catalogue_cli:catalogue",
+            "What is known of models: list, show, diff, update.",
+        ),
         "code": ("kpgate.app.code_cli:code", "Redemption codes: create, list, revoke."),
         "keys": ("kpgate.app.keys_cli:keys", "API keys: create, list, rotate, revoke."),
         "ledger": ("kpgate.app.ledger_cli:ledger", "The ledger: prove that it holds."),

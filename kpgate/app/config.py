@@ -14,6 +14,7 @@ import msgspec
 
 from kpgate.app import toml_lines
 from kpgate.app.config_checks import Draft, check
+from kpgate.app.defaults import Saying, underlay
 from kpgate.app.environment import overlay
 from kpgate.app.references import is_reference, resolve
 from kpgate.app.routing_checks import check_routing
@@ -106,6 +107,7 @@ def load(
             if isinstance(table, dict):
                 table[field] = value
             reading.origins[(section, field)] = f"command line --{field}"
+    underlay(raw, Saying(reading.origins.__setitem__, reading.report, reading.warn))
     settings = reading.read(Settings, raw, ())
     draft = reading.draft(raw)
     check(draft, environ, reading.report, reading.warn)

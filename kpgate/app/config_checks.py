@@ -16,6 +16,7 @@ from msgspec import Struct
 from kpgate.app.prices import problems
 from kpgate.app.references import ReferenceFailed, exposure, is_reference, resolve
 from kpgate.app.settings_tree import Path, did_you_mean
+from kpgate.dialects.openai.azure import is_v1
 from kpgate.domain.limits import Limits
 from kpgate.domain.routing import Ejection
 from kpgate.domain.settings import (
@@ -37,6 +38,10 @@ from kpgate.domain.settings import (
 from kpgate.domain.webhook import key_of
 
 SIGNING_BYTES_MIN = 24
+NO_PRICE = (
+    "missing, and the catalogue has none for all of its deployments: with [ledger] enabled a model has a price,"
+    " or `free = true`"
+)
 NO_MODELS = "no models are configured: every call is answered with model_not_found"
 
 S = TypeVar("S", bound=Struct)
@@ -44,10 +49,12 @@ Say = Callable[[Path, str], None]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
+_VERSION = re.compile(r"[0-9A-Za-z.-]{1,40}")
 _VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
 WITH_PASSWORD = "must not hold a user name or password"
 SECRET_HEADERS = re.compile(
-    r"authorization|proxy-authorization|cookie|.*(api-?key|token|secret|password|credential).*", re.IGNORECASE
+    r"authorization|proxy-authorization|cookie|.*(api[-_]?key|token|secret|password|credential).*",
+    re.IGNORECASE,
 )
 OWN_HEADERS = frozenset(
     {
@@ -221,6 +228,7 @@ def _check_upstream(draft: Draft, report: Say, warn: Say) -> None:
                 warn((*path, "base_url"), "http to another machine sends the credential in clear: use https")
             elif not provider.api_key and not _has_credential(provider) and "https" in provider.base_url:
                 warn(path, "has no api_key: calls go out without a credential")
+        _check_surface(path, provider, report)
         if provider.proxy is not None and not is_reference(provider.proxy):
             message = _url_problem(provider.proxy, ("http",), path_allowed=False)
             if message == WITH_PASSWORD:
@@ -229,6 +237,23 @@ def _check_upstream(draft: Draft, report: Say, warn: Say) -> None:
                 report((*path, "proxy"), message)
         if provider.ca is not None:
             _check_authorities((*path, "ca"), provider.ca, report)
+
+
+def _check_surface(path: Path, provider: Provider, report: Say) -> None:
+    """What is said of a provider's API fits its dialect."""
+    azure, version = provider.dialect == "azure", provider.api_version
+    if version is not None and not azure:
+        report((*path, "api_version"), "is for providers of the dialect azure")
+    elif version is not None and not _VERSION.fullmatch(version):
+        report((*path, "api_version"), "expected a version such as 2024-10-21 or preview")
+    elif azure and version is None and provider.base_url and not _is_v1(provider.base_url):
+        report((*path, "api_version"), "missing: what a base_url that does not end with /openai/v1 needs")
+    if provider.responses and provider.dialect not in ("openai", "azure"):
+        report((*path, "responses"), "is for providers of the dialects openai and azure")
+
+
+def _is_v1(base_url: str) -> bool:
+    return is_v1(urlsplit(base_url).path.rstrip("/"))
 
 
 def _check_headers(draft: Draft, report: Say, warn: Say) -> None:
@@ -247,6 +272,9 @@ def _check_headers(draft: Draft, report: Say, warn: Say) -> None:
                 report((*path, name), "is set by kpgate itself")
             seen.add(name.lower())
     for path, provider in draft.each(Provider):
+        for name in provider.query:
+            if name.lower() == "key" or SECRET_HEADERS.fullmatch(name):
+                report((*path, "query", name), "looks like a secret, and addresses are no place for one")
         for name in provider.headers:
             if (provider.api_key or provider.api_keys) and name.lower() == "authorization":
                 report((*path, "headers", name), "is what api_key is sent as: give one of the two")
@@ -316,7 +344,7 @@ def _check_prices(draft: Draft, report: Say, warn: Say) -> None:
                 "some have a price for output and some have none: it would be given away",
             )
         elif not model.free and not priced:
-            report((*path, "price"), "missing: with [ledger] enabled a model has a price, or `free = true`")
+            report((*path, "price"), NO_PRICE)
     if not tokens.count:
         report(("tokens", "count"), "must be on with [ledger] enabled: what is held depends on it")
 

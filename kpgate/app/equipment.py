@@ -14,8 +14,10 @@ from kpgate._fast.limit import Limits
 from kpgate._fast.pulse import Pulses, Rules
 from kpgate._fast.routes import Router
 from kpgate._fast.wait import Wheel
+from kpgate.app.catalogue import open_shelf
 from kpgate.app.checks import checks_of
 from kpgate.app.control import wall_us
+from kpgate.app.defaults import vendor_of
 from kpgate.app.prices import price_names
 from kpgate.app.references import shown
 from kpgate.app.routing import Maker, Numbers, upstream_names
@@ -121,6 +123,7 @@ def _recorder(settings: Settings, ground: Ground) -> Recorder:
 
 
 def _routes(settings: Settings, ground: Ground, numbers: Numbers, rules: Rules) -> Routes:
+    shelf = open_shelf(settings.catalogue.file)
     default = next((index for index, model in enumerate(settings.models) if model.default), -1)
     router = Router([(model.name, *model.aliases) for model in settings.models], default)
     make = Maker(
@@ -131,6 +134,9 @@ def _routes(settings: Settings, ground: Ground, numbers: Numbers, rules: Rules) 
         pulses=ground.pulses,
         pool=lambda provider, timeouts: _pool(provider, timeouts, ground),
         vocabulary=lambda encoding: _vocabulary(encoding, ground),
+        facts=lambda provider, deployment: shelf.facts(
+            provider.name, vendor_of(provider.preset, provider.base_url), deployment.model
+        ),
     )
     return Routes(router, make.plans(), ground.created_s)
 

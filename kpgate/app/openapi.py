@@ -9,70 +9,20 @@ from typing import Any
 import msgspec
 
 import kpgate
+from kpgate.app import openapi_anthropic as anthropic
 from kpgate.app import openapi_audit as audit
+from kpgate.app import openapi_catalogue as catalogue
+from kpgate.app import openapi_gemini as gemini
 from kpgate.app import openapi_keys as keys
 from kpgate.app import openapi_money as money
+from kpgate.app import openapi_responses as responses
 from kpgate.app import openapi_routing as routing
+from kpgate.app.openapi_codes import EXPLAINS, GOVERNED, HELD, LISTED, MANAGED, MONEYED, POSTED
 from kpgate.app.openapi_parts import open_to_more, ref
 from kpgate.domain.errors import REGISTRY, GatewayError, Retry
 from kpgate.domain.roles import roles_of
 
 Json = dict[str, Any]
-
-# The errors a path can answer, by code; what every governed path shares stands once.
-GOVERNED = (
-    "invalid_request",
-    "invalid_api_key",
-    "role_required",
-    "insufficient_credit",
-    "budget_exhausted",
-    "max_cost_exceeded",
-    "no_capable_model",
-    "model_not_allowed",
-    "holding_too_small",
-    "source_not_allowed",
-    "model_not_found",
-    "method_not_allowed",
-    "request_timeout",
-    "body_too_large",
-    "unsupported_encoding",
-    "headers_too_large",
-    "rate_limited",
-    "tokens_limited",
-    "concurrency_limited",
-    "credit_held",
-    "internal",
-    "upstream_failed",
-    "overloaded",
-    "draining",
-    "store_unavailable",
-    "upstream_timeout",
-)
-LISTED = (
-    "invalid_request",
-    "invalid_api_key",
-    "source_not_allowed",
-    "method_not_allowed",
-    "request_timeout",
-    "unsupported_encoding",
-    "headers_too_large",
-    "internal",
-    "store_unavailable",
-)
-MANAGED = (*LISTED, "role_required", "not_found", "conflict", "body_too_large")
-MONEYED = (*MANAGED, "insufficient_credit", "id_reused")
-HELD = (*LISTED, "not_found")
-POSTED = (
-    *HELD,
-    "body_too_large",
-    "insufficient_credit",
-    "conflict",
-    "invalid_code",
-    "invalid_signature",
-    "rate_limited",
-)
-
-EXPLAINS = (*POSTED, "model_not_allowed", "model_not_found")
 
 # Name, schema, meaning. On every reply that kpgate makes, then those of calls with limits, then of refusals.
 ALWAYS: tuple[tuple[str, Json, str], ...] = (
@@ -136,9 +86,7 @@ def encoded() -> bytes:
 
 def document() -> Json:
     """The OpenAPI 3.1 document."""
-    paths: dict[str, Json] = {}
-    for path, operation, summary, schema, streams in CALLS:
-        paths[path] = {"post": _call(operation, summary, schema, streams)}
+    paths = _calls()
     paths["/v1/models"] = {"get": _models("listModels", "List the models this key may use.", "ModelList", ())}
     paths["/v1/models/{id}"] = {
         "parameters": [_parameter("path", "id", {"type": "string"}, "A model's name.")],
@@ -176,7 +124,7 @@ def document() -> Json:
         "components": {
             "schemas": _schemas(),
             "headers": {name: _header(schema, meaning) for name, schema, meaning in _all_headers()},
-            "responses": {str(status): _refusal(status) for status in sorted(_by_status(tuple(REGISTRY)))},
+            "responses": _refusals(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -202,12 +150,26 @@ def _add_posted(paths: dict[str, Json]) -> None:
             )
 
 
+def _calls() -> dict[str, Json]:
+    paths: dict[str, Json] = {}
+    for path, operation, summary, schema, streams in CALLS + responses.CALLS:
+        paths[path] = {"post": _call(operation, summary, schema, streams)}
+    for path, operation, summary, schema, reply, streams in anthropic.CALLS:
+        paths[path] = {"post": _anthropic(_call(operation, summary, schema, streams), reply)}
+    for path, operation, summary, schema, reply, streams in gemini.CALLS:
+        paths[path] = {
+            "parameters": [_parameter("path", "model", {"type": "string"}, gemini.MODEL)],
+            "post": _gemini(_call(operation, summary, schema, streams), reply, streams),
+        }
+    return paths
+
+
 def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:
     content: Json = {"application/json": {"schema": ref("Passed")}}
     if streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     success = {
-        "description": "The provider's reply, byte for byte.",
+        "description": "The provider's reply: byte for byte where it speaks this dialect, else put into it.",
         "headers": _headers(ALWAYS + ROUTED + routing.DECIDED + CHARGED + LIMITED),
         "content": content,
     }
@@ -218,6 +180,37 @@ def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:
         "requestBody": _body(schema),
         "responses": {"200": success, **_errors(GOVERNED)},
     }
+
+
+def _anthropic(call: Json, reply: str) -> Json:
+    """A call of Anthropic's dialect: its errors, ids and limits are Anthropic's."""
+    success = call["responses"]["200"]
+    success["content"]["application/json"]["schema"] = ref(reply)
+    counts = reply == "MessagesCount"
+    if counts:
+        success["description"] = "The count."
+    more = gemini.COUNTED if counts else CHARGED
+    success["headers"] = _headers(ALWAYS + ROUTED + more + anthropic.LIMITED + anthropic.NAMED)
+    return _refused_as(call, "anthropic")
+
+
+def _gemini(call: Json, reply: str, streams: bool) -> Json:
+    """A call of Gemini's dialect: its errors are Google's."""
+    success = call["responses"]["200"]
+    success["content"]["application/json"]["schema"] = ref(reply)
+    if streams:
+        call["parameters"] = [_parameter("query", *gemini.ALT)]
+    if reply == "GeminiCount":
+        success["description"] = "The count."
+        success["headers"] = _headers(ALWAYS + ROUTED + LIMITED + gemini.COUNTED)
+    return _refused_as(call, "gemini")
+
+
+def _refused_as(call: Json, dialect: str) -> Json:
+    """A call whose refusals are in a dialect's own words."""
+    for status in sorted(_by_status(GOVERNED)):
+        call["responses"][str(status)] = {"$ref": f"#/components/responses/{dialect}-{status}"}
+    return call
 
 
 def _models(operation: str, summary: str, schema: str, more: tuple[str, ...]) -> Json:
@@ -312,20 +305,34 @@ def _errors(codes: tuple[str, ...]) -> Json:
     return {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(_by_status(codes))}
 
 
-def _refusal(status: int) -> Json:
+def _refusals() -> Json:
+    """Every error, in the words of each dialect that has its own for it."""
+    common = {str(status): _refusal(status) for status in sorted(_by_status(tuple(REGISTRY)))}
+    own: Json = {}
+    for status in _by_status(GOVERNED):
+        own[f"gemini-{status}"] = _refusal(status, "GeminiError")
+        named = anthropic.LIMITED + anthropic.NAMED
+        own[f"anthropic-{status}"] = _refusal(status, "AnthropicError", named)
+    return common | own
+
+
+def _refusal(
+    status: int, schema: str = "Error", limited: tuple[tuple[str, Json, str], ...] = LIMITED
+) -> Json:
     errors = _by_status(tuple(REGISTRY))[status]
     headers = REFUSED if any(error.retry is Retry.LATER for error in errors) else REFUSED[2:]
     if status == 405:
         headers += ALLOWED
     return {
         "description": " ".join(f"`{error.code}`: {error.meaning}" for error in errors),
-        "headers": _headers(ALWAYS + ROUTED + routing.DECIDED + CHARGED + LIMITED + headers),
-        "content": {"application/json": {"schema": ref("Error")}},
+        "headers": _headers(ALWAYS + ROUTED + routing.DECIDED + CHARGED + limited + headers),
+        "content": {"application/json": {"schema": ref(schema)}},
     }
 
 
 def _all_headers() -> tuple[tuple[str, Json, str], ...]:
-    return ALWAYS + ROUTED + routing.DECIDED + CHARGED + LIMITED + REFUSED + ALLOWED
+    own = gemini.COUNTED + anthropic.LIMITED + anthropic.NAMED
+    return ALWAYS + ROUTED + routing.DECIDED + CHARGED + LIMITED + REFUSED + ALLOWED + own
 
 
 def _headers(rows: tuple[tuple[str, Json, str], ...]) -> Json:
@@ -345,6 +352,9 @@ def _schemas() -> Json:
         **keys.schemas(),
         **money.schemas(),
         **audit.schemas(),
+        **anthropic.schemas(),
+        **gemini.schemas(),
+        **responses.schemas(),
         **routing.schemas(),
         "ChatCompletionRequest": open_to_more(
             {"model": {"type": "string"}, "messages": {"type": "array"}, **_generating()},
@@ -364,6 +374,7 @@ def _schemas() -> Json:
                 "object": {"const": "model"},
                 "created": {"type": "integer"},
                 "owned_by": {"type": "string"},
+                **catalogue.SHOWN,
             },
             ("id", "object"),
         ),

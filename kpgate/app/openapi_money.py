@@ -176,6 +176,10 @@ def _prices() -> Json:
         "version": {"type": ["integer", "null"], "description": "As a receipt's `price` says it."},
         "sha256": {"type": ["string", "null"], "description": "As a receipt's `price_sha256` says it."},
         "shares": {"type": "array", "items": share},
+        "source": {
+            "type": ["string", "null"],
+            "description": "Where it is from: the catalogue's page, a rule.",
+        },
     }
     return _told({"prices": {"type": "array", "items": _told(row)}})
 

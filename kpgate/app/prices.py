@@ -95,7 +95,8 @@ def show_prices(routes: Routes) -> Answer:
     for plan in routes.plans:
         for target in plan.targets:
             row = {"model": plan.name, "provider": target.provider, "deployment": target.model}
-            rows.append({**row, **_shown(target.price, target.price_version)})
+            source = target.price_source or None
+            rows.append({**row, **_shown(target.price, target.price_version), "source": source})
     return {"prices": rows}
 
 

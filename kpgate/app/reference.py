@@ -3,6 +3,7 @@
 `python -m kpgate.app.reference` writes them all below the current directory; a test fails when they are stale.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from kpgate.app.settings_tree import Field, Kind, fields
 from kpgate.domain.errors import REGISTRY, Retry
 from kpgate.domain.limits import Limits
 from kpgate.domain.metrics import METRICS
+from kpgate.domain.presets import PRESETS, Preset
 from kpgate.domain.settings import Prices, Settings, ShareOf, Timeouts
 
 RETRIES = {Retry.NEVER: "no", Retry.ELSEWHERE: "yes", Retry.LATER: "after `retry-after`"}
@@ -34,6 +36,9 @@ EXAMPLES: dict[str, Any] = {
     "server.trusted_proxies": ["10.0.0.0/8"],
     "admin.port": 9090,
     "providers.name": "openai",
+    "providers.preset": "openai",
+    "providers.url_parts": {"account": "my-account"},
+    "providers.query": {"api-version": "2026-05-01"},
     "providers.base_url": "https://api.openai.com/v1",
     "providers.api_key": "env:OPENAI_API_KEY",
     "providers.api_keys": [],
@@ -73,6 +78,8 @@ EXAMPLES: dict[str, Any] = {
     "image": 2.5,
     "reasoning": 10.0,
     "audio_output": 80.0,
+    "source": "our contract of November 2026",
+    "catalogue.file": "/etc/kpgate/catalogue.toml",
     "top_ups.name": "shop",
     "alerts.url": "https://alerts.example.com/kpgate",
     "secret": "env:TOP_UP_SECRET",
@@ -80,7 +87,33 @@ EXAMPLES: dict[str, Any] = {
     "party": "acme",
     "basis_points": 1000,
 }
-FILES = ("server.tls.cert", "server.tls.key", "server.tls.client_ca", "providers.ca")
+PAGE_HOST = re.compile(r"https?://(?:www\.)?([^/]+)")
+PROVIDERS_HEAD = """\
+# Providers
+
+A provider that kpgate knows is named by its preset; the address, the API it speaks, how it takes a credential and where
+it differs from that API come with the name:
+
+```toml
+[[providers]]
+name = "mistral"
+preset = "mistral"
+api_key = "env:MISTRAL_API_KEY"
+```
+
+Everything can be set beside it, and then holds instead: a `base_url` of your own keeps the preset's quirks. Where an
+address has parts in braces, `url_parts` fills them: `url_parts = { account = "0123abc" }`. Which models a preset's
+provider has, and what they cost, is in [the catalogue](catalogue.md) for most of them. `kpgate check` shows what came
+from a preset. A provider without one needs `base_url`, and `dialect` where that is not `openai`.
+
+What differs is met on the way: usage is asked for only where that is understood, and counted by kpgate where it does
+not come; the output cap goes into the field that is read; usage, cached tokens and reasoning are found where they
+are, so that the charge is right; what cannot be done is refused by name.
+
+This page is written by `make docs` from `kpgate/domain/presets.py`. The pages are the vendors' own, the addresses as
+known in November 2026.
+"""
+FILES = ("server.tls.cert", "server.tls.key", "server.tls.client_ca", "providers.ca", "catalogue.file")
 
 
 def toml(value: Any) -> str:
@@ -260,12 +293,40 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
+def providers_page() -> str:
+    """`docs/providers.md`: every preset."""
+    lines = PROVIDERS_HEAD.splitlines()
+    for title, rows in (
+        ("With an API of their own", [(n, one) for n, one in PRESETS.items() if one.dialect != "openai"]),
+        (
+            "That speak OpenAI",
+            [(n, one) for n, one in PRESETS.items() if one.dialect == "openai" and not one.local],
+        ),
+        ("That you run yourself", [(n, one) for n, one in PRESETS.items() if one.local]),
+    ):
+        lines += ["", f"## {title}", "", "| preset | provider | address | differs in | known from |"]
+        lines.append("|---|---|---|---|---|")
+        for name, one in sorted(rows):
+            host = PAGE_HOST.findall(one.source)[0]
+            cells = (f"`{name}`", one.title, f"`{one.base_url}`", _differs(one), f"[{host}]({one.source})")
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _differs(preset: Preset) -> str:
+    said = [f"dialect `{preset.dialect}`"] if preset.dialect != "openai" else []
+    if preset.credential is not None:
+        said.append(f"credential in `{preset.credential[0].decode()}`")
+    return "; ".join([*said, *preset.quirks.said]) or "-"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "kpgate.example.toml": example,
     "docs/settings.md": settings_page,
     "docs/errors.md": errors_page,
     "docs/metrics.md": metrics_page,
     "docs/cli.md": cli_page,
+    "docs/providers.md": providers_page,
 }
 
 

@@ -120,6 +120,7 @@ class Maker:
             vocabulary=self._vocabulary(encoding) if settings.tokens.count else None,
             grade=grade,
             output_cap=max(self._output_cap(source) for source in (*sources, *others)),
+            output_max=self._output_max(sources, others),
             owner=targets[0].provider if not model.candidates else OWN,
             everyone=(1 << len(targets)) - 1,
             matched=any(target.match for target in targets),
@@ -190,7 +191,14 @@ class Maker:
         )
 
     def _output_cap(self, model: Model) -> int:
-        return model.output_tokens_max or self._settings.tokens.output_default
+        """What a call that says no cap is given."""
+        default = self._settings.tokens.output_default
+        return model.output_tokens_max or min(_most(self._targets(model)) or default, default)
+
+    def _output_max(self, sources: list[Model], others: list[Model]) -> int:
+        """The most that a call may ask for; 0 where that is not known of all who may answer."""
+        caps = [one.output_tokens_max or _most(self._targets(one)) for one in (*sources, *others)]
+        return max(caps) if all(caps) else 0
 
     def _candidates(self, targets: tuple[Target, ...], fallbacks: set[str]) -> list[Candidate]:
         """The targets as they are put in order. Order: targets of one deployment follow each other."""
@@ -232,6 +240,7 @@ class Maker:
         provider = self._providers[deployment.provider]
         number = self._numbers["deployment", full_name(model.name, deployment)]
         price = price_of(model, deployment, self._settings.ledger)
+        written = deployment.price or model.price
         timeouts = deployment.timeouts or provider.timeouts
         keys = provider.api_keys
         return Target(
@@ -254,6 +263,8 @@ class Maker:
             price=price,
             rates=price or rates_of(model, deployment, self._settings.ledger),
             price_version=self._numbers["price", price.terms] if price is not None else 0,
+            price_source=written.source if price is not None and written is not None else "",
+            facts=self._facts(provider, deployment),
         )
 
 
@@ -267,6 +278,12 @@ def _chooses(model: Model) -> bool:
 def _names_of(target: Target) -> set[str]:
     """What a rule may call a target."""
     return {target.home, target.provider, f"{target.provider}/{target.model}"}
+
+
+def _most(targets: tuple[Target, ...]) -> int:
+    """The most output that any of the targets gives; 0 where that is not known of all of them."""
+    caps = [target.facts.output_tokens_max if target.facts is not None else None for target in targets]
+    return max((cap or 0 for cap in caps), default=0) if all(caps) else 0
 
 
 def _identity(name: str) -> int:

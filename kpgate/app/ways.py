@@ -4,22 +4,40 @@ The one file that names every dialect: a new one is a row here.
 """
 
 from collections.abc import Mapping
+from functools import cache
+from urllib.parse import urlencode
+
+from msgspec.structs import replace
 
 from kpgate.app.references import resolve, shown
+from kpgate.dialects.anthropic import endpoints as anthropic
 from kpgate.dialects.bridge import Allowance, bridge
+from kpgate.dialects.gemini import endpoints as gemini
+from kpgate.dialects.openai import azure, quirks
 from kpgate.dialects.openai import endpoints as openai
-from kpgate.domain.dialect import Endpoint, Heads, Vendor, Way
+from kpgate.dialects.responses import endpoints as responses
+from kpgate.domain.dialect import Endpoint, Header, Heads, Vendor, Way
+from kpgate.domain.presets import PRESETS
 from kpgate.domain.settings import Provider, Settings
 from kpgate.domain.upstream import Origin, parse_origin
 
 VENDORS: dict[str, Vendor] = {
     "openai": openai.VENDOR,
+    "responses": responses.VENDOR,
+    "azure": azure.V1,
     "echo": openai.VENDOR,
+    "anthropic": anthropic.VENDOR,
+    "gemini": gemini.VENDOR,
 }
 """What a provider of a `dialect` speaks."""
 
-ENDPOINTS: tuple[Endpoint, ...] = openai.ENDPOINTS
+ENDPOINTS: tuple[Endpoint, ...] = (
+    openai.ENDPOINTS + responses.ENDPOINTS + anthropic.ENDPOINTS + gemini.ENDPOINTS
+)
 """What callers may ask."""
+
+find = gemini.find
+"""The endpoint of a raw path and query that say more than which endpoint it is."""
 
 USER_AGENT = b"kpgate"
 
@@ -29,6 +47,24 @@ def passed_headers(provider: Provider) -> tuple[bytes, ...]:
     return VENDORS[provider.dialect].passed
 
 
+def vendor_of(provider: Provider) -> Vendor:
+    """What a provider speaks, by its dialect and by what else is set for it."""
+    dated = provider.dialect == "azure" and not azure.is_v1(_origin(provider).base_path)
+    return _vendor("azure dated" if dated else provider.dialect, provider.responses)
+
+
+@cache
+def _vendor(name: str, serves_responses: bool) -> Vendor:
+    vendor = azure.DATED if name == "azure dated" else VENDORS[name]
+    if not serves_responses:
+        return vendor
+
+    def native(endpoint: Endpoint, heads: Heads) -> Way:
+        return (responses if endpoint in responses.ENDPOINTS else vendor).native(endpoint, heads)
+
+    return replace(vendor, endpoints=vendor.endpoints + responses.ENDPOINTS, native=native)
+
+
 class Ways:
     """The ways of one configuration. Those that do not depend on the model are shared by all of a provider's."""
 
@@ -36,6 +72,7 @@ class Ways:
         self._output_default = settings.tokens.output_default
         self._environ = environ
         self._kept: dict[tuple[str, ...], Way | None] = {}
+        self._bent: dict[str, Vendor] = {}
 
     def of(self, provider: Provider, model: str, credential: str | None = None) -> dict[str, Way]:
         """How calls go to a model at a provider, by the endpoint's path.
@@ -43,7 +80,7 @@ class Ways:
         Shape: `credential` is one of its `api_keys`; None is its only one.
         Errors: ReferenceFailed for a secret that is not there.
         """
-        vendor = VENDORS[provider.dialect]
+        vendor = self._vendor(provider)
         found = {}
         for endpoint in ENDPOINTS:
             way = self._way(provider, vendor, endpoint, model, credential)
@@ -51,20 +88,39 @@ class Ways:
                 found[endpoint.path] = way
         return found
 
+    def _vendor(self, provider: Provider) -> Vendor:
+        """The API that a provider speaks, with the quirks of its preset."""
+        vendor, preset = vendor_of(provider), PRESETS.get(provider.preset)
+        if preset is None:
+            return vendor
+        if provider.name not in self._bent:
+            if preset.dialect == "openai":
+                vendor = quirks.bend(vendor, preset.quirks)
+            fixed = (*vendor.fixed, *preset.headers)
+            self._bent[provider.name] = replace(
+                vendor, fixed=fixed, credential=preset.credential or vendor.credential
+            )
+        return self._bent[provider.name]
+
     def _way(
         self, provider: Provider, vendor: Vendor, endpoint: Endpoint, model: str, credential: str | None
     ) -> Way | None:
         tongue = vendor.tongue
         native = endpoint in vendor.endpoints
-        if not native and tongue is None:
+        if not native and (tongue is None or endpoint.tally is not None):
             return None
         paths = [
             vendor.native_path(endpoint, model, stream) if native else tongue.path(model, stream)  # type: ignore[union-attr]
             for stream in (False, True)
         ]
+        if provider.api_version is not None:
+            paths = [
+                f"{path}{'&' if '?' in path else '?'}api-version={provider.api_version}" for path in paths
+            ]
         key = (provider.name, credential or "", endpoint.path, *paths)
         if key not in self._kept:
-            rest = self._lines(provider, vendor, credential or provider.api_key)
+            more = () if native or tongue is None else tongue.fixed
+            rest = self._lines(provider, vendor, credential or provider.api_key, more)
             whole, stream = (self._head(provider, path, rest) for path in paths)
             heads = Heads(whole, whole if paths[0] == paths[1] else stream)
             if native:
@@ -77,16 +133,20 @@ class Ways:
 
     def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:
         base = _origin(provider).base_path.encode()
+        if provider.query:
+            path += ("&" if "?" in path else "?") + urlencode(provider.query)
         return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
 
-    def _lines(self, provider: Provider, vendor: Vendor, credential: str | None) -> bytes:
-        """The header lines that every call to a provider has."""
+    def _lines(
+        self, provider: Provider, vendor: Vendor, credential: str | None, more: tuple[Header, ...]
+    ) -> bytes:
+        """The header lines that every call to a provider has; what the configuration says stands for the vendor's."""
         lines = [b"host: " + _origin(provider).host_header]
         if credential is not None:
             name, before = vendor.credential
             lines.append(name + b": " + before + resolve(credential, self._environ).reveal().encode())
-        for name, value in vendor.fixed:
-            lines.append(name + b": " + value)
+        said = {name.lower().encode() for name in provider.headers}
+        lines += [name + b": " + value for name, value in vendor.fixed + more if name not in said]
         for written, secret in provider.headers.items():
             lines.append(written.lower().encode() + b": " + shown(secret, self._environ).encode())
         lines += [

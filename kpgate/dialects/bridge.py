@@ -24,6 +24,7 @@ from kpgate.domain.dialect import (
 from kpgate.domain.errors import InvalidRequest, UpstreamFailed
 from kpgate.domain.events import EVENT_BYTES_MAX, Events
 from kpgate.domain.reply import Argued, Begun, Broke, Called, Piece, Refused, Said, Thought, Used
+from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import Usage
 
 MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
@@ -138,39 +139,56 @@ def _silent(body: bytes) -> str:
     return ""
 
 
-class Translator:
+class Translator(Spoken):
     """A provider's stream in the caller's dialect, event by event: `domain.dialect.Framing`."""
 
-    __slots__ = ("_events", "_name", "_reader", "_texts", "_writer", "events", "text_bytes", "usage")
+    __slots__ = ("_events", "_late", "_mark", "_name", "_reader", "_spoke", "events", "usage", "writer")
 
     at_boundary = True
 
     def __init__(self, name: str, events: Events, reader: Reader, writer: Writer) -> None:
+        super().__init__()
         self._name = name
         self._events = events
         self._reader = reader
-        self._writer = writer
-        self._texts: list[str] = []
+        self.writer = writer
+        # What came last is held back by a cut.
+        self._mark = getattr(writer, "mark", None)
+        # Whether anything was said, and what went wrong after what is still to be sent.
+        self._spoke = False
+        self._late: UpstreamFailed | None = None
         self.events = 0
-        self.text_bytes = 0
         self.usage: Usage | None = None
 
     def feed(self, chunk: bytes) -> bytes:
         """Take what arrived; what to send on now.
 
-        Errors: UpstreamFailed where the provider reports a failure or cannot be understood.
+        Errors: UpstreamFailed where the provider reports a failure or cannot be understood: at once where nothing has
+        been said yet, for then another may answer, else after what came before it has been sent.
         """
+        if self._late is not None:
+            raise self._late
+        if self._mark is not None:
+            self._mark()
+        heard = self.heard
+        out: list[bytes] = []
         try:
-            out: list[bytes] = []
             for name, data in self._events.feed(chunk):
                 self.events += 1
                 self._take(self._reader.read(name, data), out)
-            return b"".join(out)
+        except UpstreamFailed as error:
+            self._late = error
         except MALFORMED as error:
-            raise self._failed(error) from None
+            self._late = self._failed(error)
+        if self._late is not None and not (out and self._spoke):
+            self.forget(heard)
+            raise self._late
+        return b"".join(out)
 
     def finish(self) -> bytes:
         """The provider's stream ended: what is left to send. Errors: UpstreamFailed where it ended too early."""
+        if self._late is not None:
+            raise self._late
         try:
             out: list[bytes] = []
             for name, data in self._events.finish():
@@ -183,31 +201,24 @@ class Translator:
 
     def cut(self) -> bytes:
         """The end of a stream that the gateway cuts."""
-        return self._writer.cut()
-
-    def take_text(self) -> str:
-        """What the model wrote since the last time."""
-        text = "".join(self._texts)
-        self._texts.clear()
-        self.text_bytes = 0
-        return text
+        return self.writer.cut()
 
     def _take(self, pieces: Iterable[Piece], out: list[bytes]) -> None:
         for piece in pieces:
             kind = type(piece)
             if kind in _SPOKEN:
+                self._spoke = True
                 text: str = piece.text  # type: ignore[union-attr]
-                self._texts.append(text)
-                self.text_bytes += len(text)
+                self.hear(text)
             elif kind is Begun or kind is Used:
                 if piece.usage.source != "none":  # type: ignore[union-attr]
                     self.usage = piece.usage  # type: ignore[union-attr]
             elif kind is Called:
-                self._texts.append(piece.name)  # type: ignore[union-attr]
-                self.text_bytes += len(piece.name)  # type: ignore[union-attr]
+                self._spoke = True
+                self.hear(piece.name)  # type: ignore[union-attr]
             elif kind is Broke:
                 raise UpstreamFailed(f"the provider ended its stream with an error: {piece.message[:500]}")  # type: ignore[union-attr]
-            written = self._writer.write(piece)
+            written = self.writer.write(piece)
             if written:
                 out.append(written)
 

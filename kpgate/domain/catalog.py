@@ -5,24 +5,27 @@ vendor at a time and only once one of its models is asked for.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 Tokens = Annotated[int, Meta(ge=1, le=1 << 31)]
 Amount = Annotated[float, Meta(ge=0, le=1_000_000)]
-Month = Annotated[str, Meta(pattern=r"^20\d\d-(0[1-9]|1[0-2])$")]
+Month = Annotated[str, Meta(pattern=r"^(20\d\d-(0[1-9]|1[0-2]))?$")]
 Day = Annotated[str, Meta(pattern=r"^20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
-Page = Annotated[str, Meta(pattern=r"^https?://\S+$", max_length=300)]
+Words = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=300)]
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x20\x7f]+$")]
+Vendor = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]*$", max_length=100)]
 Modality = Literal["text", "image", "audio", "video", "file"]
 Kind = Literal[
     "chat", "completion", "embedding", "rerank", "moderation", "image", "speech", "transcription", "video"
 ]
 
+KINDS: tuple[str, ...] = get_args(Kind)
 
-class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a vendor charges. Units: `currency` for a million tokens of a kind; `request` for one call.
 
     Shape: a kind that is absent costs what its whole costs. `cached` and `cache_write` are prompt tokens read from
@@ -42,19 +45,19 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     long_input: Amount | None = None
     long_output: Amount | None = None
     long_cached: Amount | None = None
-    currency: Literal["USD", "EUR", "CNY"] = "USD"
+    currency: Literal["USD", "KPT"] = "USD"
 
 
-class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One model at one vendor.
 
-    Shape: None is not known, which is not the same as no. `inputs` and `outputs` are modalities; `source` is the page
-    that says it, `checked` the month in which the figures were taken; `retires` the day the vendor ends it.
+    Shape: None is not known, which is not the same as no. `inputs` and `outputs` are modalities; `source` says who says
+    it, `checked` is the month in which that was looked up, `retires` the day on which the vendor ends it.
     Units: `context_window` prompt and output together, `output_tokens_max` a choice, both in tokens.
     """
 
     name: Name
-    vendor: str = ""
+    vendor: Vendor = ""
     aliases: tuple[Name, ...] = ()
     kind: Kind = "chat"
     context_window: Tokens | None = None
@@ -67,8 +70,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     encoding: Literal["cl100k_base", "o200k_base"] | None = None
     price: Rates | None = None
     retires: Day | None = None
-    source: Page
-    checked: Month
+    source: Words = ""
+    checked: Month = ""
 
     @property
     def vision(self) -> bool | None:

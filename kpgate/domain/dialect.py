@@ -76,7 +76,7 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
-    """Writes one caller's stream."""
+    """Writes one caller's stream. One whose `cut` depends on what was sent has a `mark` too: all so far is sent."""
 
     def write(self, piece: Piece) -> bytes:
         """A piece in the caller's spelling, empty where it has no place there. Order: nothing follows `Over`."""
@@ -121,12 +121,18 @@ class Aim(msgspec.Struct, gc=False):
         if name not in self.dropped:
             self.dropped.append(name)
 
+    def keep(self, name: str) -> None:
+        """A hint has a place at the target after all."""
+        if name in self.dropped:
+            self.dropped.remove(name)
+
 
 class Tongue(msgspec.Struct, frozen=True, gc=False):
     """How a vendor's API is asked for a chat, and what it answers.
 
     Shape: `path` gives the path under the base URL for a model, whole or streamed, with its query; `stream_type` is
-    how a streamed reply's content type begins; `split` makes what cuts a stream into named events.
+    how a streamed reply's content type begins; `split` makes what cuts a stream into named events; `fixed` goes with
+    every call, unless the configuration says another value.
     """
 
     name: str
@@ -137,6 +143,7 @@ class Tongue(msgspec.Struct, frozen=True, gc=False):
     reader: Callable[[], Reader]
     split: Callable[[int], Any]
     stream_type: bytes = b"text/event-stream"
+    fixed: tuple[Header, ...] = ()
 
 
 class Heads(msgspec.Struct, frozen=True):
@@ -184,7 +191,9 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     speaks the same dialect; `generates` says that output tokens are to be expected. Errors are given with the
     request's id; `id_header` is a further header that carries it. `neutral` puts a call into the neutral form, None
     where there is none for it, and the functions after it lead back; `spelled` is the caller's name for a field of
-    that form.
+    that form. `tally` answers with the count itself where that is all that is asked, which is free: a provider is asked
+    only where its vendor has the endpoint. `stream_type` is a stream's content type. `encode_break` writes an error
+    within a stream where that needs to know how far the stream has come, else `encode_error_event` does.
     """
 
     path: str
@@ -202,6 +211,9 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     encode_failure: Callable[[int, Failure], bytes] | None = None
     spelled: dict[str, str] = {}
     id_header: bytes = b""
+    tally: Callable[[int], bytes] | None = None
+    stream_type: bytes = b"text/event-stream; charset=utf-8"
+    encode_break: Callable[[Framing, GatewayError, str], bytes] | None = None
 
 
 class Vendor(msgspec.Struct, frozen=True, gc=False):

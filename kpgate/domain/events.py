@@ -40,6 +40,18 @@ class Events:
         Errors: ValueError for an event that is too long.
         """
         buffer = self._buffer
+        if not buffer and len(chunk) <= self._bytes_max:
+            if chunk[-2:] == b"\n\n" and b"\r" not in chunk:
+                self.raw = chunk
+                return self._whole(chunk)
+            if chunk[-4:] == b"\r\n\r\n":
+                end = len(chunk) - 4
+                self.raw = chunk
+                if chunk[:6] == b"data: " and chunk.find(b"\r") == end and chunk.find(b"\n") == end + 1:
+                    self._fresh = False
+                    return [(b"", chunk[6:end])]
+                if chunk.count(b"\r") == chunk.count(b"\n") == chunk.count(b"\r\n"):
+                    return self._whole(chunk.replace(b"\r\n", b"\n"))
         buffer += chunk
         size, done, line, seen = len(buffer), 0, self._line, self._seen
         found: list[Event] = []
@@ -65,6 +77,23 @@ class Events:
         self._line, self._seen = line - done, size - done
         if len(buffer) > self._bytes_max:
             raise ValueError(f"an event is longer than {self._bytes_max} bytes")
+        return found
+
+    def _whole(self, chunk: bytes) -> list[Event]:
+        """The events of a chunk that begins and ends with one, as most do. Shape: every line ends with LF."""
+        found: list[Event] = []
+        for block in chunk[:-2].split(b"\n\n"):
+            name, data = b"", block
+            if block[:7] == b"event: ":
+                name, _, data = block[7:].partition(b"\n")
+            if data[:6] == b"data: " and b"\n" not in data:
+                found.append((name, data[6:]))
+                self._fresh = False
+                continue
+            for line in block.split(b"\n"):
+                if line:
+                    self._take(line)
+            self._dispatch(found)
         return found
 
     def finish(self) -> list[Event]:

@@ -9,6 +9,9 @@ import msgspec
 from msgspec import Meta
 
 from kpgate.domain.limits import UNLIMITED, Limits
+from kpgate.domain.notices import Alerts as Alerts
+from kpgate.domain.notices import Log as Log
+from kpgate.domain.notices import TopUp as TopUp
 from kpgate.domain.part import Count, MicroKpt, Name, Part, Port, Seconds
 from kpgate.domain.routing import Abilities, Checks, Ejection, Rule, Strategy
 
@@ -148,8 +151,22 @@ class Provider(Part, frozen=True):
     """A provider: an address, the API it speaks and the credential for it."""
 
     name: Annotated[Name, Meta(description="How deployments refer to it; shown in headers and metrics.")]
+    preset: Annotated[
+        str,
+        Meta(
+            description="A provider that kpgate knows ([providers.md](providers.md)): its address, API and quirks."
+        ),
+    ] = ""
+    url_parts: Annotated[
+        dict[str, str],
+        Meta(description="What its preset's address leaves open, as account, region, resource, project."),
+    ] = msgspec.field(default_factory=dict)
+    query: Annotated[dict[str, str], Meta(description="What every path is asked with, as api-version.")] = (
+        msgspec.field(default_factory=dict)
+    )
     dialect: Annotated[
-        Literal["openai", "echo"], Meta(description="The API it speaks. `echo` is built in.")
+        Literal["openai", "responses", "azure", "anthropic", "gemini", "echo"],
+        Meta(description="The API it speaks. `echo` is built in."),
     ] = "openai"
     base_url: Annotated[
         str, Meta(description="Where it is, version path included, as https://api.openai.com/v1.")
@@ -162,6 +179,20 @@ class Provider(Part, frozen=True):
             description="Several credentials instead, used in turn; one whose limit or quota is reached rests.",
         ),
     ] = ()
+    responses: Annotated[
+        bool,
+        Meta(
+            description="It serves `/responses` beside chat completions: what asks for `/v1/responses` goes there as it"
+            " is. With the dialects `openai` and `azure`."
+        ),
+    ] = False
+    api_version: Annotated[
+        str | None,
+        Meta(
+            description="The `api-version` of every URL, with the dialect `azure`: a date for URLs of deployments, none"
+            " or `preview` where base_url ends with /openai/v1."
+        ),
+    ] = None
     headers: Annotated[
         dict[str, str],
         Meta(
@@ -220,6 +251,7 @@ class Prices(Part, frozen=True):
         tuple[ShareOf, ...],
         Meta(max_length=16, description="Who gets which part of each charge; the rest is the house's."),
     ] = ()
+    source: Annotated[str, Meta(description="Where it is from, in words; the catalogue says its page.")] = ""
 
 
 class Deployment(Part, frozen=True):
@@ -327,6 +359,21 @@ class Model(Part, frozen=True):
     )
 
 
+class Catalogue(Part, frozen=True):
+    """What is known of models without being told ([catalogue.md](catalogue.md))."""
+
+    file: Annotated[
+        str | None, Meta(description="TOML file of your own rows; they come before those that kpgate brings.")
+    ] = None
+    prices: Annotated[
+        bool, Meta(description="A model with no price of its own has its vendor's, with `[ledger] enabled`.")
+    ] = True
+    unknown_price: Annotated[
+        Prices | None,
+        Meta(description="What models cost whose price nobody knows; absent, they are refused."),
+    ] = None
+
+
 class Retries(Part, frozen=True):
     """Further attempts, before the first byte has gone to the caller and never after."""
 
@@ -339,18 +386,6 @@ class Retries(Part, frozen=True):
     backoff_max_ms: Annotated[int, Meta(ge=0, le=60_000, description="Longest wait bound (full jitter).")] = (
         250
     )
-
-
-class Log(Part, frozen=True):
-    """What is written to standard error."""
-
-    requests: Annotated[bool, Meta(description="One line a request on standard error.")] = True
-    format: Annotated[
-        Literal["auto", "json", "text"], Meta(description="`auto` is text at a terminal, JSON elsewhere.")
-    ] = "auto"
-    bodies: Annotated[
-        bool, Meta(description="Also log prompts and replies (up to 64 KiB each). Secrets never.")
-    ] = False
 
 
 class Ledger(Part, frozen=True):
@@ -389,42 +424,6 @@ class Ledger(Part, frozen=True):
     ] = 1_048_576
 
 
-class Alerts(Part, frozen=True):
-    """Who is told when a budget is nearly used up."""
-
-    thresholds: Annotated[
-        tuple[Annotated[int, Meta(ge=1, le=100)], ...],
-        Meta(description="Percent of a budget at which it is told, in the log and to `url`."),
-    ] = (50, 80, 95, 100)
-    url: Annotated[
-        str | None, Meta(description="Where a signed webhook goes; absent, the log alone is told.")
-    ] = None
-    secret: Annotated[
-        str | None,
-        Meta(description="What it is signed with, as env:NAME or file:PATH; base64 after `whsec_`."),
-    ] = None
-
-
-class TopUp(Part, frozen=True):
-    """Who may credit parties by webhook: `POST /kp/v1/top-ups/NAME`."""
-
-    name: Annotated[
-        str,
-        Meta(
-            min_length=1, max_length=20, pattern="^[a-z0-9-]+$", description="Its name, as its path has it."
-        ),
-    ]
-    secret: Annotated[
-        str, Meta(description="What it signs with, as env:NAME or file:PATH; base64 after `whsec_`.")
-    ]
-    old_secret: Annotated[
-        str | None, Meta(description="Another one that is still taken, while it is being replaced.")
-    ] = None
-    tolerance_s: Annotated[
-        Seconds, Meta(description="How far a message's timestamp may be from this gateway's clock.")
-    ] = 300.0
-
-
 class Settings(Part, frozen=True):
     """The whole configuration file."""
 
@@ -435,6 +434,7 @@ class Settings(Part, frozen=True):
     limits: DefaultLimits = DefaultLimits()
     providers: tuple[Provider, ...] = ()
     models: tuple[Model, ...] = ()
+    catalogue: Catalogue = Catalogue()
     retries: Retries = Retries()
     ejection: Ejection = Ejection()
     log: Log = Log()

@@ -315,7 +315,7 @@ class Holds:
         if record.generates:
             if not tariff.output:
                 raise ModelNotAllowed("model: it has no price for output: it only embeds", param="model")
-            cap = min(call.output_cap or plan.output_cap, plan.output_cap)
+            cap = min(call.output_cap or plan.output_cap, plan.output_max or plan.output_cap)
         factor = caller.party.tier.price_factor
         if call.cost_max >= 0:
             most = tariff.affordable(call.cost_max, record.prompt_tokens, factor)

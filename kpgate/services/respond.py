@@ -2,7 +2,7 @@
 
 from kpgate._fast.digits import decimal
 from kpgate.domain.call import Record
-from kpgate.domain.dialect import Endpoint
+from kpgate.domain.dialect import Endpoint, Framing
 from kpgate.domain.durations import whole_ms, whole_seconds
 from kpgate.domain.errors import GatewayError, MethodNotAllowed, Retry
 from kpgate.services.exchange import Exchange, Header
@@ -47,12 +47,21 @@ def refusal(error: GatewayError) -> list[Header]:
     return headers
 
 
-def refuse(exchange: Exchange, record: Record, endpoint: Endpoint, headers: list[Header]) -> None:
+def refuse(
+    exchange: Exchange,
+    record: Record,
+    endpoint: Endpoint,
+    headers: list[Header],
+    framer: Framing | None = None,
+) -> None:
     """Send the record's error: whole before the first byte, else as the stream's last event."""
     error = record.error
     assert error is not None, "only an error is refused"
     if record.head_us:
-        exchange.write(endpoint.encode_error_event(error, record.request_id))
+        if endpoint.encode_break is not None and framer is not None:
+            exchange.write(endpoint.encode_break(framer, error, record.request_id))
+        else:
+            exchange.write(endpoint.encode_error_event(error, record.request_id))
         exchange.finish()
         return
     body = endpoint.encode_error(error, record.request_id)

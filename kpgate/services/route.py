@@ -11,6 +11,7 @@ from kpgate._fast.limit import Gate
 from kpgate._fast.pulse import Pulse
 from kpgate._fast.routes import Router
 from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.dialect import Counter, Way
 from kpgate.domain.errors import Fault, GatewayError, ModelNotFound, Retry
 from kpgate.domain.price import Price, Tariff
@@ -26,7 +27,8 @@ class Target(msgspec.Struct, gc=False, eq=False):
 
     Shape: `home` is the model it is a deployment of; `ways` has how calls of an endpoint go to it, by the endpoint's
     path; `key` is how its credential does, where its provider has several;
-    `match` is header names and values, lower case, all of which a request must have.
+    `match` is header names and values, lower case, all of which a request must have; `price_source` is where its
+    price is from, in words; `facts` is what the catalogue knows of its model.
     Units: `*_us` microseconds. `price` is what calls are charged, `rates` what they are chosen by.
     """
 
@@ -47,6 +49,8 @@ class Target(msgspec.Struct, gc=False, eq=False):
     price_version: int = 0
     key: Pulse | None = None
     rates: Price | None = None
+    price_source: str = ""
+    facts: ModelFacts | None = None
 
 
 class Plan(msgspec.Struct, gc=False, eq=False):
@@ -54,6 +58,8 @@ class Plan(msgspec.Struct, gc=False, eq=False):
 
     Shape: `everyone` is the mask of all its targets; `choice` puts them in order; `chooser` decides more than that,
     and `chooses` says that every call is to be decided by it.
+    Units: `output_cap` is what a call that says none is given, `output_max` the most that one may ask for, 0 where
+    that is not known.
     """
 
     number: int
@@ -73,6 +79,7 @@ class Plan(msgspec.Struct, gc=False, eq=False):
     holding_min: int = 0
     chooser: Any = None
     chooses: bool = False
+    output_max: int = 0
 
     @property
     def wild(self) -> bool:
@@ -139,6 +146,13 @@ class Routes:
         """The plan for a model's name, alias, wildcard or the default."""
         index = self._router.match(model)
         return None if index < 0 else self.plans[index]
+
+    def plan(self, model: str) -> Plan:
+        """The same. Errors: ModelNotFound."""
+        plan = self.find(model)
+        if plan is None:
+            raise ModelNotFound(f"model: no model is named {model[:200]!r} here", param="model")
+        return plan
 
 
 def candidates(

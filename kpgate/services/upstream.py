@@ -3,7 +3,7 @@
 Owns the three time-outs of an attempt. Never sends anything to the client.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from kpgate._fast.http1 import Connection, UpstreamLost
 from kpgate._fast.wait import Timer, Wait, Wheel
@@ -164,6 +164,15 @@ class Attempt(Timer):
         if error.timeout:
             return UpstreamTimeout(f"provider {self.target.provider}: {error.reason}")
         return self._failed(error.reason)
+
+
+def opening(way: Way, stream: bool, headers: Sequence[Header], sent: bytes) -> bytes:
+    """The fixed part of a request's head, with what the caller passes on and what signs it."""
+    head = way.stream_head if stream else way.head
+    for name, value in headers if way.passes else ():
+        if name in way.passes:
+            head += b"%b: %b\r\n" % (name, value)
+    return head + way.sign(head, sent) if way.sign is not None else head
 
 
 def is_stream(connection: Connection, way: Way) -> bool:

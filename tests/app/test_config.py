@@ -289,7 +289,7 @@ def test_a_rule_broken_is_said(more: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("model", "said"),
     [
-        ("", "price: missing: with [ledger] enabled"),
+        ("", "price: missing, and the catalogue has none"),
         ("price = { input = 0 }", "price.input: a price of 0 needs"),
         ("price = { input = 1.0, output = 0.0 }", "price.output: a price of 0 gives output away"),
         ("price = { input = 1.0 }\nfree = true", "free: has a price as well"),

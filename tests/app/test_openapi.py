@@ -12,6 +12,12 @@ PATHS = {
     "/v1/chat/completions": {"post"},
     "/v1/completions": {"post"},
     "/v1/embeddings": {"post"},
+    "/v1/responses": {"post"},
+    "/v1/messages": {"post"},
+    "/v1/messages/count_tokens": {"post"},
+    "/v1beta/models/{model}:generateContent": {"post"},
+    "/v1beta/models/{model}:streamGenerateContent": {"post"},
+    "/v1beta/models/{model}:countTokens": {"post"},
     "/v1/models": {"get"},
     "/v1/models/{id}": {"get"},
     "/health/live": {"get"},
@@ -151,4 +157,6 @@ def test_replies_of_calls_name_their_headers() -> None:
     for path, _, operation in operations():
         if path.startswith("/v1/") and "models" not in path:
             headers = operation["responses"]["200"]["headers"]
-            assert {"x-request-id", "x-kpgate-model", "x-ratelimit-remaining-tokens"} <= set(headers)
+            own = path.startswith("/v1/messages")
+            left = "anthropic-ratelimit-tokens-remaining" if own else "x-ratelimit-remaining-tokens"
+            assert {"x-request-id", "x-kpgate-model", left} <= set(headers)

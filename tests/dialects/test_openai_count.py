@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from kpgate._fast.tokens import Vocabulary
 from kpgate.dialects.openai.count import count_chat, count_completion, count_embedding, count_functions
-from kpgate.dialects.openai.images import image_size, image_tokens
+from kpgate.dialects.openai.images import image_tokens
 from kpgate.dialects.openai.request import decode_chat, decode_completion, decode_embedding
+from kpgate.domain.pictures import image_size
 from kpgate.stores.vocabulary import open_vocabulary
 
 COOKBOOK = [

@@ -15,11 +15,11 @@ import pytest
 from kpgate.app.control import new_id
 from kpgate.domain.money import SetCreditLine
 from tests.kit.gateway_process import until
+from tests.kit.payer import Payer, read_until
 from tests.kit.provider import answer, completion, events, page, raw, silence, stream
 from tests.kit.whole import Whole
 
 INPUT, OUTPUT = 250, 1_000
-FUNDS = 10**9
 HELLO = 8
 """Tokens of the prompt that `chat` sends, as kpgate counts them."""
 HELD = -(-HELLO * 115 // 100) * INPUT + 100 * OUTPUT
@@ -42,42 +42,6 @@ OWN = "[ledger]\nenabled = true\n[retries]\nmax = 0"
 def own(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Whole]:
     with Whole(tmp_path, OWN, transport=request.param, model="output_tokens_max = 100") as one:
         yield one
-
-
-class Payer:
-    """A funded party of its own, and what it has paid."""
-
-    count = 0
-
-    def __init__(self, gate: Whole, funds: int = FUNDS) -> None:
-        Payer.count += 1
-        self.gate = gate
-        self.name = f"party-{os.getpid()}-{Payer.count}"
-        self.key = gate.key(self.name)
-        self.funds = funds
-        if funds:
-            gate.fund(self.name, funds)
-
-    def paid(self) -> int:
-        """Once nothing is held any more."""
-        until(lambda: self.gate.balance(self.name)["held_microkpt"] == 0)
-        return self.funds - int(self.gate.balance(self.name)["balance_microkpt"])
-
-    def send(self, **more: Any) -> Any:
-        """A call on a connection of its own that nobody reads yet."""
-        body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]} | more
-        sent = json.dumps(body).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {self.key}\r\n"
-        return self.gate.open(head.encode() + b"content-length: %d\r\n\r\n" % len(sent) + sent)
-
-
-def read_until(connection: Any, wanted: bytes) -> bytes:
-    got = b""
-    while wanted not in got:
-        piece = connection.recv(65536)
-        assert piece, got
-        got += piece
-    return got
 
 
 def test_a_reply_costs_what_the_provider_says_it_used(gate: Whole) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from time import time
 from typing import Any, NamedTuple
 
@@ -157,6 +158,7 @@ def _calls(asker: Asker) -> None:
         "/v1/chat/completions": chat,
         "/v1/completions": {"model": "echo", "prompt": "hello"},
         "/v1/embeddings": {"model": "echo", "input": ["hello"]},
+        "/v1/responses": {"model": "echo", "input": "hello"},
     }
     for path, body in bodies.items():
         schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
@@ -189,6 +191,49 @@ def _calls(asker: Asker) -> None:
     assert (of_m["failures"], of_m["state"]) == (2, "limited") and 0 < of_m["for_s"] <= 7, of_m
     placed = gate.key(networks=("10.0.0.0/8",))
     assert code(asker.ask(path, "POST", placed, chat)) == (403, "source_not_allowed")
+
+
+def _anthropic(asker: Asker) -> None:
+    key = asker.gate.key(limits=Limits(requests="1000/min", tokens="9000/min"))
+    body = {"model": "echo", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert valid(schema, body, DOCUMENT["components"])
+        found = asker.ask(path, "POST", key, body)
+        assert found.status == 200 and found.headers["request-id"] == found.headers["x-request-id"]
+        reset = datetime.fromisoformat(found.headers["anthropic-ratelimit-tokens-reset"])
+        assert reset > datetime.now(UTC) - timedelta(seconds=5)
+        for wrong, status in (({"model": "?"}, 404), ({"messages": 5}, 400)):
+            refused = asker.ask(path, "POST", key, body | wrong)
+            assert refused.status == status and refused.json()["request_id"] == refused.headers["request-id"]
+        assert asker.ask(path, "POST", sent=body).json()["error"]["type"] == "authentication_error"
+        assert asker.ask(path, "POST", key, b"x" * 100_001).json()["error"]["type"] == "request_too_large"
+    streamed = asker.ask("/v1/messages", "POST", key, body | {"stream": True})
+    assert streamed.body.endswith(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
+    slow = asker.gate.key(limits=Limits(requests="1/h"))
+    assert asker.ask("/v1/messages", "POST", slow, body).status == 200
+    limited = asker.ask("/v1/messages/count_tokens", "POST", slow, body)
+    assert (limited.status, limited.json()["error"]["type"]) == (429, "rate_limit_error")
+
+
+def _gemini(asker: Asker) -> None:
+    key = asker.gate.key(limits=Limits(requests="1000/min", tokens="9000/min"))
+    body = {"contents": [{"parts": [{"text": "hello"}]}], "generationConfig": {"maxOutputTokens": 9}}
+    path = "/v1beta/models/echo:"
+    for method in ("generateContent", "streamGenerateContent", "countTokens"):
+        found = asker.ask(path + method, "POST", key, body)
+        assert found.status == 200 and "x-ratelimit-remaining-tokens" in found.headers
+        assert asker.ask(path + method, "POST", key, b"{").json()["error"]["status"] == "INVALID_ARGUMENT"
+        assert asker.ask(path + method, "POST", sent=body).json()["error"]["status"] == "UNAUTHENTICATED"
+        unknown = path.replace("echo", "nobody") + method
+        assert asker.ask(unknown, "POST", key, body).json()["error"]["status"] == "NOT_FOUND"
+        assert asker.ask(path + method, "POST", key, b"x" * 100_001).status == 413
+    events = asker.ask(path + "streamGenerateContent?alt=sse", "POST", key, body)
+    assert events.body.endswith(b"\r\n\r\n") and b'"finishReason":"STOP"' in events.body
+    slow = asker.gate.key(limits=Limits(requests="1/h"))
+    assert asker.ask(path + "countTokens", "POST", slow, body).status == 200, "a request, but no tokens"
+    limited = asker.ask(path + "countTokens", "POST", slow, body)
+    assert limited.json()["error"]["status"] == "RESOURCE_EXHAUSTED"
 
 
 def _money(asker: Asker) -> None:
@@ -458,7 +503,7 @@ def test_a_body_is_taken_where_its_schema_takes_it(asker: Asker, path: str, body
 
 
 def test_every_operation_is_answered_as_the_document_says(asker: Asker) -> None:
-    for steps in (_probes, _models, _calls, _money, _codes, _top_ups, _management):
+    for steps in (_probes, _models, _calls, _anthropic, _gemini, _money, _codes, _top_ups, _management):
         steps(asker)
     assert asker.asked == {
         operation["operationId"]

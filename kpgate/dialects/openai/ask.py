@@ -4,7 +4,7 @@ here.
 Source: OpenAI API reference, chat completions: create (checked November 2026).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -34,7 +34,7 @@ def encode_chat(chat: Chat, aim: Aim) -> bytes:
 
     Errors: Unspeakable for what chat completions have no field for.
     """
-    sent: dict[str, Any] = {"model": aim.model, "messages": list(_messages(chat.turns, aim))}
+    sent: dict[str, Any] = {"model": aim.model, "messages": _messages(chat.turns, aim)}
     cap = _least(chat.output_cap, aim.cap)
     if cap is not None:
         sent["max_completion_tokens"] = cap
@@ -67,10 +67,12 @@ def encode_chat(chat: Chat, aim: Aim) -> bytes:
         ("audio", chat.voice),
         ("verbosity", chat.verbosity or None),
         ("user", chat.user or None),
-        ("metadata", chat.metadata),
     ):
         if value is not None:
             sent[name] = value
+    if chat.metadata:
+        # It is kept with completions that are stored there, which nobody's are over a bridge.
+        aim.leave_out("metadata")
     if aim.stream:
         sent |= {"stream": True, "stream_options": {"include_usage": True}}
     return msgspec.json.encode(sent)
@@ -90,14 +92,21 @@ def _least(*caps: int | None) -> int | None:
     return min(said) if said else None
 
 
-def _messages(turns: list[Turn], aim: Aim) -> Iterable[dict[str, Any]]:
+def _messages(turns: list[Turn], aim: Aim) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
     for turn in turns:
-        results = [part for part in turn.parts if isinstance(part, ToolResult)]
+        parts = turn.parts
+        if len(parts) == 1 and type(parts[0]) is Text and not turn.name:
+            messages.append({"role": turn.role, "content": parts[0].text})
+            continue
+        results = [part for part in parts if isinstance(part, ToolResult)]
         for result in results:
-            yield {"role": "tool", "tool_call_id": result.id, "content": _tool_content(result, aim)}
-        parts = [part for part in turn.parts if not isinstance(part, ToolResult)]
-        if parts or not results:
-            yield _message(turn, parts, aim)
+            content = _tool_content(result, aim)
+            messages.append({"role": "tool", "tool_call_id": result.id, "content": content})
+        rest = [part for part in parts if not isinstance(part, ToolResult)]
+        if rest or not results:
+            messages.append(_message(turn, rest, aim))
+    return messages
 
 
 def _message(turn: Turn, parts: Sequence[Part], aim: Aim) -> dict[str, Any]:

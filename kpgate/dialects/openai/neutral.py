@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kpgate.dialects.openai.request import named
+from kpgate.domain.body import invalid
 from kpgate.domain.call import Call
 from kpgate.domain.chat import (
     Audio,
@@ -170,7 +170,14 @@ SPELLED = {
 """OpenAI's name for a field of the neutral form, where it is another one."""
 
 _KNOWN = frozenset(field.encode_name for field in msgspec.structs.fields(_Request))
+
+
+class _Plain(_Request, gc=False, forbid_unknown_fields=True):
+    """A request without a field that has no place in the neutral form, as most are."""
+
+
 _request = msgspec.json.Decoder(_Request)
+_plain = msgspec.json.Decoder(_Plain)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ROLES = {role.value: role for role in Role} | {"function": Role.TOOL}
 
@@ -180,12 +187,7 @@ def neutral(body: bytes, call: Call) -> Chat:
 
     Errors: InvalidRequest, naming what was wrong and where.
     """
-    try:
-        asked = _request.decode(body)
-        members = _members.decode(body)
-    except msgspec.ValidationError as error:
-        raise named(str(error)) from None
-    unknown = [name for name, raw in members.items() if name not in _KNOWN and bytes(raw) != b"null"]
+    asked, unknown = _decode(body)
     tools = [_tool(tool, at) for at, tool in enumerate(asked.tools or ())]
     tools += [_defined(function) for function in asked.functions or ()]
     cap = asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
@@ -221,6 +223,20 @@ def neutral(body: bytes, call: Call) -> Chat:
     )
 
 
+def _decode(body: bytes) -> tuple[_Request, list[str]]:
+    """A request, and its fields that have no place here."""
+    try:
+        return _plain.decode(body), []
+    except msgspec.ValidationError:
+        pass
+    try:
+        members = _members.decode(body)
+        unknown = [name for name, raw in members.items() if name not in _KNOWN and bytes(raw) != b"null"]
+        return _request.decode(body), unknown
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from None
+
+
 def _turns(messages: list[_Message]) -> list[Turn]:
     turns = []
     calls = 0
@@ -229,7 +245,10 @@ def _turns(messages: list[_Message]) -> list[Turn]:
         if role is None:
             where = f"messages[{at}].role"
             raise InvalidRequest(f"{where}: expected one of {', '.join(_ROLES)}", param=where)
-        parts = _parts(message.content, f"messages[{at}].content")
+        content = message.content
+        parts: list[Part] = (
+            [Text(content)] if isinstance(content, str) else _parts(content, f"messages[{at}].content")
+        )
         if role is Role.TOOL:
             # The older form names the function instead of a call.
             known = message.tool_call_id if message.tool_call_id is not None else f"call_{calls}"
@@ -254,11 +273,9 @@ def _turns(messages: list[_Message]) -> list[Turn]:
     return turns
 
 
-def _parts(content: str | list[_Part] | None, where: str) -> list[Part]:
+def _parts(content: list[_Part] | None, where: str) -> list[Part]:
     if content is None:
         return []
-    if isinstance(content, str):
-        return [Text(content)]
     return [_part(part, f"{where}[{at}]") for at, part in enumerate(content)]
 
 

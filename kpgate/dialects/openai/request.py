@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from kpgate._fast.body import BodyError, Keys, Scan, scan, splice
+from kpgate._fast.body import Keys, Scan, splice
+from kpgate.domain.body import read_body
 from kpgate.domain.call import Call
 from kpgate.domain.errors import InvalidRequest
 
@@ -111,7 +112,7 @@ def decode_chat(body: bytes, depth_max: int) -> Call:
 
     Errors: InvalidRequest, naming what was wrong and where.
     """
-    offsets, request = _decode(_chat, body, depth_max)
+    offsets, request = read_body(_chat, body, READ, depth_max)
     if not request.messages:
         raise InvalidRequest("messages: expected at least one message", param="messages")
     cap = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
@@ -123,7 +124,7 @@ def decode_completion(body: bytes, depth_max: int) -> Call:
 
     Errors: InvalidRequest, naming what was wrong and where.
     """
-    offsets, request = _decode(_completion, body, depth_max)
+    offsets, request = read_body(_completion, body, READ, depth_max)
     cap = 16 if request.max_tokens is None else request.max_tokens
     return _call(request, offsets, cap, max(request.n or 1, request.best_of or 1))
 
@@ -133,7 +134,7 @@ def decode_embedding(body: bytes, depth_max: int) -> Call:
 
     Errors: InvalidRequest, naming what was wrong and where.
     """
-    offsets, request = _decode(_embedding, body, depth_max)
+    offsets, request = read_body(_embedding, body, READ, depth_max)
     return Call(request.model, request, offsets)
 
 
@@ -146,13 +147,13 @@ def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes
     if upstream_model != call.model:
         edits[MODEL] = msgspec.json.encode(upstream_model)
     if call.stream and not call.usage_wanted:
-        edits[STREAM_OPTIONS] = _with_usage(call.scan)
+        edits[STREAM_OPTIONS] = with_usage(call.scan)
     if cap:
-        _bound(edits, call, cap)
+        bound(edits, call, cap)
     return splice(body, call.scan, edits) if edits else body
 
 
-def _bound(edits: dict[int, bytes | None], call: Call, cap: int) -> None:
+def bound(edits: dict[int, bytes | None], call: Call, cap: int) -> None:
     """Have no more output asked for than `cap`. A provider may read either of a chat's two fields."""
     content = call.content
     chat = isinstance(content, ChatRequest)
@@ -165,7 +166,8 @@ def _bound(edits: dict[int, bytes | None], call: Call, cap: int) -> None:
         edits[MAX_COMPLETION_TOKENS if chat else MAX_TOKENS] = b"%d" % cap
 
 
-def _with_usage(offsets: Scan) -> bytes:
+def with_usage(offsets: Scan) -> bytes:
+    """The `stream_options` of a body, with usage asked for."""
     raw = offsets.raw(STREAM_OPTIONS)
     if raw is None or raw == b"null":
         return USAGE_PLEASE
@@ -189,49 +191,3 @@ def _call(request: Any, offsets: Scan, cap: int | None, choices: int | None) -> 
         cap or 0,
         choices or 1,
     )
-
-
-def _decode(decoder: msgspec.json.Decoder[Any], body: bytes, depth_max: int) -> tuple[Scan, Any]:
-    try:
-        offsets = scan(body, READ, depth_max)
-        return offsets, decoder.decode(body)
-    except BodyError as error:
-        raise InvalidRequest(str(error), param=error.key) from None
-    except msgspec.ValidationError as error:
-        raise named(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequest(f"the body is not valid JSON: {_plain(error)}") from None
-
-
-_WORDS = {
-    "`str`": "a string",
-    "`array`": "a list",
-    "`int`": "an integer",
-    "`float`": "a number",
-    "`bool`": "true or false",
-    "`object`": "an object",
-    "`null`": "null",
-}
-
-
-def named(problem: str) -> InvalidRequest:
-    """msgspec's sentence, in the words of the API: ``messages[2].content: expected a string or a list``."""
-    sentence, _, where = problem.partition(" - at ")
-    path = where.strip("`").removeprefix("$").removeprefix(".")
-    if sentence.startswith("Object missing required field "):
-        field = sentence.rsplit(" ", 1)[1].strip("`")
-        path = f"{path}.{field}" if path else field
-        return InvalidRequest(f"{path}: this field is required", param=path)
-    wanted, _, got = sentence.removeprefix("Expected ").partition(", got ")
-    kinds = [_WORDS.get(f"`{kind}`", kind) for kind in wanted.strip("`").split(" | ") if kind != "null"]
-    got = _WORDS.get(got, got)
-    said = f"expected {' or '.join(kinds)}, got {got}" if got else sentence
-    return InvalidRequest(f"{path or 'the body'}: {said}", param=path or None)
-
-
-def _plain(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
-        return f"a string is not UTF-8 (byte {error.start} of it)"
-    return str(error).removeprefix("JSON is malformed: ")

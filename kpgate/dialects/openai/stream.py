@@ -91,7 +91,8 @@ class StreamReader:
         if chunk.error is not None:
             return (_broke(chunk.error),)
         pieces: list[Piece] = []
-        if not self._begun:
+        if not self._begun and (chunk.id or chunk.choices):
+            # Azure's first chunk, of what its filters found, has neither.
             self._begun = True
             pieces.append(Begun(chunk.id or "", chunk.model or "", NOTHING, int(chunk.created or 0)))
         for choice in chunk.choices or ():

@@ -4,6 +4,7 @@ The scenario is the model's name: `plain`, `tools`, ... (`SCENARIOS`), so that e
 """
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -56,6 +57,17 @@ class Answer:
     cut: bool = False
 
 
+class _Server(ThreadingHTTPServer):
+    """A server that says nothing of clients who leave early."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class VendorServer:
     """A vendor's fake: `with VendorServer(answer) as server:`; `answer` is called with every request.
 
@@ -99,9 +111,7 @@ class VendorServer:
             def log_message(self, format: str, *args: Any) -> None:
                 """Nothing is written."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 

@@ -1,0 +1,321 @@
+"""A chat from the neutral form as a request to Anthropic: what has no place there is refused by name, or left out.
+
+Turns alternate between user and assistant; results of tools come first in the user's turn after the calls.
+Source: platform.claude.com, API reference, "Create a Message"; "Handle tool calls", "Structured outputs", "Thinking",
+"Effort", "Mid-conversation system messages" (checked November 2026).
+"""
+
+import re
+from base64 import b64decode
+from binascii import Error as NotBase64
+from typing import Any
+
+import msgspec
+
+from kpgate.dialects.anthropic.models import Takes, takes
+from kpgate.domain.chat import (
+    Chat,
+    Choosing,
+    File,
+    Image,
+    Part,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
+from kpgate.domain.dialect import Aim, Unspeakable
+
+Json = dict[str, Any]
+
+PICTURES = frozenset(("image/jpeg", "image/png", "image/gif", "image/webp"))
+BUDGET_LEAST = 1024
+BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768}
+"""Units: tokens to think with, for models that think by a budget."""
+EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh"}
+CHOICES = {
+    Choosing.AUTO: "auto",
+    Choosing.REQUIRED: "any",
+    Choosing.NONE: "none",
+    Choosing.NAMED: "tool",
+}
+_ODD = re.compile(r"[^a-zA-Z0-9_-]")
+
+
+def encode_chat(chat: Chat, aim: Aim) -> bytes:
+    """The request's body. Errors: Unspeakable for what Anthropic's API has nothing for."""
+    able = takes(aim.model)
+    cap = min([one for one in (aim.cap, chat.output_cap) if one] or [aim.output_default])
+    asked: Json = {"model": aim.model, "max_tokens": cap}
+    system, messages = _messages(chat, able, aim)
+    if system:
+        asked["system"] = system
+    if not messages:
+        raise Unspeakable("turns", "expected at least one message that is no system message")
+    asked["messages"] = messages
+    if chat.tools:
+        asked["tools"] = [_tool(tool) for tool in chat.tools]
+        if (choice := _tool_choice(chat)) is not None:
+            asked["tool_choice"] = choice
+    _think(chat.reasoning, able, cap, asked, aim)
+    _shape(chat, asked, aim)
+    _sample(chat, able, asked, aim)
+    _refuse(chat, aim)
+    if aim.stream:
+        asked["stream"] = True
+    if chat.user:
+        asked["metadata"] = {"user_id": chat.user}
+    return msgspec.json.encode(asked)
+
+
+def _messages(chat: Chat, able: Takes, aim: Aim) -> tuple[list[Json], list[Json]]:
+    """The system prompt and the messages, which alternate."""
+    system: list[Json] = []
+    messages: list[Json] = []
+    turns = chat.turns
+    for number, turn in enumerate(turns):
+        if turn.name:
+            aim.leave_out("name")
+        blocks = [block for part in turn.parts if (block := _block(part, turn.role, aim)) is not None]
+        if not blocks:
+            continue
+        if turn.role in (Role.SYSTEM, Role.DEVELOPER):
+            if able.system_turns and messages and _may_stand(messages[-1], turns, number):
+                messages.append({"role": "system", "content": blocks})
+            else:
+                system += blocks
+            continue
+        role = "assistant" if turn.role is Role.ASSISTANT else "user"
+        if messages and messages[-1]["role"] == role:
+            messages[-1]["content"] += blocks
+        else:
+            messages.append({"role": role, "content": blocks})
+    for message in messages:
+        # Whatever else was said meanwhile: the results come first. The sort is stable.
+        message["content"].sort(key=lambda block: block["type"] != "tool_result")
+    return system, messages
+
+
+def _may_stand(before: Json, turns: list[Turn], number: int) -> bool:
+    """Whether an instruction may stay where it is: after what the user said, before the assistant or at the end."""
+    after = number + 1
+    return before["role"] == "user" and (after == len(turns) or turns[after].role is Role.ASSISTANT)
+
+
+def _block(part: Part, role: Role, aim: Aim) -> Json | None:
+    """A content block. None: the part is left out, for it is empty or has no place there."""
+    kind = type(part)
+    if kind is Text or kind is Refusal:
+        if not part.text:  # type: ignore[union-attr]
+            return None
+        block = {"type": "text", "text": part.text}  # type: ignore[union-attr]
+        return _keep(block, part) if kind is Text else block
+    if kind is ToolCall and role is Role.ASSISTANT:
+        return _call(part)  # type: ignore[arg-type]
+    if kind is Thinking and role is Role.ASSISTANT:
+        return _thought(part, aim)  # type: ignore[arg-type]
+    if kind is ToolResult:
+        return _result(part, aim)  # type: ignore[arg-type]
+    if kind is Image and role in (Role.USER, Role.TOOL):
+        return _image(part, aim)  # type: ignore[arg-type]
+    if kind is File and role in (Role.USER, Role.TOOL):
+        return _document(part, aim)  # type: ignore[arg-type]
+    aim.lack(kind.__name__.lower())
+    return None
+
+
+def _keep(block: Json, part: Any) -> Json:
+    """The block, with a mark that the prompt's cache is kept up to here where that is asked."""
+    if part.cached:
+        control = {"type": "ephemeral"}
+        if ttl := getattr(part, "ttl", ""):
+            control["ttl"] = ttl
+        block["cache_control"] = control
+    return block
+
+
+def _id(id: str) -> str:
+    """A call's id as Anthropic takes it: letters, digits, underscore and hyphen."""
+    return _ODD.sub("_", id)
+
+
+def _call(part: ToolCall) -> Json:
+    try:
+        arguments = msgspec.json.decode(part.arguments.strip() or "{}", type=dict[str, Any])
+    except msgspec.MsgspecError:
+        raise Unspeakable("turns", f"the arguments of the call of {part.name!r} are no JSON object") from None
+    return {"type": "tool_use", "id": _id(part.id), "name": part.name, "input": arguments}
+
+
+def _thought(part: Thinking, aim: Aim) -> Json | None:
+    if part.redacted:
+        return {"type": "redacted_thinking", "data": part.redacted}
+    if part.signature:
+        return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+    # What is not sealed is another vendor's, and refused there.
+    aim.leave_out("thinking")
+    return None
+
+
+def _result(part: ToolResult, aim: Aim) -> Json:
+    content = [said for one in part.parts if (said := _block(one, Role.TOOL, aim)) is not None]
+    block: Json = {"type": "tool_result", "tool_use_id": _id(part.id)}
+    if content:
+        block["content"] = content
+    if part.failed:
+        block["is_error"] = True
+    return _keep(block, part)
+
+
+def _image(part: Image, aim: Aim) -> Json | None:
+    if part.url:
+        return _keep({"type": "image", "source": {"type": "url", "url": part.url}}, part)
+    if part.media_type not in PICTURES:
+        aim.lack("image", f"expected one of {', '.join(sorted(PICTURES))}")
+        return None
+    source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+    return _keep({"type": "image", "source": source}, part)
+
+
+def _document(part: File, aim: Aim) -> Json | None:
+    source: Json
+    if part.url:
+        source = {"type": "url", "url": part.url}
+    elif part.media_type.startswith("text/"):
+        try:
+            text = b64decode(part.data, validate=True).decode()
+        except (NotBase64, UnicodeDecodeError):
+            raise Unspeakable("file", "expected text as base64 of UTF-8") from None
+        source = {"type": "text", "media_type": "text/plain", "data": text}
+    elif part.data and part.media_type == "application/pdf":
+        source = {"type": "base64", "media_type": part.media_type, "data": part.data}
+    else:
+        why = "an upload is known to its own vendor only" if part.id else "expected a PDF or a text"
+        aim.lack("file", why)
+        return None
+    block: Json = {"type": "document", "source": source}
+    if part.name:
+        block["title"] = part.name
+    return _keep(block, part)
+
+
+def _tool(tool: Tool) -> Json:
+    schema = tool.parameters or {"properties": {}}
+    asked: Json = {
+        "name": tool.name,
+        "input_schema": schema if "type" in schema else {"type": "object", **schema},
+    }
+    if tool.description:
+        asked["description"] = tool.description
+    if tool.strict is not None:
+        asked["strict"] = tool.strict
+    return _keep(asked, tool)
+
+
+def _tool_choice(chat: Chat) -> Json | None:
+    choice, single = chat.tool_choice, chat.parallel_tools is False
+    if choice is None:
+        return {"type": "auto", "disable_parallel_tool_use": True} if single else None
+    asked: Json = {"type": CHOICES[choice.how]}
+    if choice.how is Choosing.NAMED:
+        asked["name"] = choice.name
+    if single and choice.how is not Choosing.NONE:
+        asked["disable_parallel_tool_use"] = True
+    return asked
+
+
+def _think(reasoning: Reasoning | None, able: Takes, cap: int, asked: Json, aim: Aim) -> None:
+    """How much to think: by effort where the model takes one, else by a budget, which is less than the cap."""
+    if reasoning is None:
+        return
+    effort, budget = reasoning.effort, reasoning.budget
+    if effort == "none" or budget == 0:
+        if able.unthinking:
+            asked["thinking"] = {"type": able.unthinking}
+        else:
+            aim.lack("reasoning", f"{aim.model} always thinks")
+        return
+    display = {} if reasoning.shown is None else {"display": "summarized" if reasoning.shown else "omitted"}
+    if not able.budget:
+        asked["thinking"] = {"type": "adaptive", **display}
+        effort = EFFORTS.get(effort, effort) or _effort(budget)
+        if effort:
+            effort = "high" if effort == "xhigh" and not able.xhigh else effort
+            asked["output_config"] = {"effort": effort}
+        return
+    tokens = budget if budget is not None and budget > 0 else BUDGETS.get(effort, BUDGETS["medium"])
+    tokens = max(BUDGET_LEAST, min(tokens, cap // 2))
+    if tokens >= cap:
+        aim.lack("reasoning", f"{aim.model} needs more than {BUDGET_LEAST} output tokens to think")
+    elif _goes_on_unthinking(asked["messages"]):
+        # Calls that were made without a thought, as another vendor's were, are refused where thoughts are asked for.
+        aim.leave_out("reasoning")
+    else:
+        hidden = {"display": "omitted"} if reasoning.shown is False else {}
+        asked["thinking"] = {"type": "enabled", "budget_tokens": tokens, **hidden}
+
+
+def _goes_on_unthinking(messages: list[Json]) -> bool:
+    """Whether the last thing the assistant did was to call tools, and that without a sealed thought before."""
+    last: list[Json] = next((one["content"] for one in reversed(messages) if one["role"] == "assistant"), [])
+    called = any(block["type"] == "tool_use" for block in last)
+    return called and last[0]["type"] not in ("thinking", "redacted_thinking")
+
+
+def _effort(budget: int | None) -> str:
+    """An effort for a budget: the least whose own budget has room for it."""
+    if budget is None or budget < 0:
+        return ""
+    return next((EFFORTS[effort] for effort, tokens in BUDGETS.items() if budget <= tokens), "xhigh")
+
+
+def _shape(chat: Chat, asked: Json, aim: Aim) -> None:
+    """What the answer is to look like."""
+    if chat.format is not None:
+        if chat.format.schema is None:
+            aim.lack("format", "JSON is answered by a schema only")
+        else:
+            wanted = {"type": "json_schema", "schema": chat.format.schema}
+            asked.setdefault("output_config", {})["format"] = wanted
+    stops = [stop for stop in chat.stop if stop.strip()]
+    if len(stops) < len(chat.stop):
+        aim.lack("stop", "expected more than white space")
+    if stops:
+        asked["stop_sequences"] = stops
+
+
+def _sample(chat: Chat, able: Takes, asked: Json, aim: Aim) -> None:
+    """How tokens are drawn. What is the default anyway needs not be said."""
+    for name, default in (("temperature", 1), ("top_p", 1), ("top_k", None)):
+        value = getattr(chat, name)
+        if value is None or (value == default and not able.sampling):
+            continue
+        if not able.sampling:
+            aim.lack(name, f"{aim.model} takes none")
+        elif name == "temperature" and value > 1:
+            aim.lack(name, "expected at most 1 for this model")
+        else:
+            asked[name] = value
+
+
+def _refuse(chat: Chat, aim: Aim) -> None:
+    """What Anthropic's API has nothing for."""
+    if chat.choices > 1:
+        aim.lack("choices")
+    for name in ("frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs", "top_logprobs"):
+        value = getattr(chat, name)
+        if value or (name == "seed" and value is not None):
+            aim.lack(name)
+    if any(one != "text" for one in chat.modalities):
+        aim.lack("modalities")
+    if chat.voice:
+        aim.lack("voice")
+    if chat.verbosity not in ("", "medium"):
+        aim.lack("verbosity")
+    if chat.metadata:
+        aim.leave_out("metadata")

@@ -1,0 +1,62 @@
+"""A JSON body read strictly: keys that a dialect reads stand there once, and what is wrong is named in the API's words.
+
+Knows no vendor: a dialect gives its keys and its decoder.
+"""
+
+from typing import Any
+
+import msgspec
+
+from kpgate._fast.body import BodyError, Keys, Scan, scan
+from kpgate.domain.errors import InvalidRequest
+
+_WORDS = {
+    "`str`": "a string",
+    "`array`": "a list",
+    "`int`": "an integer",
+    "`float`": "a number",
+    "`bool`": "true or false",
+    "`object`": "an object",
+    "`null`": "null",
+}
+
+
+def read_body(
+    decoder: msgspec.json.Decoder[Any], body: bytes, keys: Keys, depth_max: int
+) -> tuple[Scan, Any]:
+    """The offsets of a body's keys, and what a decoder makes of it.
+
+    Errors: InvalidRequest, naming what was wrong and where.
+    """
+    try:
+        offsets = scan(body, keys, depth_max)
+        return offsets, decoder.decode(body)
+    except BodyError as error:
+        raise InvalidRequest(str(error), param=error.key) from None
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {_plain(error)}") from None
+
+
+def invalid(problem: str) -> InvalidRequest:
+    """msgspec's sentence, in the words of an API: ``messages[2].content: expected a string or a list``."""
+    sentence, _, where = problem.partition(" - at ")
+    path = where.strip("`").removeprefix("$").removeprefix(".")
+    if sentence.startswith("Object missing required field "):
+        field = sentence.rsplit(" ", 1)[1].strip("`")
+        path = f"{path}.{field}" if path else field
+        return InvalidRequest(f"{path}: this field is required", param=path)
+    wanted, _, got = sentence.removeprefix("Expected ").partition(", got ")
+    kinds = [_WORDS.get(f"`{kind}`", kind) for kind in wanted.strip("`").split(" | ") if kind != "null"]
+    got = _WORDS.get(got, got)
+    said = f"expected {' or '.join(kinds)}, got {got}" if got else sentence
+    return InvalidRequest(f"{path or 'the body'}: {said}", param=path or None)
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a string is not UTF-8 (byte {error.start} of it)"
+    return str(error).removeprefix("JSON is malformed: ")

@@ -1,0 +1,1 @@
+"""Google's Gemini API: what is read, what is sent, and that nothing is lost between."""

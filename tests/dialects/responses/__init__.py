@@ -1,0 +1,1 @@
+"""OpenAI's Responses API: what is read, what is sent, and that nothing is lost between."""

@@ -1,0 +1,53 @@
+"""Who pays for calls in tests: a funded party of its own, and what it has paid."""
+
+import json
+import os
+from typing import Any
+
+from tests.kit.gateway_process import until
+from tests.kit.whole import Whole
+
+FUNDS = 10**9
+
+
+class Payer:
+    """A funded party of its own, and what it has paid."""
+
+    count = 0
+
+    def __init__(self, gate: Whole, funds: int = FUNDS) -> None:
+        Payer.count += 1
+        self.gate = gate
+        self.name = f"party-{os.getpid()}-{Payer.count}"
+        self.key = gate.key(self.name)
+        self.funds = funds
+        if funds:
+            gate.fund(self.name, funds)
+
+    def paid(self) -> int:
+        """Once nothing is held any more."""
+        until(lambda: self.gate.balance(self.name)["held_microkpt"] == 0)
+        return self.funds - int(self.gate.balance(self.name)["balance_microkpt"])
+
+    def send(self, **more: Any) -> Any:
+        """A call on a connection of its own that nobody reads yet."""
+        return self.post(
+            "/v1/chat/completions",
+            {"model": "m", "messages": [{"role": "user", "content": "hello"}]} | more,
+        )
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """A call of any dialect's on a connection of its own that nobody reads yet."""
+        sent = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {self.key}\r\n"
+        return self.gate.open(head.encode() + b"content-length: %d\r\n\r\n" % len(sent) + sent)
+
+
+def read_until(connection: Any, wanted: bytes) -> bytes:
+    """What comes, up to something that is looked for."""
+    got = b""
+    while wanted not in got:
+        piece = connection.recv(65536)
+        assert piece, got
+        got += piece
+    return got

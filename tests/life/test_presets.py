@@ -1,0 +1,210 @@
+"""Presets and the catalogue through the whole gateway, with the official client before and vendors' fakes behind."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import openai
+import pytest
+
+from tests.kit.gateway_process import TRANSPORTS, until
+from tests.kit.vendors import compatible
+from tests.kit.vendors.compatible import CACHED, INPUT, OUTPUT, REASONING, TEXT
+from tests.kit.vendors.server import VendorServer
+from tests.kit.whole import SECRET, Whole
+
+PER = {"input": 250, "cached": 25, "output": 1_000, "reasoning": 2_000}
+"""microKPT a token by the prices below."""
+PRICE = "{ input = 2.5, cached = 0.25, output = 10, reasoning = 20 }"
+PLAIN = INPUT * PER["input"] + OUTPUT * PER["output"]
+PART_CACHED = (INPUT - CACHED) * PER["input"] + CACHED * PER["cached"] + OUTPUT * PER["output"]
+THOUGHT = PLAIN + REASONING * PER["reasoning"]
+COSTS = {
+    "openai": PLAIN,
+    "mistral": PLAIN,
+    "groq": PLAIN,
+    "deepseek": PART_CACHED,
+    "moonshot": PART_CACHED,
+    "xai": THOUGHT,
+}
+FUNDS = 10**9
+HELLO: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
+numbers = count()
+
+
+class Scene(NamedTuple):
+    gate: Whole
+    vendors: VendorServer
+
+    def payer(self) -> tuple[str, openai.OpenAI]:
+        """A funded party's name, and its client."""
+        name = f"payer-{next(numbers)}"
+        key = self.gate.key(name)
+        self.gate.fund(name, FUNDS)
+        address = f"http://127.0.0.1:{self.gate.port}/v1"
+        return name, openai.OpenAI(base_url=address, api_key=key, max_retries=0)
+
+    def paid(self, name: str) -> int:
+        """Once nothing is held any more."""
+        until(lambda: self.gate.balance(name)["held_microkpt"] == 0)
+        return FUNDS - int(self.gate.balance(name)["balance_microkpt"])
+
+    def get(self, path: str, **key: Any) -> Any:
+        """What a path answers to a new key."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.gate.port, timeout=20)
+        try:
+            connection.request("GET", path, headers={"authorization": f"Bearer {self.gate.key(**key)}"})
+            return json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+
+
+def provider(name: str, preset: str, url: str, more: str = "") -> str:
+    return (
+        f'[[providers]]\nname = "{name}"\npreset = "{preset}"\nbase_url = "{url}/{name}/v1"\n'
+        f'api_key = "env:KPGATE_TEST_UPSTREAM"\n{more}\n'
+    )
+
+
+def model(name: str, at: str, there: str = "plain", price: str = f"price = {PRICE}") -> str:
+    return (
+        f'[[models]]\nname = "{name}"\ndeployments = [{{ provider = "{at}", model = "{there}" }}]\n{price}\n'
+    )
+
+
+@pytest.fixture(scope="module", params=TRANSPORTS)
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    folder: Path = tmp_path_factory.mktemp("presets")
+    own = folder / "own.toml"
+    own.write_text(
+        'vendor = "house"\nsource = "what we agreed on"\n'
+        '[[models]]\nname = "tuned"\ncontext_window = 8192\noutput_tokens_max = 1024\n'
+        'inputs = ["text", "image"]\noutputs = ["text"]\ntools = true\nreasoning = false\n'
+        "price = { input = 1, output = 2 }\n"
+    )
+    with VendorServer(compatible.answer) as vendors:
+        settings = "".join(provider(name, name, vendors.url) + model(name, name) for name in COSTS)
+        settings += provider("foundry", "azure-foundry", vendors.url, 'query = { api-version = "v 1" }')
+        settings += model("foundry", "foundry")
+        settings += provider("github", "github", vendors.url) + model("github", "github")
+        settings += provider("house", "vllm", vendors.url) + model("tuned", "house", "tuned", "")
+        settings += model("listed", "openai", "gpt-4o-mini", "") + model("nobody-knows", "house", "mine", "")
+        settings += '[[models]]\nname = "either"\n'
+        settings += 'deployments = [{ provider = "openai", model = "gpt-4o" }, '
+        settings += '{ provider = "house", model = "tuned" }]\n'
+        settings += f'[catalogue]\nfile = "{own}"\nunknown_price = {{ input = 50, output = 60 }}\n'
+        settings += "[ledger]\nenabled = true\n"
+        with Whole(folder, settings, transport=request.param) as gate:
+            yield Scene(gate, vendors)
+
+
+@pytest.mark.parametrize("vendor", COSTS)
+@pytest.mark.parametrize("shape", ["whole", "stream", "stream with usage"])
+def test_every_provider_is_asked_as_it_wants_and_charged_by_what_it_says(
+    scene: Scene, vendor: str, shape: str
+) -> None:
+    name, client = scene.payer()
+    if shape == "whole":
+        reply = client.chat.completions.create(model=vendor, messages=HELLO, max_completion_tokens=77)
+        assert reply.choices[0].message.content == TEXT
+    else:
+        options: Any = {"include_usage": True} if shape == "stream with usage" else openai.omit
+        chunks = list(
+            client.chat.completions.create(
+                model=vendor, messages=HELLO, stream=True, stream_options=options, max_completion_tokens=77
+            )
+        )
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        assert text == TEXT
+        assert shape != "stream" or all(chunk.choices for chunk in chunks)
+    assert scene.paid(name) == COSTS[vendor]
+    asked = next(one for one in reversed(scene.vendors.asked) if one.path.startswith(f"/{vendor}/"))
+    assert asked.path == f"/{vendor}/v1/chat/completions"
+    assert asked.headers["authorization"] == f"Bearer {SECRET}"
+    field = "max_tokens" if vendor in compatible.ONLY_MAX_TOKENS else "max_completion_tokens"
+    assert {name: value for name, value in asked.body.items() if name.startswith("max_")} == {field: 77}
+
+
+@pytest.mark.parametrize("vendor", ["mistral", "openai"])
+def test_the_held_cap_reaches_the_field_that_is_read(scene: Scene, vendor: str) -> None:
+    name, client = scene.payer()
+    client.chat.completions.create(model=vendor, messages=HELLO)
+    assert scene.paid(name) == COSTS[vendor]
+    body = scene.vendors.asked[-1].body
+    field = "max_tokens" if vendor == "mistral" else "max_completion_tokens"
+    assert body[field] == 4096 and len({"max_tokens", "max_completion_tokens"} & set(body)) == 1
+
+
+def test_what_a_provider_cannot_do_is_refused_by_name_and_costs_nothing(scene: Scene) -> None:
+    name, client = scene.payer()
+    asked = len(scene.vendors.asked)
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model="groq", messages=HELLO, n=2)
+    assert caught.value.param == "n"
+    assert scene.paid(name) == 0 and len(scene.vendors.asked) == asked
+
+
+def test_credentials_and_headers_go_as_the_preset_says(scene: Scene) -> None:
+    _, client = scene.payer()
+    client.chat.completions.create(model="foundry", messages=HELLO)
+    asked, headers = scene.vendors.asked[-1], scene.vendors.asked[-1].headers
+    assert asked.path == "/foundry/v1/chat/completions?api-version=v+1"
+    assert headers["api-key"] == SECRET and "authorization" not in headers
+    client.chat.completions.create(model="github", messages=HELLO)
+    headers = scene.vendors.asked[-1].headers
+    assert headers["authorization"] == f"Bearer {SECRET}"
+    assert headers["x-github-api-version"] == "2022-11-28"
+
+
+def test_a_model_with_no_price_of_its_own_costs_what_its_vendor_asks(scene: Scene) -> None:
+    for asked, price in (("listed", (15, 60)), ("tuned", (100, 200)), ("nobody-knows", (5_000, 6_000))):
+        name, client = scene.payer()
+        client.chat.completions.create(model=asked, messages=HELLO)
+        assert scene.paid(name) == INPUT * price[0] + OUTPUT * price[1], asked
+
+
+def test_a_price_says_where_it_is_from(scene: Scene) -> None:
+    rows = scene.get("/admin/v1/prices", role="admin")["prices"]
+    sources = {row["model"]: row["source"] for row in rows}
+    assert sources["listed"].startswith("catalogue openai, 20") and "https://" in sources["listed"]
+    assert sources["tuned"] == "catalogue house, what we agreed on"
+    assert sources["nobody-knows"] == "[catalogue] unknown_price"
+    assert sources["mistral"] is None
+
+
+def test_models_show_what_they_can_to_those_who_may_use_them(scene: Scene) -> None:
+    _, client = scene.payer()
+    shown = {one.id: one for one in client.models.list()}
+    listed: Any = shown["listed"]
+    assert listed.object == "model" and listed.owned_by == "openai"
+    assert (listed.context_window, listed.output_tokens_max) == (128_000, 16_384)
+    assert listed.modalities["input"][:2] == ["text", "image"]
+    assert listed.capabilities["tools"] is True and listed.capabilities["vision"] is True
+    assert listed.pricing["currency"] == "KPT" and listed.pricing["per_tokens"] == 1_000_000
+    assert (listed.pricing["input"], listed.pricing["output"]) == (15, 60)
+    assert client.models.retrieve("listed") == listed
+    unknown: Any = shown["nobody-knows"]
+    assert unknown.context_window is None and unknown.capabilities["tools"] is None
+    assert unknown.pricing["output"] == 6_000
+    either: Any = shown["either"]
+    assert (either.context_window, either.output_tokens_max) == (8192, 16_384)
+    assert either.modalities["input"] == ["text", "image"] and either.modalities["output"] is None
+    assert either.capabilities == {"vision": True, "tools": True, "json_schema": None, "reasoning": False}
+    assert either.pricing["input"] == 250, "the dearest of its deployments"
+    few = scene.get("/v1/models", models=("lis*",))["data"]
+    assert [one["id"] for one in few] == ["listed"]
+
+
+def test_the_model_s_own_cap_bounds_what_is_held(scene: Scene) -> None:
+    """Nobody is held to the default where more is known to be possible, nor for more than is."""
+    name, client = scene.payer()
+    client.chat.completions.create(model="listed", messages=HELLO, max_completion_tokens=9_000)
+    assert scene.vendors.asked[-1].body["max_completion_tokens"] == 9_000
+    client.chat.completions.create(model="listed", messages=HELLO, max_completion_tokens=90_000)
+    assert scene.vendors.asked[-1].body["max_completion_tokens"] == 16_384
+    client.chat.completions.create(model="tuned", messages=HELLO)
+    assert scene.vendors.asked[-1].body["max_completion_tokens"] == 1024
+    assert scene.paid(name) > 0
