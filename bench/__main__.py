@@ -21,6 +21,7 @@ from bench import (
     people,
     profile,
     report,
+    routing,
     scale,
     soak,
     start,
@@ -131,6 +132,16 @@ def bodies_command(rounds: int, seconds: float, transport: str) -> None:
 def memory_command(transport: str, streams: int) -> None:
     """What streams, stalled readers and an idle worker weigh, and how late their chunks come."""
     _keep(memory.measure(transport == "direct", streams))
+
+
+@cli.command("route")
+@click.option("--instructions/--no-instructions", default=VALGRIND, help="Also count them, by valgrind.")
+def route_command(instructions: bool) -> None:
+    """What it takes to decide who answers a call."""
+    try:
+        _keep(routing.measure(instructions))
+    except Unavailable as error:
+        raise click.ClickException(str(error)) from None
 
 
 @cli.command("micro")

@@ -12,9 +12,10 @@ from typing import Any
 from bench.carriers import Plug, request
 from bench.provider import REPLY, delta, whole
 from bench.tokens import CJK, PROSE
-from bench.twins import NAMES, chat_body
-from kpgate._fast import body, credit, journal, limit, metric, sse
+from bench.twins import NAMES, chat_body, choice_of
+from kpgate._fast import body, credit, journal, limit, metric, pulse, sse
 from kpgate._fast.account import PLAIN, Accounts
+from kpgate._fast.choice import COST, Size
 from kpgate._fast.chunks import Chunks
 from kpgate._fast.client import Client
 from kpgate._fast.commit import DEPLOYMENT, KEY, MODEL, PARTY, Life, Region, Seat
@@ -27,8 +28,10 @@ from kpgate._fast.lane import Lane
 from kpgate._fast.limit import Gate, Limits, Verdict
 from kpgate._fast.metric import RequestCells, Shard
 from kpgate._fast.outbox import Outbox
-from kpgate._fast.routes import Picker, Router
+from kpgate._fast.pulse import Pulses
+from kpgate._fast.routes import Router
 from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate.domain.traits import see
 from kpgate.services.meters import LATENCY_BOUNDS_US
 from kpgate.stores.vocabulary import open_vocabulary
 
@@ -332,16 +335,41 @@ def of_outbox(folder: Path) -> list[Operation]:
     ]
 
 
+def of_choice(folder: Path) -> list[Operation]:
+    """An order of deployments."""
+    two, eight = (choice_of(count, folder / f"choice-{count}") for count in (2, 8))
+    cheap = choice_of(8, folder / "choice-cost", COST)
+    size = Size(1000, 500)
+    number = 0x9E3779B97F4A7C15
+    return [
+        Operation("order 2 deployments", lambda: two.order(number, 3, 1)),
+        Operation("order 8 deployments", lambda: eight.order(number, 255, 1)),
+        Operation("order 8 deployments by cost", lambda: cheap.order(number, 255, 1, size)),
+    ]
+
+
+def of_prose(folder: Path) -> list[Operation]:
+    """What a prompt is like."""
+    return [Operation("the words and marks of 600 characters of English", lambda: see(PROSE[:600]))]
+
+
+def of_pulse(folder: Path) -> list[Operation]:
+    """What an answered call says of its upstream."""
+    region = Region.create(pulse.areas(1, 64), 1)
+    one = Pulses(region, Seat(region, Life.claim(folder, 0, 1))).of(1)
+    return [
+        Operation("a call was answered", lambda: one.succeeded(1)),
+        Operation("it began after so long", lambda: one.observe(1, 1000, True)),
+    ]
+
+
 def of_routes(folder: Path) -> list[Operation]:
-    """A name among 1,000 models, and an order of deployments."""
+    """A name among 1,000 models."""
     entries = [[f"model-{number}", f"alias-{number}"] for number in range(990)]
     router = Router([*entries, *([f"family-{number}-*"] for number in range(10))])
-    two, eight = Picker([0, 0], [1, 2]), Picker([0] * 8, list(range(1, 9)))
     return [
         Operation("find an alias among 1,000 models", lambda: router.match("alias-500")),
         Operation("find a name by pattern", lambda: router.match("family-7-mini")),
-        Operation("order 2 deployments", lambda: two.order(0x9E3779B97F4A7C15, 3, 0)),
-        Operation("order 8 deployments", lambda: eight.order(0x9E3779B97F4A7C15, 255, 0)),
     ]
 
 
@@ -494,6 +522,7 @@ def _called(
 OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "account": of_account,
     "body": of_body,
+    "choice": of_choice,
     "chunks": of_chunks,
     "client": of_client,
     "commit": of_commit,
@@ -507,6 +536,8 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "limit": of_limit,
     "metric": of_metric,
     "outbox": of_outbox,
+    "prose": of_prose,
+    "pulse": of_pulse,
     "routes": of_routes,
     "sse": of_sse,
     "step": of_step,

@@ -23,7 +23,7 @@ from bench.carriers import Plug, request
 from bench.load import chat
 from bench.provider import REPLY
 from bench.target import PATH, Shape, Target, settings
-from kpgate._fast import limit, metric
+from kpgate._fast import limit, metric, pulse
 from kpgate._fast.client import Client
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.http1 import Connection
@@ -31,6 +31,7 @@ from kpgate._fast.lane import Lane
 from kpgate._fast.limit import Limits
 from kpgate._fast.metric import Shard
 from kpgate._fast.outbox import Outbox
+from kpgate._fast.pulse import Pulses
 from kpgate._fast.wait import Wheel, clock
 from kpgate.app.config import load
 from kpgate.app.equipment import Ground, equip, names
@@ -108,8 +109,9 @@ class Trunk:
         keys = Keys()
         self.key = str(keys.create("bench")["key"])
         loaded = _settings(folder, shape)
-        region = Region.create(limit.areas() | metric.areas(1), 4)
+        region = Region.create(limit.areas() | metric.areas(1) | pulse.areas(4), 4)
         self._life = Life.claim(folder, 0, 4)
+        seat = Seat(region, self._life)
         keyring = Keyring(keys.store, region, PEPPER, lambda: START_US)
         self._ground = Ground(
             loop=self.plug,
@@ -117,7 +119,8 @@ class Trunk:
             clock=clock,
             environ={},
             cache=folder,
-            limits=Limits(region, Seat(region, self._life), 3_600_000_000),
+            limits=Limits(region, seat, 3_600_000_000),
+            pulses=Pulses(region, seat),
             meters=Meters(Shard(region, 0)),
             offload=cast(Offload, None),
             inflight=Inflight(0, 0, self._wheel, self.plug),

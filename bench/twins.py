@@ -4,14 +4,20 @@ Run as `python -m bench.twins`. Knows no server and no network.
 """
 
 import json
+import tempfile
 import timeit
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
-from kpgate._fast import body, routes, sse
+from kpgate._fast import body, pulse, routes, sse
+from kpgate._fast.choice import WEIGHTED, Choice
+from kpgate._fast.commit import Life, Region, Seat
+from kpgate._fast.pulse import Pulses, Rules
 from tests.kit.oracle import body as plain_body
 from tests.kit.oracle import routes as plain_routes
 from tests.kit.oracle import sse as plain_sse
+from tests.kit.oracle.choice import One, OracleChoice
 
 Figure = dict[str, float]
 
@@ -120,6 +126,16 @@ def measure_sse() -> dict[str, Figure]:
     }
 
 
+def choice_of(count: int, folder: Path, strategy: int = WEIGHTED) -> Choice:
+    """That many deployments of rising weight, all well."""
+    folder.mkdir(exist_ok=True)
+    region = Region.create(pulse.areas(1, 64), 1)
+    life = Life.claim(folder, 0, 1)
+    pulses = Pulses(region, Seat(region, life))
+    candidates = [(pulses.of(i), None, 0, i + 1, 0, i, i, 1 + i, 2 + i, 0) for i in range(count)]
+    return Choice(candidates, Rules(slow_us=30_000_000, panic_percent=50), strategy)
+
+
 def measure_routes() -> dict[str, Figure]:
     """Names among 1,000 models, and orders of deployments."""
     entries = [[f"model-{i}", f"alias-{i}"] for i in range(990)] + [[f"family-{i}-*"] for i in range(10)]
@@ -129,12 +145,12 @@ def measure_routes() -> dict[str, Figure]:
         figures[f"routes.match, 1,000 models, {how}"] = compare(
             partial(fast.match, name), partial(plain.match, name)
         )
-    masks = (0x9E3779B97F4A7C15, 255, 0)
-    for count in (1, 2, 8):
-        priorities, weights = [0] * count, list(range(1, count + 1))
-        picker, twin = routes.Picker(priorities, weights), plain_routes.OraclePicker(priorities, weights)
-        figures[f"routes.order, {count} deployments"] = compare(
-            partial(picker.order, *masks), partial(twin.order, *masks)
+    for count in (2, 8):
+        with tempfile.TemporaryDirectory() as folder:
+            made = choice_of(count, Path(folder))
+        twin = OracleChoice([One(weight=i + 1, group=i, identity=i) for i in range(count)])
+        figures[f"choice.order, {count} deployments"] = compare(
+            partial(made.order, 0x9E3779B97F4A7C15, 255, 1), partial(twin.order, 0x9E3779B97F4A7C15, 255)
         )
     return figures
 

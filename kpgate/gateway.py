@@ -10,20 +10,21 @@ from random import getrandbits
 
 from kpgate.domain.call import Record
 from kpgate.domain.caller import Caller
-from kpgate.domain.dialect import Endpoint, Framing, Way
-from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequest, ModelNotFound
+from kpgate.domain.dialect import Endpoint, Framing
+from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequest
 from kpgate.domain.ledger import show_call
 from kpgate.domain.phase import Phase
 from kpgate.domain.usage import Usage
 from kpgate.life import Equipment, Life
 from kpgate.services.admit import reserve
+from kpgate.services.choose import Asked, Decision
 from kpgate.services.exchange import Exchange
 from kpgate.services.receive import check_head, onward
 from kpgate.services.record import EXCERPT_MAX, excerpt
 from kpgate.services.respond import JSON, describe, refuse
 from kpgate.services.route import Target, candidates
 from kpgate.services.settle import counted, stream_usage, whole_usage
-from kpgate.services.upstream import REPLY_BYTES_MAX, Attempt, check_whole, is_stream, judge
+from kpgate.services.upstream import REPLY_BYTES_MAX, Attempt, check_whole, is_stream, judge, opening
 
 FOLD_BYTES = 8192
 
@@ -93,7 +94,8 @@ class Gateway:
         record.phase = Phase.ADMIT
         self._find(kit, life, caller)
         record.prompt_tokens = await kit.offload.run(self._count, life) if long else self._count(life)
-        order = self._choose(kit, life)
+        choose, apart = self._choose, long and life.plan.chooses
+        order = await kit.offload.run(choose, life, body) if apart else choose(life, body)
         now_us = self.clock()
         life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)
         if life.verdict is None:
@@ -126,10 +128,7 @@ class Gateway:
     def _find(self, kit: Equipment, life: Life, caller: Caller) -> None:
         """Find the plan of the model that was asked for, if the caller may use it."""
         record, call = life.record, life.call
-        plan = kit.routes.find(call.model)
-        if plan is None:
-            raise ModelNotFound(f"model: no model is named {call.model[:200]!r} here", param="model")
-        life.plan = plan
+        life.plan = plan = kit.routes.plan(call.model)
         # A wildcard's plan says nothing of what was asked for; any other plan does, whatever its alias was.
         kit.auth.authorise(caller, call.model if plan.wild else plan.name)
         record.model = plan.name
@@ -170,24 +169,21 @@ class Gateway:
 
     def _count(self, life: Life) -> int:
         """The prompt's tokens; 0 where nobody counts."""
-        plan = life.plan
-        return (
-            life.endpoint.count(life.call, plan.vocabulary, plan.name) if plan.vocabulary is not None else 0
-        )
+        vocabulary, name = life.plan.vocabulary, life.plan.name
+        return life.endpoint.count(life.call, vocabulary, name) if vocabulary is not None else 0
 
-    def _choose(self, kit: Equipment, life: Life) -> tuple[Target, ...]:
+    def _choose(self, life: Life, body: bytes) -> tuple[Target, ...]:
         """The deployments that may answer, in order; and what to reserve."""
-        plan = life.plan
-        headers = life.exchange.headers if plan.matched else ()
-        order = candidates(plan, headers, getrandbits(64), self.clock())
-        if not order:
-            raise ModelNotFound(
-                "model: none of its deployments is for requests with these headers", param="model"
-            )
-        life.record.generates = life.endpoint.generates
-        cap = plan.output_cap if life.endpoint.generates else 0
+        plan, record = life.plan, life.record
+        record.generates = life.endpoint.generates
+        if plan.chooses or life.head.cost_max is not None:
+            order = self._decide(life, body)
+        else:
+            headers = life.exchange.headers if plan.matched else ()
+            order = candidates(plan, headers, getrandbits(64), self.clock())
+        cap = life.plan.output_cap if record.generates else 0
         if life.endpoint.tally is None:
-            life.tokens = reserve(life.record.prompt_tokens, life.call, cap)
+            life.tokens = reserve(record.prompt_tokens, life.call, cap)
             return order
         # A provider that counts for itself is asked, else nobody.
         return tuple([one for one in order if life.endpoint.path in one.ways]) or order
@@ -196,16 +192,23 @@ class Gateway:
         """Answer with the prompt's count. It is a request among the limits, but uses no tokens and costs nothing."""
         record, plan = life.record, life.plan
         if plan.vocabulary is None:
-            raise InvalidRequest(
-                f"model: this gateway does not count the tokens of {record.model}", param="model"
-            )
-        record.phase = Phase.RESPOND
-        record.status = 200
+            said = f"model: this gateway does not count the tokens of {record.model}"
+            raise InvalidRequest(said, param="model")
         body = tally(record.prompt_tokens)
-        record.reply_bytes = len(body)
-        headers = self._headers(life)
-        headers += [JSON, (b"x-kpgate-count", plan.grade.encode())]
+        record.phase, record.status, record.reply_bytes = Phase.RESPOND, 200, len(body)
+        headers = [*self._headers(life), JSON, (b"x-kpgate-count", plan.grade.encode())]
         life.exchange.reply(record.status, headers, body)
+
+    def _decide(self, life: Life, body: bytes) -> tuple[Target, ...]:
+        """The same where it depends on more than how the deployments do."""
+        record, headers = life.record, life.exchange.headers
+        assert record.caller is not None
+        asked = Asked(record.caller, life.call, life.endpoint, body, headers, record.prompt_tokens)
+        asked.random, asked.cost_max = getrandbits(64), life.head.cost_max
+        decision: Decision = life.plan.chooser.choose(asked, self.clock())
+        life.decision, life.plan = decision, decision.plan
+        record.route, record.expected = decision.why, decision.expected
+        return decision.order
 
     async def _answer(self, kit: Equipment, life: Life, order: tuple[Target, ...], body: bytes) -> bytes:
         """Try the candidates until one answers; what it said first.
@@ -222,12 +225,14 @@ class Gateway:
                 except GatewayError as error:
                     tries += 1
                     if life.ended is not None or not kit.retrying.allows(
-                        error, tries, len(order), len(self.lives)
+                        error, tries, len(order), kit.ids.given
                     ):
                         raise
                 if not retrying:
                     kit.retrying.begin()
                     retrying = True
+                if life.decision is not None:
+                    order = life.decision.later(order, tries)
                 await kit.retrying.pause(tries, self.clock())
                 kit.admit.move(self.clock(), life.verdict, order[tries % len(order)], life.tokens)
         finally:
@@ -238,9 +243,11 @@ class Gateway:
         """One try, up to the first bytes that a client could see: a whole body, or a stream's first events."""
         record, endpoint, call = life.record, life.endpoint, life.call
         record.phase = Phase.ROUTE
-        record.provider, record.deployment = target.provider, target.model
+        record.model, record.provider, record.deployment = target.home, target.provider, target.model
         record.attempts += 1
         life.attempt = attempt = Attempt(target, kit.wheel, self.clock)
+        if life.decision is not None:
+            life.decision.begin(target)
         began_us = self.clock()
         try:
             if life.ended is not None:
@@ -252,7 +259,8 @@ class Gateway:
             life.way = way
             sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
             record.dropped = call.dropped
-            head = self._head(life, way, sent)
+            head = opening(way, call.stream, life.exchange.headers, sent)
+            head += onward(life.head, record.request_id, len(sent))
             record.phase = Phase.UPSTREAM
             if hold is not None:
                 hold.sent()
@@ -266,32 +274,26 @@ class Gateway:
                 whole = attempt.take_whole()
                 first = await attempt.whole(REPLY_BYTES_MAX) if whole is None else whole
                 check_whole(connection, target, first)
+                if connection.status == 400 and life.decision is not None:
+                    life.decision.pass_on(first, target, record.attempts)
                 if way.turn is not None:
                     life.turned = way.turn(connection.status, first, call)
                     first = life.turned.body
         except GatewayError as error:
+            if life.ended is None:
+                kit.health.failed(self.clock(), error, target, life.plan.peers, attempt)
             attempt.close()
             # Of a stream that broke off before its first event nobody has seen anything.
             life.framer = None
             kit.meters.attempt(target.provider, error.code)
-            if life.ended is None:
-                target.health.failed(self.clock(), kit.retrying.ejection, life.plan.peers)
             raise
         finally:
             record.upstream_us += self.clock() - began_us
-        target.health.succeeded(self.clock())
+        target.pulse.succeeded(self.clock())
+        if life.decision is not None:
+            life.decision.answered(self.clock(), began_us, target, call.stream)
         kit.meters.attempt(target.provider, "ok")
         return first
-
-    def _head(self, life: Life, way: Way, sent: bytes) -> bytes:
-        """The head of the request to the provider."""
-        head = way.stream_head if life.call.stream else way.head
-        for name, value in life.exchange.headers if way.passes else ():
-            if name in way.passes:
-                head += b"%b: %b\r\n" % (name, value)
-        if way.sign is not None:
-            head += way.sign(head, sent)
-        return head + onward(life.head, life.record.request_id, len(sent))
 
     async def _first(self, life: Life, attempt: Attempt) -> bytes:
         """A stream's first events."""
@@ -329,7 +331,7 @@ class Gateway:
         headers = self._headers(life)
         kind = connection.content_type if life.turned is None else None
         headers.append((b"content-type", kind or b"application/json"))
-        headers += connection.passed
+        headers += attempt.passed
         life.exchange.reply(connection.status, headers, body)
 
     async def _stream(self, kit: Equipment, life: Life, ready: bytes) -> None:
@@ -340,7 +342,7 @@ class Gateway:
         )
         headers = self._headers(life)
         headers += [(b"content-type", life.endpoint.stream_type), (b"cache-control", b"no-cache")]
-        headers += attempt.connection.passed
+        headers += attempt.passed
         record.status = attempt.connection.status
         record.head_us = record.first_token_us = self.clock() - record.received_us
         exchange.open(record.status, headers)
@@ -439,6 +441,8 @@ class Gateway:
             life.hold.end(self.clock(), record, target)
         if attempt is not None:
             attempt.close()
+        if life.decision is not None:
+            life.decision.close(record, life.call, target)
         if life.verdict is not None:
             kit.admit.end(self.clock(), life.verdict, record)
         if life.placed:

@@ -17,6 +17,7 @@ cdef class Life:
     cdef public object head
     cdef public object call
     cdef public object plan
+    cdef public object decision
     cdef public bint placed
     cdef public long tokens
     cdef public long spoken

@@ -9,6 +9,7 @@ import msgspec
 
 from kpgate._fast.head import Head
 from kpgate._fast.limit import Verdict
+from kpgate._fast.pulse import Pulse
 from kpgate._fast.wait import Wheel
 from kpgate.domain.call import Call, Record
 from kpgate.domain.dialect import Endpoint, Framing, Turned, Way
@@ -16,14 +17,27 @@ from kpgate.domain.errors import ClientGone, GatewayError
 from kpgate.domain.webhook import Source
 from kpgate.services.admit import Admit
 from kpgate.services.auth import Auth
+from kpgate.services.choose import Decision
 from kpgate.services.exchange import Exchange
+from kpgate.services.health import Health
 from kpgate.services.hold import Hold, Holds
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.receive import Ids, Inflight
 from kpgate.services.record import Recorder
-from kpgate.services.route import Plan, Retrying, Routes
+from kpgate.services.route import Plan, Retrying, Routes, Target
 from kpgate.services.upstream import Attempt
+
+
+class Check(msgspec.Struct, frozen=True):
+    """An active check of a provider by one credential. Shape: `pulses` are whom it speaks for; `head` is what is sent,
+    empty where connecting is enough; `enough` results of a kind in a row count."""
+
+    pulses: tuple[Pulse, ...]
+    target: Target
+    head: bytes
+    enough: int
+    every_us: int
 
 
 class Equipment(msgspec.Struct, frozen=True):
@@ -42,6 +56,7 @@ class Equipment(msgspec.Struct, frozen=True):
     admit: Admit
     holds: Holds | None
     retrying: Retrying
+    health: Health
     offload: Offload
     wheel: Wheel
     meters: Meters
@@ -52,6 +67,7 @@ class Equipment(msgspec.Struct, frozen=True):
     long_bytes: int
     log_bodies: bool = False
     top_ups: Mapping[str, Source] = {}
+    checks: tuple[Check, ...] = ()
 
 
 class Life:
@@ -60,6 +76,7 @@ class Life:
     __slots__ = (
         "attempt",
         "call",
+        "decision",
         "ended",
         "endpoint",
         "exchange",
@@ -90,6 +107,7 @@ class Life:
         self.framer: Framing | None = None
         self.turned: Turned | None = None
         self.hold: Hold | None = None
+        self.decision: Decision | None = None
         self.ended: GatewayError | None = None
         self.placed = False
         self.tokens = 0

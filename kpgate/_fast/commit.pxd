@@ -62,6 +62,7 @@ cdef enum:
     AREA_BUDGET = 7
     AREA_HOLD = 8
     AREA_JOURNAL = 9
+    AREA_PULSE = 10
 
 
 cdef struct Area:

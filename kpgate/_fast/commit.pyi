@@ -12,6 +12,7 @@ ACCOUNT: Final[int]
 BUDGET: Final[int]
 HOLD: Final[int]
 JOURNAL: Final[int]
+PULSE: Final[int]
 
 @final
 class Region:

@@ -60,6 +60,7 @@ ACCOUNT = AREA_ACCOUNT
 BUDGET = AREA_BUDGET
 HOLD = AREA_HOLD
 JOURNAL = AREA_JOURNAL
+PULSE = AREA_PULSE
 
 
 cdef uint64_t monotonic_ns() noexcept nogil:

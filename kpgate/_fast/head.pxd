@@ -15,6 +15,7 @@ cdef class Head:
     cdef readonly bytes forwarded_for
     cdef readonly bytes idempotency_key
     cdef readonly bytes beta
+    cdef readonly bytes cost_max
     cdef readonly str method
     cdef readonly bytes path
     cdef readonly bytes query

@@ -253,6 +253,9 @@ cdef class Head:
         elif size == 16:
             if _same(name, b"content-encoding", 16):
                 self.content_encoding = self._single(self.content_encoding, name, size, value, length)
+        elif size == 26:
+            if _same(name, b"x-kpgate-max-cost-microkpt", 26):
+                self.cost_max = self._single(self.cost_max, name, size, value, length)
         elif size == 17:
             if _same(name, b"transfer-encoding", 17):
                 if self.chunked or length != 7 or not _same(value, b"chunked", 7):
@@ -361,7 +364,7 @@ cdef Head parse_at(const char *at, Py_ssize_t size):
         at = last + 2
         while last > stop and _is_blank((last - 1)[0]):
             last -= 1
-        if 4 <= size <= 17:
+        if 4 <= size <= 17 or size == 26:
             head._known(name, size, stop, last - stop)
     if head.fault_status:
         return head
@@ -400,7 +403,7 @@ def gather(list headers not None):
     for name, value in headers:
         size = PyBytes_GET_SIZE(name)
         total += size + PyBytes_GET_SIZE(value)
-        if 4 <= size <= 16 and size != 6:
+        if (4 <= size <= 16 and size != 6) or size == 26:
             head._known(PyBytes_AS_STRING(name), size, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
     head._headers = len(headers)
     if total > HEAD_BYTES_MAX:

@@ -130,13 +130,18 @@ class Admin:
     """Answers `/admin/v1`. `control` reaches the clerk, `reload` is the worker's way to have settings read anew."""
 
     def __init__(
-        self, control: AsksLater, money: MoneyApi, reload: Reload, prices: Callable[[], Answer]
+        self,
+        control: AsksLater,
+        money: MoneyApi,
+        reload: Reload,
+        prices: Callable[[], Answer],
+        health: Callable[[], Answer],
     ) -> None:
         self._control = control
         self._money = money
         self._tokens = TokenApi(control)
         self._reload = reload
-        self._prices = prices
+        self._shown = {"/admin/v1/prices": prices, "/admin/v1/health": health}
         self._refusals = Sparing(REFUSALS_A_MINUTE)
 
     async def handle(self, method: str, path: str, actor: Actor, read: Read) -> tuple[int, bytes]:
@@ -169,10 +174,10 @@ class Admin:
         if path == "/admin/v1/reload":
             only(method, "POST")
             return 200, await self._reload_noted(sent)
-        if path == "/admin/v1/prices":
+        if path in self._shown:
             only(method, "GET")
             read_query(sent.query)
-            return 200, self._prices()
+            return 200, self._shown[path]()
         if path == "/admin/v1/audit":
             only(method, "GET")
             return 200, await self._ask(sent, ListAudit, _acts_wanted(sent.query))

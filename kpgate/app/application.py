@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from kpgate.app.checks import Checker
 from kpgate.app.equipment import Ground
 from kpgate.app.gauges import Gauges
 from kpgate.app.model_card import card
@@ -60,6 +61,7 @@ class Front(msgspec.Struct, frozen=True):
     hold: Callable[[str, str, str, Caller], Awaitable[tuple[bytes, bytes]]]
     redeem: Callable[[str, bytes, Caller], Awaitable[bytes]]
     tokens: Callable[[Request, Caller], Awaitable[tuple[int, bytes]]]
+    explain: Callable[[Exchange, Caller, bytes], Awaitable[bytes]]
     top_up: Callable[[Source | None, Exchange, bytes, Actor], Awaitable[bytes]]
     shared_admin: bool
 
@@ -84,6 +86,7 @@ class Application:
         self.prepare = prepare
         self._ground = ground
         self._gauges = gauges
+        self._checker = Checker(ground.loop, ground.clock)
         self._ticks = 0
         self._fixed: dict[bytes, Callable[[], Answer]] = {
             b"/health/live": self._live,
@@ -133,6 +136,7 @@ class Application:
         self._ticks += 1
         if self._ticks % TICKS_A_REFRESH == 0:
             self._gauges.refresh()
+            self._checker.look(self.gateway.equipment, now_us)
             self._retire()
         if errors:
             raise errors[0]
@@ -239,6 +243,9 @@ class Application:
         if own and path == "/kp/v1/redeem":
             body = await _body(exchange, record)
             return 200, [JSON], await self.front.redeem(exchange.method, body, caller)
+        if own and path == "/kp/v1/route":
+            body = await _body(exchange, record, kit.body_bytes_max)
+            return 200, [JSON], await self.front.explain(exchange, caller, body)
         if own:
             kind, said = await self.front.hold(
                 exchange.method, path, exchange.query.decode("latin-1"), caller
@@ -283,10 +290,10 @@ class Application:
         return shown | card(plan, caller.party.tier.price_factor)
 
 
-async def _body(exchange: Exchange, record: Record) -> bytes:
+async def _body(exchange: Exchange, record: Record, bytes_max: int = MANAGEMENT_BYTES_MAX) -> bytes:
     record.phase = Phase.DECODE
-    body = exchange.take_body(MANAGEMENT_BYTES_MAX)
+    body = exchange.take_body(bytes_max)
     if body is None:
-        body = await exchange.read_body(MANAGEMENT_BYTES_MAX)
+        body = await exchange.read_body(bytes_max)
     record.request_bytes = len(body)
     return body

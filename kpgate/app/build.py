@@ -13,16 +13,19 @@ from kpgate._fast.credit import Credit
 from kpgate._fast.journal import Journal
 from kpgate._fast.limit import Limits
 from kpgate._fast.metric import Shard
+from kpgate._fast.pulse import Pulses
 from kpgate.app.admin import Admin
 from kpgate.app.application import Application, Front
 from kpgate.app.context import Context
 from kpgate.app.control import KINDS, AsyncControl, Control, wall_us
 from kpgate.app.directory import Directory
-from kpgate.app.equipment import Ground, Numbers, equip, names
+from kpgate.app.equipment import Ground, equip, names
 from kpgate.app.gauges import Gauges
 from kpgate.app.money_api import MoneyApi
 from kpgate.app.openapi import encoded
 from kpgate.app.prices import show_prices
+from kpgate.app.routing import Numbers
+from kpgate.app.routing_api import RoutingApi
 from kpgate.app.token_api import TokenApi
 from kpgate.app.token_keys import TokenEyes
 from kpgate.app.top_ups import TopUps
@@ -74,18 +77,26 @@ async def build(context: Context) -> Application:
     )
     keyring.load()
     shard = Shard(region, context.seat)
-    ground = _ground(context, limits, Meters(shard), keyring, holds, offload)
+    shared = limits, Pulses(region, seat)
+    ground = _ground(context, shared, Meters(shard), keyring, holds, offload)
     gateway = Gateway(equip(context.settings, ground, numbers), context.clock)
     control = AsyncControl(directory)
     money = MoneyApi(control)
+    endpoints = {one.path.encode(): one for one in ENDPOINTS if "{" not in one.path}
+    routing = RoutingApi(endpoints, lambda: gateway.equipment, context.clock)
     front = Front(
-        endpoints={one.path.encode(): one for one in ENDPOINTS if "{" not in one.path},
+        endpoints=endpoints,
         find=find,
         metrics=lambda: metric.render(region, {one.name: one.meaning for one in METRICS}),
         openapi=encoded,
         manage=Admin(
-            control, money, partial(_reload, context), lambda: show_prices(gateway.equipment.routes)
+            control,
+            money,
+            partial(_reload, context),
+            lambda: show_prices(gateway.equipment.routes),
+            routing.health,
         ).handle,
+        explain=routing.explain,
         hold=money.hold,
         redeem=money.redeem,
         tokens=TokenApi(control).hold,
@@ -113,7 +124,7 @@ async def _holds(context: Context, region: Region, seat: Seat, offload: Offload)
 
 def _ground(
     context: Context,
-    limits: Limits,
+    shared: tuple[Limits, Pulses],
     meters: Meters,
     keyring: Keyring,
     holds: Holds | None,
@@ -134,7 +145,8 @@ def _ground(
         clock=context.clock,
         environ=context.environ,
         cache=context.node.data / "cache",
-        limits=limits,
+        limits=shared[0],
+        pulses=shared[1],
         holds=holds,
         meters=meters,
         offload=offload,

@@ -17,6 +17,7 @@ from kpgate.app.config_checks import Draft, check
 from kpgate.app.defaults import Saying, underlay
 from kpgate.app.environment import overlay
 from kpgate.app.references import is_reference, resolve
+from kpgate.app.routing_checks import check_routing
 from kpgate.app.settings_tree import Field, Kind, Path, did_you_mean, dotted, fields
 from kpgate.domain.settings import Settings
 
@@ -108,7 +109,9 @@ def load(
             reading.origins[(section, field)] = f"command line --{field}"
     underlay(raw, Saying(reading.origins.__setitem__, reading.report, reading.warn))
     settings = reading.read(Settings, raw, ())
-    check(reading.draft(raw), environ, reading.report, reading.warn)
+    draft = reading.draft(raw)
+    check(draft, environ, reading.report, reading.warn)
+    check_routing(draft, reading.report, reading.warn)
     problems += sorted(reading.problems.values(), key=lambda problem: problem.line)
     sound = settings if isinstance(settings, Settings) and not problems else None
     values = reading.shown()
@@ -308,14 +311,16 @@ class _Reading:
         return {at: REFUSED if refused & {at, at[:-1]} else value for at, value in values.items()}
 
 
-_SECRETS = ("api_key", "headers", "secret", "old_secret")
+_SECRETS = ("api_key", "api_keys", "headers", "secret", "old_secret")
 
 
 def _veiled(field: Field, value: Any) -> Any:
     """The value, unless it may be a secret written in clear."""
     if field.name in _SECRETS and isinstance(value, str) and not is_reference(value):
         return HIDDEN
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return [_veiled(field, item) for item in value] if field.name in _SECRETS else list(value)
+    return value
 
 
 def _kind_of(raw: Any) -> str:

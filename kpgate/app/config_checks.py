@@ -18,12 +18,12 @@ from kpgate.app.references import ReferenceFailed, exposure, is_reference, resol
 from kpgate.app.settings_tree import Path, did_you_mean
 from kpgate.dialects.openai.azure import is_v1
 from kpgate.domain.limits import Limits
+from kpgate.domain.routing import Ejection
 from kpgate.domain.settings import (
     Admin,
     Alerts,
     Auth,
     Deployment,
-    Ejection,
     Ledger,
     Model,
     Prices,
@@ -224,7 +224,7 @@ def _check_upstream(draft: Draft, report: Say, warn: Say) -> None:
             message = _url_problem(provider.base_url, ("https", "http"), path_allowed=True)
             if message:
                 report((*path, "base_url"), message)
-            elif provider.api_key and _is_plain_and_far(provider.base_url):
+            elif (provider.api_key or provider.api_keys) and _is_plain_and_far(provider.base_url):
                 warn((*path, "base_url"), "http to another machine sends the credential in clear: use https")
             elif not provider.api_key and not _has_credential(provider) and "https" in provider.base_url:
                 warn(path, "has no api_key: calls go out without a credential")
@@ -273,7 +273,7 @@ def _check_headers(draft: Draft, report: Say, warn: Say) -> None:
             seen.add(name.lower())
     for path, provider in draft.each(Provider):
         for name in provider.headers:
-            if provider.api_key is not None and name.lower() == "authorization":
+            if (provider.api_key or provider.api_keys) and name.lower() == "authorization":
                 report((*path, "headers", name), "is what api_key is sent as: give one of the two")
 
 
@@ -281,6 +281,7 @@ def _check_secrets(
     path: Path, provider: Provider, environ: Mapping[str, str], report: Say, warn: Say
 ) -> None:
     written = [] if provider.api_key is None else [((*path, "api_key"), provider.api_key)]
+    written += [((*path, "api_keys", place), one) for place, one in enumerate(provider.api_keys)]
     for name, value in provider.headers.items():
         at = (*path, "headers", name)
         if is_reference(value):
@@ -346,7 +347,7 @@ def _check_prices(draft: Draft, report: Say, warn: Say) -> None:
 
 
 def _has_credential(provider: Provider) -> bool:
-    return any(SECRET_HEADERS.fullmatch(name) for name in provider.headers)
+    return bool(provider.api_keys) or any(SECRET_HEADERS.fullmatch(name) for name in provider.headers)
 
 
 def _url_problem(url: str, schemes: tuple[str, ...], path_allowed: bool) -> str | None:

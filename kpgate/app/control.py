@@ -34,8 +34,8 @@ NAMES_A_REQUEST = 500
 
 Ask = Callable[[AnyOperation], Answer]
 ALONE = Ledger(enabled=True)
-Kind = Literal["model", "deployment", "price"]
-KINDS: tuple[Kind, ...] = ("model", "deployment", "price")
+Kind = Literal["model", "deployment", "price", "upstream"]
+KINDS: tuple[Kind, ...] = ("model", "deployment", "price", "upstream")
 
 
 class Failed(msgspec.Struct, frozen=True, omit_defaults=True):

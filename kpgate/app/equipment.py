@@ -10,39 +10,42 @@ from typing import Any
 
 import msgspec
 
-from kpgate._fast.commit import DEPLOYMENT, MODEL
 from kpgate._fast.limit import Limits
-from kpgate._fast.routes import Picker, Router
+from kpgate._fast.pulse import Pulses, Rules
+from kpgate._fast.routes import Router
 from kpgate._fast.wait import Wheel
-from kpgate.app.catalogue import Shelf, open_shelf
+from kpgate.app.catalogue import open_shelf
+from kpgate.app.checks import checks_of
+from kpgate.app.control import wall_us
 from kpgate.app.defaults import vendor_of
-from kpgate.app.prices import price_names, price_of
+from kpgate.app.prices import price_names
 from kpgate.app.references import shown
+from kpgate.app.routing import Maker, Numbers, upstream_names
 from kpgate.app.top_ups import sources
 from kpgate.app.ways import Ways, passed_headers
 from kpgate.domain.call import Record
-from kpgate.domain.encodings import EXACT, encoding_for_model
-from kpgate.domain.price import MICROKPT, tariff
-from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts, full_name
+from kpgate.domain.resets import PREFIXES
+from kpgate.domain.settings import Provider, Settings, Timeouts, full_name
 from kpgate.domain.upstream import PoolOptions, parse_origin, parse_proxy
 from kpgate.life import Equipment
-from kpgate.services.admit import Admit, gate
+from kpgate.services.admit import Admit
 from kpgate.services.auth import Auth
 from kpgate.services.echo import EchoPool
-from kpgate.services.health import Health
+from kpgate.services.health import Health, rules_of
 from kpgate.services.hold import Holds
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.pool import Pool
 from kpgate.services.receive import Ids, Inflight
 from kpgate.services.record import Recorder, encode_json, encode_text
-from kpgate.services.route import Plan, Retrying, Routes, Target
+from kpgate.services.route import Retrying, Routes
 from kpgate.stores.vocabulary import open_vocabulary
 
 LONG_BYTES = 64 * 1024
 LONGEST_ENCODING = "o200k_base"
 
-Numbers = Mapping[tuple[str, str], int]
+PROBE_US = 60_000_000
+"""How long a probe may keep others from probing. A call that takes longer is no sign of health."""
 
 
 class Ground(msgspec.Struct):
@@ -54,6 +57,7 @@ class Ground(msgspec.Struct):
     environ: Mapping[str, str]
     cache: Path
     limits: Limits
+    pulses: Pulses
     meters: Meters
     offload: Offload
     inflight: Inflight
@@ -64,7 +68,6 @@ class Ground(msgspec.Struct):
     created_s: int
     holds: Holds | None = None
     pools: dict[tuple[Any, ...], Pool] = msgspec.field(default_factory=dict)
-    healths: dict[str, Health] = msgspec.field(default_factory=dict)
     vocabularies: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -75,7 +78,7 @@ def names(settings: Settings) -> list[tuple[str, str]]:
     found += [
         ("deployment", full_name(model.name, one)) for model in settings.models for one in model.deployments
     ]
-    return found
+    return found + [("upstream", name) for name in upstream_names(settings)]
 
 
 def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
@@ -85,16 +88,19 @@ def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
     """
     server, limits = settings.server, settings.limits
     admit = Admit(ground.limits, limits.key, limits.party, ground.offload)
+    rules = rules_of(settings.ejection, PROBE_US)
+    routes = _routes(settings, ground, numbers, rules)
     return Equipment(
         ids=ground.ids,
         inflight=ground.inflight,
         inflight_max=server.inflight_max,
         queue_wait_us=_us(server.queue_wait_s),
         auth=ground.auth(settings),
-        routes=_routes(settings, ground, numbers),
+        routes=routes,
         admit=admit,
         holds=ground.holds,
-        retrying=Retrying(settings.retries, settings.ejection, ground.wheel, ground.loop),
+        retrying=Retrying(settings.retries, ground.wheel, ground.loop),
+        health=Health(settings.ejection, rules, wall_us),
         offload=ground.offload,
         wheel=ground.wheel,
         meters=ground.meters,
@@ -105,6 +111,7 @@ def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
         long_bytes=LONG_BYTES,
         log_bodies=settings.log.bodies,
         top_ups=sources(settings, ground.environ),
+        checks=checks_of(settings, routes.plans),
     )
 
 
@@ -115,87 +122,23 @@ def _recorder(settings: Settings, ground: Ground) -> Recorder:
     return Recorder(ground.meters, write, encode_text if text else encode_json)
 
 
-def _routes(settings: Settings, ground: Ground, numbers: Numbers) -> Routes:
-    ways, shelf = Ways(settings, ground.environ), open_shelf(settings.catalogue.file)
-    plans = [_plan(settings, model, ground, numbers, Makings(ways, shelf)) for model in settings.models]
+def _routes(settings: Settings, ground: Ground, numbers: Numbers, rules: Rules) -> Routes:
+    shelf = open_shelf(settings.catalogue.file)
     default = next((index for index, model in enumerate(settings.models) if model.default), -1)
     router = Router([(model.name, *model.aliases) for model in settings.models], default)
-    return Routes(router, plans, ground.created_s)
-
-
-def _most(targets: tuple[Target, ...]) -> int:
-    """The most output that any of the targets gives; 0 where that is not known of all of them."""
-    caps = [target.facts.output_tokens_max if target.facts is not None else None for target in targets]
-    return max((cap or 0 for cap in caps), default=0) if all(caps) else 0
-
-
-class Makings(msgspec.Struct, frozen=True):
-    """What targets of one configuration are made of: how they are asked, what is known of their models."""
-
-    ways: Ways
-    shelf: Shelf
-
-
-def _plan(settings: Settings, model: Model, ground: Ground, numbers: Numbers, makings: Makings) -> Plan:
-    targets = tuple(_target(settings, model, one, numbers, ground, makings) for one in model.deployments)
-    prices = [target.price for target in targets if target.price is not None]
-    encoding, grade = encoding_for_model(model.encoding or model.deployments[0].model)
-    most = _most(targets)
-    cap = model.output_tokens_max or min(
-        most or settings.tokens.output_default, settings.tokens.output_default
-    )
-    return Plan(
-        number=numbers["model", model.name],
-        name=model.name,
-        gate=gate(MODEL, numbers["model", model.name], model.limits),
-        targets=targets,
-        picker=Picker([one.priority for one in model.deployments], [one.weight for one in model.deployments]),
-        vocabulary=_vocabulary(encoding, ground) if settings.tokens.count else None,
-        grade=grade,
-        output_cap=cap,
-        output_max=model.output_tokens_max or most,
-        owner=targets[0].provider,
-        matched=any(target.match for target in targets),
-        gates=tuple(target.gate for target in targets),
-        tariff=tariff(prices, estimated=grade != EXACT) if prices else None,
-        holding_min=model.holding_min_kpt * MICROKPT,
-    )
-
-
-def _target(
-    settings: Settings,
-    model: Model,
-    deployment: Deployment,
-    numbers: Numbers,
-    ground: Ground,
-    makings: Makings,
-) -> Target:
-    provider = next(one for one in settings.providers if one.name == deployment.provider)
-    number = numbers["deployment", full_name(model.name, deployment)]
-    price = price_of(model, deployment, settings.ledger)
-    written = deployment.price or model.price
-    timeouts = deployment.timeouts or provider.timeouts
-    name = f"{provider.name}/{deployment.model}"
-    return Target(
-        number=number,
-        provider=provider.name,
-        model=deployment.model,
-        gate=gate(DEPLOYMENT, number, deployment.limits),
-        pool=_pool(provider, timeouts, ground),
-        ways=makings.ways.of(provider, deployment.model),
-        health=ground.healths.setdefault(name, Health()),
-        connect_us=_us(timeouts.connect_s),
-        first_byte_us=_us(timeouts.first_byte_s),
-        idle_us=_us(timeouts.idle_s),
-        total_us=_us(timeouts.total_s),
-        match=tuple((key.lower().encode(), value.encode()) for key, value in deployment.match.items()),
-        price=price,
-        price_version=numbers["price", price.terms] if price is not None else 0,
-        price_source=written.source if price is not None and written is not None else "",
-        facts=makings.shelf.facts(
+    make = Maker(
+        settings,
+        numbers,
+        rules,
+        ways=Ways(settings, ground.environ),
+        pulses=ground.pulses,
+        pool=lambda provider, timeouts: _pool(provider, timeouts, ground),
+        vocabulary=lambda encoding: _vocabulary(encoding, ground),
+        facts=lambda provider, deployment: shelf.facts(
             provider.name, vendor_of(provider.preset, provider.base_url), deployment.model
         ),
     )
+    return Routes(router, make.plans(), ground.created_s)
 
 
 def _pool(provider: Provider, timeouts: Timeouts, ground: Ground) -> Any:
@@ -208,7 +151,8 @@ def _pool(provider: Provider, timeouts: Timeouts, ground: Ground) -> Any:
         connect_us=_us(timeouts.connect_s),
         ca=provider.ca,
         proxy=parse_proxy(shown(provider.proxy, ground.environ)) if provider.proxy else None,
-        passed=passed_headers(provider),
+        # The limits that a provider tells of are read where there is another credential to go on with.
+        passed=passed_headers(provider) + (PREFIXES if provider.api_keys else ()),
     )
     key = (provider.name, origin, options)
     pool = ground.pools.get(key)

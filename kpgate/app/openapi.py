@@ -16,63 +16,14 @@ from kpgate.app import openapi_gemini as gemini
 from kpgate.app import openapi_keys as keys
 from kpgate.app import openapi_money as money
 from kpgate.app import openapi_responses as responses
+from kpgate.app import openapi_routing as routing
 from kpgate.app import openapi_tokens as tokens
+from kpgate.app.openapi_codes import EXPLAINS, GOVERNED, HELD, LISTED, MANAGED, MONEYED, POSTED
 from kpgate.app.openapi_parts import PLACES, open_to_more, ref
 from kpgate.domain.errors import REGISTRY, GatewayError, Retry
 from kpgate.domain.roles import roles_of
 
 Json = dict[str, Any]
-
-# The errors a path can answer, by code; what every governed path shares stands once.
-GOVERNED = (
-    "invalid_request",
-    "invalid_api_key",
-    "role_required",
-    "insufficient_credit",
-    "budget_exhausted",
-    "model_not_allowed",
-    "holding_too_small",
-    "source_not_allowed",
-    "model_not_found",
-    "method_not_allowed",
-    "request_timeout",
-    "body_too_large",
-    "unsupported_encoding",
-    "headers_too_large",
-    "rate_limited",
-    "tokens_limited",
-    "concurrency_limited",
-    "credit_held",
-    "internal",
-    "upstream_failed",
-    "overloaded",
-    "draining",
-    "store_unavailable",
-    "upstream_timeout",
-)
-LISTED = (
-    "invalid_request",
-    "invalid_api_key",
-    "source_not_allowed",
-    "method_not_allowed",
-    "request_timeout",
-    "unsupported_encoding",
-    "headers_too_large",
-    "internal",
-    "store_unavailable",
-)
-MANAGED = (*LISTED, "role_required", "not_found", "conflict", "body_too_large")
-MONEYED = (*MANAGED, "insufficient_credit", "id_reused")
-HELD = (*LISTED, "not_found")
-POSTED = (
-    *HELD,
-    "body_too_large",
-    "insufficient_credit",
-    "conflict",
-    "invalid_code",
-    "invalid_signature",
-    "rate_limited",
-)
 
 # Name, schema, meaning. On every reply that kpgate makes, then those of calls with limits, then of refusals.
 ALWAYS: tuple[tuple[str, Json, str], ...] = (
@@ -118,7 +69,8 @@ PROBES: tuple[tuple[str, str, str, str, bool], ...] = (
     ("/metrics", "getMetrics", "Metrics of all workers, for Prometheus.", "text/plain", False),
     ("/openapi.json", "getOpenapi", "This document.", "application/json", False),
 )
-MANAGEMENT = keys.MANAGEMENT + money.MANAGED + tokens.MANAGED + audit.MANAGED
+MANAGEMENT = keys.MANAGEMENT + money.MANAGED + tokens.MANAGED + audit.MANAGED + routing.MANAGED
+QUERIES = keys.QUERIES | money.QUERIES | tokens.QUERIES | audit.QUERIES | routing.QUERIES
 # What stands in paths.
 
 
@@ -172,6 +124,22 @@ def document() -> Json:
     }
 
 
+def _add_posted(paths: dict[str, Json]) -> None:
+    """What holders ask for with a body."""
+    for path, operation, summary, sent, reply in money.POSTED + routing.POSTED:
+        codes = EXPLAINS if path == "/kp/v1/route" else POSTED
+        answers = {"200": _success(reply), **_errors(codes)}
+        posted = {**_held(operation, summary, reply), "requestBody": _body(sent), "responses": answers}
+        entry = paths[path] = {"post": posted}
+        if "{source}" in path:
+            entry["parameters"] = [_parameter("path", "source", {"type": "string"}, PLACES["source"])]
+            posted["security"] = []
+            posted["description"] = (
+                "No key is asked for. Signed as Standard Webhooks has it, by `webhook-id`, `webhook-timestamp`"
+                " and `webhook-signature`: docs/top-ups.md."
+            )
+
+
 def _calls() -> dict[str, Json]:
     paths: dict[str, Json] = {}
     for path, operation, summary, schema, streams in CALLS + responses.CALLS:
@@ -193,17 +161,7 @@ def _add_own(paths: dict[str, Json]) -> None:
         if "{call}" in path:
             entry["parameters"] = [_parameter("path", "call", {"type": "string"}, PLACES["call"])]
         entry["get"] = _held(operation, summary, reply)
-    for path, operation, summary, sent, reply in money.POSTED:
-        answers = {"200": _success(reply), **_errors(POSTED)}
-        posted = {**_held(operation, summary, reply), "requestBody": _body(sent), "responses": answers}
-        entry = paths[path] = {"post": posted}
-        if "{source}" in path:
-            entry["parameters"] = [_parameter("path", "source", {"type": "string"}, PLACES["source"])]
-            posted["security"] = []
-            posted["description"] = (
-                "No key is asked for. Signed as Standard Webhooks has it, by `webhook-id`, `webhook-timestamp`"
-                " and `webhook-signature`: docs/top-ups.md."
-            )
+    _add_posted(paths)
     for method, path, operation, summary, request, status, reply in tokens.OWN:
         entry = paths.setdefault(path, {})
         if "{token}" in path:
@@ -218,7 +176,7 @@ def _call(operation: str, summary: str, schema: str, streams: bool) -> Json:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     success = {
         "description": "The provider's reply: byte for byte where it speaks this dialect, else put into it.",
-        "headers": _headers(ALWAYS + ROUTED + CHARGED + LIMITED),
+        "headers": _headers(ALWAYS + ROUTED + routing.DECIDED + CHARGED + LIMITED),
         "content": content,
     }
     return {
@@ -294,7 +252,7 @@ def _management(operation: str, summary: str, request: str | None, status: int, 
         "summary": summary,
         "tags": ["management"],
     }
-    queries = keys.QUERIES | money.QUERIES | tokens.QUERIES | audit.QUERIES
+    queries = QUERIES
     if operation in queries:
         described["parameters"] = [_parameter("query", *row) for row in queries[operation]]
     if request is not None:
@@ -321,8 +279,8 @@ def _held(operation: str, summary: str, reply: str) -> Json:
         "tags": ["holder"],
         "responses": {"200": success, **_errors(HELD)},
     }
-    if operation in money.QUERIES:
-        described["parameters"] = [_parameter("query", *row) for row in money.QUERIES[operation]]
+    if operation in QUERIES:
+        described["parameters"] = [_parameter("query", *row) for row in QUERIES[operation]]
     return described
 
 
@@ -373,14 +331,14 @@ def _refusal(
         headers += ALLOWED
     return {
         "description": " ".join(f"`{error.code}`: {error.meaning}" for error in errors),
-        "headers": _headers(ALWAYS + ROUTED + CHARGED + limited + headers),
+        "headers": _headers(ALWAYS + ROUTED + routing.DECIDED + CHARGED + limited + headers),
         "content": {"application/json": {"schema": ref(schema)}},
     }
 
 
 def _all_headers() -> tuple[tuple[str, Json, str], ...]:
     own = gemini.COUNTED + anthropic.LIMITED + anthropic.NAMED
-    return ALWAYS + ROUTED + CHARGED + LIMITED + REFUSED + ALLOWED + own
+    return ALWAYS + ROUTED + routing.DECIDED + CHARGED + LIMITED + REFUSED + ALLOWED + own
 
 
 def _headers(rows: tuple[tuple[str, Json, str], ...]) -> Json:
@@ -404,6 +362,7 @@ def _schemas() -> Json:
         **anthropic.schemas(),
         **gemini.schemas(),
         **responses.schemas(),
+        **routing.schemas(),
         "ChatCompletionRequest": open_to_more(
             {"model": {"type": "string"}, "messages": {"type": "array"}, **_generating()},
             ("model", "messages"),

@@ -75,6 +75,14 @@ def price_of(model: Model, deployment: Deployment, ledger: Ledger) -> Price | No
     return None if model.free or written is None or not ledger.enabled else price(written, ledger)
 
 
+def rates_of(model: Model, deployment: Deployment, ledger: Ledger) -> Price | None:
+    """What a deployment of a model is said to cost, where nobody is charged for it: to choose by."""
+    if model.free:
+        return Price(0, 0, 0, 0, 0, 0, 0)
+    written = deployment.price or model.price
+    return None if written is None else price(written, ledger)
+
+
 def price_names(models: tuple[Model, ...], ledger: Ledger) -> list[str]:
     """The spelling of every price in force: each is given its version by it."""
     found = [price_of(model, one, ledger) for model in models for one in model.deployments]

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from kpgate._fast import limit, metric
+from kpgate._fast import limit, metric, pulse
 from kpgate._fast.commit import Region
 from kpgate.app import bank
 from kpgate.app.channel import Order
@@ -128,7 +128,8 @@ class _Ground:
 
 def make_region(seats: int, ledger: Ledger = NO_LEDGER) -> Region:
     """The shared memory that all processes of the node decide in. It lives as long as this process."""
-    return Region.create({**limit.areas(), **metric.areas(seats), **bank.areas(ledger)}, seats)
+    areas = limit.areas() | metric.areas(seats) | pulse.areas(seats) | bank.areas(ledger)
+    return Region.create(areas, seats)
 
 
 def first_order(

@@ -75,20 +75,23 @@ class Ways:
         self._environ = environ
         self._kept: dict[tuple[str, ...], Way | None] = {}
 
-    def of(self, provider: Provider, model: str) -> dict[str, Way]:
+    def of(self, provider: Provider, model: str, credential: str | None = None) -> dict[str, Way]:
         """How calls go to a model at a provider, by the endpoint's path.
 
+        Shape: `credential` is one of its `api_keys`; None is its only one.
         Errors: ReferenceFailed for a secret that is not there.
         """
         vendor = vendor_of(provider)
         found = {}
         for endpoint in ENDPOINTS:
-            way = self._way(provider, vendor, endpoint, model)
+            way = self._way(provider, vendor, endpoint, model, credential)
             if way is not None:
                 found[endpoint.path] = way
         return found
 
-    def _way(self, provider: Provider, vendor: Vendor, endpoint: Endpoint, model: str) -> Way | None:
+    def _way(
+        self, provider: Provider, vendor: Vendor, endpoint: Endpoint, model: str, credential: str | None
+    ) -> Way | None:
         tongue = vendor.tongue
         native = endpoint in vendor.endpoints
         if not native and (tongue is None or endpoint.tally is not None):
@@ -101,9 +104,10 @@ class Ways:
             paths = [
                 f"{path}{'&' if '?' in path else '?'}api-version={provider.api_version}" for path in paths
             ]
-        key = (provider.name, endpoint.path, *paths)
+        key = (provider.name, credential or "", endpoint.path, *paths)
         if key not in self._kept:
-            rest = self._lines(provider, vendor, () if native or tongue is None else tongue.fixed)
+            more = () if native or tongue is None else tongue.fixed
+            rest = self._lines(provider, vendor, credential or provider.api_key, more)
             whole, stream = (self._head(provider, path, rest) for path in paths)
             heads = Heads(whole, whole if paths[0] == paths[1] else stream)
             if native:
@@ -118,12 +122,14 @@ class Ways:
         base = _origin(provider).base_path.encode()
         return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
 
-    def _lines(self, provider: Provider, vendor: Vendor, more: tuple[Header, ...]) -> bytes:
+    def _lines(
+        self, provider: Provider, vendor: Vendor, credential: str | None, more: tuple[Header, ...]
+    ) -> bytes:
         """The header lines that every call to a provider has; what the configuration says stands for the vendor's."""
         lines = [b"host: " + _origin(provider).host_header]
-        if provider.api_key is not None:
+        if credential is not None:
             name, before = vendor.credential
-            lines.append(name + b": " + before + resolve(provider.api_key, self._environ).reveal().encode())
+            lines.append(name + b": " + before + resolve(credential, self._environ).reveal().encode())
         said = {name.lower().encode() for name in provider.headers}
         lines += [name + b": " + value for name, value in vendor.fixed + more if name not in said]
         for written, secret in provider.headers.items():

@@ -11,6 +11,8 @@ cdef class Record:
     cdef public object provider
     cdef public object deployment
     cdef public object dropped
+    cdef public object route
+    cdef public long long expected
     cdef public object usage
     cdef public object error
     cdef public object asked

@@ -13,9 +13,9 @@ from kpgate.domain.usage import NOTHING
 class Call(msgspec.Struct, gc=False):
     """What a caller asks for.
 
-    Units: `output_cap` tokens a choice, 0 when the caller gave none. `content` is the dialect's own decoded form and
-    `scan` its offsets; only the dialect reads them. `dropped` names what was left out for a provider that cannot
-    express it, in the caller's words.
+    Units: `output_cap` tokens a choice, 0 when the caller gave none; `cost_max` microKPT, -1 for no such limit.
+    `content` is the dialect's own decoded form and `scan` its offsets; only the dialect reads them. `dropped` names
+    what was left out for a provider that cannot express it, in the caller's words.
     """
 
     model: str
@@ -26,15 +26,17 @@ class Call(msgspec.Struct, gc=False):
     output_cap: int = 0
     choices: int = 1
     dropped: str = ""
+    cost_max: int = -1
 
 
 class Record:
     """What happened to one request so far: the log line and the metrics are written from it, once.
 
     Units: `*_us` microseconds; instants are monotonic. `upstream_us` is time spent waiting for providers.
-    `held`, `cost` and `overrun` microKPT: the most it could cost, its charge, what it used beyond its hold.
+    `held`, `cost` and `overrun` microKPT: the most it could cost, its charge, what it used beyond its hold;
+    `expected` what it was expected to cost, -1 where nobody asked.
     Shape: `held_as` is the call's id where credit was held for it; `asked` and `said` hold prompt and reply
-    only where `[log] bodies` asks for them; `dropped` is the call's.
+    only where `[log] bodies` asks for them; `dropped` is the call's; `route` says how the deployment was chosen.
     """
 
     __slots__ = (
@@ -45,6 +47,7 @@ class Record:
         "deployment",
         "dropped",
         "error",
+        "expected",
         "first_token_us",
         "generates",
         "head_us",
@@ -63,6 +66,7 @@ class Record:
         "reply_bytes",
         "request_bytes",
         "request_id",
+        "route",
         "said",
         "status",
         "stream",
@@ -82,6 +86,8 @@ class Record:
         self.provider = ""
         self.deployment = ""
         self.dropped = ""
+        self.route = ""
+        self.expected = -1
         self.stream = False
         self.generates = True
         self.held_as = ""

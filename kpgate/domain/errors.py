@@ -99,6 +99,20 @@ class BudgetExhausted(GatewayError):
     remedy = "Wait for the next period, or have the budget raised."
 
 
+class MaxCostExceeded(GatewayError):
+    code, status, fault, retry = "max_cost_exceeded", 402, Fault.CALLER, Retry.NEVER
+    meaning = (
+        "The call is expected to cost more than a rule, the model or `x-kpgate-max-cost-microkpt` allows."
+    )
+    remedy = "Allow more, send a shorter prompt, or ask for fewer output tokens; `POST /kp/v1/route` shows the costs."
+
+
+class NoCapableModel(GatewayError):
+    code, status, fault, retry = "no_capable_model", 400, Fault.CALLER, Retry.NEVER
+    meaning = "None of the model's candidates can do what the call asks for, or a rule leaves none."
+    remedy = "Ask for less, or for another model; the message and `POST /kp/v1/route` say what is missing."
+
+
 class InvalidSignature(GatewayError):
     code, status, fault, retry = "invalid_signature", 401, Fault.CALLER, Retry.NEVER
     meaning = "A webhook is not signed by the secret of its source, or was not signed just now."

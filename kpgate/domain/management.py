@@ -174,7 +174,7 @@ class DeletePlan(_Operation, frozen=True, kw_only=True, tag="plan.delete"):
 class EnsureNumbers(_Operation, frozen=True, kw_only=True, tag="numbers.ensure"):
     """The numbers of names of one kind, given to them for ever at first sight."""
 
-    kind: Literal["model", "deployment", "price"]
+    kind: Literal["model", "deployment", "price", "upstream"]
     names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=1000)], ...], Meta(max_length=500)]
 
 

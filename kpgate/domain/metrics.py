@@ -75,6 +75,13 @@ METRICS: tuple[Metric, ...] = (
         "Credit of calls that have ended, by kind: held for them, charged, overrun (used beyond a hold, the house's).",
     ),
     Metric(
+        "kpgate_expected_microkpt_total",
+        "counter",
+        ("model",),
+        "microKPT",
+        "What calls were expected to cost, where their deployment was chosen call by call.",
+    ),
+    Metric(
         "kpgate_pool_connections",
         "gauge",
         ("provider", "state"),

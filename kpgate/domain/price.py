@@ -117,6 +117,12 @@ class Tariff(msgspec.Struct, frozen=True, gc=False):
         prompt_tokens = -(-prompt_tokens * self.margin // 100)
         return rounded(prompt_tokens * self.input + output_tokens * self.output, self.request, factor)
 
+    def affordable(self, amount: int, prompt_tokens: int, factor: int = WHOLE) -> int:
+        """The most output tokens with which no call costs more than `amount`. Below 0 where its prompt does."""
+        prompt_tokens = -(-prompt_tokens * self.margin // 100)
+        left = amount * PER * WHOLE // factor - prompt_tokens * self.input - self.request * PER
+        return left // self.output if self.output else left
+
 
 def tariff(prices: Sequence[Price], *, estimated: bool) -> Tariff:
     """The dearest of some prices. `estimated` says that prompts are not counted exactly."""

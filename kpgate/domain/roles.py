@@ -49,6 +49,7 @@ LINES = (
     Line("PUT", "/admin/v1/tiers/{name}", _RULE),
     Line("DELETE", "/admin/v1/tiers/{name}", _RULE),
     Line("GET", "/admin/v1/prices", _READ),
+    Line("GET", "/admin/v1/health", _READ),
     Line("GET", "/admin/v1/accounts", _READ),
     Line("POST", "/admin/v1/transfers", _RULE),
     Line("POST", "/admin/v1/refunds", _RULE),

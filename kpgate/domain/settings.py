@@ -6,18 +6,14 @@ A field's docstring in `docs/settings.md` comes from the `Meta` description here
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from kpgate.domain.limits import UNLIMITED, Limits
-
-Port = Annotated[int, Meta(ge=0, le=65_535)]
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-
-
-class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One table of the configuration file. Unknown fields are errors."""
+from kpgate.domain.notices import Alerts as Alerts
+from kpgate.domain.notices import Log as Log
+from kpgate.domain.notices import TopUp as TopUp
+from kpgate.domain.part import Count, MicroKpt, Name, Part, Port, Seconds
+from kpgate.domain.routing import Abilities, Checks, Ejection, Rule, Strategy
 
 
 class Tls(Part, frozen=True):
@@ -173,6 +169,13 @@ class Provider(Part, frozen=True):
         str, Meta(description="Where it is, version path included, as https://api.openai.com/v1.")
     ] = ""
     api_key: Annotated[str | None, Meta(description="Its credential, as env:NAME or file:PATH.")] = None
+    api_keys: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=32,
+            description="Several credentials instead, used in turn; one whose limit or quota is reached rests.",
+        ),
+    ] = ()
     responses: Annotated[
         bool,
         Meta(
@@ -210,6 +213,9 @@ class Provider(Part, frozen=True):
     ] = False
     connections_max: Annotated[Count, Meta(description="Connections a worker opens to it.")] = 1024
     timeouts: Annotated[Timeouts, Meta(description="For all its deployments that set none.")] = Timeouts()
+    checks: Annotated[
+        Checks | None, Meta(description="Active checks of its deployments; absent, none are made.")
+    ] = None
 
 
 Amount = Annotated[float, Meta(ge=0, le=1_000_000_000)]
@@ -264,6 +270,15 @@ class Deployment(Part, frozen=True):
     price: Annotated[
         Prices | None, Meta(description="What it costs callers, instead of its model's price.")
     ] = None
+    canary_percent: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100,
+            description="It gets this share of keys, or sessions where the model is sticky, and no others unless all"
+            " else fails; 0 for no canary.",
+        ),
+    ] = 0.0
 
 
 def full_name(model: str, deployment: Deployment) -> str:
@@ -275,9 +290,46 @@ class Model(Part, frozen=True):
     """A model that callers can ask for, and who answers."""
 
     name: Annotated[Name, Meta(description="What callers ask for; `*` matches any run of characters.")]
-    deployments: Annotated[
-        tuple[Deployment, ...], Meta(min_length=1, max_length=64, description="Who answers.")
-    ]
+    deployments: Annotated[tuple[Deployment, ...], Meta(max_length=64, description="Who answers.")] = ()
+    candidates: Annotated[
+        tuple[Name, ...],
+        Meta(
+            max_length=64,
+            description="Other models, whose deployments answer instead: those that can do what a call asks for.",
+        ),
+    ] = ()
+    route: Annotated[
+        Strategy,
+        Meta(
+            description="How to choose among deployments of the same priority: by weight; the least expected"
+            " `cost`; the least `latency` to the first token; the `least_busy`."
+        ),
+    ] = "weighted"
+    rules: Annotated[
+        tuple[Rule, ...], Meta(max_length=64, description="Who answers which calls. The first that applies.")
+    ] = ()
+    sticky: Annotated[
+        str,
+        Meta(
+            description="Calls of one session go to one deployment while it is well: `header:NAME`, `metadata:KEY`,"
+            " `user`, `key`, or `first_turn` of a conversation."
+        ),
+    ] = ""
+    fallbacks: Annotated[
+        tuple[Name, ...],
+        Meta(
+            max_length=8,
+            description="Other models that answer when its own deployments fail, refuse the content, or have too"
+            " short a context.",
+        ),
+    ] = ()
+    can: Annotated[Abilities, Meta(description="What it can do, for models that have it as a candidate.")] = (
+        Abilities()
+    )
+    max_cost_microkpt: Annotated[
+        MicroKpt | None,
+        Meta(description="The most one call may cost, in microKPT; the cheapest answers then."),
+    ] = None
     aliases: Annotated[tuple[Name, ...], Meta(description="Other names for it.")] = ()
     default: Annotated[bool, Meta(description="Answers when no other model matches the name asked for.")] = (
         False
@@ -324,38 +376,13 @@ class Retries(Part, frozen=True):
 
     max: Annotated[int, Meta(ge=0, le=5, description="Further attempts before the first byte.")] = 1
     budget_percent: Annotated[
-        int, Meta(ge=0, le=100, description="Retries as a share of calls in flight.")
+        int, Meta(ge=0, le=100, description="Retries as a share of calls; up to 100 are saved.")
     ] = 20
     budget_min: Annotated[int, Meta(ge=0, le=1000, description="Retries always allowed at once.")] = 3
     backoff_min_ms: Annotated[int, Meta(ge=0, le=10_000, description="Shortest wait bound.")] = 25
     backoff_max_ms: Annotated[int, Meta(ge=0, le=60_000, description="Longest wait bound (full jitter).")] = (
         250
     )
-
-
-class Ejection(Part, frozen=True):
-    """How long a deployment that keeps failing is left out."""
-
-    failures: Annotated[
-        int, Meta(ge=1, le=1000, description="Failures in a row that eject a deployment.")
-    ] = 5
-    base_s: Annotated[Seconds, Meta(description="First ejection; the n-th lasts n times as long.")] = 30.0
-    max_s: Annotated[Seconds, Meta(description="Longest ejection.")] = 300.0
-    percent_max: Annotated[
-        int, Meta(ge=0, le=100, description="Share of a model's deployments that may be out.")
-    ] = 50
-
-
-class Log(Part, frozen=True):
-    """What is written to standard error."""
-
-    requests: Annotated[bool, Meta(description="One line a request on standard error.")] = True
-    format: Annotated[
-        Literal["auto", "json", "text"], Meta(description="`auto` is text at a terminal, JSON elsewhere.")
-    ] = "auto"
-    bodies: Annotated[
-        bool, Meta(description="Also log prompts and replies (up to 64 KiB each). Secrets never.")
-    ] = False
 
 
 class Ledger(Part, frozen=True):
@@ -392,42 +419,6 @@ class Ledger(Part, frozen=True):
         int,
         Meta(ge=1024, le=1 << 30, description="Highest account number the node has room for (128 B each)."),
     ] = 1_048_576
-
-
-class Alerts(Part, frozen=True):
-    """Who is told when a budget is nearly used up."""
-
-    thresholds: Annotated[
-        tuple[Annotated[int, Meta(ge=1, le=100)], ...],
-        Meta(description="Percent of a budget at which it is told, in the log and to `url`."),
-    ] = (50, 80, 95, 100)
-    url: Annotated[
-        str | None, Meta(description="Where a signed webhook goes; absent, the log alone is told.")
-    ] = None
-    secret: Annotated[
-        str | None,
-        Meta(description="What it is signed with, as env:NAME or file:PATH; base64 after `whsec_`."),
-    ] = None
-
-
-class TopUp(Part, frozen=True):
-    """Who may credit parties by webhook: `POST /kp/v1/top-ups/NAME`."""
-
-    name: Annotated[
-        str,
-        Meta(
-            min_length=1, max_length=20, pattern="^[a-z0-9-]+$", description="Its name, as its path has it."
-        ),
-    ]
-    secret: Annotated[
-        str, Meta(description="What it signs with, as env:NAME or file:PATH; base64 after `whsec_`.")
-    ]
-    old_secret: Annotated[
-        str | None, Meta(description="Another one that is still taken, while it is being replaced.")
-    ] = None
-    tolerance_s: Annotated[
-        Seconds, Meta(description="How far a message's timestamp may be from this gateway's clock.")
-    ] = 300.0
 
 
 class Settings(Part, frozen=True):

@@ -1,41 +1,76 @@
-"""Which deployments are failing: passive ejection, with the values that Envoy found in production.
+"""What a failed attempt says about an upstream and its credential. The state itself is `_fast.pulse`'s, shared by all
+workers.
 
-Source: Envoy documentation, outlier detection (checked November 2026).
+Only what is the provider's doing counts against it. A limit that it tells of is no failure: it rests until then.
+Source: Envoy documentation, outlier detection; OpenAI error codes page (checked November 2026).
 """
 
-from kpgate.domain.settings import Ejection
+from collections.abc import Callable
+
+from kpgate._fast.pulse import Pulse, Rules
+from kpgate.domain.errors import Fault, GatewayError, RateLimited, UpstreamTimeout
+from kpgate.domain.resets import reset_us
+from kpgate.domain.routing import Ejection
+from kpgate.services.route import Target
+from kpgate.services.upstream import Attempt
+
+FAILED, TIMED_OUT, REFUSED = 1, 2, 3
+REASONS = {
+    0: "",
+    FAILED: "it failed or answered 5xx",
+    TIMED_OUT: "it did not answer in time",
+    REFUSED: "it refused the credential",
+}
+QUOTA_CODES = (b"insufficient_quota", b"billing_hard_limit", b"credit balance is too low")
+"""What a 429 or a 400 says where waiting a moment does not help."""
+
+
+def rules_of(ejection: Ejection, probe_us: int) -> Rules:
+    """The rules that a configuration amounts to. Units: `probe_us` is how long a probe may take."""
+    return Rules(
+        failures=ejection.failures,
+        base_us=int(ejection.base_s * 1_000_000),
+        max_us=int(ejection.max_s * 1_000_000),
+        percent_max=ejection.percent_max,
+        probes=ejection.probes,
+        probe_us=probe_us,
+        slow_us=int(ejection.slow_start_s * 1_000_000),
+        panic_percent=ejection.panic_percent,
+    )
 
 
 class Health:
-    """One deployment's recent past. Units: microseconds, monotonic."""
+    """The rules of one configuration, applied. `wall_us` gives the time since the epoch, for resets as instants."""
 
-    __slots__ = ("_span_us", "ejected_until_us", "ejections", "failures")
+    def __init__(self, ejection: Ejection, rules: Rules, wall_us: Callable[[], int]) -> None:
+        self.rules = rules
+        self._limited_max_us = int(ejection.limited_max_s * 1_000_000)
+        self._quota_us = int(ejection.quota_s * 1_000_000)
+        self._wall_us = wall_us
 
-    def __init__(self) -> None:
-        self.failures = 0
-        self.ejections = 0
-        self.ejected_until_us = 0
-        self._span_us = 0
+    def failed(
+        self, now_us: int, error: GatewayError, target: Target, peers: tuple[Pulse, ...], attempt: Attempt
+    ) -> None:
+        """An attempt failed. Order: before the attempt is closed, for its reply is looked at."""
+        connection = attempt.connection
+        status = 0 if connection is None else connection.status
+        if isinstance(error, RateLimited) or status == 402:
+            spent = status == 402 or _says_quota(attempt)
+            if spent:
+                (target.key or target.pulse).cool(now_us + self._quota_us, True)
+            else:
+                own_us = 0 if connection is None else reset_us(connection.passed, self._wall_us())
+                wait_us = min(own_us or error.retry_after_us, self._limited_max_us)
+                target.pulse.cool(now_us + wait_us)
+        elif status in (401, 403) and target.key is not None:
+            # The other credentials may well be good.
+            target.key.cool(now_us + self._quota_us, True)
+        elif error.fault is Fault.UPSTREAM and status != 400:
+            why = TIMED_OUT if isinstance(error, UpstreamTimeout) else FAILED
+            target.pulse.failed(now_us, REFUSED if status in (401, 403) else why, self.rules, peers)
 
-    def succeeded(self, now_us: int) -> None:
-        """An attempt was answered. A deployment that has done well for as long as it was out is trusted again."""
-        self.failures = 0
-        if self.ejections and now_us - self.ejected_until_us > self._span_us:
-            self.ejections = 0
 
-    def failed(self, now_us: int, rules: Ejection, peers: "list[Health]") -> None:
-        """An attempt failed; enough of them in a row eject, unless too many of its peers are out already."""
-        self.failures += 1
-        if self.failures < rules.failures or self.ejected(now_us):
-            return
-        out = sum(peer.ejected(now_us) for peer in peers)
-        if (out + 1) * 100 > rules.percent_max * len(peers):
-            return
-        self.ejections += 1
-        self.failures = 0
-        self._span_us = int(min(rules.base_s * self.ejections, rules.max_s) * 1_000_000)
-        self.ejected_until_us = now_us + self._span_us
-
-    def ejected(self, now_us: int) -> bool:
-        """Whether it is out now."""
-        return now_us < self.ejected_until_us
+def _says_quota(attempt: Attempt) -> bool:
+    """Whether a refusal that is here says that a quota is used up. One that is still on its way is not waited for."""
+    body = attempt.take_whole() or b""
+    return any(code in body for code in QUOTA_CODES)

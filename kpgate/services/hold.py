@@ -37,6 +37,7 @@ from kpgate.domain.errors import (
     HoldingTooSmall,
     InsufficientCredit,
     InvalidApiKey,
+    MaxCostExceeded,
     ModelNotAllowed,
     Overloaded,
     StoreUnavailable,
@@ -318,6 +319,11 @@ class Holds:
                 raise ModelNotAllowed("model: it has no price for output: it only embeds", param="model")
             cap = min(call.output_cap or plan.output_cap, plan.output_max or plan.output_cap)
         factor = caller.party.tier.price_factor
+        if call.cost_max >= 0:
+            most = tariff.affordable(call.cost_max, record.prompt_tokens, factor)
+            cap = min(cap, most // call.choices)
+            if most < 0 or (record.generates and cap < 1):
+                raise MaxCostExceeded(f"its prompt alone may cost more than {call.cost_max} microKPT")
         amount = tariff.bound(record.prompt_tokens, call.choices * cap, factor)
         if amount > AMOUNT_MAX:
             raise InsufficientCredit("the call may cost more than any account can hold")

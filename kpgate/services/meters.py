@@ -70,6 +70,7 @@ class Meters:
         self._cells: dict[tuple[str, str, str, int, bool], _Cells] = {}
         self._attempts: dict[tuple[str, str], Counter] = {}
         self._refusals: dict[str, Counter] = {}
+        self._expected: dict[str, Counter] = {}
         self._credit = {
             kind: shard.counter("kpgate_credit_microkpt_total", f'kind="{kind}"')
             for kind in ("held", "charged", "overrun")
@@ -107,8 +108,19 @@ class Meters:
             self._credit["charged"].add(record.cost)
             if record.overrun:
                 self._credit["overrun"].add(record.overrun)
+        if record.expected > 0:
+            self._expect(record)
         if record.error is not None:
             self._refused(record.error.code)
+
+    def _expect(self, record: Record) -> None:
+        counter = self._expected.get(record.model)
+        if counter is None:
+            labels = f'model="{escape(record.model)}"'
+            counter = self._expected[record.model] = self._shard.counter(
+                "kpgate_expected_microkpt_total", labels
+            )
+        counter.add(record.expected)
 
     def _refused(self, code: str) -> None:
         counter = self._refusals.get(code)

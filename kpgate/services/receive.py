@@ -72,6 +72,11 @@ class Ids:
         self._count += 1
         return f"{self._start}{self._count:x}"
 
+    @property
+    def given(self) -> int:
+        """How many there have been."""
+        return self._count
+
     def keep(self, sent: bytes | None) -> str | None:
         """The caller's own id, if it sent one that may be kept."""
         return sent.decode("ascii") if sent is not None and is_request_id(sent) else None

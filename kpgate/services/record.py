@@ -59,6 +59,8 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     usage: str = "none"
     receipt: str = ""
     cost_microkpt: int = 0
+    expected_microkpt: int = 0
+    route: str = ""
     request_bytes: int = 0
     reply_bytes: int = 0
     code: str = ""
@@ -97,6 +99,8 @@ def line(record: Record, now_us: int) -> Line:
         usage.source,
         record.held_as,
         record.cost,
+        max(record.expected, 0),
+        record.route,
         record.request_bytes,
         record.reply_bytes,
         "" if error is None else error.code,

@@ -26,6 +26,10 @@ def describe(record: Record) -> list[Header]:
         headers.append((b"x-kpgate-receipt", record.held_as.encode()))
         if not record.head_us and not record.stream:
             headers.append((b"x-kpgate-cost-microkpt", decimal(record.cost)))
+    if record.route:
+        headers.append((b"x-kpgate-route", record.route.encode("latin-1", "replace")))
+        if record.expected >= 0:
+            headers.append((b"x-kpgate-expected-cost-microkpt", decimal(record.expected)))
     if record.dropped:
         headers.append((b"x-kpgate-dropped", record.dropped.encode()))
     return headers

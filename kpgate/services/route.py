@@ -6,33 +6,40 @@ from typing import Any
 
 import msgspec
 
+from kpgate._fast.choice import Choice
 from kpgate._fast.limit import Gate
-from kpgate._fast.routes import Picker, Router
+from kpgate._fast.pulse import Pulse
+from kpgate._fast.routes import Router
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.dialect import Counter, Way
-from kpgate.domain.errors import Fault, GatewayError, Retry
+from kpgate.domain.errors import Fault, GatewayError, ModelNotFound, Retry
 from kpgate.domain.price import Price, Tariff
-from kpgate.domain.settings import Ejection, Retries
-from kpgate.services.health import Health
+from kpgate.domain.settings import Retries
+
+SAVED_MAX = 100
+BIT = 1
+"""Not written as itself: compiled, a shift of a literal is one of a machine's words."""
 
 
 class Target(msgspec.Struct, gc=False, eq=False):
-    """A deployment at work: where to send, what to send first, how it has been doing.
+    """A deployment at work, by one credential: where to send, what to send first, how it has been doing.
 
-    Shape: `ways` has how calls of an endpoint go to it, by the endpoint's path;
+    Shape: `home` is the model it is a deployment of; `ways` has how calls of an endpoint go to it, by the endpoint's
+    path; `key` is how its credential does, where its provider has several;
     `match` is header names and values, lower case, all of which a request must have; `price_source` is where its
     price is from, in words; `facts` is what the catalogue knows of its model.
-    Units: `*_us` microseconds.
+    Units: `*_us` microseconds. `price` is what calls are charged, `rates` what they are chosen by.
     """
 
     number: int
+    home: str
     provider: str
     model: str
     gate: Gate
     pool: Any
     ways: dict[str, Way]
-    health: Health
+    pulse: Pulse
     first_byte_us: int
     idle_us: int
     total_us: int
@@ -40,6 +47,8 @@ class Target(msgspec.Struct, gc=False, eq=False):
     match: tuple[tuple[bytes, bytes], ...] = ()
     price: Price | None = None
     price_version: int = 0
+    key: Pulse | None = None
+    rates: Price | None = None
     price_source: str = ""
     facts: ModelFacts | None = None
 
@@ -47,6 +56,8 @@ class Target(msgspec.Struct, gc=False, eq=False):
 class Plan(msgspec.Struct, gc=False, eq=False):
     """A model as configured: who may answer, how its tokens are counted, its limits.
 
+    Shape: `everyone` is the mask of all its targets; `choice` puts them in order; `chooser` decides more than that,
+    and `chooses` says that every call is to be decided by it.
     Units: `output_cap` is what a call that says none is given, `output_max` the most that one may ask for, 0 where
     that is not known.
     """
@@ -55,15 +66,19 @@ class Plan(msgspec.Struct, gc=False, eq=False):
     name: str
     gate: Gate
     targets: tuple[Target, ...]
-    picker: Picker
+    choice: Choice
+    peers: tuple[Pulse, ...]
     vocabulary: Counter | None
     grade: str
     output_cap: int
     owner: str
+    everyone: int
     matched: bool = False
     gates: tuple[Gate, ...] = ()
     tariff: Tariff | None = None
     holding_min: int = 0
+    chooser: Any = None
+    chooses: bool = False
     output_max: int = 0
 
     @property
@@ -71,29 +86,38 @@ class Plan(msgspec.Struct, gc=False, eq=False):
         """Whether its name is a pattern."""
         return "*" in self.name
 
-    @property
-    def peers(self) -> list[Health]:
-        """How its deployments are doing."""
-        return [target.health for target in self.targets]
-
 
 class Retrying:
-    """Whether a failed attempt may be followed by another: so many a call, and a budget over all calls."""
+    """Whether a failed attempt may be followed by another: so many a call, and a budget over all calls.
 
-    def __init__(self, rules: Retries, ejection: Ejection, wheel: Wheel, loop: object) -> None:
+    Every call saves a part of a retry, up to `SAVED_MAX` of them, and so many are there from the start; a few may be
+    under way whatever is saved.
+    Source: Finagle's retry budget (checked November 2026).
+    """
+
+    def __init__(self, rules: Retries, wheel: Wheel, loop: object) -> None:
         self.rules = rules
-        self.ejection = ejection
         self.under_way = 0
+        self._saved = SAVED_MAX * 100
+        self._calls = 0
         self._wheel = wheel
         self._loop = loop
 
-    def allows(self, error: GatewayError, tries: int, targets: int, inflight: int) -> bool:
-        """Whether one more try may be made after `error`. A provider's own limit is retried elsewhere only."""
+    def allows(self, error: GatewayError, tries: int, targets: int, calls: int) -> bool:
+        """Whether one more try may be made after `error`. A provider's own limit is retried elsewhere only.
+
+        Shape: `calls` is how many calls there have been.
+        """
         if tries > self.rules.max or error.retry is Retry.NEVER or error.fault is Fault.GATEWAY:
             return False
         if error.retry is Retry.LATER and tries >= targets:
             return False
-        return self.under_way < max(self.rules.budget_min, inflight * self.rules.budget_percent // 100)
+        saved = self._saved + (calls - self._calls) * self.rules.budget_percent
+        self._saved, self._calls = min(saved, SAVED_MAX * 100), calls
+        if self._saved >= 100:
+            self._saved -= 100
+            return True
+        return self.under_way < self.rules.budget_min
 
     async def pause(self, tries: int, now_us: int) -> None:
         """Wait before the next try: exponential, full jitter."""
@@ -124,22 +148,41 @@ class Routes:
         index = self._router.match(model)
         return None if index < 0 else self.plans[index]
 
+    def plan(self, model: str) -> Plan:
+        """The same. Errors: ModelNotFound."""
+        plan = self.find(model)
+        if plan is None:
+            raise ModelNotFound(f"model: no model is named {model[:200]!r} here", param="model")
+        return plan
+
 
 def candidates(
     plan: Plan, headers: Sequence[tuple[bytes, bytes]], random: int, now_us: int
 ) -> tuple[Target, ...]:
-    """The plan's deployments in the order they are to be tried; those ejected come last.
+    """The plan's deployments in the order they are to be tried; those that are out come last.
 
     Shape: `random` is 64 random bits, which decide among equals by weight.
+    Errors: ModelNotFound where none is for requests with these headers.
     """
     targets = plan.targets
     if len(targets) == 1 and not plan.matched:
         return targets
-    eligible = ejected = 0
-    sent: set[tuple[bytes, bytes]] = set(headers) if plan.matched else set()
-    for index, target in enumerate(targets):
+    eligible = matching(plan, headers)
+    if not eligible:
+        raise ModelNotFound(
+            "model: none of its deployments is for requests with these headers", param="model"
+        )
+    order = plan.choice.order(random, eligible, now_us, None, 0, 0, False)
+    return tuple([targets[index] for index in order])
+
+
+def matching(plan: Plan, headers: Sequence[tuple[bytes, bytes]]) -> int:
+    """The mask of the targets that are for requests with these headers."""
+    if not plan.matched:
+        return plan.everyone
+    eligible = 0
+    sent: set[tuple[bytes, bytes]] = set(headers)
+    for index, target in enumerate(plan.targets):
         if not target.match or sent.issuperset(target.match):
-            eligible |= 1 << index
-        if now_us < target.health.ejected_until_us:
-            ejected |= 1 << index
-    return tuple(targets[index] for index in plan.picker.order(random, eligible, ejected))
+            eligible |= BIT << index
+    return eligible

@@ -3,12 +3,14 @@
 Owns the three time-outs of an attempt. Never sends anything to the client.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from kpgate._fast.http1 import Connection, UpstreamLost
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.dialect import Way
 from kpgate.domain.errors import GatewayError, RateLimited, UpstreamFailed, UpstreamTimeout
+from kpgate.domain.resets import PREFIXES
+from kpgate.services.exchange import Header
 from kpgate.services.pool import PoolFull
 from kpgate.services.route import Target
 
@@ -109,6 +111,15 @@ class Attempt(Timer):
         except UpstreamLost as error:
             raise self._translate(error) from error
 
+    @property
+    def passed(self) -> list[Header]:
+        """The headers of the reply that the caller sees. A provider's limits, where they are read, are kpgate's."""
+        connection = self.connection
+        assert connection is not None, "a reply has begun"
+        if self.target.key is None:
+            return connection.passed
+        return [one for one in connection.passed if not one[0].startswith(PREFIXES)]
+
     def hold(self) -> None:
         """Read no more of a stream before the next `chunk`: the client does not follow."""
         if self.connection is not None:
@@ -155,6 +166,15 @@ class Attempt(Timer):
         return self._failed(error.reason)
 
 
+def opening(way: Way, stream: bool, headers: Sequence[Header], sent: bytes) -> bytes:
+    """The fixed part of a request's head, with what the caller passes on and what signs it."""
+    head = way.stream_head if stream else way.head
+    for name, value in headers if way.passes else ():
+        if name in way.passes:
+            head += b"%b: %b\r\n" % (name, value)
+    return head + way.sign(head, sent) if way.sign is not None else head
+
+
 def is_stream(connection: Connection, way: Way) -> bool:
     """Whether the reply is a stream that succeeded."""
     kind, wanted = connection.content_type, way.stream_type
@@ -183,7 +203,7 @@ def check_whole(connection: Connection, target: Target, body: bytes) -> None:
 def judge(connection: Connection, target: Target) -> GatewayError | None:
     """What a reply's status means for the attempt. None: it is an answer, forward it.
 
-    A provider's 401 and 403 are about kpgate's credential, not the caller's, and are never forwarded.
+    A provider's 401, 402 and 403 are about kpgate's credential, not the caller's, and are never forwarded.
     """
     status = connection.status
     if status < 400:
@@ -193,6 +213,8 @@ def judge(connection: Connection, target: Target) -> GatewayError | None:
     if status == 429:
         wait_us = retry_after_us(connection.retry_after)
         return RateLimited(f"provider {target.provider} is limiting requests", retry_after_us=wait_us)
+    if status == 402:
+        return UpstreamFailed(f"provider {target.provider} wants kpgate's account to be paid ({status})")
     if status in (401, 403):
         return UpstreamFailed(f"provider {target.provider} refused kpgate's credential ({status})")
     if status >= 500 or status == 408:

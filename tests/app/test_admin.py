@@ -35,7 +35,7 @@ class Desk:
         self.keys = Keys()
         self.reloads = 0
         self.notes: list[tuple[NoteAct, Actor]] = []
-        self.admin = Admin(self, MoneyApi(self), self.reload, dict)
+        self.admin = Admin(self, MoneyApi(self), self.reload, dict, dict)
 
     async def ask(self, operation: Operation | NoteAct, actor: Actor = GATEWAY) -> Answer:
         if isinstance(operation, NoteAct):
@@ -146,7 +146,7 @@ def test_what_is_wrong_is_named(
 def test_without_a_clerk_management_is_unavailable(tmp_path: Path) -> None:
     directory = Directory(tmp_path)
     directory.prepare()
-    admin = Admin(AsyncControl(directory, 0.1), MoneyApi(Desk()), Desk().reload, dict)
+    admin = Admin(AsyncControl(directory, 0.1), MoneyApi(Desk()), Desk().reload, dict, dict)
 
     async def read() -> bytes:
         return b""

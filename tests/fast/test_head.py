@@ -378,8 +378,18 @@ def test_gathered_headers_say_the_same() -> None:
         "x-forwarded-for: a",
         "X-Forwarded-For: b",
         "OpenAI-Beta: x",
+        "X-Kpgate-Max-Cost-MicroKPT: 5",
     ]
     parsed = parse(with_lines(*lines))
     gathered = gather(parsed.pairs())
-    for name in ("host", "credential", "request_id", "forwarded_for", "beta", "plain", "fault_status"):
+    for name in (
+        "host",
+        "credential",
+        "request_id",
+        "forwarded_for",
+        "beta",
+        "cost_max",
+        "plain",
+        "fault_status",
+    ):
         assert getattr(parsed, name) == getattr(gathered, name)

@@ -2,17 +2,19 @@
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 
-from kpgate._fast import limit, metric
+from kpgate._fast import limit, metric, pulse
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.limit import Limits
 from kpgate._fast.metric import Shard
+from kpgate._fast.pulse import Pulses
 from kpgate._fast.wait import Wheel, clock
 from kpgate.app.equipment import Ground, equip, names
 from kpgate.domain.call import Record
@@ -33,22 +35,25 @@ CALLER = Caller("test", 1, Party(1, "testers"))
 class Bench:
     """A gateway to test, its log lines, its region and its ticking wheel."""
 
-    def __init__(self, settings: Settings, auth: Any, folder: Path) -> None:
+    def __init__(self, settings: Settings, auth: Any, folder: Path, environ: Mapping[str, str]) -> None:
         self.loop = asyncio.get_running_loop()
         self.lines: list[dict[str, Any]] = []
         self.alarms: list[Exception] = []
-        self.region = Region.create(limit.areas(64, 64, 64, 64, 256) | metric.areas(1), 4)
+        areas = limit.areas(64, 64, 64, 64, 256) | metric.areas(1) | pulse.areas(4, 256)
+        self.region = Region.create(areas, 4)
         self.life = Life.claim(folder, 0, 4)
-        self.limits = Limits(self.region, Seat(self.region, self.life), 3_600_000_000)
+        seat = Seat(self.region, self.life)
+        self.limits = Limits(self.region, seat, 3_600_000_000)
         self.wheel = Wheel(now_us=clock())
         self.offload = Offload(self.loop)
         self.ground = Ground(
             loop=self.loop,
             wheel=self.wheel,
             clock=clock,
-            environ={"SECRET": "sk-upstream-canary"},
+            environ={"SECRET": "sk-upstream-canary", **environ},
             cache=folder,
             limits=self.limits,
+            pulses=Pulses(self.region, seat),
             meters=Meters(Shard(self.region, 0)),
             offload=self.offload,
             inflight=Inflight(0, 0, self.wheel, self.loop),
@@ -106,9 +111,9 @@ class OneKey:
 
 
 @contextmanager
-def bench(settings: Settings) -> Iterator[Bench]:
+def bench(settings: Settings, environ: Mapping[str, str] = MappingProxyType({})) -> Iterator[Bench]:
     """A gateway for one test, inside a running loop."""
     with tempfile.TemporaryDirectory() as folder:
-        one = Bench(settings, OneKey(), Path(folder))
+        one = Bench(settings, OneKey(), Path(folder), environ)
         yield one
         one.close()

@@ -179,6 +179,16 @@ def _calls(asker: Asker) -> None:
     slow = gate.key(limits=Limits(requests="1/h"))
     assert asker.ask(path, "POST", slow, chat).status == 200
     assert int(asker.ask(path, "POST", slow, chat).headers["retry-after-ms"]) > 1000
+    explained = asker.ask("/kp/v1/route", "POST", key, chat).json()
+    assert [(one["provider"], one["place"]) for one in explained["candidates"]] == [("p", 1)]
+    embedding = asker.ask("/kp/v1/route?path=/v1/embeddings", "POST", key, bodies["/v1/embeddings"]).json()
+    assert (embedding["model"], embedding["error"]) == ("echo", None)
+    assert code(asker.ask("/kp/v1/route?path=/v1/x", "POST", key, chat)) == (404, "not_found")
+    assert code(asker.ask("/kp/v1/route", "POST", key, chat | {"model": "?"})) == (404, "model_not_found")
+    assert asker.ask("/kp/v1/route", key=key).headers["allow"] == "POST"
+    health = asker.ask("/admin/v1/health", key=gate.key(role="auditor")).json()["deployments"]
+    of_m = next(row for row in health if row["model"] == "m")
+    assert (of_m["failures"], of_m["state"]) == (2, "limited") and 0 < of_m["for_s"] <= 7, of_m
     placed = gate.key(networks=("10.0.0.0/8",))
     assert code(asker.ask(path, "POST", placed, chat)) == (403, "source_not_allowed")
 

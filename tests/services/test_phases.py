@@ -18,9 +18,8 @@ from kpgate.domain.errors import (
     UnsupportedEncoding,
     UpstreamFailed,
 )
-from kpgate.domain.settings import Ejection, Retries
+from kpgate.domain.settings import Retries
 from kpgate.domain.usage import Usage
-from kpgate.services.health import Health
 from kpgate.services.receive import Ids, Inflight, check_head, is_request_id, onward
 from kpgate.services.record import encode_json, encode_text, line
 from kpgate.services.route import Retrying
@@ -190,30 +189,10 @@ async def test_new_bounds_count_who_is_in_already() -> None:
     assert (inflight.taken, wheel.live) == (0, 0)
 
 
-def test_failures_in_a_row_eject_for_longer_each_time_and_never_more_than_half() -> None:
-    rules = Ejection(failures=2, base_s=10, max_s=15)
-    one, other = Health(), Health()
-    both = [one, other]
-    one.failed(0, rules, both)
-    one.succeeded(0)
-    one.failed(0, rules, both)
-    assert not one.ejected(0)
-    one.failed(0, rules, both)
-    assert one.ejected(9_999_999) and not one.ejected(10_000_000)
-    other.failed(1, rules, both)
-    other.failed(1, rules, both)
-    assert not other.ejected(1), "at most half are out"
-    for _ in range(2):
-        one.failed(10_000_000, rules, both)
-    assert one.ejected(24_999_999) and not one.ejected(25_000_000), "longer, up to the most"
-    one.succeeded(100_000_000)
-    assert one.ejections == 0
-
-
 @looped
 async def test_retries_have_a_budget_and_leave_limits_to_other_deployments() -> None:
     wheel = Wheel(now_us=0)
-    retrying = Retrying(Retries(max=1, budget_min=2), Ejection(), wheel, asyncio.get_running_loop())
+    retrying = Retrying(Retries(max=1, budget_min=2), wheel, asyncio.get_running_loop())
     failed, limited = UpstreamFailed("x"), RateLimited("x")
     assert retrying.allows(failed, 1, 1, 0)
     assert not retrying.allows(failed, 2, 1, 0)
@@ -221,8 +200,15 @@ async def test_retries_have_a_budget_and_leave_limits_to_other_deployments() -> 
     assert not retrying.allows(InvalidRequest("x"), 1, 2, 0)
     retrying.begin()
     retrying.begin()
-    assert not retrying.allows(failed, 1, 1, 10)
-    assert retrying.allows(failed, 1, 1, 20)
+    assert sum(retrying.allows(failed, 1, 1, 0) for _ in range(200)) == 98, (
+        "a hundred, of which two are spent"
+    )
+    assert not retrying.allows(failed, 1, 1, 4)
+    assert retrying.allows(failed, 1, 1, 9), (
+        "nine calls save one retry, and no third may be under way without"
+    )
+    assert not retrying.allows(failed, 1, 1, 9)
+    assert [retrying.allows(failed, 1, 1, 10_000) for _ in range(101)] == [True] * 100 + [False]
     pause = asyncio.ensure_future(retrying.pause(1, 0))
     await asyncio.sleep(0)
     wheel.advance(1_000_000)

@@ -30,7 +30,9 @@ SIDEWAYS = {
     ("services.upstream", "services.pool"),
     ("services.upstream", "services.route"),
     ("services.upstream", "services.exchange"),
-    ("services.route", "services.health"),
+    ("services.choose", "services.route"),
+    ("services.health", "services.route"),
+    ("services.health", "services.upstream"),
     ("services.admit", "services.route"),
     ("services.admit", "services.offload"),
     ("services.hold", "services.route"),
@@ -39,9 +41,9 @@ SIDEWAYS = {
     ("services.treasury", "services.receipts"),
     ("services.record", "services.meters"),
 }
-"""Services that may know another: an attempt its connections and its target, a route the health of its targets,
-limits and holds the plan they are of, a reply the seam it goes through, operations on money the receipts they
-show, a record the meters it moves."""
+"""Services that may know another: an attempt its connections and its target, a decision the targets it is about, health
+the attempt that failed and its target, limits and holds the plan they are of, a reply the seam it goes through,
+operations on money the receipts they show, a record the meters it moves."""
 
 NEIGHBOURS = {("dialects.responses", "dialects.openai")}
 """Rooms of one floor that may know another: both APIs of one vendor have its errors, limits and counts."""

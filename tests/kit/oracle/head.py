@@ -9,6 +9,7 @@ HOST = re.compile(rb"[A-Za-z0-9\-._~%!$&'()*+,;=:\[\]]+")
 SINGLE = {
     *(b"host", b"authorization", b"x-api-key", b"x-goog-api-key", b"x-request-id", b"traceparent"),
     *(b"content-encoding", b"idempotency-key", b"openai-beta", b"content-length", b"transfer-encoding"),
+    b"x-kpgate-max-cost-microkpt",
 }
 
 

@@ -41,39 +41,3 @@ class OracleRouter:
             if expression.fullmatch(name):
                 return i
         return self.default
-
-
-class OraclePicker:
-    """The order in which deployments are tried."""
-
-    def __init__(self, priorities: Sequence[int], weights: Sequence[int]) -> None:
-        self.weights = list(weights)
-        places = range(len(priorities))
-        self.groups = [[i for i in places if priorities[i] == p] for p in sorted(set(priorities))]
-
-    def order(self, random: int, eligible: int, ejected: int) -> tuple[int, ...]:
-        out: list[int] = []
-        state = random
-        for mask in (eligible & ~ejected, eligible & ejected):
-            for group in self.groups:
-                left = [i for i in group if mask >> i & 1]
-                while len(left) > 1:
-                    state, number = draw(state)
-                    point = number % sum(self.weights[i] for i in left)
-                    for i in left:
-                        if point < self.weights[i]:
-                            break
-                        point -= self.weights[i]
-                    out.append(i)
-                    left.remove(i)
-                out += left
-        return tuple(out)
-
-
-def draw(state: int) -> tuple[int, int]:
-    """The next state and number of splitmix64."""
-    state = (state + 0x9E3779B97F4A7C15) & MASK
-    x = state
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
-    return state, x ^ (x >> 31)

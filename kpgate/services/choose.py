@@ -1,0 +1,430 @@
+"""ROUTE, where it is more than an order of deployments: rules, what a call asks for, what it may cost, whom a session
+belongs to. One decision a call; the same code explains it to whoever asks.
+
+Calls nobody. A model that uses none of this has no decision, and pays for none.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from kpgate._fast.choice import Choice, Size
+from kpgate._fast.pulse import Pulse
+from kpgate.domain.call import Call, Record
+from kpgate.domain.caller import Caller
+from kpgate.domain.dialect import Endpoint
+from kpgate.domain.encodings import EXACT
+from kpgate.domain.errors import (
+    GatewayError,
+    InvalidRequest,
+    MaxCostExceeded,
+    ModelNotFound,
+    NoCapableModel,
+    UpstreamFailed,
+)
+from kpgate.domain.price import MARGIN_PERCENT, tariff
+from kpgate.domain.rules import Test
+from kpgate.domain.traits import NO_TRAITS, Facts, Traits, read_chat
+from kpgate.services.route import Plan, Target, matching
+
+NARROWED_MAX = 256
+PASSED_ON = (
+    b"context_length_exceeded",
+    b"prompt is too long",
+    b"maximum context length",
+    b"content_filter",
+    b"content_policy_violation",
+)
+"""How providers say that a prompt is too long, or that they filter it.
+
+Source: OpenAI, Azure OpenAI and Anthropic error pages (checked November 2026).
+"""
+COST_HEADER = b"x-kpgate-max-cost-microkpt"
+COST_DIGITS_MAX = 15
+NOT_FOR_HEADERS = "not for requests with these headers"
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Ability(msgspec.Struct, frozen=True, gc=False):
+    """What the candidates of one mask can do. None is not known, which counts as possible.
+
+    Units: `context_tokens` prompt and output together; `output_cap` tokens a choice.
+    """
+
+    mask: int
+    home: str
+    context_tokens: int | None = None
+    vision: bool | None = None
+    tools: bool | None = None
+    json_schema: bool | None = None
+    reasoning: bool | None = None
+    output_cap: int = 0
+
+
+class Ruling(msgspec.Struct, frozen=True, gc=False):
+    """A rule at work. Shape: `choice` None is the model's own; `cost_max` -1 for none."""
+
+    name: str
+    test: Test
+    mask: int
+    choice: Choice | None = None
+    route: str = ""
+    cost_max: int = -1
+
+
+class Asked(msgspec.Struct, gc=False):
+    """What a decision is about.
+
+    Shape: `random` is 64 random bits; `cost_max` is the header's, None for none; `traits` are read of the body where
+    they are asked for and not here yet.
+    """
+
+    caller: Caller
+    call: Call
+    endpoint: Endpoint
+    body: bytes
+    headers: Headers
+    prompt_tokens: int
+    random: int = 0
+    cost_max: bytes | None = None
+    traits: Traits | None = None
+
+
+class Terms(msgspec.Struct, frozen=True, gc=False):
+    """How the calls of one model are decided.
+
+    Shape: `own` is the mask of its own deployments, all others are fallbacks' where there are `fallbacks`; `by_cost`
+    is its candidates in order of cost; `sticky` is a kind and a name; `filters` that candidates must be able to do what
+    is asked.
+    """
+
+    route: str
+    own: int
+    by_cost: Choice
+    abilities: tuple[Ability, ...]
+    rulings: tuple[Ruling, ...] = ()
+    sticky: tuple[str, str] = ("", "")
+    filters: bool = False
+    priced: bool = False
+    tracked: bool = False
+    cost_max: int = -1
+
+
+class Decision:
+    """What was decided for one call: the targets in order, why, what it is expected to cost; and what is open there.
+
+    Units: `expected` microKPT, -1 where nothing has a price.
+    """
+
+    __slots__ = ("_open", "_skipped", "chooser", "expected", "kind", "order", "plan", "why")
+
+    def __init__(self, chooser: "Chooser", plan: Plan, order: tuple[Target, ...], kind: int) -> None:
+        self.chooser = chooser
+        self.plan = plan
+        self.order = order
+        self.kind = kind
+        self.why = ""
+        self.expected = -1
+        self._open: Pulse | None = None
+        self._skipped = ""
+
+    def begin(self, target: Target) -> None:
+        """An attempt begins. One that was before it is over."""
+        if self.chooser.terms.tracked:
+            self.leave()
+            self._open = target.pulse
+            target.pulse.opened()
+
+    def pass_on(self, body: bytes, target: Target, tries: int) -> None:
+        """Have another model asked where one refuses what that may well take: a long prompt, content it filters.
+
+        Errors: UpstreamFailed, which is tried elsewhere.
+        """
+        others = any(one.home != target.home for one in self.order[tries:])
+        if others and any(code in body for code in PASSED_ON):
+            self._skipped = target.home
+            raise UpstreamFailed(f"provider {target.provider} takes no such prompt for {target.model}")
+
+    def later(self, order: tuple[Target, ...], tries: int) -> tuple[Target, ...]:
+        """The order from here on: after such a refusal without the deployments of the model that refused."""
+        if not self._skipped:
+            return order
+        return order[:tries] + tuple([one for one in order[tries:] if one.home != self._skipped])
+
+    def leave(self) -> None:
+        """The attempt is over. A second time has no effect."""
+        opened, self._open = self._open, None
+        if opened is not None:
+            opened.ended()
+
+    def answered(self, now_us: int, began_us: int, target: Target, streamed: bool) -> None:
+        """An attempt gave its first bytes."""
+        if self.chooser.terms.tracked:
+            target.pulse.observe(now_us, now_us - began_us, streamed)
+
+    def close(self, record: Record, call: Call, target: Target | None) -> None:
+        """The call is over: what its answer came to is remembered."""
+        self.leave()
+        learns = self.chooser.terms.priced and record.generates and record.error is None
+        if learns and target is not None and record.usage.source == "provider":
+            target.pulse.learn(self.kind, record.usage.output // call.choices)
+
+
+class Chooser:
+    """Decides for one model. `plan` is set once it is made."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self.plan: Plan
+        self._narrowed: dict[int, Plan] = {}
+
+    def choose(self, asked: Asked, now_us: int) -> Decision:
+        """Decide. Order: after the prompt was counted.
+
+        Errors: NoCapableModel, MaxCostExceeded, ModelNotFound for headers that no deployment is for, InvalidRequest
+        for a cost that is none.
+        """
+        view = _View(self, asked)
+        mask = view.narrow()
+        if not mask:
+            raise view.refusal()
+        order = view.choice.order(
+            asked.random, mask, now_us, view.size, view.session(), asked.caller.number + 1, False
+        )
+        targets = self.plan.targets
+        decision = Decision(
+            self, self._plan_of(mask), tuple([targets[place] for place in order]), view.size.kind
+        )
+        if self.terms.priced:
+            decision.expected = view.expected(order[0])
+        if view.cost_max >= 0:
+            asked.call.cost_max = view.cost_max
+        decision.why = view.why()
+        return decision
+
+    def explain(self, asked: Asked, now_us: int) -> dict[str, Any]:
+        """The same decision in words, without making it: nothing is taken, nobody is called."""
+        view = _View(self, asked)
+        mask = view.narrow()
+        choice, targets = view.choice, self.plan.targets
+        order = choice.order(asked.random, mask, now_us, view.size, view.session(), asked.caller.number + 1)
+        states, scores = choice.states(now_us), choice.scores(now_us, view.size)
+        rows = []
+        for place, target in enumerate(targets):
+            dropped = next((why for lost, why in view.trace if lost >> place & 1), None)
+            row: dict[str, Any] = {
+                "model": target.home,
+                "provider": target.provider,
+                "deployment": target.model,
+                "state": STATES[states[place]],
+                "dropped": dropped,
+                "place": order.index(place) + 1 if place in order else None,
+                "score": None if view.route == "weighted" else round(scores[place], 1),
+                "expected_cost_microkpt": view.expected(place) if self.terms.priced else None,
+            }
+            rows.append(row)
+        return {
+            "model": self.plan.name,
+            "route": view.route,
+            "rule": view.rule or None,
+            "prompt_tokens": asked.prompt_tokens,
+            "max_cost_microkpt": view.cost_max if view.cost_max >= 0 else None,
+            "sticky": view.session() != 0,
+            "complexity": view.facts.complexity,
+            "complexity_of": view.facts.made_of.partition(";")[2],
+            "language": view.facts.language,
+            "why": view.why(),
+            "error": None if mask else view.refusal().code,
+            "candidates": sorted(rows, key=lambda row: row["place"] or 1_000),
+        }
+
+    def _plan_of(self, mask: int) -> Plan:
+        """The plan as far as these candidates go: what it may cost, how much they may say."""
+        plan = self.plan
+        if mask == plan.everyone:
+            return plan
+        kept = self._narrowed.get(mask)
+        if kept is None:
+            if len(self._narrowed) >= NARROWED_MAX:
+                self._narrowed.clear()
+            targets = [target for place, target in enumerate(plan.targets) if mask >> place & 1]
+            prices = [target.price for target in targets if target.price is not None]
+            caps = [one.output_cap for one in self.terms.abilities if one.mask & mask]
+            kept = self._narrowed[mask] = msgspec.structs.replace(
+                plan,
+                tariff=tariff(prices, estimated=plan.grade != EXACT) if prices else None,
+                output_cap=min(caps),
+            )
+        return kept
+
+
+STATES = ("well", "back", "half_open", "limited", "spent", "ejected", "ill")
+"""As `_fast.pulse` numbers them."""
+
+
+class _View:
+    """One look at one call."""
+
+    def __init__(self, chooser: Chooser, asked: Asked) -> None:
+        terms, call, caller = chooser.terms, asked.call, asked.caller
+        self.chooser = chooser
+        self.asked = asked
+        self.route = terms.route
+        self.choice = chooser.plan.choice
+        self.rule = ""
+        self.cost_max = terms.cost_max
+        self.trace: list[tuple[int, str]] = []
+        tier = caller.party.tier
+        cap = chooser.plan.output_cap if asked.endpoint.generates else 0
+        self.size = Size(
+            asked.prompt_tokens,
+            min(call.output_cap or cap, cap),
+            call.choices,
+            tier.priority,
+            call.stream,
+        )
+        self.facts = facts = Facts(asked.headers, self._read)
+        facts.party, facts.tier, facts.key = caller.party.name, tier.name, caller.label
+        facts.model, facts.prompt_tokens = call.model, asked.prompt_tokens
+        facts.output_cap, facts.stream = call.output_cap, call.stream
+
+    def narrow(self) -> int:
+        """The mask of the candidates that may answer."""
+        terms = self.chooser.terms
+        mask = self.chooser.plan.everyone
+        if self.chooser.plan.matched:
+            mask &= self._drop(mask, matching(self.chooser.plan, self.asked.headers), NOT_FOR_HEADERS)
+        for ruling in terms.rulings:
+            if ruling.test(self.facts):
+                self._follow(ruling)
+                mask &= self._drop(mask, ruling.mask, f"rule {ruling.name}")
+                break
+        if terms.filters:
+            mask &= self._able(mask)
+        cost_max = self._cost_max()
+        if cost_max is not None:
+            self.cost_max = cost_max if self.cost_max < 0 else min(cost_max, self.cost_max)
+        if self.cost_max >= 0:
+            # The cheapest that satisfies, whatever the model's own way is.
+            self.choice, self.route = terms.by_cost, "cost"
+            if not terms.priced:
+                raise InvalidRequest(
+                    f"{COST_HEADER.decode()}: {self.asked.call.model} has no price", param="model"
+                )
+            factor = self.asked.caller.party.tier.price_factor
+            within = self.choice.within(mask, self.size, self.cost_max, factor)
+            mask &= self._drop(mask, within, f"more than {self.cost_max} microKPT")
+        return mask
+
+    def session(self) -> int:
+        """64 bits that are the call's session's, 0 where it has none or nothing is sticky."""
+        kind, name = self.chooser.terms.sticky
+        said = ""
+        if not kind:
+            return 0
+        if kind == "key":
+            said = self.asked.caller.key_id
+        elif kind == "header":
+            said = self.facts.header(name.encode())
+        elif kind == "metadata":
+            said = self.facts.metadata(name)
+        elif kind == "user":
+            said = self.facts.traits.user
+        elif kind == "first_turn":
+            said = self.facts.traits.opening
+        if not said:
+            return 0
+        return int.from_bytes(blake2b(said.encode(), digest_size=8).digest(), "little") or 1
+
+    def expected(self, place: int) -> int:
+        """What the call is expected to cost at one of them. Units: microKPT."""
+        factor = self.asked.caller.party.tier.price_factor
+        return self.chooser.terms.by_cost.expected(place, self.size, factor)
+
+    def why(self) -> str:
+        """The decision in a few words, for a header."""
+        said = [self.route]
+        if self.rule:
+            said.append(f"rule={self.rule}")
+        if self.facts.made_of:
+            said.append(f"complexity={self.facts.made_of.replace(';', ':', 1)}")
+        if self.chooser.terms.sticky[0]:
+            said.append("sticky")
+        return ";".join(said)
+
+    def refusal(self) -> GatewayError:
+        """What it is called that nobody is left."""
+        plan = self.chooser.plan
+        reasons = []
+        for place, target in enumerate(plan.targets):
+            why = next((said for lost, said in self.trace if lost >> place & 1), "")
+            reasons.append(f"{target.home}: {why}")
+        said = "; ".join(dict.fromkeys(reasons))[:600]
+        if self.cost_max >= 0 and self.trace[-1][1].endswith("microKPT"):
+            return MaxCostExceeded(f"no candidate of {plan.name} is expected to cost so little: {said}")
+        if self.trace[-1][1] == NOT_FOR_HEADERS:
+            return ModelNotFound(
+                "model: none of its deployments is for requests with these headers", param="model"
+            )
+        return NoCapableModel(f"no candidate of {plan.name} can answer this call: {said}", param="model")
+
+    def _read(self) -> Traits:
+        endpoint = self.asked.endpoint
+        if self.asked.traits is not None:
+            return self.asked.traits
+        if endpoint.neutral is None:
+            return NO_TRAITS
+        try:
+            return read_chat(endpoint.neutral(self.asked.body, self.asked.call))
+        except InvalidRequest:
+            # What the neutral form cannot hold may well be understood by a provider of the same dialect.
+            return NO_TRAITS
+
+    def _follow(self, ruling: Ruling) -> None:
+        self.rule = ruling.name
+        if ruling.choice is not None:
+            self.choice, self.route = ruling.choice, ruling.route
+        if ruling.cost_max >= 0:
+            self.cost_max = ruling.cost_max if self.cost_max < 0 else min(self.cost_max, ruling.cost_max)
+
+    def _able(self, mask: int) -> int:
+        """Those that can do what the call asks for."""
+        facts, plan = self.facts, self.chooser.plan
+        need = self.asked.prompt_tokens
+        if plan.grade != EXACT:
+            need = -(-need * (100 + MARGIN_PERCENT) // 100)
+        need += max(1, self.asked.call.output_cap)
+        for one in self.chooser.terms.abilities:
+            if not mask & one.mask:
+                continue
+            why = ""
+            if one.context_tokens is not None and need > one.context_tokens:
+                why = f"its context has {one.context_tokens} tokens, {need} are needed"
+            elif one.vision is False and facts.images:
+                why = "it reads no images"
+            elif one.tools is False and facts.tools:
+                why = "it has no tools"
+            elif one.json_schema is False and facts.json_schema:
+                why = "it follows no JSON schema"
+            elif one.reasoning is False and facts.reasoning:
+                why = "it does not reason"
+            if why:
+                mask = self._drop(mask, mask & ~one.mask, why)
+        return mask
+
+    def _drop(self, before: int, after: int, why: str) -> int:
+        if before & ~after:
+            self.trace.append((before & ~after, why))
+        return after
+
+    def _cost_max(self) -> int | None:
+        written = self.asked.cost_max
+        if written is None:
+            return None
+        if not written.isdigit() or len(written) > COST_DIGITS_MAX:
+            name = COST_HEADER.decode()
+            raise InvalidRequest(f"{name}: expected a whole number of microKPT", param=name)
+        return int(written)
