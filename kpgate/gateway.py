@@ -85,8 +85,7 @@ class Gateway:
             body = await exchange.read_body(kit.body_bytes_max)
         record.request_bytes = len(body)
         record.asked = excerpt(body) if kit.log_bodies else ""
-        long = len(body) >= kit.long_bytes
-        decode, depth_max = endpoint.decode, kit.json_depth_max
+        decode, depth_max, long = endpoint.decode, kit.json_depth_max, len(body) >= kit.long_bytes
         life.call = call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
         record.stream = call.stream
 

@@ -228,7 +228,7 @@ def _check_upstream(draft: Draft, report: Say, warn: Say) -> None:
                 warn((*path, "base_url"), "http to another machine sends the credential in clear: use https")
             elif not provider.api_key and not _has_credential(provider) and "https" in provider.base_url:
                 warn(path, "has no api_key: calls go out without a credential")
-        _check_surface(path, provider, report, warn)
+        _check_surface(path, provider, report)
         if provider.proxy is not None and not is_reference(provider.proxy):
             message = _url_problem(provider.proxy, ("http",), path_allowed=False)
             if message == WITH_PASSWORD:
@@ -239,11 +239,11 @@ def _check_upstream(draft: Draft, report: Say, warn: Say) -> None:
             _check_authorities((*path, "ca"), provider.ca, report)
 
 
-def _check_surface(path: Path, provider: Provider, report: Say, warn: Say) -> None:
+def _check_surface(path: Path, provider: Provider, report: Say) -> None:
     """What is said of a provider's API fits its dialect."""
     azure, version = provider.dialect == "azure", provider.api_version
     if version and not azure:
-        warn((*path, "api_version"), "is for providers of the dialect azure alone: nothing is done with it")
+        report((*path, "api_version"), "is for providers of the dialect azure")
     elif version and not _VERSION.fullmatch(version):
         report((*path, "api_version"), "expected a version such as 2024-10-21 or preview")
     elif azure and not version and provider.base_url and not _is_v1(provider.base_url):

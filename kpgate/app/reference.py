@@ -38,7 +38,6 @@ EXAMPLES: dict[str, Any] = {
     "providers.name": "openai",
     "providers.preset": "openai",
     "providers.url_parts": {"account": "my-account"},
-    "providers.query": {"api-version": "2026-05-01"},
     "providers.base_url": "https://api.openai.com/v1",
     "providers.api_key": "env:OPENAI_API_KEY",
     "providers.api_version": "",
