@@ -86,7 +86,7 @@ test: build
 sim: build
 	SIM_SEED=$(or $(SEED),1) SIM_CYCLES=$(or $(CYCLES),200) SIM_ROUNDS=$(or $(ROUNDS),1000) \
 		SIM_HISTORIES=$(or $(HISTORIES),500) \
-		$(PY) -m pytest tests/sim
+		$(PY) -m pytest -o faulthandler_timeout=7200 tests/sim
 
 debug: setup
 	$(call copy_tree,debug)

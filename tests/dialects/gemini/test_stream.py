@@ -138,7 +138,7 @@ def test_to_a_caller_of_gemini_s_it_is_the_same_bytes_however_it_was_cut(model: 
 def test_every_text_is_collected() -> None:
     frames = Frames(False)
     frames.feed(streamed("thinking"))
-    assert frames.text_bytes == len(THOUGHT + TEXT) and frames.take_text() == THOUGHT + TEXT
+    assert frames.text_bytes == len((THOUGHT + TEXT).encode()) and frames.take_text() == THOUGHT + TEXT
     frames.feed(streamed("tools"))
     assert frames.take_text().startswith('get_weather{"city": "Paris"}')
 
