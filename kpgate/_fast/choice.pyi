@@ -12,14 +12,14 @@ _Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int]
 
 @final
 class Size:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         prompt_tokens: int = 0,
         output_cap: int = 0,
         choices: int = 1,
         kind: int = 0,
         streamed: bool = False,
-    ) -> None: ...
+    ) -> Size: ...
     @property
     def prompt_tokens(self) -> int: ...
     @property
@@ -33,9 +33,9 @@ class Size:
 
 @final
 class Choice:
-    def __init__(
-        self, candidates: Sequence[_Candidate], rules: Rules, strategy: int = 0, sticky: bool = False
-    ) -> None: ...
+    def __new__(
+        cls, candidates: Sequence[_Candidate], rules: Rules, strategy: int = 0, sticky: bool = False
+    ) -> Choice: ...
     @property
     def count(self) -> int: ...
     @property

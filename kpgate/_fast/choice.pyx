@@ -350,8 +350,8 @@ cdef class Choice:
         """The candidates to try, first to last.
 
         Shape: `random` is 64 random bits; bit i of `eligible` is candidate i; `session` is a hash that is the same
-        for one conversation, 0 for none, and `key` for one caller. Where the first of them is half open, this call takes the right to
-        probe it; where it only `asks` what would be, it does not.
+        for one conversation, 0 for none, and `key` for one caller. Where the first of them is half open, this call
+        takes the right to probe it; where it only `asks` what would be, it does not.
         """
         cdef int[CANDIDATES_MAX] out
         cdef Asked asked

@@ -5,9 +5,9 @@ _Read = tuple[int, tuple[int, ...], int, tuple[int, ...], int, int, int]
 
 @final
 class Lexicon:
-    def __init__(
-        self, words: Sequence[Collection[str]], scripts: Sequence[Sequence[tuple[int, int]]]
-    ) -> None: ...
+    def __new__(
+        cls, words: Sequence[Collection[str]], scripts: Sequence[Sequence[tuple[int, int]]]
+    ) -> Lexicon: ...
     @property
     def kinds(self) -> int: ...
     @property

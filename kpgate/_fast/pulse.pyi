@@ -12,7 +12,7 @@ ILL: int
 DECAY_US: int
 CALLER_KINDS: int
 
-class Look(TypedDict):
+class _Look(TypedDict):
     failures: int
     ejections: int
     ejected_us: int
@@ -30,8 +30,8 @@ class Look(TypedDict):
 
 @final
 class Rules:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         failures: int = 5,
         base_us: int = 30_000_000,
@@ -41,7 +41,7 @@ class Rules:
         probe_us: int = 30_000_000,
         slow_us: int = 0,
         panic_percent: int = 0,
-    ) -> None: ...
+    ) -> Rules: ...
     @property
     def failures(self) -> int: ...
     @property
@@ -82,11 +82,11 @@ class Pulse:
     def opened(self) -> None: ...
     def ended(self) -> None: ...
     def state(self, now_us: int, rules: Rules) -> int: ...
-    def look(self, now_us: int) -> Look: ...
+    def look(self, now_us: int) -> _Look: ...
 
 @final
 class Pulses:
-    def __init__(self, region: Region, seat: Seat) -> None: ...
+    def __new__(cls, region: Region, seat: Seat) -> Pulses: ...
     def of(self, number: int) -> Pulse: ...
 
 def areas(seats: int, upstreams: int = ...) -> dict[int, tuple[int, int]]: ...
