@@ -83,10 +83,19 @@ class GatewayProcess:
         )
         threading.Thread(target=self._read, daemon=True).start()
         if self.wait:
-            listening = self.event("listening")
-            self.port = int(listening["url"].rpartition(":")[2])
-            self.admin_port = int(listening.get("admin_url", ":0").rpartition(":")[2])
+            try:
+                self._listening()
+            except BaseException:
+                # Nobody would end it: a supervisor goes on for ever, with the test run's standard output.
+                self.kill_all()
+                raise
         return self
+
+    def _listening(self) -> None:
+        """Wait until it says where it listens."""
+        listening = self.event("listening")
+        self.port = int(listening["url"].rpartition(":")[2])
+        self.admin_port = int(listening.get("admin_url", ":0").rpartition(":")[2])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
