@@ -62,6 +62,7 @@ ROOMS = {
         "batch",
         "body",
         "call",
+        "dialect",
         "events",
         "keys",
         "language",

@@ -244,10 +244,10 @@ class Gateway:
         record.phase = Phase.ROUTE
         record.model, record.provider, record.deployment = target.home, target.provider, target.model
         record.attempts += 1
-        life.attempt = attempt = Attempt(target, kit.wheel, self.clock)
+        began_us = now_us = self.clock()
+        life.attempt = attempt = Attempt(target, kit.wheel, self.clock, began_us)
         if life.decision is not None:
             life.decision.begin(target)
-        began_us = self.clock()
         try:
             if life.ended is not None:
                 raise life.ended
@@ -258,7 +258,7 @@ class Gateway:
             life.way = way
             sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
             record.dropped = call.dropped
-            head = opening(way, call.stream, life.exchange.headers, sent)
+            head = opening(way, call.stream, life.exchange, sent)
             head += onward(life.head, record.request_id, len(sent))
             record.phase = Phase.UPSTREAM
             if hold is not None:
@@ -287,10 +287,11 @@ class Gateway:
             kit.meters.attempt(target.provider, error.code)
             raise
         finally:
-            record.upstream_us += self.clock() - began_us
-        target.pulse.succeeded(self.clock())
+            now_us = self.clock()
+            record.upstream_us += now_us - began_us
+        target.pulse.succeeded(now_us)
         if life.decision is not None:
-            life.decision.answered(self.clock(), began_us, target, call.stream)
+            life.decision.answered(now_us, began_us, target, call.stream)
         kit.meters.attempt(target.provider, "ok")
         return first
 

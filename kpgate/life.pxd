@@ -1,6 +1,41 @@
-# The compiled form of `life.py`: what the phases of a call share as fields.
+# The compiled form of `life.py`: what serves calls, and what the phases of one share, as fields.
 
-from kpgate.domain.call cimport Record
+from kpgate._fast.head cimport Head
+from kpgate._fast.limit cimport Verdict
+from kpgate._fast.wait cimport Wheel
+from kpgate.domain.call cimport Call, Record
+from kpgate.domain.dialect cimport Way
+from kpgate.services.admit cimport Admit
+from kpgate.services.auth cimport Auth
+from kpgate.services.meters cimport Meters
+from kpgate.services.receive cimport Ids, Inflight
+from kpgate.services.record cimport Recorder
+from kpgate.services.route cimport Plan, Routes
+from kpgate.services.upstream cimport Attempt
+
+
+cdef class Equipment:
+    cdef readonly Ids ids
+    cdef readonly Inflight inflight
+    cdef readonly object inflight_max
+    cdef readonly object queue_wait_us
+    cdef readonly Auth auth
+    cdef readonly Routes routes
+    cdef readonly Admit admit
+    cdef readonly object holds
+    cdef readonly object retrying
+    cdef readonly object health
+    cdef readonly object offload
+    cdef readonly Wheel wheel
+    cdef readonly Meters meters
+    cdef readonly Recorder recorder
+    cdef readonly object alarm
+    cdef readonly object body_bytes_max
+    cdef readonly object json_depth_max
+    cdef readonly long long long_bytes
+    cdef readonly bint log_bodies
+    cdef readonly object top_ups
+    cdef readonly tuple checks
 
 
 cdef class Life:
@@ -8,16 +43,18 @@ cdef class Life:
     cdef public object endpoint
     cdef public Record record
     cdef public object turned
-    cdef public object verdict
-    cdef public object way
-    cdef public object attempt
+    cdef public Verdict verdict
+    cdef public Way way
+    cdef public Attempt attempt
     cdef public object framer
     cdef public object hold
     cdef public object ended
-    cdef public object head
-    cdef public object call
-    cdef public object plan
+    cdef public Head head
+    cdef public Call call
+    cdef public Plan plan
     cdef public object decision
     cdef public bint placed
     cdef public long tokens
     cdef public long spoken
+
+    cpdef object fail(self, object error)

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -40,7 +41,8 @@ class Check(msgspec.Struct, frozen=True):
     every_us: int
 
 
-class Equipment(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Equipment:
     """What a configuration amounts to. A reload makes a new one; a call keeps the one it began with.
 
     Shape: `inflight` is the worker's for life; `inflight_max` and `queue_wait_us` are its bounds from now on.
@@ -66,7 +68,7 @@ class Equipment(msgspec.Struct, frozen=True):
     json_depth_max: int
     long_bytes: int
     log_bodies: bool = False
-    top_ups: Mapping[str, Source] = {}
+    top_ups: Mapping[str, Source] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
 
 

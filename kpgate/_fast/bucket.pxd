@@ -5,6 +5,7 @@ it holds that.
 Units: a level is a whole number of token x microsecond, so nothing is ever rounded towards more.
 """
 
+cimport cython
 from libc.stdint cimport int64_t, uint64_t
 
 from kpgate._fast.commit cimport Hand, load, plan
@@ -125,6 +126,7 @@ cdef inline void read_level(Level *level, Bucket *at, int64_t now_us) noexcept n
     clamp(level)
 
 
+@cython.cdivision(True)
 cdef inline void adapt(Level *level, Rate *rate) noexcept nogil:
     """Carry a level over to changed terms: the same tokens, rounded down, and never more than the new
     burst.
@@ -145,6 +147,7 @@ cdef inline void adapt(Level *level, Rate *rate) noexcept nogil:
     clamp(level)
 
 
+@cython.cdivision(True)
 cdef inline int64_t short_of(Level *level, int64_t tokens) noexcept nogil:
     """Microseconds until so many tokens are there, rounded up; 0 when they are, -1 when they never will
     be.
@@ -165,10 +168,12 @@ cdef inline void take(Level *level, int64_t tokens) noexcept nogil:
     clamp(level)
 
 
+@cython.cdivision(True)
 cdef inline int64_t remaining(Level *level) noexcept nogil:
     return <int64_t>(level.level / <wide>level.window_us) if level.level > 0 else 0
 
 
+@cython.cdivision(True)
 cdef inline int64_t reset_us(Level *level) noexcept nogil:
     cdef wide missing = capacity(level.burst, level.window_us) - level.level
     missing = (missing + <wide>level.units - 1) / <wide>level.units

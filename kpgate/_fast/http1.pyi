@@ -1,6 +1,6 @@
 from asyncio import AbstractEventLoop
 from collections.abc import Generator, Sequence
-from typing import Any, Protocol, TypeVar, final
+from typing import Any, Protocol, TypeVar
 
 from kpgate._fast.outbox import Outbox
 
@@ -24,7 +24,6 @@ class UpstreamLost(Exception):
         self, phase: str, reason: str, reply_started: bool = False, timeout: bool = False
     ) -> None: ...
 
-@final
 class Connection:
     loop: AbstractEventLoop
     owner: _Owner | None

@@ -101,7 +101,6 @@ cdef inline const char *_colon(const char *at) noexcept nogil:
     return at if at > begin and at[0] == c":" else NULL
 
 
-@cython.final
 cdef class Connection:
     """An upstream connection as a buffered protocol of the loop.
 
@@ -109,52 +108,6 @@ cdef class Connection:
     The head's attributes stand from the end of `head` to the next `send`. One waits at a time.
     Errors: UpstreamLost, or what `fail` was given.
     """
-
-    cdef readonly object loop
-    cdef public object owner
-    cdef public int64_t born_us
-    cdef public int64_t idle_since_us
-    cdef readonly int64_t served
-    cdef readonly int64_t reads
-
-    cdef readonly int status
-    cdef readonly bytes content_type
-    cdef readonly bytes content_encoding
-    cdef readonly bytes retry_after
-    cdef readonly bytes request_id
-    cdef readonly int64_t content_length
-    cdef readonly bint chunked
-    cdef readonly list passed
-    cdef readonly bint reply_started
-    cdef readonly bint complete
-    cdef readonly bint secure
-
-    cdef tuple _prefixes
-    cdef Outbox _outbox
-    cdef object _transport
-    cdef object _socket
-    cdef object _parser
-    cdef object _error
-    cdef Wait _wait
-    cdef list _pieces
-    cdef list _unsent
-    cdef str _fault
-    cdef int64_t _unread
-    cdef int64_t _limit
-    cdef int64_t _head_bytes
-    cdef int64_t _header_bytes
-    cdef int64_t _framing_bytes
-    cdef int64_t _body_bytes
-    cdef uint32_t _headers
-    cdef uint8_t _state
-    cdef uint8_t _wanted
-    cdef bint _alive
-    cdef bint _interim
-    cdef bint _until_eof
-    cdef bint _keep_alive
-    cdef bint _surplus
-    cdef bint _paused
-    cdef bint _write_paused
 
     def __init__(self, loop, tuple prefixes=(), Outbox outbox=None, owner=None):
         self.loop = loop
@@ -168,7 +121,7 @@ cdef class Connection:
 
     # What a caller does
 
-    def send(self, bytes head not None, body=None):
+    cpdef object send(self, bytes head, object body=None):
         """Send a request: its head, and its body as bytes, as a list of them, or none.
 
         Errors: UpstreamLost when the connection has gone.
@@ -209,7 +162,7 @@ cdef class Connection:
         else:
             self._outbox.then(self._transport, self._pour)
 
-    def head(self):
+    cpdef Wait head(self):
         """Await the reply's head: its status and headers are then here. Interim replies are skipped."""
         cdef Wait wait = self._arm()
         if self._error is not None:
@@ -220,7 +173,7 @@ cdef class Connection:
             self._wanted = THE_HEAD
         return wait
 
-    def chunk(self):
+    cpdef Wait chunk(self):
         """Await what has come of the body since the last time: bytes, and `b""` once it is whole."""
         cdef Wait wait = self._arm()
         if self._unread:
@@ -235,11 +188,11 @@ cdef class Connection:
                 self._resume()
         return wait
 
-    def hold(self):
+    cpdef object hold(self):
         """Read no more before the next `chunk`: whoever it is for does not follow."""
         self._pause()
 
-    def whole(self, int64_t bytes_max):
+    cpdef Wait whole(self, int64_t bytes_max):
         """Await the whole body.
 
         Errors: also UpstreamLost when it is larger than `bytes_max`.
@@ -268,13 +221,13 @@ cdef class Connection:
             raise self._error
         return None
 
-    def take_whole(self):
+    cpdef object take_whole(self):
         """The whole body if it is here already, else None. It is at most 128 KiB then."""
         if self.complete and self._error is None:
             return self._grab()
         return None
 
-    def fail(self, error):
+    cpdef object fail(self, object error):
         """End whatever waits on this connection with `error`, and abort."""
         if self._error is None:
             self._error = error
@@ -285,7 +238,7 @@ cdef class Connection:
         self._wanted = NOTHING
         self._wait.fail(self._error)
 
-    def abort(self):
+    cpdef object abort(self):
         """Leave at once: nothing more is read or written."""
         self._alive = False
         self._unsent = None
@@ -318,7 +271,7 @@ cdef class Connection:
         """Whether it is open and carries no call."""
         return self._alive and self._state == IDLE
 
-    def rest(self):
+    cpdef bint rest(self) except -1:
         """Make it ready for another call. False: it is not fit for one, and has been aborted."""
         if self._alive and self._state == IDLE:
             return True

@@ -81,18 +81,6 @@ TOKENS = OF_TOKENS
 CONCURRENCY = OF_CONCURRENCY
 
 
-cdef struct Call:
-    uint64_t state          # generation * 2, + 1 while open
-    uint64_t next           # slot + 1 of the next free call
-    uint64_t seat           # index << 32 | incarnation
-    uint64_t expires_us
-    uint64_t tokens         # reserved at each fixed gate
-    uint64_t last_tokens    # reserved at the deployment
-    uint64_t gates[4]       # word offset of the limit << 2 | what was taken; 0: none
-    uint64_t gap[6]
-
-
-@cython.final
 cdef class Gate:
     """The limits of one key, party, model or deployment, made once and kept. 0 is no limit.
 
@@ -100,8 +88,6 @@ cdef class Gate:
     Units: whole requests and tokens a window; windows in microseconds.
     Errors: ValueError for what cannot be a limit.
     """
-
-    cdef Terms terms
 
     def __cinit__(
         self,
@@ -158,7 +144,6 @@ cdef class Gate:
         return f"<Gate {self.terms.scope}:{self.terms.number}>"
 
 
-@cython.final
 cdef class Verdict:
     """What was decided, filled by each call. One may be kept and used again.
 
@@ -169,18 +154,6 @@ cdef class Verdict:
     Units: microseconds. `wait_us`: a client alone on its limits that waits so long is admitted; -1: never;
     0: a call under way must end, and nobody knows when.
     """
-
-    cdef public int64_t call
-    cdef public int chosen
-    cdef public int refused_scope
-    cdef public int refused_kind
-    cdef public int64_t wait_us
-    cdef public int64_t requests_limit
-    cdef public int64_t requests_remaining
-    cdef public int64_t requests_reset_us
-    cdef public int64_t tokens_limit
-    cdef public int64_t tokens_remaining
-    cdef public int64_t tokens_reset_us
 
     def __cinit__(self):
         self.clear()
@@ -225,7 +198,6 @@ cdef class Verdict:
         return IS_REFUSED
 
 
-@cython.final
 cdef class Limits:
     """Takes and gives back the limits of calls, for one seat.
 
@@ -235,14 +207,6 @@ cdef class Limits:
     ended).
     Units: `now_us` is CLOCK_MONOTONIC in microseconds, the same for all processes of a machine.
     """
-
-    cdef Seat seat
-    cdef Region region
-    cdef Limit *limits[4]
-    cdef uint64_t counts[4]
-    cdef Call *calls
-    cdef uint64_t calls_max
-    cdef readonly int64_t life_us
 
     def __cinit__(self, Region region not None, Seat seat not None, int64_t life_us):
         cdef Area *area
@@ -302,7 +266,7 @@ cdef class Limits:
                 break
         return count
 
-    cdef inline int64_t now(self, int64_t now_us) noexcept:
+    cdef int64_t now(self, int64_t now_us) noexcept:
         """The region's time, which never goes back. Order: under the lock."""
         cdef int64_t last_us = <int64_t>load(&self.region.head.last_us)
         return now_us if now_us > last_us else last_us
@@ -399,8 +363,8 @@ cdef class Limits:
             plan_take(hand, last, tokens)
         return True
 
-    def admit(self, int64_t now_us, tuple fixed not None, tuple candidates not None, int64_t tokens,
-              Verdict verdict not None):
+    cpdef int admit(self, int64_t now_us, tuple fixed, tuple candidates, int64_t tokens,
+                    Verdict verdict) except -1:
         """Take one request, its tokens and one place from every fixed gate and the first candidate with room.
 
         In one commit, or nothing at all. Without any limit in the way nothing is stored and no lock taken.
@@ -552,7 +516,7 @@ cdef class Limits:
         self.finish(at_us)
         return IS_STALE
 
-    def settle(self, int64_t now_us, int64_t handle, int64_t tokens_actual):
+    cpdef int settle(self, int64_t now_us, int64_t handle, int64_t tokens_actual) except -1:
         """End a call: correct its tokens both ways, give its place back, free its entry.
 
         Units: `tokens_actual` -1 when nobody knows: what was reserved stays spent. More than was reserved
@@ -575,7 +539,7 @@ cdef class Limits:
         self.finish(at_us)
         return IS_DONE
 
-    def cancel(self, int64_t now_us, int64_t handle):
+    cpdef int cancel(self, int64_t now_us, int64_t handle) except -1:
         """End a call that used nothing: all is given back but the request."""
         return self.settle(now_us, handle, 0)
 

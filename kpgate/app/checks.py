@@ -5,10 +5,9 @@ One worker of the node makes each check when it is due; what it finds stands in 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import uniform
 from typing import Any
-
-import msgspec
 
 from kpgate._fast.http1 import UpstreamLost
 from kpgate.domain.errors import GatewayError
@@ -47,7 +46,7 @@ def _check(provider: Provider, targets: list[Target]) -> Check:
     assert asked is not None, "it was asked for"
     timeout_us = int(asked.timeout_s * 1_000_000)
     pulses = {target.pulse.number: target.pulse for target in targets}
-    first = msgspec.structs.replace(
+    first = replace(
         targets[0], connect_us=timeout_us, first_byte_us=timeout_us, total_us=timeout_us, idle_us=timeout_us
     )
     return Check(
@@ -82,7 +81,7 @@ class Checker:
                 task.add_done_callback(self._running.discard)
 
     async def _make(self, kit: Equipment, check: Check) -> None:
-        attempt = Attempt(check.target, kit.wheel, self._clock)
+        attempt = Attempt(check.target, kit.wheel, self._clock, self._clock())
         well = False
         try:
             if check.head:

@@ -143,7 +143,7 @@ def _routes(settings: Settings, ground: Ground, numbers: Numbers, rules: Rules) 
 
 def _pool(provider: Provider, timeouts: Timeouts, ground: Ground) -> Any:
     if provider.dialect == "echo":
-        return EchoPool(_vocabulary(LONGEST_ENCODING, ground))
+        return EchoPool(_vocabulary(LONGEST_ENCODING, ground), ground.loop)
     origin = parse_origin(provider.base_url)
     options = PoolOptions(
         connections_max=provider.connections_max,

@@ -128,6 +128,7 @@ class Maker:
             tariff=tariff(prices, estimated=grade != EXACT) if prices else None,
             holding_min=model.holding_min_kpt * MICROKPT,
             chooses=_chooses(model),
+            wild="*" in model.name,
         )
         plan.chooser = Chooser(self._terms(model, targets, candidates))
         plan.chooser.plan = plan

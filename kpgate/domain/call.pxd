@@ -1,4 +1,16 @@
-# The compiled form of `call.py`: a record's attributes as fields.
+# The compiled form of `call.py`: the attributes of a call and of its record as fields.
+
+cdef class Call:
+    cdef public str model
+    cdef public object content
+    cdef public object scan
+    cdef public bint stream
+    cdef public bint usage_wanted
+    cdef public long long output_cap
+    cdef public long long choices
+    cdef public str dropped
+    cdef public long long cost_max
+
 
 cdef class Record:
     cdef public object request_id

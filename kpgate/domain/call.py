@@ -1,8 +1,7 @@
 """A call: one inference request, free of any vendor's spelling; and the record of what became of it."""
 
+from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from kpgate.domain.caller import Caller
 from kpgate.domain.errors import GatewayError
@@ -10,7 +9,8 @@ from kpgate.domain.phase import Phase
 from kpgate.domain.usage import NOTHING
 
 
-class Call(msgspec.Struct, gc=False):
+@dataclass
+class Call:
     """What a caller asks for.
 
     Units: `output_cap` tokens a choice, 0 when the caller gave none; `cost_max` microKPT, -1 for no such limit.

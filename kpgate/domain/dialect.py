@@ -6,6 +6,7 @@ table of pairs.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -153,7 +154,8 @@ class Heads(msgspec.Struct, frozen=True):
     stream: bytes
 
 
-class Way(msgspec.Struct, gc=False):
+@dataclass
+class Way:
     """How calls of one endpoint go to one deployment.
 
     Shape: `head` and `stream_head` are the request head's bytes up to the variable headers; `passes` are the caller's

@@ -4,6 +4,7 @@ Deciding is `_fast.limit`'s; here are the words around it: what is reserved, wha
 """
 
 from collections import deque
+from collections.abc import Sequence
 from time import sleep
 
 from kpgate._fast.commit import DEPLOYMENT, KEY, MODEL, PARTY
@@ -55,7 +56,7 @@ def reserve(prompt_tokens: int, call: Call, output_cap: int) -> int:
     return prompt_tokens + call.choices * cap
 
 
-def _gates_of(plan: Plan, order: tuple[Target, ...]) -> tuple[Gate, ...]:
+def _gates_of(plan: Plan, order: Sequence[Target]) -> tuple[Gate, ...]:
     return plan.gates if order is plan.targets else tuple([target.gate for target in order])
 
 
@@ -71,7 +72,7 @@ class Admit:
         self._owed: deque[tuple[int, int]] = deque()
 
     def take(
-        self, now_us: int, caller: Caller, plan: Plan, order: tuple[Target, ...], tokens: int
+        self, now_us: int, caller: Caller, plan: Plan, order: Sequence[Target], tokens: int
     ) -> Verdict | None:
         """Take every limit of a call. None: the lock was not to be had at once, `await take_patiently`.
 
@@ -89,7 +90,7 @@ class Admit:
         return verdict
 
     async def take_patiently(
-        self, now_us: int, caller: Caller, plan: Plan, order: tuple[Target, ...], tokens: int
+        self, now_us: int, caller: Caller, plan: Plan, order: Sequence[Target], tokens: int
     ) -> Verdict:
         """The same on a thread that may wait for the lock.
 

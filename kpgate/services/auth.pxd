@@ -18,6 +18,8 @@ cdef class Keyring:
     cdef public long long _generation
     cdef public long long _retry_us
 
+    cpdef object find(self, bytes credential)
+
 
 cdef class Auth:
     cdef public bint _enabled
@@ -26,3 +28,7 @@ cdef class Auth:
     cdef public dict _sources
     cdef public dict _addresses
     cdef public dict _allowed
+
+    cpdef object source(self, str peer, bytes forwarded_for)
+    cpdef object identify(self, str credential, str source)
+    cpdef object authorise(self, object caller, str model)

@@ -5,6 +5,7 @@ Calls nobody. A model that uses none of this has no decision, and pays for none.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -253,7 +254,7 @@ class Chooser:
             targets = [target for place, target in enumerate(plan.targets) if mask >> place & 1]
             prices = [target.price for target in targets if target.price is not None]
             caps = [one.output_cap for one in self.terms.abilities if one.mask & mask]
-            kept = self._narrowed[mask] = msgspec.structs.replace(
+            kept = self._narrowed[mask] = replace(
                 plan,
                 tariff=tariff(prices, estimated=plan.grade != EXACT) if prices else None,
                 output_cap=min(caps),

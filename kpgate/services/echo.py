@@ -1,63 +1,72 @@
 """The built-in `echo` provider at work: what the upstream service sees of it is a pool and a connection."""
 
+from typing import Any
+
+from kpgate._fast.http1 import Connection
+from kpgate._fast.wait import Wait
 from kpgate.dialects.openai.echo import Vocabulary, answer
 from kpgate.dialects.openai.reply import CONTENT_TYPE, encode_error
 from kpgate.domain.errors import InvalidRequest
 
 
-class EchoConnection:
-    """One call to the echo model. Order: as `_fast.http1.Connection`."""
+class EchoConnection(Connection):
+    """One call to the echo model, without a socket."""
 
-    retry_after: bytes | None = None
-    passed: tuple[tuple[bytes, bytes], ...] = ()
-
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, loop: object) -> None:
+        super().__init__(loop)
         self.status = 200
-        self.content_type: bytes | None = None
         self._vocabulary = vocabulary
-        self._pieces: list[bytes] = []
+        self._said: list[bytes] = []
 
-    def send(self, head: bytes, body: bytes) -> None:
+    def send(self, head: bytes, body: Any = None) -> None:
         """Ask it; a mistake of the caller's is its answer. Shape: the head's first line names the path."""
         path = head.split(b" ", 2)[1].decode()
         try:
             self.content_type, pieces = answer(path, body, self._vocabulary)
         except InvalidRequest as error:
             self.status, self.content_type, pieces = error.status, CONTENT_TYPE, [encode_error(error, "")]
-        self._pieces = pieces[::-1]
+        self._said = pieces[::-1]
 
-    async def head(self) -> None:
+    def head(self) -> Wait:
         """Its head is there at once."""
+        return self._ready(None)
 
     def take_whole(self) -> bytes | None:
         """The whole reply."""
-        return b"".join(reversed(self._pieces))
+        return b"".join(reversed(self._said))
 
-    async def whole(self, bytes_max: int) -> bytes:
+    def whole(self, bytes_max: int) -> Wait:
         """The whole reply."""
-        return b"".join(reversed(self._pieces))
+        return self._ready(self.take_whole())
 
-    async def chunk(self) -> bytes:
+    def chunk(self) -> Wait:
         """The next event, empty at the end."""
-        return self._pieces.pop() if self._pieces else b""
+        return self._ready(self._said.pop() if self._said else b"")
 
     def hold(self) -> None:
         """It speaks only when asked."""
 
     def fail(self, error: BaseException) -> None:
         """Stop talking."""
-        self._pieces.clear()
+        self._said.clear()
+
+    def _ready(self, value: object) -> Wait:
+        """A wait that is over."""
+        wait = Wait(self.loop)
+        wait.resolve(value)
+        return wait
 
 
 class EchoPool:
     """A pool that never runs out."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, loop: object) -> None:
         self._vocabulary = vocabulary
+        self._loop = loop
 
     def take(self) -> EchoConnection:
         """A connection."""
-        return EchoConnection(self._vocabulary)
+        return EchoConnection(self._vocabulary, self._loop)
 
     def give(self, connection: EchoConnection) -> None:
         """Nothing to keep."""

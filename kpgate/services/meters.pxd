@@ -1,5 +1,6 @@
 # The compiled form of `meters.py`: a record is read by its fields, and so are the cells it moves.
 
+cimport cython
 from kpgate.domain.call cimport Record
 
 
@@ -20,3 +21,6 @@ cdef class Meters:
     cdef public dict _expected
     cdef public dict _credit
     cdef public object inflight
+
+    cpdef object attempt(self, str provider, str outcome)
+    cpdef object count(self, Record record, cython.py_int total_us)

@@ -1,5 +1,6 @@
 # The compiled form of `pool.py`: a pool's attributes as fields.
 
+from kpgate._fast.http1 cimport Connection
 from kpgate._fast.wait cimport Wheel
 
 
@@ -17,3 +18,8 @@ cdef class Pool:
     cdef public dict _dials
     cdef public object _sweeper
     cdef public bint _closed
+
+    cpdef Connection take(self)
+    cpdef object give(self, Connection connection)
+    cpdef object _hand(self, Connection connection)
+    cpdef object _next(self)

@@ -77,7 +77,7 @@ class Pool:
         """The connection used last, if one rests; else None."""
         idle = self._idle
         while idle:
-            connection = idle.pop()
+            connection: Connection = idle.pop()
             if connection.idle and self._wheel.now_us - connection.born_us < self.options.age_us:
                 return connection
             connection.abort()

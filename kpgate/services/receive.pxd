@@ -1,11 +1,15 @@
 # The compiled form of `receive.py`: ids and places counted in fields.
 
+from kpgate._fast.head cimport Head
 from kpgate._fast.wait cimport Timer, Wait, Wheel
 
 
 cdef class Ids:
     cdef public object _start
     cdef public long long _count
+
+    cpdef str next(self)
+    cpdef object keep(self, bytes sent)
 
 
 cdef class _Place(Timer):
@@ -21,3 +25,6 @@ cdef class Inflight:
     cdef public object _loop
     cdef public tuple _queues
     cdef public long _waiting
+
+    cpdef bint enter(self) except -1
+    cpdef object leave(self)

@@ -1,10 +1,9 @@
 """ROUTE: from a model's name to the deployments that may answer, in the order they are tried."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from random import randrange
 from typing import Any
-
-import msgspec
 
 from kpgate._fast.choice import Choice
 from kpgate._fast.limit import Gate
@@ -22,7 +21,8 @@ BIT = 1
 """Not written as itself: compiled, a shift of a literal is one of a machine's words."""
 
 
-class Target(msgspec.Struct, gc=False, eq=False):
+@dataclass(eq=False)
+class Target:
     """A deployment at work, by one credential: where to send, what to send first, how it has been doing.
 
     Shape: `home` is the model it is a deployment of; `ways` has how calls of an endpoint go to it, by the endpoint's
@@ -53,11 +53,12 @@ class Target(msgspec.Struct, gc=False, eq=False):
     facts: ModelFacts | None = None
 
 
-class Plan(msgspec.Struct, gc=False, eq=False):
+@dataclass(eq=False)
+class Plan:
     """A model as configured: who may answer, how its tokens are counted, its limits.
 
     Shape: `everyone` is the mask of all its targets; `choice` puts them in order; `chooser` decides more than that,
-    and `chooses` says that every call is to be decided by it.
+    and `chooses` says that every call is to be decided by it. `wild` says that its name is a pattern.
     Units: `output_cap` is what a call that says none is given, `output_max` the most that one may ask for, 0 where
     that is not known.
     """
@@ -80,11 +81,7 @@ class Plan(msgspec.Struct, gc=False, eq=False):
     chooser: Any = None
     chooses: bool = False
     output_max: int = 0
-
-    @property
-    def wild(self) -> bool:
-        """Whether its name is a pattern."""
-        return "*" in self.name
+    wild: bool = False
 
 
 class Retrying:

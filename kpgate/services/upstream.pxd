@@ -1,14 +1,23 @@
 # The compiled form of `upstream.py`: an attempt's attributes as fields.
 
+cimport cython
+from kpgate._fast.http1 cimport Connection
 from kpgate._fast.wait cimport Timer, Wheel
+from kpgate.domain.dialect cimport Way
+from kpgate.services.route cimport Target
 
 
 cdef class Attempt(Timer):
-    cdef public object target
-    cdef public object connection
+    cdef public Target target
+    cdef public Connection connection
     cdef public Wheel _wheel
     cdef public object _clock
     cdef public object _ended
     cdef public object _opening
     cdef public long _reads
     cdef public long long _total_at_us
+
+    cpdef object take_whole(self)
+    cpdef object fail(self, object error)
+    cpdef object close(self)
+    cpdef object _arm(self, cython.py_int late_at_us)

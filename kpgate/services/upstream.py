@@ -3,14 +3,14 @@
 Owns the three time-outs of an attempt. Never sends anything to the client.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from kpgate._fast.http1 import Connection, UpstreamLost
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.dialect import Way
 from kpgate.domain.errors import GatewayError, RateLimited, UpstreamFailed, UpstreamTimeout
 from kpgate.domain.resets import PREFIXES
-from kpgate.services.exchange import Header
+from kpgate.services.exchange import Exchange, Header
 from kpgate.services.pool import PoolFull
 from kpgate.services.route import Target
 
@@ -36,7 +36,7 @@ class Attempt(Timer):
         "target",
     )
 
-    def __init__(self, target: Target, wheel: Wheel, clock: Callable[[], int]) -> None:
+    def __init__(self, target: Target, wheel: Wheel, clock: Callable[[], int], began_us: int) -> None:
         # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
         self.target = target
         self.connection: Connection | None = None
@@ -45,7 +45,7 @@ class Attempt(Timer):
         self._ended: GatewayError | None = None
         self._opening: Wait | None = None
         self._reads = -1
-        self._total_at_us = clock() + target.total_us
+        self._total_at_us = began_us + target.total_us
 
     async def send(self, head: bytes, body: bytes) -> Connection:
         """Send the request and wait for the reply's head.
@@ -166,10 +166,10 @@ class Attempt(Timer):
         return self._failed(error.reason)
 
 
-def opening(way: Way, stream: bool, headers: Sequence[Header], sent: bytes) -> bytes:
+def opening(way: Way, stream: bool, exchange: Exchange, sent: bytes) -> bytes:
     """The fixed part of a request's head, with what the caller passes on and what signs it."""
     head = way.stream_head if stream else way.head
-    for name, value in headers if way.passes else ():
+    for name, value in exchange.headers if way.passes else ():
         if name in way.passes:
             head += b"%b: %b\r\n" % (name, value)
     return head + way.sign(head, sent) if way.sign is not None else head

@@ -22,6 +22,7 @@ from kpgate.domain.caller import Caller, Party
 from kpgate.domain.errors import InvalidApiKey
 from kpgate.domain.settings import Settings
 from kpgate.gateway import Gateway
+from kpgate.services.auth import Auth
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.receive import Ids, Inflight
@@ -35,7 +36,7 @@ CALLER = Caller("test", 1, Party(1, "testers"))
 class Bench:
     """A gateway to test, its log lines, its region and its ticking wheel."""
 
-    def __init__(self, settings: Settings, auth: Any, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, auth: Auth, folder: Path, environ: Mapping[str, str]) -> None:
         self.loop = asyncio.get_running_loop()
         self.lines: list[dict[str, Any]] = []
         self.alarms: list[Exception] = []
@@ -92,13 +93,16 @@ def full(line: dict[str, Any]) -> dict[str, Any]:
     return {name: line.get(name, default) for name, default in DEFAULTS.items()} | line
 
 
-class OneKey:
+class OneKey(Auth):
     """A store of keys that knows `sk-test`."""
+
+    def __init__(self) -> None:
+        """There is no keyring behind it."""
 
     def source(self, peer: str, forwarded_for: bytes | None) -> str:
         return peer
 
-    def identify(self, credential: str | None, peer: str) -> Caller:
+    def identify(self, credential: str | None, source: str) -> Caller:
         if credential != "sk-test":
             raise InvalidApiKey("the API key is unknown")
         return CALLER

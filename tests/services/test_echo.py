@@ -1,6 +1,5 @@
 """The built-in echo provider: a right answer to whatever the gateway lets through, within what was asked."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -18,6 +17,7 @@ from kpgate.stores.vocabulary import open_vocabulary
 from tests.kit.equipment import bench
 from tests.kit.exchange import FakeExchange
 from tests.kit.loops import looped
+from tests.kit.wire import StillLoop
 
 CHAT, TEXT, EMBED = "/chat/completions", "/completions", "/embeddings"
 DECODERS = {endpoint.upstream_path: endpoint.decode for endpoint in ENDPOINTS}
@@ -32,30 +32,26 @@ def ask(vocabulary: Vocabulary, path: str, **body: Any) -> EchoConnection:
     """One call, as the gateway makes it: only what it would have let through."""
     raw = json.dumps({"model": "echo", **body}).encode()
     DECODERS[path](raw, 64)
-    pool = EchoPool(vocabulary)
+    pool = EchoPool(vocabulary, StillLoop())
     connection = pool.take()
     connection.send(f"POST {path} HTTP/1.1\r\nhost: echo\r\n".encode(), raw)
-    asyncio.run(connection.head())
+    assert connection.head().done
     pool.give(connection)
     return connection
 
 
 def whole(connection: EchoConnection) -> Any:
     body = connection.take_whole()
-    assert body is not None and body == asyncio.run(connection.whole(1))
+    assert body is not None and body == connection.whole(1).result()
     return json.loads(body)
 
 
 def streamed(connection: EchoConnection) -> list[Any]:
     """The events of a stream but its last, which says that it is done."""
     events = []
-
-    async def read() -> None:
-        while event := await connection.chunk():
-            assert event.startswith(b"data: ") and event.endswith(b"\n\n")
-            events.append(event[6:-2])
-
-    asyncio.run(read())
+    while event := connection.chunk().result():
+        assert event.startswith(b"data: ") and event.endswith(b"\n\n")
+        events.append(event[6:-2])
     assert events.pop() == b"[DONE]"
     return [json.loads(event) for event in events]
 
@@ -124,9 +120,9 @@ def test_equal_texts_have_equal_vectors_of_length_one(vocabulary: Vocabulary) ->
 
 def test_who_stops_talking_hears_nothing_more(vocabulary: Vocabulary) -> None:
     connection = ask(vocabulary, CHAT, messages=chat("one two three"), stream=True)
-    assert asyncio.run(connection.chunk())
+    assert connection.chunk().result()
     connection.fail(InvalidRequest("enough"))
-    assert asyncio.run(connection.chunk()) == b""
+    assert connection.chunk().result() == b""
 
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)

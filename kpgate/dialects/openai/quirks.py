@@ -4,6 +4,7 @@ providers with quirks come here.
 It knows no provider by name: what differs is said by `domain/presets`.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from functools import partial
 
@@ -86,7 +87,7 @@ class Bent:
 
     def native(self, endpoint: Endpoint, heads: Heads) -> Way:
         """As `endpoints.native`."""
-        return replace(
+        return dataclasses.replace(
             endpoints.native(endpoint, heads),
             forward=self.forward,
             decode_usage=self.decode_usage,

@@ -1,0 +1,53 @@
+# The compiled form of `route.py`: what every call asks of its plan and its deployment as fields.
+
+cdef class Target:
+    cdef public object number
+    cdef public str home
+    cdef public str provider
+    cdef public str model
+    cdef public object gate
+    cdef public object pool
+    cdef public dict ways
+    cdef public object pulse
+    cdef public long long first_byte_us
+    cdef public long long idle_us
+    cdef public long long total_us
+    cdef public long long connect_us
+    cdef public tuple match
+    cdef public object price
+    cdef public object price_version
+    cdef public object key
+    cdef public object rates
+    cdef public str price_source
+    cdef public object facts
+
+
+cdef class Plan:
+    cdef public object number
+    cdef public str name
+    cdef public object gate
+    cdef public tuple targets
+    cdef public object choice
+    cdef public tuple peers
+    cdef public object vocabulary
+    cdef public str grade
+    cdef public long long output_cap
+    cdef public str owner
+    cdef public object everyone
+    cdef public bint matched
+    cdef public tuple gates
+    cdef public object tariff
+    cdef public object holding_min
+    cdef public object chooser
+    cdef public bint chooses
+    cdef public long long output_max
+    cdef public bint wild
+
+
+cdef class Routes:
+    cdef public object _router
+    cdef public tuple plans
+    cdef public object created_s
+
+    cpdef Plan find(self, str model)
+    cpdef Plan plan(self, str model)
