@@ -26,6 +26,11 @@ def check_surface(path: Path, provider: Provider, report: Say) -> None:
         report((*path, "api_version"), "missing: what a base_url that does not end with /openai/v1 needs")
     if provider.responses and provider.dialect not in ("openai", "azure"):
         report((*path, "responses"), "is for providers of the dialects openai and azure")
+    if provider.dialect == "bedrock" and provider.checks is not None and provider.checks.kind == "models":
+        report(
+            (*path, "checks", "kind"),
+            "is tcp with the dialect bedrock: Bedrock's runtime has no list of models",
+        )
     if provider.signing is not None:
         _check_signing(path, provider, report)
 
@@ -39,6 +44,9 @@ def _check_signing(path: Path, provider: Provider, report: Say) -> None:
         return
     if provider.api_key is not None or provider.api_keys:
         report((*path, "api_key"), "is sent instead of what signing signs with: give one of the two")
+    for name in provider.headers:
+        if name.lower() in ("authorization", "x-amz-date", "x-amz-security-token"):
+            report((*path, "headers", name), "is what signing sends: leave it out")
     if signing.region and not _REGION.fullmatch(signing.region):
         report((*path, "signing", "region"), "expected a region such as us-east-1")
     elif provider.base_url and not _region(provider):

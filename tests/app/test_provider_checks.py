@@ -52,6 +52,14 @@ def test_the_region_is_the_address_s_or_what_is_said() -> None:
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
+        (
+            ("dialect = 'bedrock'", AMAZON, SIGNING, "headers = { Authorization = 'env:SECRET' }"),
+            "headers.Authorization: is what signing sends",
+        ),
+        (
+            ("dialect = 'bedrock'", AMAZON, SIGNING, "checks = { kind = 'models' }"),
+            "checks.kind: is tcp with the dialect bedrock",
+        ),
         (("dialect = 'bedrock'", ELSEWHERE, SIGNING), "signing.region: missing: base_url does not name one"),
         (("dialect = 'openai'", AMAZON, SIGNING), "signing: is for providers of the dialect bedrock"),
         (

@@ -4,16 +4,13 @@ ends; what is refused; how Bedrock is signed for.
 Prices are 2.5 and 10 dollars a million tokens: 250 and 1,000 microKPT a token.
 """
 
-import hmac
 import json
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Any
 
 import openai
 import pytest
 
-from kpgate.dialects.bedrock.signing import Asking, canonicalize
 from tests.kit.gateway_process import TRANSPORTS
 from tests.kit.payer import Payer, read_until
 from tests.kit.vendors import bedrock, cohere
@@ -213,19 +210,10 @@ def test_bedrock_is_signed_for_what_it_gets(
         whole(payer, "bedrock-plain")
     asked = servers["bedrock"].asked[-1]
     match = bedrock.AUTHORIZATION.fullmatch(asked.headers["authorization"])
-    assert match is not None
-    key, day, region, names, signature = match.groups()
-    stamp = asked.headers["x-amz-date"]
-    assert (key, region) == (SECRET, "eu-central-1") and stamp.startswith(day)
+    assert match is not None and bedrock.refusal(asked) == ""
+    key, _, region, names, _ = match.groups()
+    assert (key, region) == (SECRET, "eu-central-1")
     assert names == "content-type;host;x-amz-date;x-amz-security-token"
-    headers = [(name, asked.headers[name]) for name in names.split(";")]
-    canonical, _ = canonicalize(Asking("POST", asked.path, headers), asked.raw)
-    made = f"AWS4{SECRET}".encode()
-    for part in (day, region, "bedrock", "aws4_request"):
-        made = hmac.digest(made, part.encode(), "sha256")
-    digest = sha256(canonical.encode()).hexdigest()
-    text = f"AWS4-HMAC-SHA256\n{stamp}\n{day}/{region}/bedrock/aws4_request\n{digest}"
-    assert hmac.digest(made, text.encode(), "sha256").hex() == signature
 
 
 def test_no_key_is_ever_shown(gate: Whole) -> None:

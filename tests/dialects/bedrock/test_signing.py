@@ -5,15 +5,22 @@ normalises paths: none of ours has a dot or an empty segment.
 """
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kpgate.dialects.bedrock.endpoints import TONGUE
 from kpgate.dialects.bedrock.signing import Asking, authorize, canonicalize, signer
 from kpgate.domain.identity import Identity
 from kpgate.domain.secret import Secret
+from tests.kit.vendors.bedrock import SKEW, refusal
+from tests.kit.vendors.server import Asked
+from tests.kit.whole import SECRET
 
 VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "sigv4.json").read_text())
 KEYS = Identity("AKIDEXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), "us-east-1")
@@ -77,3 +84,31 @@ def test_the_clock_the_day_and_the_body_count() -> None:
 
 def test_no_key_is_shown() -> None:
     assert "wJalr" not in repr(KEYS)
+
+
+def came(model: str, body: bytes, streamed: bool, secret: str = SECRET) -> tuple[Asked, datetime]:
+    """A request as Bedrock gets it, signed, and the time of that."""
+    keys = Identity("AKID", Secret(secret), "eu-west-1", Secret("token"))
+    path = TONGUE.path(model, streamed)
+    sent = f"POST {path} HTTP/1.1\r\nhost: h:8\r\ncontent-type: application/json\r\n".encode()
+    lines = (sent + signer(keys, lambda: AT_S)(sent, body)).decode().split("\r\n")[1:-1]
+    headers = dict(line.split(": ", 1) for line in lines)
+    return Asked(path, headers, None, body), datetime.fromtimestamp(AT_S, UTC)
+
+
+@given(st.text(min_size=1), st.binary(max_size=200), st.booleans())
+def test_any_request_holds_against_a_check_of_its_own(model: str, body: bytes, streamed: bool) -> None:
+    asked, at = came(model, body, streamed)
+    assert refusal(asked, now=at) == ""
+
+
+def test_whatever_is_changed_on_the_way_does_not_hold() -> None:
+    asked, at = came(MODEL, b'{"a":1}', False)
+    assert refusal(asked, now=at) == "" and refusal(asked, now=at + SKEW) == ""
+    assert "expired" in refusal(asked, now=at + 2 * SKEW)
+    mismatch = "not that of what came"
+    assert mismatch in refusal(replace(asked, raw=b'{"a":2}'), now=at)
+    assert mismatch in refusal(replace(asked, path=TONGUE.path(MODEL, True)), now=at)
+    for name, value in (("host", "h:9"), ("content-type", "text/plain"), ("x-amz-security-token", "t")):
+        assert mismatch in refusal(replace(asked, headers=asked.headers | {name: value}), now=at)
+    assert mismatch in refusal(came(MODEL, b"{}", False, "another")[0], now=at)

@@ -1,11 +1,16 @@
-"""Bedrock's runtime for tests: Converse, and ConverseStream in Amazon's binary framing, both behind a signature.
+"""Bedrock's runtime for tests: Converse, and ConverseStream in Amazon's binary framing, both behind a signature, which
+is held to what came by code of its own.
 
 Source: docs.aws.amazon.com, Bedrock API reference, "Converse", "ConverseStream", by botocore 1.44's model of them;
-Lex V2 developer guide, "Event stream encoding" (checked November 2026).
+Lex V2 developer guide, "Event stream encoding"; IAM user guide, "Create a signed AWS API request" (checked November
+2026).
 """
 
+import hashlib
+import hmac
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from struct import pack
 from typing import Any
 from urllib.parse import unquote
@@ -24,12 +29,17 @@ from tests.kit.vendors.server import (
     Answer,
     Asked,
 )
+from tests.kit.whole import SECRET
 
 PATH = re.compile(r"/model/([^/]+)/(converse|converse-stream)")
 AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(\S+)/(\d{8})/([a-z0-9-]+)/bedrock/aws4_request, "
     r"SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})"
 )
+UNCHANGED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/")
+"""What stands in a signed path as it is."""
+SKEW = timedelta(minutes=5)
+"""How far the signer's clock may be off."""
 WRITTEN = 3
 """Units: tokens that a cache was written for."""
 ERRORS = {
@@ -56,8 +66,10 @@ def answer(asked: Asked) -> Answer:
     match = PATH.fullmatch(asked.path)
     assert match is not None, f"Bedrock has no such path: {asked.path}"
     scenario, streamed = unquote(match[1]), match[2] == "converse-stream"
-    authorized = asked.headers.get("authorization", "")
-    assert AUTHORIZATION.fullmatch(authorized) or authorized.startswith("Bearer "), authorized
+    unsigned = refusal(asked)
+    if unsigned:
+        headers = {"x-amzn-errortype": "InvalidSignatureException"}
+        return Answer(403, "application/json", [json.dumps({"message": unsigned}).encode()], headers)
     assert set(asked.body) <= FIELDS, f"Converse has no such fields: {set(asked.body) - FIELDS}"
     roles = [message["role"] for message in asked.body["messages"]]
     assert roles == ["user", "assistant"] * (len(roles) // 2) + ["user"] * (len(roles) % 2), "they alternate"
@@ -75,6 +87,47 @@ def answer(asked: Asked) -> Answer:
     if scenario != "silent":
         said["usage"] = usage()
     return Answer(200, "application/json", [json.dumps(said).encode()])
+
+
+def refusal(asked: Asked, secret: str = SECRET, now: datetime | None = None) -> str:
+    """Why a request is not let in; empty where it is signed for, or has a key of Bedrock's own."""
+    authorization = asked.headers.get("authorization", "")
+    if re.fullmatch(r"Bearer \S+", authorization):
+        return ""
+    match = AUTHORIZATION.fullmatch(authorization)
+    if match is None:
+        return "it is neither signed nor has it a key"
+    _, day, region, names, signature = match.groups()
+    stamp = asked.headers.get("x-amz-date", "")
+    signed = names.split(";")
+    wanted = {"host", "x-amz-date"} | {"x-amz-security-token"} & set(asked.headers)
+    if signed != sorted(signed) or not wanted <= set(signed) <= set(asked.headers):
+        return "what is signed is not what has to be"
+    if not stamp.startswith(day):
+        return "it is signed for another day"
+    made_at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    if abs(made_at - (now or datetime.now(UTC))) > SKEW:
+        return "its signature has expired, or is not yet valid"
+    path, _, query = asked.path.partition("?")
+    assert not query, "Converse has no query"
+    canonical = b"\n".join(
+        (
+            b"POST",
+            b"".join(bytes([one]) if one in UNCHANGED else b"%%%02X" % one for one in path.encode()),
+            b"",
+            *(f"{name}:{asked.headers[name]}".encode() for name in signed),
+            b"",
+            names.encode(),
+            hashlib.sha256(asked.raw).hexdigest().encode(),
+        )
+    )
+    key = b"AWS4" + secret.encode()
+    for word in (day, region, "bedrock", "aws4_request"):
+        key = hmac.new(key, word.encode(), hashlib.sha256).digest()
+    digest = hashlib.sha256(canonical).hexdigest()
+    text = "\n".join(("AWS4-HMAC-SHA256", stamp, f"{day}/{region}/bedrock/aws4_request", digest))
+    made = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return "" if made == signature else "its signature is not that of what came"
 
 
 def usage() -> Json:
@@ -146,6 +199,8 @@ def _content(scenario: str) -> list[Json]:
 
 def _messages(scenario: str) -> list[bytes]:
     sent = [event("messageStart", {"role": "assistant"})]
+    if scenario == "thrown":
+        return [*sent, exception("throttlingException", "too many requests")]
     if scenario == "endless":
         return sent + [_delta(0, {"text": "word "})] * 400
     for at, block in enumerate(_content(scenario)):
