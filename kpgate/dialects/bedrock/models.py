@@ -73,7 +73,8 @@ def _claude(wanted: Reasoning, idle: bool, cap: int, asked: Json, more: Json, ai
         asked.setdefault("inferenceConfig", {}).setdefault("maxTokens", tokens + aim.output_default)
     else:
         more["thinking"] = {"type": "adaptive"}
-        effort = EFFORTS.get(wanted.effort) or _effort(wanted.budget)
+        most = wanted.effort == "xhigh" and able.xhigh
+        effort = "xhigh" if most else EFFORTS.get(wanted.effort) or _effort(wanted.budget)
         if effort:
             asked.setdefault("outputConfig", {})["effort"] = effort
 

@@ -205,6 +205,9 @@ def test_reasoning_as_each_family_takes_it() -> None:
     newer = asked(model=NEWER, reasoning=Reasoning("minimal"))
     assert newer["additionalModelRequestFields"] == {"thinking": {"type": "adaptive"}}
     assert newer["outputConfig"] == {"effort": "low"}
+    assert asked(model=NEWER, reasoning=Reasoning("xhigh"))["outputConfig"] == {"effort": "xhigh"}
+    older = asked(model="anthropic.claude-opus-4-6-v1", reasoning=Reasoning("xhigh"))
+    assert older["outputConfig"] == {"effort": "high"}
     nova = asked(model=NOVA, reasoning=Reasoning("high"))["additionalModelRequestFields"]
     assert nova == {"reasoningConfig": {"type": "enabled", "maxReasoningEffort": "high"}}
     gpt = asked(model="openai.gpt-oss-120b-1:0", reasoning=Reasoning("low"))
