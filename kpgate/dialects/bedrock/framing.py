@@ -6,6 +6,7 @@ Source: docs.aws.amazon.com, Lex V2 developer guide, "Event stream encoding"; sm
 Specification" (checked November 2026).
 """
 
+from functools import lru_cache
 from struct import Struct
 from zlib import crc32
 
@@ -20,6 +21,8 @@ FAULT = b"!"
 FIXED = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 """The bytes of a header's value by its type; binary (6) and text (7) say theirs."""
 TEXT = 7
+KEPT_BYTES_MAX = 512
+"""How long headers may be that are remembered."""
 
 
 class Messages:
@@ -91,13 +94,24 @@ def _open(message: bytes) -> Event:
     if crc32(message[:end]) != WORD.unpack_from(message, end)[0]:
         raise ValueError("a message is damaged")
     start = PRELUDE.size + PRELUDE.unpack_from(message)[1]
-    headers = _read_headers(message[PRELUDE.size : start])
+    block = message[PRELUDE.size : start]
+    name, error = _kept(block) if len(block) <= KEPT_BYTES_MAX else _entitle(block)
+    return name, message[start:end] if error is None else error
+
+
+def _entitle(block: bytes) -> tuple[bytes, bytes | None]:
+    """A message's name by its headers, and the text of an error, which stands there too. Errors: ValueError."""
+    headers = _read_headers(block)
     kind = headers.get(b":message-type", b"event")
     if kind == b"event":
-        return headers.get(b":event-type", b""), message[start:end]
+        return headers.get(b":event-type", b""), None
     if kind == b"exception":
-        return FAULT + headers.get(b":exception-type", b""), message[start:end]
+        return FAULT + headers.get(b":exception-type", b""), None
     return FAULT + headers.get(b":error-code", b""), headers.get(b":error-message", b"")
+
+
+# Those of all events of a kind are the same.
+_kept = lru_cache(maxsize=64)(_entitle)
 
 
 def _read_headers(block: bytes) -> dict[bytes, bytes]:
