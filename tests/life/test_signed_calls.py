@@ -20,7 +20,7 @@ PAID = INPUT * 250 + OUTPUT * 1_000
 CAP = 64
 MODELS = {
     "again": (("amazon", "error-500"), ("amazon", "plain")),
-    "midway": (("amazon", "thrown"), ("amazon", "plain")),
+    "thrown": (("amazon", "thrown"), ("amazon", "plain")),
     "elsewhere": (("stranger", "plain"), ("amazon", "plain")),
     "nowhere": (("stranger", "plain"),),
 }
@@ -72,7 +72,7 @@ def call(scene: Scene, payer: Payer, model: str, streamed: bool) -> tuple[int, b
 
 @pytest.mark.parametrize(
     ("model", "streamed"),
-    [("again", False), ("again", True), ("midway", True), ("elsewhere", False), ("elsewhere", True)],
+    [("again", False), ("again", True), ("thrown", True), ("elsewhere", False), ("elsewhere", True)],
 )
 def test_every_try_is_signed_for_what_it_asks_and_is_paid_once(
     scene: Scene, model: str, streamed: bool

@@ -198,9 +198,9 @@ def _content(scenario: str) -> list[Json]:
 
 
 def _messages(scenario: str) -> list[bytes]:
-    sent = [event("messageStart", {"role": "assistant"})]
     if scenario == "thrown":
-        return [*sent, exception("throttlingException", "too many requests")]
+        return [exception("throttlingException", "too many requests")]
+    sent = [event("messageStart", {"role": "assistant"})]
     if scenario == "endless":
         return sent + [_delta(0, {"text": "word "})] * 400
     for at, block in enumerate(_content(scenario)):
