@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from kpgate.app.prices import problems
+from kpgate.app.provider_checks import check_surface, secrets_of
 from kpgate.app.references import ReferenceFailed, exposure, is_reference, resolve
 from kpgate.app.settings_tree import Path, did_you_mean
-from kpgate.dialects.openai.azure import is_v1
 from kpgate.domain.limits import Limits
 from kpgate.domain.routing import Ejection
 from kpgate.domain.settings import (
@@ -49,7 +49,6 @@ Say = Callable[[Path, str], None]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
-_VERSION = re.compile(r"[0-9A-Za-z.-]{1,40}")
 _VALUE = re.compile(r"[\t -~\x80-\U0010ffff]*")
 WITH_PASSWORD = "must not hold a user name or password"
 SECRET_HEADERS = re.compile(
@@ -226,9 +225,9 @@ def _check_upstream(draft: Draft, report: Say, warn: Say) -> None:
                 report((*path, "base_url"), message)
             elif (provider.api_key or provider.api_keys) and _is_plain_and_far(provider.base_url):
                 warn((*path, "base_url"), "http to another machine sends the credential in clear: use https")
-            elif not provider.api_key and not _has_credential(provider) and "https" in provider.base_url:
+            elif not _has_credential(provider) and "https" in provider.base_url:
                 warn(path, "has no api_key: calls go out without a credential")
-        _check_surface(path, provider, report)
+        check_surface(path, provider, report)
         if provider.proxy is not None and not is_reference(provider.proxy):
             message = _url_problem(provider.proxy, ("http",), path_allowed=False)
             if message == WITH_PASSWORD:
@@ -237,23 +236,6 @@ def _check_upstream(draft: Draft, report: Say, warn: Say) -> None:
                 report((*path, "proxy"), message)
         if provider.ca is not None:
             _check_authorities((*path, "ca"), provider.ca, report)
-
-
-def _check_surface(path: Path, provider: Provider, report: Say) -> None:
-    """What is said of a provider's API fits its dialect."""
-    azure, version = provider.dialect == "azure", provider.api_version
-    if version and not azure:
-        report((*path, "api_version"), "is for providers of the dialect azure")
-    elif version and not _VERSION.fullmatch(version):
-        report((*path, "api_version"), "expected a version such as 2024-10-21 or preview")
-    elif azure and not version and provider.base_url and not _is_v1(provider.base_url):
-        report((*path, "api_version"), "missing: what a base_url that does not end with /openai/v1 needs")
-    if provider.responses and provider.dialect not in ("openai", "azure"):
-        report((*path, "responses"), "is for providers of the dialects openai and azure")
-
-
-def _is_v1(base_url: str) -> bool:
-    return is_v1(urlsplit(base_url).path.rstrip("/"))
 
 
 def _check_headers(draft: Draft, report: Say, warn: Say) -> None:
@@ -280,8 +262,7 @@ def _check_headers(draft: Draft, report: Say, warn: Say) -> None:
 def _check_secrets(
     path: Path, provider: Provider, environ: Mapping[str, str], report: Say, warn: Say
 ) -> None:
-    written = [] if provider.api_key is None else [((*path, "api_key"), provider.api_key)]
-    written += [((*path, "api_keys", place), one) for place, one in enumerate(provider.api_keys)]
+    written = list(secrets_of(path, provider))
     for name, value in provider.headers.items():
         at = (*path, "headers", name)
         if is_reference(value):
@@ -347,7 +328,9 @@ def _check_prices(draft: Draft, report: Say, warn: Say) -> None:
 
 
 def _has_credential(provider: Provider) -> bool:
-    return bool(provider.api_keys) or any(SECRET_HEADERS.fullmatch(name) for name in provider.headers)
+    if provider.api_key is not None or provider.api_keys or provider.signing is not None:
+        return True
+    return any(SECRET_HEADERS.fullmatch(name) for name in provider.headers)
 
 
 def _url_problem(url: str, schemes: tuple[str, ...], path_allowed: bool) -> str | None:

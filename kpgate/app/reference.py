@@ -43,6 +43,10 @@ EXAMPLES: dict[str, Any] = {
     "providers.api_version": "",
     "providers.api_keys": [],
     "providers.checks.kind": "tcp",
+    "providers.signing.access_key": "env:AWS_ACCESS_KEY_ID",
+    "providers.signing.secret_key": "env:AWS_SECRET_ACCESS_KEY",
+    "providers.signing.session_token": "env:AWS_SESSION_TOKEN",
+    "providers.signing.region": "eu-central-1",
     "providers.headers": {"OpenAI-Organization": "org-example"},
     "providers.proxy": "http://proxy.internal:3128",
     "providers.ca": "/etc/kpgate/upstream.pem",
@@ -87,6 +91,8 @@ EXAMPLES: dict[str, Any] = {
     "party": "acme",
     "basis_points": 1000,
 }
+APART = ("providers.signing",)
+"""Tables that do not go with the rest of the example: their lines stay comments where its # are taken away."""
 PAGE_HOST = re.compile(r"https?://(?:www\.)?([^/]+)")
 PROVIDERS_HEAD = """\
 # Providers
@@ -146,7 +152,8 @@ def example() -> str:
 def _example_table(lines: list[str], field: Field, name: str, header: str) -> None:
     assert field.part is not None
     opened = f"[[{header}]]" if field.kind is Kind.TABLES else f"[{header}]"
-    lines += ["", *_comment(field.description), f"#{opened}"]
+    mark = "# " if name in APART else "#"
+    lines += ["", *_comment(field.description), f"{mark}{opened}"]
     tables = []
     for inner in fields(field.part).values():
         if inner.part is not None:
@@ -156,7 +163,7 @@ def _example_table(lines: list[str], field: Field, name: str, header: str) -> No
         given = EXAMPLES.get(path, EXAMPLES.get(inner.name)) if _is_open(inner) else inner.default
         default = "required" if inner.required else f"default: {_default(inner)}"
         lines += ["", *_comment(f"{inner.description} ({inner.words}; {default})")]
-        lines.append(f"#{inner.name} = {toml(given)}")
+        lines.append(f"{mark}{inner.name} = {toml(given)}")
     for inner in tables:
         _example_table(lines, inner, f"{name}.{inner.name}", f"{header}.{inner.name}")
 

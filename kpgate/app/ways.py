@@ -3,21 +3,27 @@
 The one file that names every dialect: a new one is a row here.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from functools import cache
+from time import time
 
 from msgspec.structs import replace
 
 from kpgate.app.references import resolve, shown
 from kpgate.dialects.anthropic import endpoints as anthropic
+from kpgate.dialects.bedrock import endpoints as bedrock
 from kpgate.dialects.bridge import Allowance, bridge
+from kpgate.dialects.cohere import endpoints as cohere
 from kpgate.dialects.gemini import endpoints as gemini
 from kpgate.dialects.openai import azure, quirks
 from kpgate.dialects.openai import endpoints as openai
 from kpgate.dialects.responses import endpoints as responses
 from kpgate.domain.dialect import Endpoint, Header, Heads, Vendor, Way
+from kpgate.domain.identity import NO_TOKEN, Identity
 from kpgate.domain.presets import PRESETS
-from kpgate.domain.settings import Provider, Settings
+from kpgate.domain.provider import Provider
+from kpgate.domain.settings import Settings
 from kpgate.domain.upstream import Origin, parse_origin
 
 VENDORS: dict[str, Vendor] = {
@@ -27,6 +33,8 @@ VENDORS: dict[str, Vendor] = {
     "echo": openai.VENDOR,
     "anthropic": anthropic.VENDOR,
     "gemini": gemini.VENDOR,
+    "cohere": cohere.VENDOR,
+    "bedrock": bedrock.VENDOR,
 }
 """What a provider of a `dialect` speaks."""
 
@@ -39,6 +47,15 @@ find = gemini.find
 """The endpoint of a raw path and query that say more than which endpoint it is."""
 
 USER_AGENT = b"kpgate"
+_REGION = re.compile(r"(?:^|\.)bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
+
+
+def region_of(provider: Provider) -> str:
+    """The region that a provider's calls are signed for; empty where nothing says which."""
+    if provider.signing is not None and provider.signing.region:
+        return provider.signing.region
+    found = _REGION.search(_origin(provider).host)
+    return found[1] if found is not None else ""
 
 
 def passed_headers(provider: Provider) -> tuple[bytes, ...]:
@@ -70,9 +87,12 @@ def _vendor(name: str, serves_responses: bool, preset: str) -> Vendor:
 class Ways:
     """The ways of one configuration. Those that do not depend on the model are shared by all of a provider's."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], wall_s: Callable[[], float] = time
+    ) -> None:
         self._output_default = settings.tokens.output_default
         self._environ = environ
+        self._wall_s = wall_s
         self._kept: dict[tuple[str, ...], Way | None] = {}
 
     def of(self, provider: Provider, model: str, credential: str | None = None) -> dict[str, Way]:
@@ -116,7 +136,19 @@ class Ways:
                 assert tongue is not None, "without one there is no way"
                 allowance = Allowance(provider.drop_unsupported, self._output_default)
                 self._kept[key] = bridge(endpoint, tongue, heads, allowance)
+            self._sign(provider, vendor, self._kept[key])
         return self._kept[key]
+
+    def _sign(self, provider: Provider, vendor: Vendor, way: Way | None) -> None:
+        """Have a way's requests signed where that is asked for."""
+        keys = provider.signing
+        if way is None or keys is None or vendor.signer is None:
+            return
+        token = resolve(keys.session_token, self._environ) if keys.session_token is not None else NO_TOKEN
+        access = resolve(keys.access_key, self._environ).reveal()
+        secret = resolve(keys.secret_key, self._environ)
+        identity = Identity(access, secret, region_of(provider), token)
+        way.sign = vendor.signer(identity, self._wall_s)
 
     def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:
         base = _origin(provider).base_path.encode()

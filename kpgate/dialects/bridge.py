@@ -5,6 +5,7 @@ named where the operator allows that.
 """
 
 from collections.abc import Iterable
+from random import getrandbits
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from kpgate.domain.dialect import (
 )
 from kpgate.domain.errors import InvalidRequest, UpstreamFailed
 from kpgate.domain.events import EVENT_BYTES_MAX, Events
-from kpgate.domain.reply import Argued, Begun, Broke, Called, Piece, Refused, Said, Thought, Used
+from kpgate.domain.reply import Argued, Begun, Broke, Called, Piece, Refused, Reply, Said, Thought, Used
 from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import Usage
 
@@ -88,7 +89,8 @@ class _Bridge:
         """What puts a stream into the caller's dialect."""
         endpoint, tongue = self._endpoint, self._tongue
         assert endpoint.writer is not None, "a bridge leads back"
-        return Translator(tongue.name, tongue.split(EVENT_BYTES_MAX), tongue.reader(), endpoint.writer(call))
+        events, writer = tongue.split(EVENT_BYTES_MAX), endpoint.writer(call)
+        return Translator(tongue.name, events, tongue.reader(), writer, call.model)
 
     def turn(self, status: int, body: bytes, call: Call) -> Turned:
         """A whole reply in the caller's dialect. Errors: UpstreamFailed for one that cannot be understood."""
@@ -104,6 +106,7 @@ class _Bridge:
             raise UpstreamFailed(
                 f"the provider's reply is not as the {tongue.name} API has it: {_where(error)}"
             ) from None
+        _name(reply, call.model)
         text = "".join(_words(part for choice in reply.choices for part in choice.parts))
         usage = reply.usage if reply.usage.source != "none" else None
         return Turned(endpoint.encode_reply(reply, call), usage, text)
@@ -113,6 +116,14 @@ def _words(parts: Iterable[Any]) -> Iterable[str]:
     """What parts say, for counting."""
     for part in parts:
         yield getattr(part, "text", "") or getattr(part, "arguments", "")
+
+
+def _name(said: Reply | Begun, model: str) -> None:
+    """What names neither itself nor its model is named here: clients tell replies apart by their ids."""
+    if not said.id:
+        said.id = f"{getrandbits(96):024x}"
+    if not said.model:
+        said.model = model
 
 
 def _where(error: Exception) -> str:
@@ -142,13 +153,25 @@ def _silent(body: bytes) -> str:
 class Translator(Spoken):
     """A provider's stream in the caller's dialect, event by event: `domain.dialect.Framing`."""
 
-    __slots__ = ("_events", "_late", "_mark", "_name", "_reader", "_spoke", "events", "usage", "writer")
+    __slots__ = (
+        "_events",
+        "_late",
+        "_mark",
+        "_model",
+        "_name",
+        "_reader",
+        "_spoke",
+        "events",
+        "usage",
+        "writer",
+    )
 
     at_boundary = True
 
-    def __init__(self, name: str, events: Events, reader: Reader, writer: Writer) -> None:
+    def __init__(self, name: str, events: Events, reader: Reader, writer: Writer, model: str = "") -> None:
         super().__init__()
         self._name = name
+        self._model = model
         self._events = events
         self._reader = reader
         self.writer = writer
@@ -210,6 +233,8 @@ class Translator(Spoken):
                 text: str = piece.text  # type: ignore[union-attr]
                 self.hear(text)
             elif kind is Begun or kind is Used:
+                if kind is Begun:
+                    _name(piece, self._model)  # type: ignore[arg-type]
                 if piece.usage.source != "none":  # type: ignore[union-attr]
                     self.usage = piece.usage  # type: ignore[union-attr]
             elif kind is Called:

@@ -7,7 +7,7 @@ table of pairs.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import msgspec
 
@@ -15,6 +15,7 @@ from kpgate._fast.limit import Verdict
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Chat
 from kpgate.domain.errors import GatewayError
+from kpgate.domain.identity import Identity
 from kpgate.domain.reply import Failure, Piece, Reply
 from kpgate.domain.usage import Usage
 
@@ -224,7 +225,7 @@ class Vendor(msgspec.Struct, frozen=True, gc=False):
     Shape: `endpoints` are those whose bytes go through, by `native`, to the path that `native_path` gives for an
     endpoint, a model and whether it is a stream; every other endpoint goes by `tongue`. `credential` is the header
     and what stands before the secret in it; `fixed` goes with every call; `passed` begins the reply's headers that
-    the caller may see.
+    the caller may see. `signer` makes a way's `sign` for an identity and a clock, in seconds since 1970.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -234,3 +235,13 @@ class Vendor(msgspec.Struct, frozen=True, gc=False):
     credential: tuple[bytes, bytes] = (b"authorization", b"Bearer ")
     fixed: tuple[Header, ...] = ()
     passed: tuple[bytes, ...] = ()
+    signer: Callable[[Identity, Callable[[], float]], Callable[[bytes, bytes], bytes]] | None = None
+
+
+def only_tongue(tongue: Tongue) -> Vendor:
+    """A vendor whose API no caller speaks."""
+    return Vendor(endpoints=(), native=_unspoken, native_path=_unspoken, tongue=tongue)
+
+
+def _unspoken(*asked: Any) -> NoReturn:
+    raise AssertionError("nobody asks for what is no endpoint of a vendor's")

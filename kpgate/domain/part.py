@@ -1,4 +1,5 @@
-"""What every table of the configuration is made of. The tables themselves are in `settings` and `routing`."""
+"""What every table of the configuration is made of. The tables themselves are in `settings`, `provider`
+and `routing`."""
 
 from typing import Annotated
 

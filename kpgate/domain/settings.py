@@ -13,7 +13,9 @@ from kpgate.domain.notices import Alerts as Alerts
 from kpgate.domain.notices import Log as Log
 from kpgate.domain.notices import TopUp as TopUp
 from kpgate.domain.part import Count, MicroKpt, Name, Part, Port, Seconds
-from kpgate.domain.routing import Abilities, Checks, Ejection, Rule, Strategy
+from kpgate.domain.provider import Provider as Provider
+from kpgate.domain.provider import Timeouts as Timeouts
+from kpgate.domain.routing import Abilities, Ejection, Rule, Strategy
 
 
 class Tls(Part, frozen=True):
@@ -134,88 +136,6 @@ class DefaultLimits(Part, frozen=True):
 
     key: Annotated[Limits, Meta(description="For every key that has no limits of its own.")] = UNLIMITED
     party: Annotated[Limits, Meta(description="For every party that has no limits of its own.")] = UNLIMITED
-
-
-class Timeouts(Part, frozen=True):
-    """How long an attempt at a provider may take. At each of them the next candidate is tried."""
-
-    connect_s: Annotated[Seconds, Meta(description="To connect, TLS included.")] = 5.0
-    first_byte_s: Annotated[
-        Seconds, Meta(description="From the request's last byte to the reply's head.")
-    ] = 120.0
-    idle_s: Annotated[Seconds, Meta(description="Between two reads of a reply.")] = 300.0
-    total_s: Annotated[Seconds, Meta(description="For one attempt as a whole.")] = 600.0
-
-
-class Provider(Part, frozen=True):
-    """A provider: an address, the API it speaks and the credential for it."""
-
-    name: Annotated[Name, Meta(description="How deployments refer to it; shown in headers and metrics.")]
-    preset: Annotated[
-        str,
-        Meta(
-            description="A provider that kpgate knows ([providers.md](providers.md)): its address, API and quirks."
-        ),
-    ] = ""
-    url_parts: Annotated[
-        dict[str, str],
-        Meta(description="What its preset's address leaves open, as account, region, resource, project."),
-    ] = msgspec.field(default_factory=dict)
-    dialect: Annotated[
-        Literal["openai", "responses", "azure", "anthropic", "gemini", "echo"],
-        Meta(description="The API it speaks. `echo` is built in."),
-    ] = "openai"
-    base_url: Annotated[
-        str, Meta(description="Where it is, version path included, as https://api.openai.com/v1.")
-    ] = ""
-    api_key: Annotated[str | None, Meta(description="Its credential, as env:NAME or file:PATH.")] = None
-    api_keys: Annotated[
-        tuple[str, ...],
-        Meta(
-            max_length=32,
-            description="Several credentials instead, used in turn; one whose limit or quota is reached rests.",
-        ),
-    ] = ()
-    responses: Annotated[
-        bool,
-        Meta(
-            description="It serves `/responses` beside chat completions: what asks for `/v1/responses` goes there as it"
-            " is. With the dialects `openai` and `azure`."
-        ),
-    ] = False
-    api_version: Annotated[
-        str,
-        Meta(
-            description="The `api-version` of every URL, with the dialect `azure`: as 2024-10-21 for URLs of"
-            " deployments; none or `preview` where base_url ends with /openai/v1."
-        ),
-    ] = ""
-    headers: Annotated[
-        dict[str, str],
-        Meta(
-            description="Headers sent with every call, as OpenAI-Organization. env: and file: work here too."
-        ),
-    ] = msgspec.field(default_factory=dict)
-    proxy: Annotated[
-        str | None,
-        Meta(
-            description="HTTP CONNECT proxy for egress, as http://proxy:3128; env: or file: if it has a password."
-        ),
-    ] = None
-    ca: Annotated[
-        str | None, Meta(description="PEM file of authorities to trust instead of the system's.")
-    ] = None
-    drop_unsupported: Annotated[
-        bool,
-        Meta(
-            description="What its API cannot express is left out, and named in `x-kpgate-dropped`, instead of refused."
-        ),
-    ] = False
-    connections_max: Annotated[Count, Meta(description="Connections a worker opens to it.")] = 1024
-    timeouts: Annotated[Timeouts, Meta(description="For all its deployments that set none.")] = Timeouts()
-    checks: Annotated[
-        Checks | None, Meta(description="Active checks of its deployments; absent, none are made.")
-    ] = None
 
 
 Amount = Annotated[float, Meta(ge=0, le=1_000_000_000)]

@@ -217,7 +217,8 @@ def judge(connection: Connection, target: Target) -> GatewayError | None:
         return UpstreamFailed(f"provider {target.provider} wants kpgate's account to be paid ({status})")
     if status in (401, 403):
         return UpstreamFailed(f"provider {target.provider} refused kpgate's credential ({status})")
-    if status >= 500 or status == 408:
+    # 424 is Bedrock's for a model that failed.
+    if status >= 500 or status in (408, 424):
         return UpstreamFailed(f"provider {target.provider} answered {status}")
     return None
 

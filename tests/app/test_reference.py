@@ -46,7 +46,7 @@ def test_the_example_without_its_comments_is_valid(tmp_path: Path, monkeypatch: 
 
 
 def test_the_example_shows_every_setting_and_gives_nothing_beyond() -> None:
-    shown = set(re.findall(r"(?m)^#(\w+) = ", example()))
+    shown = set(re.findall(r"(?m)^# ?(\w+) = ", example()))
     assert {field.name for _, _, field in every(Settings) if field.part is None} == shown
     paths = {dotted(path).replace("[0]", "") for path, _, _ in every(Settings)}
     assert {name for name in EXAMPLES if "." in name} <= paths

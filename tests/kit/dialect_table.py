@@ -19,7 +19,7 @@ from tests.kit.callers.gemini_content import GeminiContent
 from tests.kit.callers.openai_chat import OpenAIChat
 from tests.kit.callers.openai_responses import OpenAIResponses
 from tests.kit.gateway_process import ROOT, TRANSPORTS
-from tests.kit.vendors import anthropic, gemini, openai, responses
+from tests.kit.vendors import anthropic, bedrock, cohere, gemini, openai, responses
 from tests.kit.vendors.server import SCENARIOS, Answer, Asked, VendorServer
 from tests.kit.whole import Whole
 
@@ -30,12 +30,13 @@ YES = "yes"
 
 @dataclass(frozen=True)
 class Provided:
-    """A provider's dialect. Shape: `path` follows the fake's address; `more` is TOML of its table."""
+    """A provider's dialect. Shape: `path` follows the fake's address; `more` and `credential` are TOML of its table."""
 
     dialect: str
     answer: Callable[[Asked], Answer]
     path: str
     more: str = ""
+    credential: str = 'api_key = "env:KPGATE_TEST_UPSTREAM"'
 
 
 CALLERS: dict[str, tuple[str, Any]] = {
@@ -52,6 +53,8 @@ PROVIDERS: dict[str, Provided] = {
     "azure v1": Provided("azure", openai.answer, "/openai/v1", "responses = true"),
     "anthropic": Provided("anthropic", anthropic.answer, "/v1"),
     "gemini": Provided("gemini", gemini.answer, "/v1beta"),
+    "cohere": Provided("cohere", cohere.answer, "/v2"),
+    "bedrock": Provided("bedrock", bedrock.answer, "", "", bedrock.SIGNING),
 }
 REFUSED: dict[tuple[str, str, str], str] = {}
 """What a caller cannot have of a provider: caller, provider, ask, and the field it is refused by."""
@@ -78,7 +81,7 @@ class Crossing:
         for at, (name, provided) in enumerate(PROVIDERS.items()):
             said.append(
                 f'[[providers]]\nname = "{name}"\ndialect = "{provided.dialect}"\n{provided.more}\n'
-                f'base_url = "{self.servers[name].url}{provided.path}"\napi_key = "env:KPGATE_TEST_UPSTREAM"'
+                f'base_url = "{self.servers[name].url}{provided.path}"\n{provided.credential}'
             )
             said += [
                 f'[[models]]\nname = "{at}-{scenario}"\n'
@@ -88,7 +91,8 @@ class Crossing:
         return "\n".join(said)
 
     def _got(self) -> bytes:
-        return self.servers[self._asked].asked[-1].raw
+        # Some take JSON as text within JSON: what is looked for is what it says.
+        return self.servers[self._asked].asked[-1].raw.replace(b'\\"', b'"')
 
     def outcome(self, caller: str, provider: str, ask: str) -> str:
         """What came of a cell, as the table has it. Errors: whatever the client met."""

@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from kpgate.dialects.anthropic.models import Takes, takes
 from kpgate.domain.chat import (
     Chat,
     Choosing,
@@ -29,6 +28,7 @@ from kpgate.domain.chat import (
     ToolResult,
     Turn,
 )
+from kpgate.domain.claude import Takes, takes
 from kpgate.domain.dialect import Aim, Unspeakable
 
 Json = dict[str, Any]

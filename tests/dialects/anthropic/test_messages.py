@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from kpgate._fast.tokens import Vocabulary
 from kpgate.dialects.anthropic import ask, count, neutral, reply, request, usage
-from kpgate.dialects.anthropic.models import takes
 from kpgate.domain.call import Call
 from kpgate.domain.chat import (
     Audio,
@@ -31,6 +30,7 @@ from kpgate.domain.chat import (
     ToolResult,
     Turn,
 )
+from kpgate.domain.claude import takes
 from kpgate.domain.dialect import Aim, Unspeakable
 from kpgate.domain.errors import InvalidRequest, Overloaded, UpstreamFailed
 from kpgate.domain.reply import Choice, Failure, Finish, Reply

@@ -1,0 +1,1 @@
+"""Cohere's API, as providers speak it."""
