@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Lock, Thread
 from time import sleep
+from typing import TypeAlias
 
 from kpgate._fast.credit import (
     BUDGET_TIED,
@@ -170,6 +171,11 @@ class Hold:
         self._holds.end(now_us, handle, charged, Reason.CREDIT if self.cut else reason_of(record), note)
 
 
+Taken: TypeAlias = Hold | None
+"""For what is awaited: of a coroutine that says `Hold` itself the compiled form is one whose C function returns a
+`Hold`, which a coroutine is not."""
+
+
 class Holds:
     """Takes, meters and ends the holds of one worker's calls. It outlives configurations."""
 
@@ -203,7 +209,7 @@ class Holds:
 
     async def take_patiently(
         self, now_us: int, generation: int, caller: Caller, plan: Plan, record: Record, call: Call
-    ) -> Hold | None:
+    ) -> Taken:
         """The same on a thread that may wait for the lock. None: a key has changed, ask AUTH again.
 
         Errors: as `take`.
