@@ -74,6 +74,8 @@ EXAMPLES: dict[str, Any] = {
     "input": 2.5,
     "output": 10.0,
     "cached": 1.25,
+    "cache_write": 3.125,
+    "cache_write_long": 5.0,
     "audio_input": 40.0,
     "image": 2.5,
     "reasoning": 10.0,

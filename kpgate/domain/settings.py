@@ -236,6 +236,15 @@ class Prices(Part, frozen=True):
     cached: Annotated[
         Amount | None, Meta(description="Prompt tokens that the provider had in its cache.")
     ] = None
+    cache_write: Annotated[
+        Amount | None, Meta(description="Prompt tokens that the provider put into its cache.")
+    ] = None
+    cache_write_long: Annotated[
+        Amount | None,
+        Meta(
+            description="The same for longer than by default (Anthropic: 1 h, OpenAI: 12 h); absent, as `cache_write`."
+        ),
+    ] = None
     audio_input: Annotated[Amount | None, Meta(description="Audio tokens of the prompt.")] = None
     image: Annotated[Amount | None, Meta(description="Image tokens of the prompt.")] = None
     reasoning: Annotated[Amount | None, Meta(description="Output tokens spent on reasoning.")] = None
