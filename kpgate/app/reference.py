@@ -83,6 +83,7 @@ EXAMPLES: dict[str, Any] = {
     "source": "our contract of November 2026",
     "catalogue.file": "/etc/kpgate/catalogue.toml",
     "top_ups.name": "shop",
+    "alerts.balances_microkpt": [50000000, 5000000],
     "alerts.url": "https://alerts.example.com/kpgate",
     "secret": "env:TOP_UP_SECRET",
     "old_secret": "env:OLD_TOP_UP_SECRET",

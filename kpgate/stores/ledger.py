@@ -85,6 +85,7 @@ class SqliteLedger:
         self._open: dict[int, Opened] = {}
         self._cursor = 0
         self._spent: set[tuple[int, int, int]] = set()
+        self._moved: set[int] = set()
         self._load()
 
     def _load(self) -> None:
@@ -107,6 +108,11 @@ class SqliteLedger:
         """The (budget, period, window) that were charged to, or given other caps, since this was last asked."""
         spent, self._spent = self._spent, set()
         return spent
+
+    def take_moved(self) -> set[int]:
+        """The accounts whose balance or credit line changed since this was last asked."""
+        moved, self._moved = self._moved, set()
+        return moved
 
     def begin_start(self) -> int:
         """The number of a new start."""
@@ -137,6 +143,7 @@ class SqliteLedger:
                 self._load()
         self._cursor = cursor
         self._spent.update(batch.uses)
+        self._moved.update(batch.deltas)
         for call in batch.ended:
             self._open.pop(call, None)
         self._open.update(batch.opened)
@@ -310,6 +317,7 @@ class SqliteLedger:
     def set_floor(self, number: int, floor: int) -> None:
         """Let an account go down to a balance."""
         self._rows("UPDATE accounts SET floor = ? WHERE number = ?", (floor, number))
+        self._moved.add(number)
 
     def set_budget(self, kind: int, owner: int, caps: tuple[int, int, int]) -> int:
         """Give a key or party a budget; its number."""
