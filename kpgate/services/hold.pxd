@@ -27,6 +27,6 @@ cdef class Holds:
     cdef public object _decision
     cdef public bint gathering
     cdef public bint lags
+    cdef public bint always
     cdef public bint _dirty
-    cdef public object _undurable
-    cdef public bint _syncing
+    cdef public object _sync

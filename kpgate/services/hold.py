@@ -8,8 +8,7 @@ Source: docs/decisions/0007-one-journal.md.
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from threading import Lock, Thread
+from threading import Lock
 from time import sleep
 from typing import TypeAlias
 
@@ -48,6 +47,7 @@ from kpgate.domain.price import AMOUNT_MAX, PER, WHOLE, rounded
 from kpgate.domain.usage import Usage
 from kpgate.services.offload import Offload
 from kpgate.services.route import Plan, Target
+from kpgate.services.sync import Sync
 
 PURSES_MAX = 100_000
 PATIENCE_US = 50_000
@@ -58,10 +58,7 @@ AHEAD_TOKENS = 256
 """Output for which a hold is extended at once."""
 TIED_WAIT_US = 250_000
 STORE_WAIT_US = 500_000
-SYNC_LATE_US = 150_000
-LAG_MAX_US = 2_000_000
 LAG_RETRY_US = 1_000_000
-WAITING_MAX = 600
 
 
 class Hold:
@@ -105,9 +102,11 @@ class Hold:
 
     @property
     def may_reply(self) -> bool:
-        """Whether the client may be told: where its transport waits as well, or the journal's file has it all."""
+        """Whether the client may be told: where its transport waits as well, or the journal's file has it all. Where
+        the disk must have it, `keep` says when.
+        """
         holds = self._holds
-        if holds.owes:
+        if holds.always or holds.owes:
             return False
         return holds.put_off() if holds.gathering else holds.written
 
@@ -117,6 +116,14 @@ class Hold:
         Errors: StoreUnavailable when the disk fails.
         """
         await self._holds.write()
+
+    async def keep(self) -> None:
+        """Wait until the client may be told: what was decided outlives all processes, or the machine where that is
+        asked for.
+
+        Errors: StoreUnavailable when the disk fails.
+        """
+        await self._holds.keep()
 
     def sent(self) -> None:
         """The provider is about to be asked."""
@@ -177,9 +184,12 @@ Taken: TypeAlias = Hold | None
 
 
 class Holds:
-    """Takes, meters and ends the holds of one worker's calls. It outlives configurations."""
+    """Takes, meters and ends the holds of one worker's calls. It outlives configurations.
 
-    def __init__(self, credit: Credit, journal: Journal, offload: Offload) -> None:
+    `always`: nobody is told of a charge that a power loss could take back.
+    """
+
+    def __init__(self, credit: Credit, journal: Journal, offload: Offload, *, always: bool = False) -> None:
         self.credit = credit
         self._journal = journal
         self._offload = offload
@@ -189,9 +199,9 @@ class Holds:
         self._decision = Decision()
         self.gathering = False
         self.lags = False
+        self.always = always
         self._dirty = False
-        self._undurable: deque[tuple[int, int]] = deque()
-        self._syncing = False
+        self._sync = Sync(journal, offload.loop)
 
     def take(
         self, now_us: int, generation: int, caller: Caller, plan: Plan, record: Record, call: Call
@@ -254,13 +264,27 @@ class Holds:
         """Whether all that this worker decided is in the journal's file, which this tries to bring about."""
         return self._journal.flush(self._journal.tail)
 
-    async def write(self) -> None:
-        """Wait until all that this worker decided is in the journal's file, and nothing is left to be decided.
+    async def write(self) -> int:
+        """Wait until all that this worker decided is in the journal's file, and nothing is left to be decided; up to
+        where it is.
 
         Errors: StoreUnavailable when the disk fails.
         """
-        if not await self._offload.run(self._write):
+        position = await self._offload.run(self._write)
+        if not position:
             raise StoreUnavailable("the journal cannot be written", retry_after_us=STORE_WAIT_US)
+        return position
+
+    async def keep(self) -> None:
+        """Wait until whoever is charged may be told.
+
+        Errors: StoreUnavailable when the disk fails.
+        """
+        position = self._journal.tail
+        if self.owes or not self._journal.flush(position):
+            position = await self.write()
+        if self.always:
+            await self._sync.reach(position)
 
     def end(self, now_us: int, handle: int, charged: int, reason: int, note: bytes) -> None:
         """Charge and release a hold, or release it where `charged` is less than 0; at once, or at a later tick."""
@@ -268,29 +292,8 @@ class Holds:
             self._owed.append((handle, charged, reason, note))
 
     def watch(self, now_us: int) -> None:
-        """See how old the oldest is that was decided and is not on the disk, and sync where the clerk does not come
-        to it. Order: once a tick.
-        """
-        journal, waiting = self._journal, self._undurable
-        durable, tail = journal.durable, journal.tail
-        while waiting and waiting[0][0] <= durable:
-            waiting.popleft()
-        if tail > durable and len(waiting) < WAITING_MAX and not (waiting and waiting[-1][0] == tail):
-            waiting.append((tail, now_us))
-        late_us = now_us - waiting[0][1] if waiting else 0
-        self.lags = late_us > LAG_MAX_US
-        if late_us > SYNC_LATE_US and not self._syncing:
-            self._syncing = True
-            # A disk that hangs keeps it for good: it is nobody's to wait for.
-            Thread(target=self._sync, name="sync", daemon=True).start()
-
-    def _sync(self) -> None:
-        try:
-            # What an error means is noted in the journal, for everybody.
-            with suppress(OSError):
-                self._journal.sync()
-        finally:
-            self._syncing = False
+        """See that what was decided reaches the disk. Order: once a tick."""
+        self.lags = self._sync.watch(now_us)
 
     def retry(self, now_us: int) -> None:
         """End what could not be ended because the lock was taken. Order: once a tick."""
@@ -371,7 +374,8 @@ class Holds:
             sleep(STEP_S)
         return code
 
-    def _write(self) -> bool:
+    def _write(self) -> int:
+        """Up to where all is written; 0 where the disk failed."""
         while self._owed:
             self.retry(clock())
             if self._owed:
@@ -379,9 +383,9 @@ class Holds:
         position = self._journal.tail
         while not self._journal.flush(position):
             if self._journal.failed:
-                return False
+                return 0
             sleep(STEP_S)
-        return True
+        return position
 
     def _taken(self, code: int, decision: Decision, hold: Hold, caller: Caller) -> Hold:
         if code != DONE:

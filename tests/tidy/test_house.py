@@ -37,6 +37,7 @@ SIDEWAYS = {
     ("services.admit", "services.offload"),
     ("services.hold", "services.route"),
     ("services.hold", "services.offload"),
+    ("services.hold", "services.sync"),
     ("services.respond", "services.exchange"),
     ("services.treasury", "services.receipts"),
     ("services.record", "services.meters"),
