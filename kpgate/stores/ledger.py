@@ -171,6 +171,7 @@ class SqliteLedger:
             " SET amount = amount + ?3, expires_us = iif(?4, ?4, expires_us)",
             [(*key, delta, expires_us) for key, (delta, expires_us) in batch.lots.items()],
         )
+        many("INSERT INTO lot_moves VALUES (?, ?, ?, ?, ?, ?)", batch.lot_moves)
         many(
             "INSERT INTO budget_uses VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET used = used + ?4",
             [(*key, used) for key, used in batch.uses.items() if used],

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from kpgate.domain.errors import StoreUnavailable
-from kpgate.domain.invariants import ChargeRow, Part, Sums
+from kpgate.domain.invariants import ChargeRow, LotMove, Part, Sums
 from kpgate.domain.ledger import read_hold
 from kpgate.domain.price import Price, read_terms
 
@@ -45,7 +45,12 @@ class SqliteStanding:
             ) GROUP BY account
         """
         accounts = self._rows("SELECT number, name, balance FROM accounts")
-        lots = self._rows("SELECT account, slot, amount FROM lots")
+        lots = self._rows("SELECT account, slot, amount, expires_us FROM lots")
+        put = """
+            SELECT account, slot, sum(delta), coalesce(max(lsn) FILTER (WHERE part < 0), 0) FROM lot_moves
+            GROUP BY account, slot
+        """
+        newest = "SELECT account, slot, expires_us FROM lot_moves WHERE expires_us ORDER BY lsn, part"
         uses = self._rows("SELECT budget, period, window, used FROM budget_uses")
         opened = self._rows("SELECT call, body, metered FROM open_holds")
         wrong = self._rows("SELECT DISTINCT lsn FROM transfers WHERE amount <= 0 OR debit = credit")
@@ -58,7 +63,10 @@ class SqliteStanding:
             refunded=dict(
                 self._rows("SELECT call, sum(amount) FROM transfers WHERE kind = 'refund' GROUP BY call")
             ),
-            lots={(account, slot): amount for account, slot, amount in lots},
+            lots={(account, slot): (amount, expires_us) for account, slot, amount, expires_us in lots},
+            put={(account, slot): (delta, since) for account, slot, delta, since in self._rows(put)},
+            ends={(account, slot): expires_us for account, slot, expires_us in self._rows(newest)},
+            lots_since=self._rows("SELECT coalesce(max(lsn), 0) FROM lot_moves WHERE part < 0")[0][0],
             uses={(budget, period, window): used for budget, period, window, used in uses},
             caps={
                 (budget, tag): cap for budget, tag, cap in self._rows("SELECT budget, tag, cap FROM tokens")
@@ -79,6 +87,13 @@ class SqliteStanding:
     def parts(self, lsn: int) -> Sequence[Part]:
         """The transfers of one entry, in order."""
         statement = "SELECT kind, debit, credit, amount FROM transfers WHERE lsn = ? ORDER BY part"
+        return self._rows(statement, (lsn,))
+
+    def lot_moves(self, lsn: int) -> Sequence[LotMove]:
+        """What one entry put into lots and took out, in order, but for a charge."""
+        statement = """
+            SELECT account, slot, delta, expires_us FROM lot_moves WHERE lsn = ? AND part >= 0 ORDER BY part
+        """
         return self._rows(statement, (lsn,))
 
     def price(self, version: int) -> Price | None:

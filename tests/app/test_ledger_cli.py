@@ -9,7 +9,9 @@ import apsw
 import pytest
 from click.testing import CliRunner
 
+from kpgate._fast.journal import HOLD, recover, segment_name
 from kpgate.app.cli import cli
+from kpgate.app.poster import SEGMENT_BYTES
 from tests.kit.gateway_process import until
 from tests.kit.whole import Whole
 
@@ -62,6 +64,23 @@ def test_damage_is_named(copied: Path, tmp_path: Path, statement: str, named: st
     found = looked(data)
     assert not found["sound"]
     assert named in str(found["problems"])
+
+
+def test_a_journal_that_is_damaged_where_it_had_reached_the_disk_is_named(
+    copied: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(copied, data)
+    found: list[tuple[int, int, bytes]] = []
+    recover(data / "journal", 0, SEGMENT_BYTES, lambda more, end: found.extend(more))
+    position = next(lsn for lsn, kind, _ in found if kind == HOLD)
+    with (data / "journal" / segment_name(position - position % SEGMENT_BYTES)).open("r+b") as file:
+        file.seek(position % SEGMENT_BYTES + 40)
+        (byte,) = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 1]))
+    problems = looked(data)["problems"]
+    assert f"at {position:#x}" in str(problems) and "the journal is damaged" in str(problems)
 
 
 def test_where_there_is_no_ledger_it_says_so(tmp_path: Path) -> None:
