@@ -162,6 +162,5 @@ def _leaf(
     if not call:
         return b""
     hold, end = read_hold(call, held), read_end(lsn, POST, posted)
-    price = standing.price(price_version_of(hold, end))
-    terms = price.terms if price is not None else ""
+    terms = standing.terms(price_version_of(hold, end))
     return canonical(receipt(hold, end, terms, origin, secret))

@@ -98,7 +98,7 @@ class HoldNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 class EndNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What the end of a call says of it. Shape: `price_version` is that of who answered, 0 where nobody did; `counts`
-    are seven kinds of tokens, and two more where the prompt went into a cache.
+    are seven kinds of tokens, and two more where the prompt went into a cache, in the order of `KINDS`.
     """
 
     provider: str

@@ -24,6 +24,7 @@ class SqliteStanding:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._prices: dict[int, Price | None] = {}
+        self._terms: dict[int, str] = {}
 
     @contextmanager
     def at_one_instant(self) -> Iterator["SqliteStanding"]:
@@ -99,9 +100,16 @@ class SqliteStanding:
     def price(self, version: int) -> Price | None:
         """The terms of a price version."""
         if version not in self._prices:
-            rows = self._rows("SELECT name FROM numbers WHERE kind = 'price' AND number = ?", (version,))
-            self._prices[version] = read_terms(rows[0][0]) if rows else None
+            terms = self.terms(version)
+            self._prices[version] = read_terms(terms) if terms else None
         return self._prices[version]
+
+    def terms(self, version: int) -> str:
+        """How they are spelled, which no reading and writing again may change; empty where there is none."""
+        if version not in self._terms:
+            rows = self._rows("SELECT name FROM numbers WHERE kind = 'price' AND number = ?", (version,))
+            self._terms[version] = rows[0][0] if rows else ""
+        return self._terms[version]
 
     def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         return self._connection.execute(statement, values).fetchall()

@@ -83,6 +83,25 @@ def test_a_journal_that_is_damaged_where_it_had_reached_the_disk_is_named(
     assert f"at {position:#x}" in str(problems) and "the journal is damaged" in str(problems)
 
 
+def test_prices_whose_terms_are_spelled_as_they_once_were_are_proved_by_that_spelling(tmp_path: Path) -> None:
+    """As in a directory from before a kind of token had a price of its own."""
+    with Whole(tmp_path, "[ledger]\nenabled = true") as gate:
+        store = apsw.Connection(str(gate.directory.store))
+        statement = "SELECT number, name FROM numbers WHERE kind = 'price'"
+        for number, terms in store.execute(statement).fetchall():
+            old = {name: value for name, value in json.loads(str(terms)).items() if "write" not in name}
+            spelled = json.dumps(old, separators=(",", ":"))
+            store.execute(
+                "UPDATE numbers SET name = ? WHERE number = ? AND kind = 'price'", (spelled, number)
+            )
+        store.close()
+        key = gate.key("party")
+        gate.fund("party", 10**9)
+        assert gate.chat(key, "echo", max_tokens=50)[0] == 200
+        until(lambda: looked(gate.directory.root)["charges"] == 1)
+        assert looked(gate.directory.root)["problems"] == []
+
+
 def test_where_there_is_no_ledger_it_says_so(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["ledger", "check", "--data", str(tmp_path)])
     assert result.exit_code == 1
