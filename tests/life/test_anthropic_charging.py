@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.gateway_process import TRANSPORTS
+from tests.kit.gateway_process import TRANSPORTS, until
 from tests.kit.payer import Payer, read_until
 from tests.kit.provider import answer, completion, events, stream
 from tests.kit.vendors import anthropic as vendor
@@ -192,3 +192,21 @@ def test_counting_costs_nothing_and_needs_no_credit(gate: Whole, model: str) -> 
     status, _, said = gate.post("/v1/messages/count_tokens", poor.key, body)
     assert (status, said) == (200, {"input_tokens": vendor.COUNTED if model == "plain" else PROMPTS[NATIVE]})
     assert poor.paid() == 0
+
+
+def test_what_went_into_the_cache_is_counted_and_in_the_log(gate: Whole) -> None:
+    def written() -> float:
+        wanted = 'kpgate_tokens_total{model="plain",kind="cache_write"}'
+        lines = gate.get("/metrics")[1].decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(wanted))
+
+    payer, before = Payer(gate), written()
+    _, headers, _ = whole(payer, NATIVE, "plain")
+    call = headers["x-kpgate-receipt"]
+    until(lambda: written() - before == vendor.WRITTEN)
+    until(
+        lambda: (
+            [one["cache_write_tokens"] for one in gate.records() if one["receipt"] == call]
+            == [vendor.WRITTEN]
+        )
+    )
