@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate.domain.price import WHOLE, Price
@@ -165,22 +166,16 @@ def note_end(
     provider: str, deployment: str, attempts: int, status: int, price_version: int, usage: Usage
 ) -> bytes:
     """The note of a POST or VOID: an `EndNote`'s fields."""
-    counts: tuple[int, ...] = (
-        usage.input,
-        usage.output,
-        usage.cached,
-        usage.reasoning,
-        usage.audio_input,
-        usage.audio_output,
-        usage.image,
-    )
-    if usage.cache_write or usage.cache_write_long:
-        counts = (*counts, usage.cache_write, usage.cache_write_long)
+    # All at once: each asked for by its name would cost as much as they do together.
+    prompt, output, cached, reasoning, source, heard, spoken, seen, write, write_long = astuple(usage)
+    counts: tuple[int, ...] = (prompt, output, cached, reasoning, heard, spoken, seen)
+    if write or write_long:
+        counts = (*counts, write, write_long)
     provider = provider if len(provider) * 4 <= PROVIDER_BYTES_MAX else _cut(provider, PROVIDER_BYTES_MAX)
     deployment = (
         deployment if len(deployment) * 4 <= DEPLOYMENT_BYTES_MAX else _cut(deployment, DEPLOYMENT_BYTES_MAX)
     )
-    return _pack((provider, deployment, attempts, status, price_version, counts, usage.source))
+    return _pack((provider, deployment, attempts, status, price_version, counts, source))
 
 
 def _cut(text: str, bytes_max: int) -> str:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
-from msgspec.structs import force_setattr
+from msgspec.structs import astuple, force_setattr
 
 from kpgate.domain.usage import Usage
 
@@ -28,6 +28,7 @@ MARGIN_PERCENT = 15
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _exact = Context(prec=60)
+_PARTS = PER * WHOLE
 
 
 class Share(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -69,24 +70,18 @@ class Price(msgspec.Struct, frozen=True, gc=False):
         Parts of a kind are never more than the whole, whatever a provider says: what is counted under two kinds
         is charged as the first of cached, written to a cache for long, written to one, audio, image.
         """
-        if not (
-            usage.cached
-            or usage.reasoning
-            or usage.audio_input
-            or usage.audio_output
-            or usage.image
-            or usage.cache_write
-            or usage.cache_write_long
-        ):
-            return rounded(usage.input * self.input + usage.output * self.output, self.request, factor)
-        plain = usage.input
-        plain -= (cached := min(usage.cached, plain))
-        plain -= (kept := min(usage.cache_write_long, plain))
-        plain -= (written := min(usage.cache_write, plain))
-        plain -= (audio := min(usage.audio_input, plain))
-        plain -= (image := min(usage.image, plain))
-        reasoning = min(usage.reasoning, usage.output)
-        spoken = min(usage.audio_output, usage.output - reasoning)
+        # All at once: each asked for by its name would cost as much as they do together.
+        prompt, output, cached, reasoning, _, heard, spoken, seen, write, write_long = astuple(usage)
+        if not (cached or reasoning or heard or spoken or seen or write or write_long):
+            return rounded(prompt * self.input + output * self.output, self.request, factor)
+        plain = prompt
+        plain -= (cached := min(cached, plain))
+        plain -= (kept := min(write_long, plain))
+        plain -= (written := min(write, plain))
+        plain -= (audio := min(heard, plain))
+        plain -= (image := min(seen, plain))
+        reasoning = min(reasoning, output)
+        spoken = min(spoken, output - reasoning)
         total = (
             plain * self.input
             + cached * self.cached
@@ -94,7 +89,7 @@ class Price(msgspec.Struct, frozen=True, gc=False):
             + written * self.cache_write
             + audio * self.audio_input
             + image * self.image
-            + (usage.output - reasoning - spoken) * self.output
+            + (output - reasoning - spoken) * self.output
             + reasoning * self.reasoning
             + spoken * self.audio_output
         )
@@ -122,7 +117,9 @@ def terms_hash(terms: str) -> str:
 
 def rounded(total: int, request: int, factor: int) -> int:
     """Token price and fixed price as an amount: one rounding, upwards."""
-    return -(-(total + request * PER) * factor // (PER * WHOLE))
+    if request:
+        total += request * PER
+    return -(-total * factor // _PARTS)
 
 
 class Tariff(msgspec.Struct, frozen=True, gc=False):

@@ -10,6 +10,7 @@ import uvloop
 
 from kpgate._fast.credit import BUSY, DONE, STALE
 from kpgate.domain.call import Record
+from kpgate.domain.caller import ANONYMOUS
 from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.price import AMOUNT_MAX, Price
 from kpgate.domain.usage import Usage
@@ -220,7 +221,7 @@ def test_what_does_not_reach_the_disk_is_synced_by_a_worker_and_after_two_second
         holds.watch(3_100_000)
         assert holds.lags
         with pytest.raises(StoreUnavailable) as caught:
-            holds.take(0, 0, cast(Any, None), cast(Any, None), Record("", 0, "", ""), cast(Any, None))
+            holds.take(0, 0, ANONYMOUS, cast(Any, None), Record("", 0, "", ""), cast(Any, None))
         assert caught.value.retry_after_us > 0
         disk.answers.set()
         until(lambda: disk.durable == 200)
