@@ -53,10 +53,12 @@ RECORD = "record"
 END = "end"
 WHOLE = "whole"
 ORDER = (
-    *(Phase.RECEIVE, Phase.AUTH, Phase.DECODE, Phase.ADMIT, Phase.HOLD, Phase.ROUTE),
+    *(Phase.RECEIVE, Phase.AUTH, Phase.DECODE, Phase.ADMIT, Phase.ROUTE),
     *(Phase.UPSTREAM, Phase.SETTLE, Phase.RESPOND, RECORD),
 )
 """The phases as a call goes through them: a stranger is turned away before anything is decoded."""
+WITH_CREDITS = (*ORDER[:4], Phase.HOLD, *ORDER[4:])
+"""The same where calls cost something."""
 ROUND_CALLS = 200
 COUNTED_CALLS = 100
 WATCHED_CALLS = 15
@@ -318,9 +320,8 @@ def counted(transport: str, *, credits: bool = False) -> tuple[Part, dict[str, f
     places = double.places.copy()
     places.subtract(single.places)
     call = Part(double.total - single.total, places)
-    return call, {
-        name: float(median(part.total for part in spans[name]) - empty) for name in ORDER if spans[name]
-    }
+    order = WITH_CREDITS if credits else ORDER
+    return call, {name: float(median(part.total for part in spans[name]) - empty) for name in order}
 
 
 def main(transport: str, *more: str) -> None:
