@@ -22,6 +22,8 @@ ANNOTATE = bool(os.environ.get("ANNOTATE"))
 checked = DEBUG or SANITIZE
 compile_args = ["-O1", "-g"] if checked else ["-O3", "-fno-plt"]
 compile_args += ["-fno-strict-aliasing", "-Wno-unreachable-code-fallthrough"]
+# A declaration that does not fit what it declares is called wrongly: no build has one.
+compile_args += ["-Werror=incompatible-pointer-types"]
 sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"] if SANITIZE else []
 traced = ["-fsanitize-coverage=trace-pc"] if COVERAGE else []
 

@@ -18,6 +18,7 @@ from time import perf_counter_ns
 from typing import Any, cast
 
 import kpgate.gateway
+from bench.books import Books
 from bench.callgrind import Part, count, mark
 from bench.carriers import Plug, request
 from bench.load import chat
@@ -56,6 +57,8 @@ ORDER = (
     *(Phase.UPSTREAM, Phase.SETTLE, Phase.RESPOND, RECORD),
 )
 """The phases as a call goes through them: a stranger is turned away before anything is decoded."""
+WITH_CREDITS = (*ORDER[:4], Phase.HOLD, *ORDER[4:])
+"""The same where calls cost something."""
 ROUND_CALLS = 200
 COUNTED_CALLS = 100
 WATCHED_CALLS = 15
@@ -106,13 +109,22 @@ class Trunk:
         self.stamp: Stamp = ignore
         self.lines: list[bytes] = []
         self._wheel = Wheel(now_us=clock())
-        keys = Keys()
-        self.key = str(keys.create("bench")["key"])
         loaded = _settings(folder, shape)
-        region = Region.create(limit.areas() | metric.areas(1) | pulse.areas(4), 4)
-        self._life = Life.claim(folder, 0, 4)
+        areas = limit.areas() | metric.areas(1) | pulse.areas(4) | Books.areas(loaded.ledger)
+        region = Region.create(areas, 4)
+        # The first seat is the clerk's.
+        self._life = Life.claim(folder, 1, 4)
         seat = Seat(region, self._life)
-        keyring = Keyring(keys.store, region, PEPPER, lambda: START_US)
+        self._books = Books(folder, region, loaded.ledger) if shape.credits else None
+        offload = cast(Offload, _Aside(self.plug))
+        if self._books is not None:
+            self.key = self._books.key()
+            keyring = self._books.keyring()
+            holds = self._books.holds(seat, offload)
+        else:
+            keys, holds = Keys(), None
+            self.key = str(keys.create("bench")["key"])
+            keyring = Keyring(keys.store, region, PEPPER, lambda: START_US)
         self._ground = Ground(
             loop=self.plug,
             wheel=self._wheel,
@@ -122,13 +134,14 @@ class Trunk:
             limits=Limits(region, seat, 3_600_000_000),
             pulses=Pulses(region, seat),
             meters=Meters(Shard(region, 0)),
-            offload=cast(Offload, None),
+            offload=offload,
             inflight=Inflight(0, 0, self._wheel, self.plug),
             ids=Ids("req-0123456789ab-"),
             auth=lambda settings: Auth(Terms(settings.auth.enabled), keyring),
             write=self.lines.append,
             alarm=self._alarm,
             created_s=1_700_000_000,
+            holds=holds,
         )
         numbers = {name: number for number, name in enumerate(names(loaded), 1)}
         self.gateway = Watched(equip(loaded, self._ground, numbers), clock)
@@ -151,6 +164,8 @@ class Trunk:
         """Everything must have been given back."""
         assert self._ground.limits.open_calls() == 0 and not self.gateway.lives
         self._life.close()
+        if self._books is not None:
+            self._books.close()
 
     def _connect(self, plan: Plan) -> Connection:
         """A connection that rests in the pool."""
@@ -185,11 +200,12 @@ class Trunk:
 
     def _by_lane(self) -> Callable[[], None]:
         """Calls by the compiled transport, from the request's bytes to the reply's."""
+        holds = self._ground.holds
         lane = Lane(
             lambda exchange: self.gateway.serve(exchange, self._endpoint),
             wheel=self._wheel,
             loop=cast(Any, self.plug),
-            outbox=Outbox(cast(Any, self.plug)),
+            outbox=Outbox(cast(Any, self.plug), holds.gather() if holds is not None else None),
             error=lambda code, words: RuntimeError(words),
             alarm=self.plug.alarm,
             clients_max=10,
@@ -222,6 +238,13 @@ class Trunk:
 
     def _alarm(self, error: Exception, record: object) -> None:
         raise error
+
+
+class _Aside:
+    """Nothing goes aside here."""
+
+    def __init__(self, loop: Any) -> None:
+        self.loop = loop
 
 
 BODY = chat()
@@ -283,12 +306,12 @@ def _stamp_ns() -> float:
     return median(then[1] - now[1] for now, then in pairwise(kept))
 
 
-def counted(transport: str) -> tuple[Part, dict[str, float]]:
+def counted(transport: str, *, credits: bool = False) -> tuple[Part, dict[str, float]]:
     """Instructions of a call, by place, and by phase. Shape: the part's places are those of all counted calls.
 
     Errors: bench.callgrind.Unavailable.
     """
-    parts, said = count("bench.trunk", transport)
+    parts, said = count("bench.trunk", transport, *["credits"] * credits)
     spans: dict[str, list[Part]] = defaultdict(list)
     for name, part in zip(json.loads(said), parts, strict=True):
         spans[name].append(part)
@@ -297,10 +320,11 @@ def counted(transport: str) -> tuple[Part, dict[str, float]]:
     places = double.places.copy()
     places.subtract(single.places)
     call = Part(double.total - single.total, places)
-    return call, {name: float(median(part.total for part in spans[name]) - empty) for name in ORDER}
+    order = WITH_CREDITS if credits else ORDER
+    return call, {name: float(median(part.total for part in spans[name]) - empty) for name in order}
 
 
-def main(transport: str) -> None:
+def main(transport: str, *more: str) -> None:
     """What callgrind counts: calls, twice as many, nothing, and each phase of a few calls."""
     seen: list[str] = []
 
@@ -308,7 +332,7 @@ def main(transport: str) -> None:
         seen.append(name)
         mark()
 
-    with trunk(transport) as one:
+    with trunk(transport, Shape(credits="credits" in more)) as one:
         stamp("single")
         for _ in range(COUNTED_CALLS):
             one.call()
@@ -328,4 +352,4 @@ def main(transport: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

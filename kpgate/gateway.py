@@ -115,7 +115,7 @@ class Gateway:
         if life.framer is None:
             self._settle(kit, life, first)
             if life.hold is not None and not life.hold.may_reply:
-                await life.hold.write()
+                await life.hold.keep()
             self._whole(kit, life, first)
         else:
             # The rest holds nothing of what has been said: thousands of streams are open at once.
@@ -374,7 +374,7 @@ class Gateway:
         if life.hold is not None:
             self._settle_stream(kit, life, attempt.target)
             if not life.hold.may_reply:
-                await life.hold.write()
+                await life.hold.keep()
         if tail:
             record.reply_bytes += len(tail)
             exchange.write(tail)

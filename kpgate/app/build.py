@@ -119,7 +119,7 @@ async def _holds(context: Context, region: Region, seat: Seat, offload: Offload)
     void = context.settings.ledger.on_worker_death == "void"
     while credit.end_dead(context.clock(), context.life, void) < 0:
         await asyncio.sleep(0)
-    return Holds(credit, journal, offload)
+    return Holds(credit, journal, offload, always=context.settings.ledger.sync == "always")
 
 
 def _ground(

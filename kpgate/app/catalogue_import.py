@@ -70,6 +70,7 @@ RATES = {
     "output": "output_cost_per_token",
     "cached": "cache_read_input_token_cost",
     "cache_write": "cache_creation_input_token_cost",
+    "cache_write_long": "cache_creation_input_token_cost_above_1hr",
     "reasoning": "output_cost_per_reasoning_token",
     "audio_input": "input_cost_per_audio_token",
     "audio_output": "output_cost_per_audio_token",
@@ -78,6 +79,7 @@ RATES = {
 WHOLES = {
     "cached": "input",
     "cache_write": "input",
+    "cache_write_long": "cache_write",
     "audio_input": "input",
     "image": "input",
     "reasoning": "output",

@@ -49,9 +49,10 @@ WORKER_LIFE_US = 60_000_000
 
 
 class Alerting(msgspec.Struct, frozen=True):
-    """When budgets are told of, and by whom besides the log."""
+    """When budgets and balances are told of, and by whom besides the log."""
 
     thresholds: tuple[int, ...]
+    balances: tuple[int, ...] = ()
     messenger: Messenger | None = None
 
 
@@ -85,7 +86,9 @@ class Clerk:
             tools = AlertTools(
                 store=SqliteAlerts(self._store.connection),
                 spent=self._bank.ledger.take_spent,
+                moved=self._bank.ledger.take_moved,
                 thresholds=alerting.thresholds,
+                balances=alerting.balances,
                 is_sent=alerting.messenger is not None,
                 wall_us=wall_us,
                 chance=random,

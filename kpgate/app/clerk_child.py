@@ -62,7 +62,7 @@ def _alerting(settings: Settings) -> Alerting:
     alerts, messenger = settings.alerts, None
     if alerts.url is not None and alerts.secret is not None:
         messenger = Messenger(alerts.url, key_of(resolve(alerts.secret, os.environ)))
-    return Alerting(alerts.thresholds, messenger)
+    return Alerting(alerts.thresholds, alerts.balances_microkpt, messenger)
 
 
 def main() -> None:

@@ -149,10 +149,7 @@ def _lay_price(
 
 def _unsaid(rates: Rates) -> str:
     """What a vendor asks for that a price here has no kind for, in words."""
-    said = []
-    if rates.long_above is not None and rates.long_input is not None:
-        above = f"{rates.long_input:g} instead of {rates.input:g}"
-        said.append(f"asks {above} above {rates.long_above} prompt tokens, which are charged as fewer are")
-    if rates.cache_write is not None and "cache_write" not in fields(Prices):
-        said.append(f"asks {rates.cache_write:g} for tokens put into its cache, which are charged as input")
-    return ", and ".join(said)
+    if rates.long_above is None or rates.long_input is None:
+        return ""
+    above = f"{rates.long_input:g} instead of {rates.input:g}"
+    return f"asks {above} above {rates.long_above} prompt tokens, which are charged as fewer are"

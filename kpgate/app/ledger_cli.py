@@ -5,7 +5,7 @@ It reads only: SQLite at one instant, then the journal's files as far as they we
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -108,8 +108,10 @@ def prove(directory: Directory) -> tuple[Report, list[str]]:
     connection = apsw.Connection(str(directory.store), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         with SqliteStanding(connection).at_one_instant() as standing:
-            report = check(standing, entries_of(directory.root / "journal"))
+            damage: list[str] = []
+            report = check(standing, entries_of(directory.root / "journal", damage.append))
             return report, [
+                *damage,
                 *report.problems,
                 *_log_problems(connection, directory, standing),
                 *SqliteAudit(connection).problems(),
@@ -118,11 +120,15 @@ def prove(directory: Directory) -> tuple[Report, list[str]]:
         connection.close()
 
 
-def entries_of(folder: Path) -> Iterator[Entry]:
-    """The journal's entries, oldest first, as far as they are whole. Of a damaged one nothing after it."""
+def entries_of(folder: Path, say: Callable[[str], object] | None = None) -> Iterator[Entry]:
+    """The journal's entries, oldest first, as far as they are whole. Of a damaged one nothing after it; `say` is told
+    where one is damaged that had reached the disk.
+    """
     ends: list[int] = []
     if folder.exists():
-        recover(folder, 0, SEGMENT_BYTES, lambda found, end: ends.append(found[0][0]))
+        _, problem = recover(folder, 0, SEGMENT_BYTES, lambda found, end: ends.append(found[0][0]))
+        if problem and say is not None:
+            say(f"the journal is damaged: {problem}")
     for at in ends:
         found, _, _ = read_entries(folder, at, 1 << 62, SEGMENT_BYTES, PIECE)
         yield from found
@@ -156,6 +162,5 @@ def _leaf(
     if not call:
         return b""
     hold, end = read_hold(call, held), read_end(lsn, POST, posted)
-    price = standing.price(price_version_of(hold, end))
-    terms = price.terms if price is not None else ""
+    terms = standing.terms(price_version_of(hold, end))
     return canonical(receipt(hold, end, terms, origin, secret))

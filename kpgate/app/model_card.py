@@ -6,11 +6,12 @@ A model with several deployments can what all of them can: whichever answers.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from kpgate.domain import usage
 from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.price import MICROKPT, PER, WHOLE, Price
 from kpgate.services.route import Plan
 
-KINDS = ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "image", "request")
+KINDS = (*usage.KINDS, "request")
 
 
 def card(plan: Plan, factor: int = WHOLE) -> dict[str, Any]:

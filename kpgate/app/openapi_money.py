@@ -3,6 +3,7 @@
 from typing import Any
 
 from kpgate.domain.price import AMOUNT_MAX
+from kpgate.domain.usage import KINDS
 
 Json = dict[str, Any]
 
@@ -162,8 +163,7 @@ def schemas() -> Json:
 
 
 def _prices() -> Json:
-    kinds = ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "image", "request")
-    price = _told(dict.fromkeys(kinds, AMOUNT))
+    price = _told(dict.fromkeys((*KINDS, "request"), AMOUNT))
     share = _told({"party": _TEXT, "basis_points": {"type": "integer"}})
     row = {
         "model": _TEXT,

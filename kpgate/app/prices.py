@@ -18,6 +18,8 @@ def price(written: Prices, ledger: Ledger) -> Price:
         "input",
         "output",
         "cached",
+        "cache_write",
+        "cache_write_long",
         "reasoning",
         "audio_input",
         "audio_output",
@@ -38,6 +40,8 @@ def price(written: Prices, ledger: Ledger) -> Price:
     for field, whole in (
         ("output", None),
         ("cached", "input"),
+        ("cache_write", "input"),
+        ("cache_write_long", "cache_write"),
         ("audio_input", "input"),
         ("image", "input"),
         ("reasoning", "output"),

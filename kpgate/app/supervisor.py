@@ -371,7 +371,7 @@ def fixed_changes(old: Settings, new: Settings) -> tuple[str, ...]:
     ]
     found += [
         f"ledger.{name} cannot change while the gateway runs: restart it"
-        for name in ("enabled", "sync_ms", "on_worker_death", "accounts_max")
+        for name in ("enabled", "sync", "sync_ms", "on_worker_death", "accounts_max")
         if getattr(old.ledger, name) != getattr(new.ledger, name)
     ]
     if old.admin != new.admin:

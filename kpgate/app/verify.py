@@ -65,6 +65,8 @@ class Used(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audio_input: Count = 0
     audio_output: Count = 0
     image: Count = 0
+    cache_write: Count = 0
+    cache_write_long: Count = 0
 
 
 class Leaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

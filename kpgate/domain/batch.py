@@ -56,7 +56,8 @@ class Batch:
     """What entries amount to, on top of the holds that were open before.
 
     Shape: `transfers` are (lsn, part, kind, debit, credit, amount, time, call, memo); `deltas` by account; `lots` by
-    (account, slot): change and expiry, 0 for as before; `uses` by (budget, period, window); `ended` those that were
+    (account, slot): change and expiry, 0 for as before; `lot_moves` (lsn, part, account, slot, change, expiry), but for
+    what charges took; `uses` by (budget, period, window); `ended` those that were
     open before.
     """
 
@@ -76,6 +77,7 @@ class Batch:
         self.transfers: list[TransferRow] = []
         self.deltas: dict[int, int] = {}
         self.lots: dict[tuple[int, int], tuple[int, int]] = {}
+        self.lot_moves: list[tuple[int, int, int, int, int, int]] = []
         self.uses: dict[tuple[int, int, int], int] = {}
         self.operations: list[tuple[str, bytes, int]] = []
         self.refunds: list[tuple[int, int]] = []
@@ -147,9 +149,10 @@ class Batch:
             if said.call:
                 self.refunds.append((posting.amount, said.call))
             self._move(lsn, part, posting, time_us, said.call, posting.memo)
-        for leg in legs:
+        for part, leg in enumerate(legs):
             if leg.slot != PLAIN:
                 self._lot(leg.account, leg.slot, leg.delta, leg.expires_us)
+                self.lot_moves.append((lsn, part, leg.account, leg.slot, leg.delta, leg.expires_us))
 
     def _lot(self, account: int, slot: int, delta: int, expires_us: int) -> None:
         before, ends_us = self.lots.get((account, slot), (0, 0))

@@ -29,13 +29,15 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What a vendor charges. Units: `currency` for a million tokens of a kind; `request` for one call.
 
     Shape: a kind that is absent costs what its whole costs. `cached` and `cache_write` are prompt tokens read from
-    and put into the vendor's cache. `long_above` prompt tokens the `long_*` prices apply to the whole call.
+    and put into the vendor's cache, `cache_write_long` put there for longer than by default. `long_above` prompt
+    tokens the `long_*` prices apply to the whole call.
     """
 
     input: Amount
     output: Amount | None = None
     cached: Amount | None = None
     cache_write: Amount | None = None
+    cache_write_long: Amount | None = None
     reasoning: Amount | None = None
     audio_input: Amount | None = None
     audio_output: Amount | None = None

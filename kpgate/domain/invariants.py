@@ -13,6 +13,7 @@ from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate.domain.ledger import (
     LOTS,
     OF_TOKEN,
+    PLAIN,
     End,
     Hold,
     Posting,
@@ -33,6 +34,8 @@ from kpgate.domain.price import Price
 Entry = tuple[int, int, bytes]
 Part = tuple[str, int, int, int]
 """One transfer's kind, debit, credit and amount."""
+LotMove = tuple[int, int, int, int]
+"""What was put into a lot, or taken out: account, slot, change, when it ends (0: as before)."""
 OF_CALLS = ("share", "charge", "overrun")
 PROBLEMS_MAX = 1000
 
@@ -54,8 +57,9 @@ class Sums(msgspec.Struct, frozen=True):
 
     Shape: `accounts` name and balance by number; `moved` what all transfers of an account come to; `counts` of
     transfers by kind; `wrong` the LSNs of transfers that move nothing, or to where it was; `refunded` by call; `lots`
-    by (account, slot); `uses` by (budget, period, window); `open` hold and what was last metered, by call; `caps` of
-    party tokens by (budget, tag).
+    by (account, slot): amount and end; `put` what was put into each but for charges, and since when charges count;
+    `ends` when each was said to end last; `lots_since` from where on every move of a lot is written down; `uses` by
+    (budget, period, window); `open` hold and what was last metered, by call; `caps` of party tokens by (budget, tag).
     """
 
     cursor: int
@@ -64,10 +68,13 @@ class Sums(msgspec.Struct, frozen=True):
     counts: Mapping[str, int]
     wrong: Sequence[int]
     refunded: Mapping[int, int]
-    lots: Mapping[tuple[int, int], int]
+    lots: Mapping[tuple[int, int], tuple[int, int]]
     uses: Mapping[tuple[int, int, int], int]
     open: Mapping[int, tuple[Hold, int]]
     caps: Mapping[tuple[int, int], int] = {}
+    put: Mapping[tuple[int, int], tuple[int, int]] = {}
+    ends: Mapping[tuple[int, int], int] = {}
+    lots_since: int = 0
 
 
 class Standing(Protocol):
@@ -84,6 +91,9 @@ class Standing(Protocol):
 
     def parts(self, lsn: int) -> Sequence[Part]:
         """The transfers of one entry, in order."""
+
+    def lot_moves(self, lsn: int) -> Sequence[LotMove]:
+        """What one entry put into lots and took out, in order, but for a charge."""
 
     def price(self, version: int) -> Price | None:
         """The terms of a price version."""
@@ -144,7 +154,7 @@ class _Look:
             self.say(f"account {number}: there are transfers of it, but no account")
         for lsn in sums.wrong:
             self.say(f"entry {lsn:#x}: a transfer moves nothing, less, or to where it was")
-        for (account, slot), amount in sums.lots.items():
+        for (account, slot), (amount, _) in sums.lots.items():
             if amount < 0:
                 self.say(f"account {account}: lot {slot} is {amount}")
 
@@ -168,6 +178,7 @@ class _Look:
     def at_charges(self) -> int:
         """Every charge by itself, then what they come to together; how many there are."""
         uses: dict[tuple[int, int, int], int] = {}
+        taken: dict[tuple[int, int], int] = {}
         unrefunded = dict(self.sums.refunded)
         count = parts = 0
         for row in self.standing.charges():
@@ -178,6 +189,7 @@ class _Look:
                 self.say(
                     f"{show_call(row.call)}: refunded {row.refunded} of {row.amount}, by other transfers"
                 )
+            self._take_lots(hold.account, end, taken)
             for budget in hold.budgets if end.amount else ():
                 for key in uses_of(budget):
                     uses[key] = uses.get(key, 0) + end.amount
@@ -186,9 +198,28 @@ class _Look:
         for key in uses.keys() | self.sums.uses.keys():
             if uses.get(key, 0) != self.sums.uses.get(key, 0):
                 self.say(f"budget {key[0]}: the use of window {key[2]} is not what its calls were charged")
+        self._at_lots(taken)
         if parts != sum(self.sums.counts.get(kind, 0) for kind in OF_CALLS):
             self.say("there are transfers of charges that no call was charged")
         return count
+
+    def _take_lots(self, account: int, end: End, taken: dict[tuple[int, int], int]) -> None:
+        for slot, amount in enumerate(end.lots):
+            if amount and end.lsn >= self.sums.put.get((account, slot), (0, 0))[1]:
+                taken[account, slot] = taken.get((account, slot), 0) + amount
+
+    def _at_lots(self, taken: Mapping[tuple[int, int], int]) -> None:
+        """Every lot against what was put into it and what charges took, and when it was said to end."""
+        sums = self.sums
+        for key in sums.lots.keys() | sums.put.keys() | taken.keys():
+            amount, ends_us = sums.lots.get(key, (0, 0))
+            derived = sums.put.get(key, (0, 0))[0] - taken.get(key, 0)
+            if amount != derived:
+                self.say(
+                    f"account {key[0]}: lot {key[1]} is {amount}, what was put in and taken comes to {derived}"
+                )
+            if ends_us != sums.ends.get(key, 0):
+                self.say(f"account {key[0]}: lot {key[1]} does not end when it was said to")
 
     def _at_charge(self, row: ChargeRow, hold: Hold, end: End) -> int:
         """How many transfers a charge has."""
@@ -235,6 +266,8 @@ class _Replay:
         self._open: dict[int, tuple[Hold, int]] = {}
         self._ended: set[int] = set()
         self._operations: set[str] = set()
+        # From the cursor on nobody else has added it up yet.
+        self._lots = {key: amount for key, (amount, _) in look.sums.lots.items()}
         self._first = self._last = self._last_us = 0
 
     def run(self, entries: Iterable[Entry]) -> int:
@@ -298,6 +331,10 @@ class _Replay:
         if found is not None:
             self._look.at_end(found[0], end)
         if end.lsn >= self._cursor:
+            held = found or self._look.sums.open.get(end.call)
+            if held is not None:
+                for slot, amount in enumerate(end.lots):
+                    self._move_lot(end.lsn, (held[0].account, slot), -amount)
             return
         row = self._look.standing.charge(end.call)
         if not end.posted:
@@ -316,8 +353,13 @@ class _Replay:
                 self._say(f"entry {lsn:#x}: operation {said.operation} is done a second time")
             self._operations.add(said.operation)
         moved: dict[int, int] = {}
+        put = []
         for leg in legs:
             moved[leg.account] = moved.get(leg.account, 0) + leg.delta
+            if leg.slot != PLAIN:
+                put.append((leg.account, leg.slot, leg.delta, leg.expires_us))
+                if lsn >= self._cursor:
+                    self._move_lot(lsn, (leg.account, leg.slot), leg.delta)
         for posting in said.postings:
             for account, amount in ((posting.debit, posting.amount), (posting.credit, -posting.amount)):
                 if isinstance(account, int):
@@ -326,6 +368,17 @@ class _Replay:
             self._say(f"entry {lsn:#x}: its postings are not what it does to accounts")
         if lsn < self._cursor and list(self._look.standing.parts(lsn)) != self._look.resolve(said.postings):
             self._say(f"entry {lsn:#x}: the store does not have the transfers that the journal has")
+
+        if (
+            self._look.sums.lots_since <= lsn < self._cursor
+            and list(self._look.standing.lot_moves(lsn)) != put
+        ):
+            self._say(f"entry {lsn:#x}: the store does not have what the journal puts into lots")
+
+    def _move_lot(self, lsn: int, key: tuple[int, int], delta: int) -> None:
+        self._lots[key] = left = self._lots.get(key, 0) + delta
+        if left < 0:
+            self._say(f"entry {lsn:#x}: it takes more of account {key[0]}'s lot {key[1]} than there is")
 
     def _compare_open(self) -> None:
         """What is open at the cursor, of the calls that these entries tell of."""

@@ -10,10 +10,11 @@ from enum import IntEnum
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate.domain.price import WHOLE, Price
-from kpgate.domain.usage import Usage
+from kpgate.domain.usage import KINDS, Usage
 
 SPEND, EARN, HOUSE = "spend", "earn", "house"
 ISSUED, REVENUE, OVERRUN, EXPIRED = "house:issued", "house:revenue", "house:overrun", "house:expired"
@@ -97,21 +98,23 @@ class HoldNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class EndNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What the end of a call says of it. Shape: `price_version` is that of who answered, 0 where nobody did."""
+    """What the end of a call says of it. Shape: `price_version` is that of who answered, 0 where nobody did; `counts`
+    are seven kinds of tokens, and two more where the prompt went into a cache, in the order of `KINDS`.
+    """
 
     provider: str
     deployment: str
     attempts: int
     status: int
     price_version: int
-    counts: tuple[int, int, int, int, int, int, int]
+    counts: tuple[int, ...]
     source: str
 
     @property
     def usage(self) -> Usage:
         """What the call used."""
-        plain, rest = self.counts[:4], self.counts[4:]
-        return Usage(*plain, self.source, *rest)
+        first, second, third, fourth, *rest = self.counts
+        return Usage(first, second, third, fourth, self.source, *rest)
 
 
 NOTHING_SAID = EndNote("", "", 0, 0, 0, (0,) * 7, "none")
@@ -163,20 +166,16 @@ def note_end(
     provider: str, deployment: str, attempts: int, status: int, price_version: int, usage: Usage
 ) -> bytes:
     """The note of a POST or VOID: an `EndNote`'s fields."""
-    counts = (
-        usage.input,
-        usage.output,
-        usage.cached,
-        usage.reasoning,
-        usage.audio_input,
-        usage.audio_output,
-        usage.image,
-    )
+    # All at once: each asked for by its name would cost as much as they do together.
+    prompt, output, cached, reasoning, source, heard, spoken, seen, write, write_long = astuple(usage)
+    counts: tuple[int, ...] = (prompt, output, cached, reasoning, heard, spoken, seen)
+    if write or write_long:
+        counts = (*counts, write, write_long)
     provider = provider if len(provider) * 4 <= PROVIDER_BYTES_MAX else _cut(provider, PROVIDER_BYTES_MAX)
     deployment = (
         deployment if len(deployment) * 4 <= DEPLOYMENT_BYTES_MAX else _cut(deployment, DEPLOYMENT_BYTES_MAX)
     )
-    return _pack((provider, deployment, attempts, status, price_version, counts, usage.source))
+    return _pack((provider, deployment, attempts, status, price_version, counts, source))
 
 
 def _cut(text: str, bytes_max: int) -> str:
@@ -356,5 +355,4 @@ def read_transfer_note(note: bytes) -> TransferNote:
 
 def public(usage: Usage) -> dict[str, Any]:
     """Usage by kind, as receipts and statements show it: kinds that are 0 are left out."""
-    kinds = ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "image")
-    return {kind: getattr(usage, kind) for kind in kinds if getattr(usage, kind)}
+    return {kind: getattr(usage, kind) for kind in KINDS if getattr(usage, kind)}

@@ -56,7 +56,7 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         ("model", "kind"),
         "tokens",
-        "Tokens used, by kind: input, output, cached (part of input), reasoning (part of output).",
+        "Tokens used, by kind: input, output, cached and cache_write (parts of input), reasoning (part of output).",
     ),
     Metric("kpgate_refusals_total", "counter", ("code",), "requests", "Errors answered, by their code."),
     Metric("kpgate_inflight", "gauge", (), "requests", "Calls under way."),

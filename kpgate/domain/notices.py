@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from kpgate.domain.part import Part, Seconds
+from kpgate.domain.price import AMOUNT_MAX
 
 
 class Log(Part, frozen=True):
@@ -20,12 +21,19 @@ class Log(Part, frozen=True):
 
 
 class Alerts(Part, frozen=True):
-    """Who is told when a budget is nearly used up."""
+    """Who is told when a budget is nearly used up, or a party's credit."""
 
     thresholds: Annotated[
         tuple[Annotated[int, Meta(ge=1, le=100)], ...],
         Meta(description="Percent of a budget at which it is told, in the log and to `url`."),
     ] = (50, 80, 95, 100)
+    balances_microkpt: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=AMOUNT_MAX)], ...],
+        Meta(
+            max_length=8,
+            description="A party that has less left than one of these, credit line included, is told of.",
+        ),
+    ] = ()
     url: Annotated[
         str | None, Meta(description="Where a signed webhook goes; absent, the log alone is told.")
     ] = None

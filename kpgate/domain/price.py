@@ -11,6 +11,7 @@ from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
+from msgspec.structs import astuple, force_setattr
 
 from kpgate.domain.usage import Usage
 
@@ -27,6 +28,7 @@ MARGIN_PERCENT = 15
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 _exact = Context(prec=60)
+_PARTS = PER * WHOLE
 
 
 class Share(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -39,7 +41,8 @@ class Share(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 class Price(msgspec.Struct, frozen=True, gc=False):
     """The prices of one deployment of a model, by kind of token, and a fixed price a call.
 
-    Shape: `shares` say who gets what of a charge; the rest is the house's.
+    Shape: `shares` say who gets what of a charge; the rest is the house's. A kind of cache write that is not said
+    costs what the kind before it does: input, `cache_write`, `cache_write_long`.
     """
 
     input: int
@@ -51,26 +54,42 @@ class Price(msgspec.Struct, frozen=True, gc=False):
     image: int
     request: int = 0
     shares: tuple[Share, ...] = ()
+    cache_write: int = -1
+    cache_write_long: int = -1
+
+    def __post_init__(self) -> None:
+        # Terms from before these kinds do not say them.
+        if self.cache_write < 0:
+            force_setattr(self, "cache_write", self.input)
+        if self.cache_write_long < 0:
+            force_setattr(self, "cache_write_long", self.cache_write)
 
     def charge(self, usage: Usage, factor: int = WHOLE) -> int:
         """What a call costs. Units: `factor` is the caller's, in basis points.
 
         Parts of a kind are never more than the whole, whatever a provider says: what is counted under two kinds
-        is charged as the first of cached, audio, image.
+        is charged as the first of cached, written to a cache for long, written to one, audio, image.
         """
-        if not (usage.cached or usage.reasoning or usage.audio_input or usage.audio_output or usage.image):
-            return rounded(usage.input * self.input + usage.output * self.output, self.request, factor)
-        cached = min(usage.cached, usage.input)
-        audio = min(usage.audio_input, usage.input - cached)
-        image = min(usage.image, usage.input - cached - audio)
-        reasoning = min(usage.reasoning, usage.output)
-        spoken = min(usage.audio_output, usage.output - reasoning)
+        # All at once: each asked for by its name would cost as much as they do together.
+        prompt, output, cached, reasoning, _, heard, spoken, seen, write, write_long = astuple(usage)
+        if not (cached or reasoning or heard or spoken or seen or write or write_long):
+            return rounded(prompt * self.input + output * self.output, self.request, factor)
+        plain = prompt
+        plain -= (cached := min(cached, plain))
+        plain -= (kept := min(write_long, plain))
+        plain -= (written := min(write, plain))
+        plain -= (audio := min(heard, plain))
+        plain -= (image := min(seen, plain))
+        reasoning = min(reasoning, output)
+        spoken = min(spoken, output - reasoning)
         total = (
-            (usage.input - cached - audio - image) * self.input
+            plain * self.input
             + cached * self.cached
+            + kept * self.cache_write_long
+            + written * self.cache_write
             + audio * self.audio_input
             + image * self.image
-            + (usage.output - reasoning - spoken) * self.output
+            + (output - reasoning - spoken) * self.output
             + reasoning * self.reasoning
             + spoken * self.audio_output
         )
@@ -98,7 +117,9 @@ def terms_hash(terms: str) -> str:
 
 def rounded(total: int, request: int, factor: int) -> int:
     """Token price and fixed price as an amount: one rounding, upwards."""
-    return -(-(total + request * PER) * factor // (PER * WHOLE))
+    if request:
+        total += request * PER
+    return -(-total * factor // _PARTS)
 
 
 class Tariff(msgspec.Struct, frozen=True, gc=False):
@@ -127,7 +148,10 @@ class Tariff(msgspec.Struct, frozen=True, gc=False):
 def tariff(prices: Sequence[Price], *, estimated: bool) -> Tariff:
     """The dearest of some prices. `estimated` says that prompts are not counted exactly."""
     return Tariff(
-        max(max(one.input, one.cached, one.audio_input, one.image) for one in prices),
+        max(
+            max(one.input, one.cached, one.cache_write, one.cache_write_long, one.audio_input, one.image)
+            for one in prices
+        ),
         max(max(one.output, one.reasoning, one.audio_output) for one in prices),
         max(one.request for one in prices),
         100 + MARGIN_PERCENT if estimated else 100,

@@ -4,7 +4,10 @@ Pure. docs/receipts.md says the same in words, for whoever writes a verifier.
 """
 
 import json
+from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b, sha256
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from kpgate.domain.ledger import (
@@ -17,11 +20,13 @@ from kpgate.domain.ledger import (
     show_call,
 )
 from kpgate.domain.price import terms_hash
+from kpgate.domain.usage import KINDS
 
 VERSION = 1
 HEAD_TITLE = "kpgate-log-v1"
 FOLLOWS_TITLE = "kpgate-origin-v1"
 SALT_BYTES = 16
+PARTIES_REMEMBERED = 10_000
 
 
 _spell = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
@@ -54,6 +59,38 @@ def canonical(value: dict[str, Any]) -> bytes:
     return _spell(value).encode()
 
 
+def leaf(hold: Hold, end: End, terms: Callable[[int], str], origin: str, secret: bytes) -> bytes:
+    """The canonical receipt of a charged call, written at once: there are as many as charges.
+
+    Shape: `terms` spell a price by its version.
+    """
+    asked, said = read_hold_note(hold.note), read_end_note(end.note)
+    version = said.price_version or asked.price_version
+    call = show_call(hold.call)
+    return (
+        f'{{"amount_microkpt":{end.amount},"call":"{call}","factor_basis_points":{asked.factor},"log":"{origin}",'
+        f'"model":{encode_basestring_ascii(asked.model)},"overrun_microkpt":{end.overrun},'
+        f'"party":"{pseudonym(hold.party, origin, secret)}","price":{version},'
+        f'"price_sha256":"{terms_hash(terms(version))}","reason":{int(end.reason)},'
+        f'"request":{encode_basestring_ascii(asked.request_id)},"salt":"{_keyed(secret, b"salt", call.encode())}",'
+        f'"time_us":{end.time_us},"usage":{_used(said.counts)},"v":{VERSION}}}'
+    ).encode()
+
+
+_SORTED = tuple(sorted((name, place) for place, name in enumerate(KINDS)))
+
+
+def _used(counts: tuple[int, ...]) -> str:
+    """Usage by kind as canonical JSON. Shape: of nine kinds in the order of `KINDS` the last two may be missing."""
+    if not any(counts[2:]):
+        spoken = f'"output":{counts[1]}' if counts[1] else ""
+        read = f'"input":{counts[0]}' if counts[0] else ""
+        return f"{{{read},{spoken}}}" if read and spoken else f"{{{read}{spoken}}}"
+    kinds = [f'"{name}":{counts[at]}' for name, at in _SORTED if at < len(counts) and counts[at]]
+    return f"{{{','.join(kinds)}}}"
+
+
+@lru_cache(PARTIES_REMEMBERED)
 def pseudonym(party: int, origin: str, secret: bytes) -> str:
     """What a party is called in a log: the same in all its receipts, and told to nobody else."""
     return _keyed(secret, b"party", f"{origin}:{party}".encode())
@@ -78,4 +115,11 @@ def head_bytes(origin: str, size: int, root: bytes, time_us: int, key_id: str) -
 
 
 def _keyed(secret: bytes, person: bytes, data: bytes) -> str:
-    return blake2b(data, key=secret, person=person, digest_size=SALT_BYTES).hexdigest()
+    begun = _begun(secret, person).copy()
+    begun.update(data)
+    return begun.hexdigest()
+
+
+@lru_cache(64)
+def _begun(secret: bytes, person: bytes) -> blake2b:
+    return blake2b(key=secret, person=person, digest_size=SALT_BYTES)

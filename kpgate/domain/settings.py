@@ -153,8 +153,11 @@ class Prices(Part, frozen=True):
 
     input: Annotated[Amount, Meta(description="Prompt tokens.")]
     output: Annotated[Amount | None, Meta(description="Output tokens; absent, the model only embeds.")] = None
-    cached: Annotated[
-        Amount | None, Meta(description="Prompt tokens that the provider had in its cache.")
+    cached: Annotated[Amount | None, Meta(description="Prompt tokens from the provider's cache.")] = None
+    cache_write: Annotated[Amount | None, Meta(description="Prompt tokens put into that cache.")] = None
+    cache_write_long: Annotated[
+        Amount | None,
+        Meta(description="The same for longer (Anthropic: 1 h, OpenAI: 12 h); or `cache_write`."),
     ] = None
     audio_input: Annotated[Amount | None, Meta(description="Audio tokens of the prompt.")] = None
     image: Annotated[Amount | None, Meta(description="Image tokens of the prompt.")] = None
@@ -317,6 +320,12 @@ class Ledger(Part, frozen=True):
     markup_basis_points: Annotated[
         int, Meta(ge=0, le=1_000_000, description="Added to every price, in hundredths of a percent.")
     ] = 0
+    sync: Annotated[
+        Literal["interval", "always"],
+        Meta(
+            description="`always`: each reply waits for its charge to be on the disk; `interval`: every `sync_ms`."
+        ),
+    ] = "interval"
     sync_ms: Annotated[
         int,
         Meta(

@@ -2,11 +2,26 @@
 
 import msgspec
 
+KINDS = (
+    "input",
+    "output",
+    "cached",
+    "reasoning",
+    "audio_input",
+    "audio_output",
+    "image",
+    "cache_write",
+    "cache_write_long",
+)
+"""Tokens that are counted apart."""
+
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of one call. Units: tokens; `cached`, `audio_input` and `image` are parts of `input`, `reasoning` and
-    `audio_output` of `output`.
+    """Tokens of one call. Units: tokens; `cached`, `cache_write`, `cache_write_long`, `audio_input` and `image` are
+    parts of `input`, each without the others; `reasoning` and `audio_output` of `output`.
 
+    Shape: `cached` was read from the provider's prompt cache, `cache_write` put into it for as long as it keeps things
+    by default, `cache_write_long` for longer.
     `source` is `provider` (reported upstream), `counted` (ours, where the provider said nothing) or `none`.
     """
 
@@ -18,6 +33,13 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     audio_input: int = 0
     audio_output: int = 0
     image: int = 0
+    cache_write: int = 0
+    cache_write_long: int = 0
+
+    @property
+    def written(self) -> int:
+        """What was put into the provider's prompt cache, for however long."""
+        return self.cache_write + self.cache_write_long
 
     @property
     def total(self) -> int:

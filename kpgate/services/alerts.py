@@ -1,7 +1,8 @@
-"""Alerts: budgets that pass a threshold, each told of once, until it is taken in.
+"""Alerts: budgets and balances that pass a threshold, each told of once, until it is taken in.
 
 What is charged decides, after it is posted; no call waits for any of this. An alert's id comes from the budget, its
-cap, the window and the threshold: found again after a crash it is the same one. Order: the clerk's alone.
+cap, the window and the threshold; or from the account, its credit line, what credited it last and the threshold: found
+again after a crash it is the same one. Order: the clerk's alone.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 
 from kpgate.domain.durations import instant
-from kpgate.stores.alerts import Kept, Spent, SqliteAlerts, Waiting
+from kpgate.stores.alerts import Kept, Low, Spent, SqliteAlerts, Waiting
 
 BACKOFF_US = 1_000_000
 BACKOFF_MAX_US = 3_600_000_000
@@ -20,17 +21,23 @@ DAY_US = 86_400_000_000
 GIVEN_UP_US = DAY_US
 PIECE = 20
 PERIODS = ("day", "month", "total")
+OF_BALANCE = 3
+"""What stands for a period where there is none."""
+KEPT_MAX = 100_000
 
 
 class Tools(msgspec.Struct, frozen=True):
-    """What alerts are made with. `spent` gives and forgets what was charged to, or capped, since it was last asked.
+    """What alerts are made with. `spent` gives and forgets what was charged to, or capped, since it was last asked,
+    `moved` the accounts that changed.
 
-    Units: `thresholds` percent of a cap; `wall_us` microseconds since 1970; `chance` from 0 to 1.
+    Units: `thresholds` percent of a cap, `balances` microKPT; `wall_us` microseconds since 1970; `chance` from 0 to 1.
     """
 
     store: SqliteAlerts
     spent: Callable[[], set[tuple[int, int, int]]]
+    moved: Callable[[], set[int]]
     thresholds: tuple[int, ...]
+    balances: tuple[int, ...]
     is_sent: bool
     wall_us: Callable[[], int]
     chance: Callable[[], float]
@@ -44,9 +51,16 @@ class Alerts:
         self._say = say
         # Not yet looked at; None at the start, for whatever an earlier clerk may have left.
         self._unseen: set[tuple[int, int, int]] | None = None
+        self._unread: set[int] | None = None
+        # A low balance is found again with every call.
+        self._kept: set[str] = set()
 
     def look(self) -> None:
-        """Find the budgets that passed a threshold. Errors: StoreUnavailable; the next look then finds them."""
+        """Find what passed a threshold. Errors: StoreUnavailable; the next look then finds it."""
+        self._look_at_budgets()
+        self._look_at_balances()
+
+    def _look_at_budgets(self) -> None:
         tools, fresh = self._tools, self._tools.spent()
         if self._unseen is None:
             found = tools.store.spent_since(*_last_windows(tools.wall_us()))
@@ -56,19 +70,40 @@ class Alerts:
         for one in found:
             for threshold in tools.thresholds:
                 if one.used * 100 >= one.cap * threshold:
-                    self._make(one, threshold)
+                    named = f"{one.budget}:{one.period}:{one.window}:{one.cap}:{threshold}"
+                    self._make("budget", named, one.period, _told(one, threshold))
         # Only now: what could not be kept is looked at again.
         self._unseen = set()
 
-    def _make(self, one: Spent, threshold: int) -> None:
-        named = f"{one.budget}:{one.period}:{one.window}:{one.cap}:{threshold}"
+    def _look_at_balances(self) -> None:
+        tools, fresh = self._tools, self._tools.moved()
+        if not tools.balances:
+            return
+        below = max(tools.balances)
+        if self._unread is None:
+            found = tools.store.all_low(below)
+        else:
+            self._unread |= fresh
+            found = tools.store.low(below, self._unread)
+        for one in found:
+            for threshold in tools.balances:
+                if one.balance - one.floor < threshold:
+                    named = f"balance:{one.account}:{one.floor}:{one.credited}:{threshold}"
+                    self._make("balance", named, OF_BALANCE, _left(one, threshold))
+        self._unread = set()
+
+    def _make(self, what: str, named: str, period: int, told: dict[str, Any]) -> None:
         alert, now_us = f"alert_{sha256(named.encode()).hexdigest()[:32]}", self._tools.wall_us()
-        body = {"type": "budget.threshold", "id": alert, "at": instant(now_us), **_told(one, threshold)}
-        kept = Kept(
-            alert, one.period, msgspec.json.encode(body).decode(), "" if self._tools.is_sent else "logged"
-        )
+        if alert in self._kept:
+            return
+        body = {"type": f"{what}.threshold", "id": alert, "at": instant(now_us), **told}
+        ended = "" if self._tools.is_sent else "logged"
+        kept = Kept(alert, period, msgspec.json.encode(body).decode(), ended)
         if self._tools.store.keep(kept, now_us):
-            self._say("budget_threshold", id=alert, **_told(one, threshold))
+            self._say(f"{what}_threshold", id=alert, **told)
+        if len(self._kept) >= KEPT_MAX:
+            self._kept.clear()
+        self._kept.add(alert)
 
     def due(self) -> list[Waiting]:
         """What is to be sent now. Errors: StoreUnavailable."""
@@ -101,6 +136,16 @@ def _told(one: Spent, threshold: int) -> dict[str, Any]:
         "threshold_percent": threshold,
         "used_microkpt": one.used,
         "cap_microkpt": one.cap,
+    }
+
+
+def _left(one: Low, threshold: int) -> dict[str, Any]:
+    return {
+        "party": one.party,
+        "threshold_microkpt": threshold,
+        "left_microkpt": one.balance - one.floor,
+        "balance_microkpt": one.balance,
+        "credit_line_microkpt": -one.floor,
     }
 
 

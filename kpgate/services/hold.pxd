@@ -1,5 +1,6 @@
 # The compiled form of `hold.py`: a record is read by its fields, and so is what holds.
 
+from kpgate._fast.credit cimport Decision
 from kpgate.domain.call cimport Record
 
 
@@ -17,16 +18,27 @@ cdef class Hold:
     cdef public long long _recorded
 
 
+cdef class Spender:
+    cdef public object caller
+    cdef public object purse
+    cdef public object factor
+    cdef public long long holding_min
+    cdef public long long credit_line
+
+
 cdef class Holds:
     cdef public object credit
     cdef public object _journal
     cdef public object _offload
-    cdef public dict _purses
+    cdef public dict _spenders
     cdef public object _owed
     cdef public object _ending
-    cdef public object _decision
+    cdef public Decision _decision
     cdef public bint gathering
     cdef public bint lags
+    cdef public bint always
     cdef public bint _dirty
-    cdef public object _undurable
-    cdef public bint _syncing
+    cdef public object _sync
+    cdef Hold _want(self, Spender spender, object plan, Record record, object call)
+    cdef bytes _note(self, Hold hold, object plan, Record record, object call)
+    cdef Spender _spender(self, object caller)

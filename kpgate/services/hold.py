@@ -8,20 +8,14 @@ Source: docs/decisions/0007-one-journal.md.
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from threading import Lock, Thread
+from threading import Lock
 from time import sleep
+from typing import TypeAlias
 
 from kpgate._fast.credit import (
-    BUDGET_TIED,
     BUSY,
     CHANGED,
     DONE,
-    FULL,
-    GONE,
-    NO_CREDIT,
-    OVER_BUDGET,
-    TIED,
     Credit,
     Decision,
     Purse,
@@ -31,22 +25,19 @@ from kpgate._fast.wait import clock
 from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import Caller
 from kpgate.domain.errors import (
-    BudgetExhausted,
-    CreditHeld,
-    GatewayError,
     HoldingTooSmall,
     InsufficientCredit,
-    InvalidApiKey,
     MaxCostExceeded,
     ModelNotAllowed,
-    Overloaded,
     StoreUnavailable,
 )
 from kpgate.domain.ledger import Reason, note_end, note_hold
 from kpgate.domain.price import AMOUNT_MAX, PER, WHOLE, rounded
+from kpgate.domain.refusal import STORE_WAIT_US, refusal
 from kpgate.domain.usage import Usage
 from kpgate.services.offload import Offload
 from kpgate.services.route import Plan, Target
+from kpgate.services.sync import Sync
 
 PURSES_MAX = 100_000
 PATIENCE_US = 50_000
@@ -55,12 +46,7 @@ PEN_TRIES = 20
 """Another process writes for microseconds; a stalled disk may keep it, and then nothing is said."""
 AHEAD_TOKENS = 256
 """Output for which a hold is extended at once."""
-TIED_WAIT_US = 250_000
-STORE_WAIT_US = 500_000
-SYNC_LATE_US = 150_000
-LAG_MAX_US = 2_000_000
 LAG_RETRY_US = 1_000_000
-WAITING_MAX = 600
 
 
 class Hold:
@@ -104,9 +90,11 @@ class Hold:
 
     @property
     def may_reply(self) -> bool:
-        """Whether the client may be told: where its transport waits as well, or the journal's file has it all."""
+        """Whether the client may be told: where its transport waits as well, or the journal's file has it all. Where
+        the disk must have it, `keep` says when.
+        """
         holds = self._holds
-        if holds.owes:
+        if holds.always or holds.owes:
             return False
         return holds.put_off() if holds.gathering else holds.written
 
@@ -116,6 +104,14 @@ class Hold:
         Errors: StoreUnavailable when the disk fails.
         """
         await self._holds.write()
+
+    async def keep(self) -> None:
+        """Wait until the client may be told: what was decided outlives all processes, or the machine where that is
+        asked for.
+
+        Errors: StoreUnavailable when the disk fails.
+        """
+        await self._holds.keep()
 
     def sent(self) -> None:
         """The provider is about to be asked."""
@@ -170,22 +166,50 @@ class Hold:
         self._holds.end(now_us, handle, charged, Reason.CREDIT if self.cut else reason_of(record), note)
 
 
-class Holds:
-    """Takes, meters and ends the holds of one worker's calls. It outlives configurations."""
+Taken: TypeAlias = Hold | None
+"""For what is awaited: of a coroutine that says `Hold` itself the compiled form is one whose C function returns a
+`Hold`, which a coroutine is not."""
 
-    def __init__(self, credit: Credit, journal: Journal, offload: Offload) -> None:
+
+class Spender:
+    """A caller as a hold asks about it, made once and kept: what it spends from, and by which terms.
+
+    Units: `factor` basis points, the others microKPT.
+    """
+
+    __slots__ = ("caller", "credit_line", "factor", "holding_min", "purse")
+
+    def __init__(self, caller: Caller) -> None:
+        party = caller.party
+        counted = ((caller.cell, caller.tag), (caller.budget, 0), (party.budget, 0))
+        budgets = tuple([number for number, _ in counted if number])
+        tags = tuple([tag for number, tag in counted if number])
+        self.caller = caller
+        self.purse = Purse(party.account, budgets, party=party.number, key=caller.number, tags=tags)
+        self.factor = party.tier.price_factor
+        self.holding_min = party.tier.holding_min
+        self.credit_line = party.credit_line
+
+
+class Holds:
+    """Takes, meters and ends the holds of one worker's calls. It outlives configurations.
+
+    `always`: nobody is told of a charge that a power loss could take back.
+    """
+
+    def __init__(self, credit: Credit, journal: Journal, offload: Offload, *, always: bool = False) -> None:
         self.credit = credit
         self._journal = journal
         self._offload = offload
-        self._purses: dict[int | str, tuple[Caller, Purse]] = {}
+        self._spenders: dict[int | str, Spender] = {}
         self._owed: deque[tuple[int, int, int, bytes]] = deque()
         self._ending = Lock()
         self._decision = Decision()
         self.gathering = False
         self.lags = False
+        self.always = always
         self._dirty = False
-        self._undurable: deque[tuple[int, int]] = deque()
-        self._syncing = False
+        self._sync = Sync(journal, offload.loop)
 
     def take(
         self, now_us: int, generation: int, caller: Caller, plan: Plan, record: Record, call: Call
@@ -196,22 +220,24 @@ class Holds:
         Errors: InsufficientCredit, BudgetExhausted, CreditHeld, HoldingTooSmall, StoreUnavailable, Overloaded.
         """
         # The lock answers before anybody else asks: one decision is enough for all.
-        hold, decision = self._want(caller, plan, record, call), self._decision
-        purse, note = self._purse(caller), self._note(hold, plan, record, call)
-        code = self.credit.hold(now_us, generation, purse, hold.amount, note, decision)
+        spender, decision = self._spender(caller), self._decision
+        hold = self._want(spender, plan, record, call)
+        note = self._note(hold, plan, record, call)
+        code = self.credit.hold(now_us, generation, spender.purse, hold.amount, note, decision)
         return None if code in (BUSY, CHANGED) else self._taken(code, decision, hold, caller)
 
     async def take_patiently(
         self, now_us: int, generation: int, caller: Caller, plan: Plan, record: Record, call: Call
-    ) -> Hold | None:
+    ) -> Taken:
         """The same on a thread that may wait for the lock. None: a key has changed, ask AUTH again.
 
         Errors: as `take`.
         """
-        hold, decision = self._want(caller, plan, record, call), Decision()
-        purse, note = self._purse(caller), self._note(hold, plan, record, call)
+        spender, decision = self._spender(caller), Decision()
+        hold = self._want(spender, plan, record, call)
+        note = self._note(hold, plan, record, call)
         code = await self._offload.run(
-            self._patiently, now_us, generation, purse, hold.amount, note, decision
+            self._patiently, now_us, generation, spender.purse, hold.amount, note, decision
         )
         return None if code == CHANGED else self._taken(code, decision, hold, caller)
 
@@ -248,13 +274,27 @@ class Holds:
         """Whether all that this worker decided is in the journal's file, which this tries to bring about."""
         return self._journal.flush(self._journal.tail)
 
-    async def write(self) -> None:
-        """Wait until all that this worker decided is in the journal's file, and nothing is left to be decided.
+    async def write(self) -> int:
+        """Wait until all that this worker decided is in the journal's file, and nothing is left to be decided; up to
+        where it is.
 
         Errors: StoreUnavailable when the disk fails.
         """
-        if not await self._offload.run(self._write):
+        position = await self._offload.run(self._write)
+        if not position:
             raise StoreUnavailable("the journal cannot be written", retry_after_us=STORE_WAIT_US)
+        return position
+
+    async def keep(self) -> None:
+        """Wait until whoever is charged may be told.
+
+        Errors: StoreUnavailable when the disk fails.
+        """
+        position = self._journal.tail
+        if self.owes or not self._journal.flush(position):
+            position = await self.write()
+        if self.always:
+            await self._sync.reach(position)
 
     def end(self, now_us: int, handle: int, charged: int, reason: int, note: bytes) -> None:
         """Charge and release a hold, or release it where `charged` is less than 0; at once, or at a later tick."""
@@ -262,29 +302,8 @@ class Holds:
             self._owed.append((handle, charged, reason, note))
 
     def watch(self, now_us: int) -> None:
-        """See how old the oldest is that was decided and is not on the disk, and sync where the clerk does not come
-        to it. Order: once a tick.
-        """
-        journal, waiting = self._journal, self._undurable
-        durable, tail = journal.durable, journal.tail
-        while waiting and waiting[0][0] <= durable:
-            waiting.popleft()
-        if tail > durable and len(waiting) < WAITING_MAX and not (waiting and waiting[-1][0] == tail):
-            waiting.append((tail, now_us))
-        late_us = now_us - waiting[0][1] if waiting else 0
-        self.lags = late_us > LAG_MAX_US
-        if late_us > SYNC_LATE_US and not self._syncing:
-            self._syncing = True
-            # A disk that hangs keeps it for good: it is nobody's to wait for.
-            Thread(target=self._sync, name="sync", daemon=True).start()
-
-    def _sync(self) -> None:
-        try:
-            # What an error means is noted in the journal, for everybody.
-            with suppress(OSError):
-                self._journal.sync()
-        finally:
-            self._syncing = False
+        """See that what was decided reaches the disk. Order: once a tick."""
+        self.lags = self._sync.watch(now_us)
 
     def retry(self, now_us: int) -> None:
         """End what could not be ended because the lock was taken. Order: once a tick."""
@@ -304,7 +323,7 @@ class Holds:
             return self.credit.void(now_us, handle, reason, note)
         return self.credit.post(now_us, handle, charged, reason, note)
 
-    def _want(self, caller: Caller, plan: Plan, record: Record, call: Call) -> Hold:
+    def _want(self, spender: Spender, plan: Plan, record: Record, call: Call) -> Hold:
         """What is to be held. Order: the cap is what the provider is told, too."""
         if self.lags:
             raise StoreUnavailable(
@@ -313,24 +332,25 @@ class Holds:
             )
         tariff = plan.tariff
         assert tariff is not None, "only what has a price is held for"
-        cap = 0
+        cap, choices, cost_max = 0, call.choices, call.cost_max
         if record.generates:
             if not tariff.output:
                 raise ModelNotAllowed("model: it has no price for output: it only embeds", param="model")
-            cap = min(call.output_cap or plan.output_cap, plan.output_max or plan.output_cap)
-        factor = caller.party.tier.price_factor
-        if call.cost_max >= 0:
-            most = tariff.affordable(call.cost_max, record.prompt_tokens, factor)
-            cap = min(cap, most // call.choices)
+            cap = plan.output_max or plan.output_cap
+            cap = min(call.output_cap or plan.output_cap, cap)
+        factor = spender.factor
+        if cost_max >= 0:
+            most = tariff.affordable(cost_max, record.prompt_tokens, factor)
+            cap = min(cap, most // choices)
             if most < 0 or (record.generates and cap < 1):
-                raise MaxCostExceeded(f"its prompt alone may cost more than {call.cost_max} microKPT")
-        amount = tariff.bound(record.prompt_tokens, call.choices * cap, factor)
+                raise MaxCostExceeded(f"its prompt alone may cost more than {cost_max} microKPT")
+        amount = tariff.bound(record.prompt_tokens, choices * cap, factor)
         if amount > AMOUNT_MAX:
             raise InsufficientCredit("the call may cost more than any account can hold")
         hold = Hold(self, amount, cap, factor)
-        if caller.party.tier.holding_min or plan.holding_min:
-            party = caller.party
-            hold.least = max(party.tier.holding_min, plan.holding_min) + party.credit_line
+        holding_min = plan.holding_min
+        if spender.holding_min or holding_min:
+            hold.least = max(spender.holding_min, holding_min) + spender.credit_line
         return hold
 
     def _note(self, hold: Hold, plan: Plan, record: Record, call: Call) -> bytes:
@@ -339,20 +359,14 @@ class Holds:
             record.request_id, plan.name, version, record.prompt_tokens, hold.cap * call.choices, hold.factor
         )
 
-    def _purse(self, caller: Caller) -> Purse:
+    def _spender(self, caller: Caller) -> Spender:
         who = caller.token or caller.number
-        kept = self._purses.get(who)
-        if kept is not None and kept[0] is caller:
-            return kept[1]
-        if len(self._purses) >= PURSES_MAX:
-            self._purses.clear()
-        party = caller.party
-        counted = ((caller.cell, caller.tag), (caller.budget, 0), (party.budget, 0))
-        budgets = tuple([number for number, _ in counted if number])
-        tags = tuple([tag for number, tag in counted if number])
-        purse = Purse(party.account, budgets, party=party.number, key=caller.number, tags=tags)
-        self._purses[who] = (caller, purse)
-        return purse
+        kept = self._spenders.get(who)
+        if kept is None or kept.caller is not caller:
+            if len(self._spenders) >= PURSES_MAX:
+                self._spenders.clear()
+            kept = self._spenders[who] = Spender(caller)
+        return kept
 
     def _patiently(
         self, now_us: int, generation: int, purse: Purse, amount: int, note: bytes, decision: Decision
@@ -365,7 +379,8 @@ class Holds:
             sleep(STEP_S)
         return code
 
-    def _write(self) -> bool:
+    def _write(self) -> int:
+        """Up to where all is written; 0 where the disk failed."""
         while self._owed:
             self.retry(clock())
             if self._owed:
@@ -373,9 +388,9 @@ class Holds:
         position = self._journal.tail
         while not self._journal.flush(position):
             if self._journal.failed:
-                return False
+                return 0
             sleep(STEP_S)
-        return True
+        return position
 
     def _taken(self, code: int, decision: Decision, hold: Hold, caller: Caller) -> Hold:
         if code != DONE:
@@ -406,30 +421,3 @@ _REASONS = {
     "upstream_timeout": Reason.DEADLINE,
     "draining": Reason.DRAIN,
 }
-
-PERIODS = ("day's", "month's", "whole")
-
-
-def refusal(code: int, decision: Decision, amount: int, cell: int = 0) -> GatewayError:
-    """What a refused hold is called. Shape: `cell` is the budget of a party token's cap, 0 where none asks."""
-    needed = f"the call may cost {amount} microKPT"
-    if code == NO_CREDIT:
-        return InsufficientCredit(f"{needed}, the account has {max(0, decision.free)} free")
-    if code == OVER_BUDGET and cell and decision.budget == cell:
-        return BudgetExhausted(f"{needed}, the party token's cap has {max(0, decision.free)} left")
-    if code == GONE:
-        return InvalidApiKey("the party token has ended")
-    if code == OVER_BUDGET:
-        return BudgetExhausted(
-            f"{needed}, the {PERIODS[decision.period]} budget has {max(0, decision.free)} left"
-        )
-    if code in (TIED, BUDGET_TIED):
-        return CreditHeld(
-            f"{needed}; {max(0, decision.free)} is free, and {decision.held} held by calls under way",
-            retry_after_us=TIED_WAIT_US,
-        )
-    if code == FULL:
-        return Overloaded(
-            "this node keeps track of as many open calls as it can", retry_after_us=STORE_WAIT_US
-        )
-    return StoreUnavailable("no credit can be held: the journal does not go on", retry_after_us=STORE_WAIT_US)

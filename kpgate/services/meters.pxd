@@ -6,6 +6,7 @@ from kpgate.domain.call cimport Record
 
 cdef class _Cells:
     cdef public object cached
+    cdef public object cached_anew
     cdef public object input_sizes
     cdef public object output_sizes
     cdef public object pace

@@ -20,7 +20,7 @@ TOKEN_BOUNDS = tuple(4**power for power in range(14))
 class _Cells:
     """The cells of one path, model, provider, status and way of replying."""
 
-    __slots__ = ("cached", "input_sizes", "output_sizes", "pace", "reasoning", "request")
+    __slots__ = ("cached", "cached_anew", "input_sizes", "output_sizes", "pace", "reasoning", "request")
 
     def __init__(self, shard: Shard, key: tuple[str, str, str, int, bool]) -> None:
         path, model, provider, status, stream = key
@@ -52,6 +52,7 @@ class _Cells:
             completion_tokens=(shard.counter("kpgate_tokens_total", f'{of_model},kind="output"'),),
         )
         self.cached: Counter = shard.counter("kpgate_tokens_total", f'{of_model},kind="cached"')
+        self.cached_anew: Counter = shard.counter("kpgate_tokens_total", f'{of_model},kind="cache_write"')
         self.reasoning: Counter = shard.counter("kpgate_tokens_total", f'{of_model},kind="reasoning"')
         self.input_sizes = self._sizes(shard, gen_ai, "input")
         self.output_sizes = self._sizes(shard, gen_ai, "output")
@@ -99,6 +100,8 @@ class Meters:
             cells.output_sizes.observe(usage.output)
             if usage.cached:
                 cells.cached.add(usage.cached)
+            if usage.cache_write or usage.cache_write_long:
+                cells.cached_anew.add(usage.written)
             if usage.reasoning:
                 cells.reasoning.add(usage.reasoning)
             if record.first_token_us and usage.output > 1:

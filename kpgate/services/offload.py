@@ -21,6 +21,11 @@ class Offload:
         self._queue: SimpleQueue[tuple[Wait, Callable[..., Any], tuple[Any, ...]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where whoever waits does."""
+        return self._loop
+
     async def run(self, function: Callable[..., R], *arguments: Any) -> R:
         """Call `function` on the thread and wait for what it returns or raises."""
         if self._thread is None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from kpgate.domain.batch import Charge
 from kpgate.domain.errors import NotFound
 from kpgate.domain.ledger import price_version_of, read_call
-from kpgate.domain.receipt import canonical, head_bytes, receipt
+from kpgate.domain.receipt import head_bytes, leaf, receipt
 from kpgate.stores.ledger import SqliteLedger
 from kpgate.stores.log import Head, SqliteLog
 
@@ -113,7 +113,8 @@ class Receipts:
         return self._leaf(ledger, charge)
 
     def _leaf(self, ledger: SqliteLedger, charge: Charge) -> bytes:
-        return canonical(self._receipt(ledger, charge))
+        origin = self._log.covering(charge.end.lsn).origin
+        return leaf(charge.hold, charge.end, ledger.terms, origin, self._secret(origin))
 
     def _receipt(self, ledger: SqliteLedger, charge: Charge) -> dict[str, Any]:
         terms = ledger.terms(price_version_of(charge.hold, charge.end))

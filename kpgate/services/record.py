@@ -55,6 +55,7 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     usage: str = "none"
     receipt: str = ""
@@ -95,6 +96,7 @@ def line(record: Record, now_us: int) -> Line:
         usage.input,
         usage.output,
         usage.cached,
+        usage.written,
         usage.reasoning,
         usage.source,
         record.held_as,

@@ -1,4 +1,4 @@
-"""Alerts in SQLite: how far budgets are used, and what is still to be sent. Order: the clerk's alone."""
+"""Alerts in SQLite: how far budgets and accounts are used, and what is still to be sent. Order: the clerk's alone."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -22,6 +22,16 @@ class Spent(NamedTuple):
     key: str
     cap: int
     used: int
+
+
+class Low(NamedTuple):
+    """What an account has. Shape: `credited` is the entry that credited it last, 0 for none. Units: microKPT."""
+
+    account: int
+    party: str
+    balance: int
+    floor: int
+    credited: int
 
 
 class Kept(NamedTuple):
@@ -52,6 +62,16 @@ _SPENT = """
 """
 
 
+_LOW = """
+    SELECT accounts.number, parties.name, balance, floor, coalesce((
+        SELECT lsn FROM transfers WHERE credit = accounts.number AND transfers.kind <> 'refund'
+        ORDER BY lsn DESC LIMIT 1
+    ), 0) AS credited
+    FROM accounts JOIN parties ON parties.number = accounts.party
+    WHERE accounts.kind = 'spend' AND balance - floor < ? AND (credited OR floor)
+"""
+
+
 class SqliteAlerts:
     """Alerts beside the ledger."""
 
@@ -67,6 +87,15 @@ class SqliteAlerts:
         """How far budgets are used from a day and a month on, and in all."""
         since = f"{_SPENT} AND uses.window >= CASE uses.period WHEN 0 THEN ? WHEN 1 THEN ? ELSE 0 END"
         return [Spent(*row) for row in self._rows(since, (day, month))]
+
+    def low(self, below: int, which: Iterable[int]) -> Sequence[Low]:
+        """Accounts with less left than `below`, of some, that ever had anything."""
+        one = f"{_LOW} AND accounts.number = ?"
+        return [Low(*row) for number in which for row in self._rows(one, (below, number))]
+
+    def all_low(self, below: int) -> Sequence[Low]:
+        """The same of all."""
+        return [Low(*row) for row in self._rows(_LOW, (below,))]
 
     def keep(self, alert: Kept, now_us: int) -> bool:
         """Keep an alert, to be sent from now on; whether it is a new one."""

@@ -85,6 +85,7 @@ class SqliteLedger:
         self._open: dict[int, Opened] = {}
         self._cursor = 0
         self._spent: set[tuple[int, int, int]] = set()
+        self._moved: set[int] = set()
         self._load()
 
     def _load(self) -> None:
@@ -107,6 +108,11 @@ class SqliteLedger:
         """The (budget, period, window) that were charged to, or given other caps, since this was last asked."""
         spent, self._spent = self._spent, set()
         return spent
+
+    def take_moved(self) -> set[int]:
+        """The accounts whose balance or credit line changed since this was last asked."""
+        moved, self._moved = self._moved, set()
+        return moved
 
     def begin_start(self) -> int:
         """The number of a new start."""
@@ -137,6 +143,7 @@ class SqliteLedger:
                 self._load()
         self._cursor = cursor
         self._spent.update(batch.uses)
+        self._moved.update(batch.deltas)
         for call in batch.ended:
             self._open.pop(call, None)
         self._open.update(batch.opened)
@@ -164,6 +171,7 @@ class SqliteLedger:
             " SET amount = amount + ?3, expires_us = iif(?4, ?4, expires_us)",
             [(*key, delta, expires_us) for key, (delta, expires_us) in batch.lots.items()],
         )
+        many("INSERT INTO lot_moves VALUES (?, ?, ?, ?, ?, ?)", batch.lot_moves)
         many(
             "INSERT INTO budget_uses VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET used = used + ?4",
             [(*key, used) for key, used in batch.uses.items() if used],
@@ -310,6 +318,7 @@ class SqliteLedger:
     def set_floor(self, number: int, floor: int) -> None:
         """Let an account go down to a balance."""
         self._rows("UPDATE accounts SET floor = ? WHERE number = ?", (floor, number))
+        self._moved.add(number)
 
     def set_budget(self, kind: int, owner: int, caps: tuple[int, int, int]) -> int:
         """Give a key or party a budget; its number."""

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from kpgate.domain.errors import StoreUnavailable
-from kpgate.domain.invariants import ChargeRow, Part, Sums
+from kpgate.domain.invariants import ChargeRow, LotMove, Part, Sums
 from kpgate.domain.ledger import read_hold
 from kpgate.domain.price import Price, read_terms
 
@@ -24,6 +24,7 @@ class SqliteStanding:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._prices: dict[int, Price | None] = {}
+        self._terms: dict[int, str] = {}
 
     @contextmanager
     def at_one_instant(self) -> Iterator["SqliteStanding"]:
@@ -45,7 +46,12 @@ class SqliteStanding:
             ) GROUP BY account
         """
         accounts = self._rows("SELECT number, name, balance FROM accounts")
-        lots = self._rows("SELECT account, slot, amount FROM lots")
+        lots = self._rows("SELECT account, slot, amount, expires_us FROM lots")
+        put = """
+            SELECT account, slot, sum(delta), coalesce(max(lsn) FILTER (WHERE part < 0), 0) FROM lot_moves
+            GROUP BY account, slot
+        """
+        newest = "SELECT account, slot, expires_us FROM lot_moves WHERE expires_us ORDER BY lsn, part"
         uses = self._rows("SELECT budget, period, window, used FROM budget_uses")
         opened = self._rows("SELECT call, body, metered FROM open_holds")
         wrong = self._rows("SELECT DISTINCT lsn FROM transfers WHERE amount <= 0 OR debit = credit")
@@ -58,7 +64,10 @@ class SqliteStanding:
             refunded=dict(
                 self._rows("SELECT call, sum(amount) FROM transfers WHERE kind = 'refund' GROUP BY call")
             ),
-            lots={(account, slot): amount for account, slot, amount in lots},
+            lots={(account, slot): (amount, expires_us) for account, slot, amount, expires_us in lots},
+            put={(account, slot): (delta, since) for account, slot, delta, since in self._rows(put)},
+            ends={(account, slot): expires_us for account, slot, expires_us in self._rows(newest)},
+            lots_since=self._rows("SELECT coalesce(max(lsn), 0) FROM lot_moves WHERE part < 0")[0][0],
             uses={(budget, period, window): used for budget, period, window, used in uses},
             caps={
                 (budget, tag): cap for budget, tag, cap in self._rows("SELECT budget, tag, cap FROM tokens")
@@ -81,12 +90,26 @@ class SqliteStanding:
         statement = "SELECT kind, debit, credit, amount FROM transfers WHERE lsn = ? ORDER BY part"
         return self._rows(statement, (lsn,))
 
+    def lot_moves(self, lsn: int) -> Sequence[LotMove]:
+        """What one entry put into lots and took out, in order, but for a charge."""
+        statement = """
+            SELECT account, slot, delta, expires_us FROM lot_moves WHERE lsn = ? AND part >= 0 ORDER BY part
+        """
+        return self._rows(statement, (lsn,))
+
     def price(self, version: int) -> Price | None:
         """The terms of a price version."""
         if version not in self._prices:
-            rows = self._rows("SELECT name FROM numbers WHERE kind = 'price' AND number = ?", (version,))
-            self._prices[version] = read_terms(rows[0][0]) if rows else None
+            terms = self.terms(version)
+            self._prices[version] = read_terms(terms) if terms else None
         return self._prices[version]
+
+    def terms(self, version: int) -> str:
+        """How they are spelled, which no reading and writing again may change; empty where there is none."""
+        if version not in self._terms:
+            rows = self._rows("SELECT name FROM numbers WHERE kind = 'price' AND number = ?", (version,))
+            self._terms[version] = rows[0][0] if rows else ""
+        return self._terms[version]
 
     def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         return self._connection.execute(statement, values).fetchall()

@@ -8,7 +8,8 @@ import pytest
 from bench.callgrind import Unavailable, read
 from bench.flame import draw
 from bench.stacks import collapse, collapsed, parse, part, sampler, shares, system_calls
-from bench.trunk import ORDER, trunk
+from bench.target import Shape
+from bench.trunk import ORDER, WITH_CREDITS, trunk
 
 PERF = """\
 kpgate  10/10  5.000: cpu-clock:
@@ -109,3 +110,7 @@ def test_a_call_in_memory_goes_through_every_phase(transport: str) -> None:
     with trunk(transport) as one, one.watched(seen.append):
         one.call()
     assert seen == [*ORDER, "end"]
+    seen.clear()
+    with trunk(transport, Shape(credits=True)) as one, one.watched(seen.append):
+        one.call()
+    assert seen == [*WITH_CREDITS, "end"]

@@ -155,7 +155,7 @@ def test_a_price_that_rises_with_length_is_a_warning(tmp_path: Path) -> None:
     assert "above 272000 prompt tokens" in warning.message
 
 
-def test_what_no_kind_of_price_is_for_is_a_warning(tmp_path: Path) -> None:
+def test_what_is_put_into_a_cache_has_the_catalogue_s_price(tmp_path: Path) -> None:
     own = tmp_path / "own.toml"
     own.write_text(
         'vendor = "openai"\n[[models]]\nname = "x"\nprice = { input = 3, output = 9, cache_write = 4 }\n'
@@ -163,7 +163,9 @@ def test_what_no_kind_of_price_is_for_is_a_warning(tmp_path: Path) -> None:
     text = LEDGER + provider("openai") + model("x") + f'[catalogue]\nfile = "{own}"\n'
     loaded = read(tmp_path, text)
     assert loaded.settings is not None, said(loaded)
-    assert ["asks 4 for tokens put into its cache" in one.message for one in loaded.warnings] == [True]
+    price = loaded.settings.models[0].deployments[0].price
+    assert price is not None and (price.cache_write, price.cache_write_long) == (4, None)
+    assert not loaded.warnings
 
 
 def test_rows_of_one_s_own_come_first(tmp_path: Path) -> None:

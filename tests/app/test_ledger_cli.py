@@ -9,7 +9,9 @@ import apsw
 import pytest
 from click.testing import CliRunner
 
+from kpgate._fast.journal import HOLD, recover, segment_name
 from kpgate.app.cli import cli
+from kpgate.app.poster import SEGMENT_BYTES
 from tests.kit.gateway_process import until
 from tests.kit.whole import Whole
 
@@ -62,6 +64,42 @@ def test_damage_is_named(copied: Path, tmp_path: Path, statement: str, named: st
     found = looked(data)
     assert not found["sound"]
     assert named in str(found["problems"])
+
+
+def test_a_journal_that_is_damaged_where_it_had_reached_the_disk_is_named(
+    copied: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(copied, data)
+    found: list[tuple[int, int, bytes]] = []
+    recover(data / "journal", 0, SEGMENT_BYTES, lambda more, end: found.extend(more))
+    position = next(lsn for lsn, kind, _ in found if kind == HOLD)
+    with (data / "journal" / segment_name(position - position % SEGMENT_BYTES)).open("r+b") as file:
+        file.seek(position % SEGMENT_BYTES + 40)
+        (byte,) = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 1]))
+    problems = looked(data)["problems"]
+    assert f"at {position:#x}" in str(problems) and "the journal is damaged" in str(problems)
+
+
+def test_prices_whose_terms_are_spelled_as_they_once_were_are_proved_by_that_spelling(tmp_path: Path) -> None:
+    """As in a directory from before a kind of token had a price of its own."""
+    with Whole(tmp_path, "[ledger]\nenabled = true") as gate:
+        store = apsw.Connection(str(gate.directory.store))
+        statement = "SELECT number, name FROM numbers WHERE kind = 'price'"
+        for number, terms in store.execute(statement).fetchall():
+            old = {name: value for name, value in json.loads(str(terms)).items() if "write" not in name}
+            spelled = json.dumps(old, separators=(",", ":"))
+            store.execute(
+                "UPDATE numbers SET name = ? WHERE number = ? AND kind = 'price'", (spelled, number)
+            )
+        store.close()
+        key = gate.key("party")
+        gate.fund("party", 10**9)
+        assert gate.chat(key, "echo", max_tokens=50)[0] == 200
+        until(lambda: looked(gate.directory.root)["charges"] == 1)
+        assert looked(gate.directory.root)["problems"] == []
 
 
 def test_where_there_is_no_ledger_it_says_so(tmp_path: Path) -> None:

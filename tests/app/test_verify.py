@@ -33,8 +33,10 @@ from tests.kit.receipt_verifier import DoesNotHold, verify_growth, verify_receip
 
 Json = dict[str, Any]
 RATES = (250_000_003, 1_000_000_000, 125_000_000, 2_000_000_000, 4_000_000_000, 8_000_000_000, 300_000_000)
-PRICE = Price(*RATES, request=7, shares=(Share("wríter", 100),))
-EVERY_KIND = Usage(1_000, 500, 100, 50, "provider", 30, 20, 10)
+PRICE = Price(
+    *RATES, request=7, shares=(Share("wríter", 100),), cache_write=312_500_001, cache_write_long=500_000_009
+)
+EVERY_KIND = Usage(1_000, 500, 100, 50, "provider", 30, 20, 10, 70, 60)
 ODD_NAME = 'm"\\\x7f\x01\n/\u00e9\u2028\U0001f600'
 
 
@@ -107,7 +109,7 @@ class Files:
                 "free": shop.charge(EVERY_KIND, factor=0),
                 "overrun": shop.charge(EVERY_KIND, held=1_000),
                 "odd name": shop.charge(EVERY_KIND, model=ODD_NAME),
-                "more parts than whole": shop.charge(Usage(3, 3, 9, 9, "provider", 9, 9, 9)),
+                "more parts than whole": shop.charge(Usage(3, 3, 9, 9, "provider", 9, 9, 9, 9, 9)),
                 "cut at its hold": shop.charge(EVERY_KIND, reason=Reason.CREDIT),
                 "worker died": shop.charge(EVERY_KIND, reason=Reason.WORKER_DIED, metered=77),
                 "lost": shop.charge(EVERY_KIND, reason=Reason.LOST, metered=78),
@@ -241,7 +243,7 @@ def test_receipts_are_of_all_sorts(files: Files) -> None:
     assert files.receipts["dear"]["refunded_microkpt"] == 5
     assert files.receipts["worker died"]["leaf"]["usage"] == {}
     assert len(files.receipts["every kind"]["signers"]) == 2
-    assert len(files.receipts["every kind"]["leaf"]["usage"]) == 7
+    assert len(files.receipts["every kind"]["leaf"]["usage"]) == 9
 
 
 TAMPERED = {

@@ -1,5 +1,6 @@
 """Chat completions through the neutral forms: nothing is lost on the way there and back."""
 
+import json
 from typing import Any
 
 import msgspec
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpgate.dialects.openai import answer, ask, neutral, request, stream
+from kpgate.dialects.openai import answer, ask, neutral, reply, request, stream
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Audio, Chat, Choosing, File, Image, Role, Text, ToolCall, ToolResult
 from kpgate.domain.dialect import Aim, Unspeakable
@@ -280,3 +281,15 @@ def test_a_failure_keeps_the_provider_s_words() -> None:
     assert answer.decode_failure(400, b"<html>").message == "the provider answered 400"
     body = msgspec.json.decode(answer.encode_failure(404, said))
     assert body == {"error": {"message": "bad", "type": "invalid_request_error", "param": "p", "code": "c"}}
+
+
+def test_what_went_into_a_cache_is_read_and_written() -> None:
+    details: dict[str, Any] = {"cached_tokens": 6, "cache_write_tokens": 7}
+    said = {"prompt_tokens": 20, "completion_tokens": 5, "prompt_tokens_details": details}
+    found = reply.decode_usage(json.dumps(said).encode())
+    assert found == Usage(20, 5, 6, source="provider", cache_write=7)
+    assert answer.encode_usage(found)["prompt_tokens_details"] == details | {"audio_tokens": 0}
+    for kind in ("cached_tokens", "cache_write_tokens", "audio_tokens"):
+        for wrong in (-1, 1 << 70):
+            said["prompt_tokens_details"] = {kind: wrong}
+            assert reply.decode_usage(json.dumps(said).encode()) is None, "no account could keep it"

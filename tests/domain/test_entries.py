@@ -77,7 +77,7 @@ def test_a_transfer_is_read_back(time_us: int, legs: list[Leg], note: bytes) -> 
 
 @given(st.text(max_size=300), st.text(max_size=300), st.integers(0, 2**40), st.integers(0, 2**40))
 def test_notes_fit_into_the_room_that_is_kept_for_them(name: str, other: str, some: int, more: int) -> None:
-    usage = Usage(some, more, some, more, "provider", some, more, some)
+    usage = Usage(some, more, some, more, "provider", some, more, some, more, some)
     note = note_end(name, other, 6, 599, 2**32, usage)
     assert len(note) <= END_NOTE_BYTES_MAX
     assert read_end_note(note).usage == usage

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from importlib.resources import files
 
 import apsw
 import pytest
@@ -47,7 +48,7 @@ class Case:
 
     def tamper(self, statement: str) -> Report:
         connection = self.office.store.connection
-        for trigger in ("transfers_stay", "transfers_last"):
+        for trigger in ("transfers_stay", "transfers_last", "lot_moves_stay", "lot_moves_last"):
             connection.execute(f"DROP TRIGGER IF EXISTS {trigger}")
         connection.execute(statement)
         assert connection.changes(), "nothing was changed"
@@ -112,6 +113,12 @@ def test_what_is_not_yet_posted_is_checked_by_itself(case: Case) -> None:
         ("UPDATE budget_uses SET used = used - 1 WHERE period = 1", "not what its calls were charged"),
         ("DELETE FROM budget_uses WHERE period = 0", "not what its calls were charged"),
         ("UPDATE lots SET amount = -1", "lot 0 is -1"),
+        ("UPDATE lots SET amount = amount + 1", "what was put in and taken comes to"),
+        ("UPDATE lots SET expires_us = expires_us + 1", "does not end when it was said to"),
+        ("DELETE FROM lots", "does not end when it was said to"),
+        ("UPDATE lot_moves SET delta = delta + 1", "does not have what the journal puts into lots"),
+        ("INSERT INTO lot_moves VALUES (1, 9, 5, 0, 1, 0)", "what was put in and taken comes to"),
+        ("DELETE FROM lot_moves", "does not have what the journal puts into lots"),
         ("DELETE FROM open_holds", "do not agree"),
         ("UPDATE open_holds SET metered = 41", "do not agree"),
         ("UPDATE open_holds SET call = call - 1", "do not agree"),
@@ -215,3 +222,39 @@ def test_a_store_is_checked_without_being_written(case: Case, tmp_path: object) 
     with SqliteStanding(connection).at_one_instant() as standing:
         assert check(standing, case.entries).sound
     connection.close()
+
+
+def test_beyond_what_is_posted_no_lot_gives_more_than_it_has(case: Case) -> None:
+    lot = next(key for key in lots_of(case) if key[0] == case.account)
+    left, (_, slot) = lots_of(case)[lot], lot
+    for taken, sound in ((left, True), (left + 1, False)):
+        note = note_transfer("", b"", (Posting("expire", case.account, "house:expired", taken),))
+        body = write_transfer(1 << 60, [Leg(case.account, slot, -taken)], note)
+        report = case.check([*case.entries, (case.entries[-1][0] + 1, plain.TRANSFER, body)])
+        assert report.sound is sound, report.problems
+        assert sound or "more of account" in report.problems[0]
+
+
+def test_a_ledger_from_before_lots_were_written_down_is_sound_and_every_later_move_counts(case: Case) -> None:
+    office = case.office
+    execute = office.store.connection.execute
+    for trigger in ("lot_moves_stay", "lot_moves_last"):
+        execute(f"DROP TRIGGER {trigger}")
+    execute("DROP TABLE lot_moves")
+    step = files("kpgate.stores.migrations").joinpath("0012_lots.sql").read_text()
+    execute(step)
+    assert case.check().sound
+    give = Movement(kind="grant", party="acme", amount=70, expires_us=office.time_us() + HOUR_US)
+    office.do(Transfer, movements=(give,))
+    office.vault.end(case.open, 130, version=office.version)
+    later = case.hold(40, 1)
+    office.vault.end(later, 40, version=office.version)
+    office.post_all()
+    report = case.check(office.vault.entries)
+    assert report.sound, report.problems
+    assert not case.tamper("UPDATE lots SET amount = amount + 1").sound
+
+
+def lots_of(case: Case) -> dict[tuple[int, int], int]:
+    rows = case.office.store.connection.execute("SELECT account, slot, amount FROM lots").fetchall()
+    return {(int(str(account)), int(str(slot))): int(str(amount)) for account, slot, amount in rows}

@@ -91,6 +91,9 @@ def test_notes_are_read_as_they_were_written() -> None:
     assert read_end_note(b"") == NOTHING_SAID
     moves = (Posting("issue", "house:issued", 7, 5, "a memo"), Posting("payout", "earn:é", "house:issued", 1))
     assert read_transfer_note(note_transfer("an-operation", b"hash", moves, 9)).postings == moves
+    cold = Usage(10, 20, 3, 4, "provider", 5, 6, 7, 8, 9)
+    assert read_end_note(note_end("p", "d", 2, 200, 3, cold)).usage == cold
+    assert public(cold) == public(usage) | {"cache_write": 8, "cache_write_long": 9}
     assert public(usage) == {
         "input": 10, "output": 20, "cached": 3, "reasoning": 4, "audio_input": 5, "audio_output": 6, "image": 7
     }  # fmt: skip

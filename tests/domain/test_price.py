@@ -22,7 +22,7 @@ from kpgate.domain.usage import Usage
 PLAIN = Price(250, 1000, 125, 1000, 4000, 8000, 300, 7)
 
 rates = st.integers(0, 10**12)
-prices = st.builds(Price, rates, rates, rates, rates, rates, rates, rates, rates)
+prices = st.builds(Price, *[rates] * 8, cache_write=rates | st.just(-1), cache_write_long=rates | st.just(-1))
 tokens = st.integers(0, 1 << 40)
 
 
@@ -37,6 +37,8 @@ def usages(draw: st.DrawFn) -> Usage:
         draw(tokens),
         draw(tokens),
         draw(tokens),
+        draw(tokens),
+        draw(tokens),
     )
 
 
@@ -45,6 +47,25 @@ def test_each_kind_of_token_has_its_own_price() -> None:
     exact = 840 * 250 + 100 * 125 + 20 * 4000 + 40 * 300 + 420 * 1000 + 50 * 1000 + 30 * 8000
     assert exact == 210_000 + 12_500 + 80_000 + 12_000 + 420_000 + 50_000 + 240_000
     assert PLAIN.charge(usage) == -(-exact // PER) + 7
+
+
+def test_what_is_written_to_a_cache_has_its_price_or_that_of_the_prompt() -> None:
+    usage = Usage(1000, 0, 100, source="provider", cache_write=300, cache_write_long=200)
+    price = Price(PER * 100, 0, PER * 10, 0, 0, 0, 0, cache_write=PER * 125, cache_write_long=PER * 200)
+    assert price.charge(usage) == 400 * 100 + 100 * 10 + 300 * 125 + 200 * 200
+    assert tariff([price], estimated=False).bound(1000, 0) == 1000 * 200
+    without = Price(PER * 100, 0, PER * 10, 0, 0, 0, 0)
+    assert (without.cache_write, without.cache_write_long) == (without.input, without.input)
+    assert without.charge(usage) == 900 * 100 + 100 * 10
+    by_default = Price(PER * 100, 0, PER * 10, 0, 0, 0, 0, cache_write=PER * 125)
+    assert by_default.charge(usage) == 400 * 100 + 100 * 10 + 500 * 125
+
+
+def test_terms_from_before_a_kind_was_told_apart_charge_it_as_they_did() -> None:
+    kinds = '"audio_input":3,"audio_output":5,"cached":1,"image":4,"input":2,"output":6,"reasoning":7'
+    price = read_terms(f'{{{kinds},"request":8,"shares":[]}}')
+    assert (price.cache_write, price.cache_write_long) == (2, 2)
+    assert price.charge(Usage(5 * PER, cache_write=PER, cache_write_long=PER)) == 5 * 2 + 8
 
 
 def test_a_charge_is_rounded_once_and_upwards() -> None:
@@ -60,13 +81,17 @@ def test_a_charge_is_never_less_than_the_exact_sum_and_less_than_one_more(
     price: Price, usage: Usage, factor: int
 ) -> None:
     cached = min(usage.cached, usage.input)
-    audio = min(usage.audio_input, usage.input - cached)
-    image = min(usage.image, usage.input - cached - audio)
+    kept = min(usage.cache_write_long, usage.input - cached)
+    written = min(usage.cache_write, usage.input - cached - kept)
+    audio = min(usage.audio_input, usage.input - cached - kept - written)
+    image = min(usage.image, usage.input - cached - kept - written - audio)
     reasoning = min(usage.reasoning, usage.output)
     spoken = min(usage.audio_output, usage.output - reasoning)
     exact = Fraction(
-        (usage.input - cached - audio - image) * price.input
+        (usage.input - cached - kept - written - audio - image) * price.input
         + cached * price.cached
+        + kept * price.cache_write_long
+        + written * price.cache_write
         + audio * price.audio_input
         + image * price.image
         + (usage.output - reasoning - spoken) * price.output
@@ -98,6 +123,8 @@ def test_no_call_within_its_tokens_costs_more_than_its_bound(
         said.audio_input,
         said.audio_output,
         said.image,
+        said.cache_write,
+        said.cache_write_long,
     )
     bound = tariff(candidates, estimated=False).bound(prompt, output, factor)
     assert all(price.charge(usage, factor) <= bound for price in candidates)

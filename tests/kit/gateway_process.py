@@ -53,6 +53,7 @@ class GatewayProcess:
         self.builder = builder
         self.clerk = clerk
         self.wait = wait
+        self.python_path = str(ROOT)
         self.port = 0
         self.admin_port = 0
         self.said: list[dict[str, Any]] = []
@@ -65,7 +66,7 @@ class GatewayProcess:
         self.config.write_text(settings.replace("[server]", f'[server]\ntransport = "{self.transport}"', 1))
 
     def __enter__(self) -> Self:
-        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environ = {**os.environ, "PYTHONPATH": self.python_path}
         self.process = subprocess.Popen(
             [
                 sys.executable,

@@ -52,7 +52,17 @@ SIGNER = {
     "endorsed_by": "([0-9a-f]{16})?",
     "endorsement": "([0-9a-f]{2})*",
 }
-KINDS = ("input", "output", "cached", "audio_input", "image", "reasoning", "audio_output")
+KINDS = (
+    "input",
+    "output",
+    "cached",
+    "cache_write",
+    "cache_write_long",
+    "audio_input",
+    "image",
+    "reasoning",
+    "audio_output",
+)
 Json = dict[str, Any]
 
 
@@ -263,16 +273,24 @@ def _charged(leaf: Json, price_terms: Any) -> None:
 
 
 def _total(used: Callable[[str], int], terms: dict[str, int]) -> int:
-    cached = min(used("cached"), used("input"))
-    audio = min(used("audio_input"), used("input") - cached)
-    image = min(used("image"), used("input") - cached - audio)
+    input_price = terms["input"]
+    write_price = terms.get("cache_write", input_price)
+    left, total = used("input"), 0
+    for kind, price in (
+        ("cached", terms["cached"]),
+        ("cache_write_long", terms.get("cache_write_long", write_price)),
+        ("cache_write", write_price),
+        ("audio_input", terms["audio_input"]),
+        ("image", terms["image"]),
+    ):
+        part = min(used(kind), left)
+        left -= part
+        total += part * price
     reasoning = min(used("reasoning"), used("output"))
     spoken = min(used("audio_output"), used("output") - reasoning)
     return (
-        (used("input") - cached - audio - image) * terms["input"]
-        + cached * terms["cached"]
-        + audio * terms["audio_input"]
-        + image * terms["image"]
+        total
+        + left * input_price
         + (used("output") - reasoning - spoken) * terms["output"]
         + reasoning * terms["reasoning"]
         + spoken * terms["audio_output"]

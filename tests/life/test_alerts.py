@@ -189,6 +189,28 @@ def test_a_cap_that_is_lowered_below_what_is_used_is_told_of_without_another_cal
         until(lambda: sorted(told(receiver, cap_microkpt=used)) == [50, 80, 95, 100])
 
 
+def test_a_balance_that_runs_low_is_told_by_webhook_and_log_and_anew_after_a_top_up(tmp_path: Path):
+    more = "balances_microkpt = [1000000]\n"
+    with receiving(200) as receiver, Whole(tmp_path, settings(receiver.url) + more) as gate:
+        gate.fund("acme", 1_000_000)
+        key = gate.key("acme")
+        one = cost_of_one(gate, key)
+        until(lambda: len(receiver.got) == 1)
+        said = receiver.got[0]
+        assert (said["type"], said["party"], said["threshold_microkpt"]) == (
+            "balance.threshold",
+            "acme",
+            1_000_000,
+        )
+        assert said["left_microkpt"] == said["balance_microkpt"] == 1_000_000 - one
+        cost_of_one(gate, key)
+        gate.fund("acme", 2 * one - 1)
+        until(lambda: len(receiver.got) == 2)
+        assert receiver.got[1]["left_microkpt"] == 999_999
+        assert receiver.got[0]["id"] != receiver.got[1]["id"]
+        until(lambda: [said.get("clerk") for said in gate.said].count("balance_threshold") == 2)
+
+
 @pytest.mark.parametrize(
     ("written", "said"),
     [
@@ -199,6 +221,8 @@ def test_a_cap_that_is_lowered_below_what_is_used_is_told_of_without_another_cal
         ('url = "https://a.example"\nsecret = "env:ALERTS_EMPTY"', "shorter than 24 bytes"),
         ("thresholds = [0]", "thresholds"),
         ("thresholds = [101]", "thresholds"),
+        ("balances_microkpt = [0]", "balances_microkpt"),
+        (f"balances_microkpt = [{1 << 53}]", "balances_microkpt"),
     ],
 )
 def test_what_is_configured_wrongly_is_named(tmp_path: Path, written: str, said: str):

@@ -2,7 +2,7 @@
 
 Both ways to a provider: an Anthropic caller whose bytes go through, and an OpenAI caller over the bridge; and an
 Anthropic caller to a provider that speaks OpenAI. Prices are 2.5 and 10 dollars a million tokens: 250 and 1,000
-microKPT a token.
+microKPT a token; 500 where it is put into the provider's cache.
 """
 
 import json
@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from tests.kit.gateway_process import TRANSPORTS
+from tests.kit.gateway_process import TRANSPORTS, until
 from tests.kit.payer import Payer, read_until
 from tests.kit.provider import answer, completion, events, stream
 from tests.kit.vendors import anthropic as vendor
 from tests.kit.vendors.server import INPUT, OUTPUT, VendorServer
 from tests.kit.whole import Whole
 
-IN, OUT = 250, 1_000
-PAID = INPUT * IN + OUTPUT * OUT
+IN, OUT, WRITE = 250, 1_000, 500
+PAID = (INPUT - vendor.WRITTEN) * IN + vendor.WRITTEN * WRITE + OUTPUT * OUT
 NATIVE, ACROSS = "/v1/messages", "/v1/chat/completions"
 PROMPTS = {NATIVE: 7, ACROSS: 8}
 """Tokens of the prompt, as kpgate counts it in each dialect."""
@@ -38,15 +38,15 @@ def claude() -> Iterator[VendorServer]:
 def gate(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, claude: VendorServer
 ) -> Iterator[Whole]:
-    more = "price = { input = 2.5, output = 10 }\noutput_tokens_max = 100\n"
+    more = "price = { input = 2.5, output = 10, cache_write = 5 }\noutput_tokens_max = 100\n"
     settings = "[ledger]\nenabled = true\n" + vendor.settings(claude.url, more)
     folder = tmp_path_factory.mktemp("charging")
     with Whole(folder, settings, transport=request.param, model="output_tokens_max = 100") as gate:
         yield gate
 
 
-def held(path: str) -> int:
-    return -(-PROMPTS[path] * 115 // 100) * IN + 100 * OUT
+def held(path: str, dearest: int = WRITE) -> int:
+    return -(-PROMPTS[path] * 115 // 100) * dearest + 100 * OUT
 
 
 def whole(payer: Payer, path: str, model: str, **more: Any) -> tuple[int, dict[str, str], Any]:
@@ -116,12 +116,12 @@ def test_a_stream_without_credit_ends_at_its_hold(gate: Whole, path: str) -> Non
 
 
 def test_a_stream_of_openai_s_without_credit_ends_at_its_hold_in_anthropic_s_shape(gate: Whole) -> None:
-    payer = Payer(gate, held(NATIVE))
+    payer = Payer(gate, held(NATIVE, IN))
     endless = [event for event in events("word " * 400) if b"DONE" not in event and b'"stop"' not in event]
     gate.script(stream(endless, stall=True))
     reply = listen(payer, NATIVE, "m", b"message_stop")
     assert LENGTHS[NATIVE] in reply and reply.count(b"event: content_block_stop") == 1
-    assert payer.paid() == held(NATIVE)
+    assert payer.paid() == held(NATIVE, IN)
 
 
 @pytest.mark.parametrize("path", [NATIVE, ACROSS])
@@ -192,3 +192,21 @@ def test_counting_costs_nothing_and_needs_no_credit(gate: Whole, model: str) -> 
     status, _, said = gate.post("/v1/messages/count_tokens", poor.key, body)
     assert (status, said) == (200, {"input_tokens": vendor.COUNTED if model == "plain" else PROMPTS[NATIVE]})
     assert poor.paid() == 0
+
+
+def test_what_went_into_the_cache_is_counted_and_in_the_log(gate: Whole) -> None:
+    def written() -> float:
+        wanted = 'kpgate_tokens_total{model="plain",kind="cache_write"}'
+        lines = gate.get("/metrics")[1].decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(wanted))
+
+    payer, before = Payer(gate), written()
+    _, headers, _ = whole(payer, NATIVE, "plain")
+    call = headers["x-kpgate-receipt"]
+    until(lambda: written() - before == vendor.WRITTEN)
+    until(
+        lambda: (
+            [one["cache_write_tokens"] for one in gate.records() if one["receipt"] == call]
+            == [vendor.WRITTEN]
+        )
+    )

@@ -33,6 +33,8 @@ class Desk:
         self.store.wait_at_most(10)
         self.now_us = NOON_US
         self.spent: set[tuple[int, int, int]] = set()
+        self.moved: set[int] = set()
+        self.lsn = 0
         self.said: list[tuple[str, dict[str, object]]] = []
         self.store.connection.execute(
             "INSERT INTO parties (number, name) VALUES (1, 'acme');"
@@ -40,12 +42,14 @@ class Desk:
         )
         self.begin()
 
-    def begin(self, *, is_sent: bool = True) -> None:
+    def begin(self, *, is_sent: bool = True, balances: tuple[int, ...] = ()) -> None:
         """As a clerk does that starts."""
         tools = Tools(
             store=SqliteAlerts(self.store.connection),
             spent=self.take,
+            moved=self.take_moved,
             thresholds=THRESHOLDS,
+            balances=balances,
             is_sent=is_sent,
             wall_us=lambda: self.now_us,
             chance=lambda: 1.0,
@@ -55,6 +59,36 @@ class Desk:
     def take(self) -> set[tuple[int, int, int]]:
         spent, self.spent = self.spent, set()
         return spent
+
+    def take_moved(self) -> set[int]:
+        moved, self.moved = self.moved, set()
+        return moved
+
+    def move(self, amount: int, kind: str = "top_up", floor: int = 0) -> None:
+        """A party's account, opened at first use, is credited, or charged where `amount` is less than 0."""
+        self.lsn += 1
+        run = self.store.connection.execute
+        run("INSERT OR IGNORE INTO accounts (number, name, kind, party) VALUES (9, 'spend:acme', 'spend', 1)")
+        run("UPDATE accounts SET balance = balance + ?, floor = ? WHERE number = 9", (amount, floor))
+        sides = (1, 9) if amount > 0 else (9, 2)
+        row = (self.lsn, 0, kind, *sides, abs(amount) or 1, self.now_us)
+        if amount:
+            run(
+                "INSERT INTO transfers (lsn, part, kind, debit, credit, amount, time_us) VALUES (?,?,?,?,?,?,?)",
+                row,
+            )
+        self.moved.add(9)
+
+    def low(self) -> list[tuple[object, object]]:
+        """What was told of balances since this was last asked: threshold, left."""
+        self.alerts.look()
+        found = [
+            (fields["threshold_microkpt"], fields["left_microkpt"])
+            for event, fields in self.said
+            if event == "balance_threshold"
+        ]
+        self.said.clear()
+        return found
 
     def use(self, period: int, window: int, used: int) -> None:
         self.store.connection.execute(
@@ -175,6 +209,62 @@ def test_where_nobody_is_to_be_sent_to_it_is_logged_once_and_never_sent_later(de
     desk.begin()
     desk.alerts.look()
     assert desk.told() == [] and desk.alerts.due() == []
+
+
+def test_a_balance_is_told_of_once_each_time_it_was_credited(desk: Desk):
+    desk.begin(balances=(100, 10))
+    assert desk.low() == []
+    desk.move(500)
+    assert desk.low() == []
+    desk.move(-401, "charge")
+    assert desk.low() == [(100, 99)]
+    for _ in range(3):
+        desk.move(-25, "charge")
+    desk.move(50, "refund")
+    assert desk.low() == [], "it was told, and a refund is no credit"
+    desk.move(-65, "charge")
+    assert desk.low() == [(10, 9)]
+    desk.move(20)
+    assert desk.low() == [(100, 29)], "credited, and still below the one"
+    desk.move(300)
+    assert desk.low() == []
+    desk.move(-329, "charge")
+    assert desk.low() == [(100, 0), (10, 0)]
+
+
+def test_a_credit_line_counts_as_what_is_left_and_another_one_arms_anew(desk: Desk):
+    desk.begin(balances=(100,))
+    desk.move(0)
+    assert desk.low() == [], "a party that never had anything"
+    desk.move(0, floor=-200)
+    assert desk.low() == []
+    desk.move(-150, "charge", floor=-200)
+    assert desk.low() == [(100, 50)]
+    desk.move(0, floor=-240)
+    assert desk.low() == [(100, 90)]
+    (body,) = [one.body for one in desk.alerts.due() if '"left_microkpt":90' in one.body]
+    assert '"type":"balance.threshold"' in body
+    assert '"party":"acme","threshold_microkpt":100' in body
+    assert '"balance_microkpt":-150,"credit_line_microkpt":240' in body
+
+
+def test_a_clerk_that_starts_finds_the_low_balances_that_another_left_and_tells_none_again(desk: Desk):
+    desk.begin(balances=(100,))
+    desk.move(50)
+    desk.move(-1, "charge")
+    desk.moved.clear()
+    assert desk.low() == [(100, 49)]
+    desk.begin(balances=(100,))
+    assert desk.low() == [] and len(desk.alerts.due()) == 1
+    other = apsw.Connection(str(desk.path))
+    other.execute("BEGIN IMMEDIATE")
+    desk.moved.add(9)
+    desk.begin(balances=(100, 60))
+    with pytest.raises(StoreUnavailable):
+        desk.alerts.look()
+    other.execute("ROLLBACK")
+    other.close()
+    assert desk.low() == [(60, 49)], "what could not be kept is looked at again"
 
 
 def sent(url: str, timeout_s: float = 10) -> str:

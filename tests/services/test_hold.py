@@ -1,6 +1,7 @@
 """Ends that the lock puts off: nobody is told of a charge before it is decided and written."""
 
 import asyncio
+from queue import SimpleQueue
 from threading import Event
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import uvloop
 
 from kpgate._fast.credit import BUSY, DONE, STALE
 from kpgate.domain.call import Record
+from kpgate.domain.caller import ANONYMOUS
 from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.price import AMOUNT_MAX, Price
 from kpgate.domain.usage import Usage
@@ -127,18 +129,73 @@ def test_an_end_that_came_too_late_is_owed_no_longer() -> None:
     uvloop.run(main())
 
 
+def test_where_a_power_loss_may_take_nothing_back_the_reply_waits_for_the_disk_and_one_sync_is_for_all() -> (
+    None
+):
+    async def main() -> None:
+        disk, turn = Disk(), asyncio.sleep
+        holds = Holds(cast(Any, Busy(0)), cast(Any, disk), Offload(asyncio.get_running_loop()), always=True)
+        hold = Hold(holds, 50, 10, 10_000)
+        assert not hold.may_reply and hold.may_send, "the provider may be asked before"
+        disk.tail = disk.filed = 200
+        first = [asyncio.ensure_future(hold.keep()) for _ in range(5)]
+        await turn(0)
+        until(lambda: disk.asked == 1)
+        disk.tail = disk.filed = 300
+        later = [asyncio.ensure_future(hold.keep()) for _ in range(5)]
+        await turn(0)
+        assert not any(one.done() for one in first + later)
+        disk.reaches.put(200)
+        await asyncio.gather(*first)
+        until(lambda: disk.asked == 2)
+        assert not any(one.done() for one in later), "that sync had begun before"
+        disk.reaches.put(300)
+        await asyncio.gather(*later)
+        await hold.keep()
+        assert disk.asked == 2, "what is durable is not synced again"
+
+    uvloop.run(main())
+
+
+def test_nobody_is_told_of_a_charge_that_the_disk_did_not_take() -> None:
+    async def main() -> None:
+        disk = Disk()
+        holds = Holds(cast(Any, Busy(0)), cast(Any, disk), Offload(asyncio.get_running_loop()), always=True)
+        hold = Hold(holds, 50, 10, 10_000)
+        disk.tail = disk.filed = 200
+        waits = [asyncio.ensure_future(hold.keep()) for _ in range(2)]
+        disk.reaches.put(-1)
+        for one in waits:
+            with pytest.raises(StoreUnavailable):
+                await one
+
+    uvloop.run(main())
+
+
 class Disk:
     """A journal on a disk that answers when it is let."""
 
-    tail, durable, failed = 100, 100, 0
+    tail, filed, durable, failed = 100, 100, 100, 0
 
     def __init__(self) -> None:
         self.asked = 0
         self.answers = Event()
+        self.reaches: SimpleQueue[int] = SimpleQueue()
+
+    def flush(self, position: int) -> bool:
+        return self.filed >= position
 
     def sync(self) -> int:
+        """How far, `reaches` says, or all once it `answers`; -1 is a failure."""
         self.asked += 1
-        assert self.answers.wait(20)
+        if self.filed > 100:
+            reached = self.reaches.get(timeout=10)
+            if reached < 0:
+                self.failed = 5
+                raise OSError(5, "the disk")
+            self.durable = reached
+            return reached
+        assert self.answers.wait(10)
         self.durable = self.tail
         return self.durable
 
@@ -164,7 +221,7 @@ def test_what_does_not_reach_the_disk_is_synced_by_a_worker_and_after_two_second
         holds.watch(3_100_000)
         assert holds.lags
         with pytest.raises(StoreUnavailable) as caught:
-            holds.take(0, 0, cast(Any, None), cast(Any, None), Record("", 0, "", ""), cast(Any, None))
+            holds.take(0, 0, ANONYMOUS, cast(Any, None), Record("", 0, "", ""), cast(Any, None))
         assert caught.value.retry_after_us > 0
         disk.answers.set()
         until(lambda: disk.durable == 200)
@@ -203,9 +260,9 @@ def test_a_disk_that_hangs_for_long_takes_no_memory() -> None:
         for tick in range(10_000):
             disk.tail += 1
             holds.watch(tick * 100_000)
-        assert holds.lags and len(holds._undurable) == 600
+        assert holds.lags and len(holds._sync._undurable) == 600
         disk.durable = disk.tail
         holds.watch(1_000_100_000)
-        assert not holds.lags and not holds._undurable
+        assert not holds.lags and not holds._sync._undurable
 
     uvloop.run(main())

@@ -8,7 +8,14 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from kpgate.domain.errors import (
     Conflict,
@@ -34,6 +41,8 @@ from tests.kit.vault import DAY_US, HOUR_US, PRICE, SHARES, Office
 
 PARTIES = ("acme", "bolt", "writer")
 NEVER = 1 << 62
+STEPS = 20_000
+"""Of the machine, in all: about 20 s."""
 
 
 @dataclass
@@ -104,6 +113,8 @@ class History(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        # What holds is looked at once before the first step.
+        History.steps -= 1
         self.office = Office()
         self.purses = {name: Purse() for name in PARTIES}
         self.open: dict[int, Call] = {}
@@ -454,5 +465,7 @@ class History(RuleBasedStateMachine):
             assert {(slot, amount) for slot, amount, _ in row.lots} == lots
 
 
-History.TestCase.settings = settings(max_examples=500, stateful_step_count=50, deadline=None)
-TestHistory = History.TestCase
+def test_twenty_thousand_steps_of_any_histories_come_to_what_the_rules_say() -> None:
+    History.steps, told = 0, settings(max_examples=150, stateful_step_count=150, deadline=None)
+    while History.steps < STEPS:
+        run_state_machine_as_test(History, settings=told)

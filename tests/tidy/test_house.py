@@ -37,6 +37,7 @@ SIDEWAYS = {
     ("services.admit", "services.offload"),
     ("services.hold", "services.route"),
     ("services.hold", "services.offload"),
+    ("services.hold", "services.sync"),
     ("services.respond", "services.exchange"),
     ("services.treasury", "services.receipts"),
     ("services.record", "services.meters"),
@@ -227,3 +228,19 @@ def test_exceptions_to_the_laws_are_counted(capsys: pytest.CaptureFixture[str]) 
         print(f"\nhouse: {len(marks)} exceptions stand in the source")
     assert all(SUPPRESSED.search(mark) for mark in marks), "an exception names its rule and its reason"
     assert len(marks) <= 40
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("kpgate/**/*.pxd")), ids=name_of)
+def test_a_compiled_class_declares_what_its_python_has_slots_for(path: Path) -> None:
+    plain = path.with_suffix(".py")
+    if not plain.exists():
+        return
+    declared = {
+        found[1]: set(re.findall(r"^    cdef (?:public|readonly) .* (\w+)$", found[2], re.M))
+        for found in re.finditer(r"^cdef class (\w+)[^\n]*:\n((?:    .*\n|\n)*)", source(path) + "\n", re.M)
+    }
+    for node in ast.walk(ast.parse(source(plain))):
+        if isinstance(node, ast.ClassDef) and node.name in declared:
+            for one in node.body:
+                if isinstance(one, ast.Assign) and getattr(one.targets[0], "id", "") == "__slots__":
+                    assert set(ast.literal_eval(one.value)) <= declared[node.name], node.name

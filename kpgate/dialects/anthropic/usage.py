@@ -14,6 +14,13 @@ TOKENS_MAX = 1 << 40
 """More than any call has: a provider that says more says nonsense."""
 
 
+class Written(msgspec.Struct, gc=False):
+    """What was put into the cache, by how long it is kept."""
+
+    ephemeral_5m_input_tokens: int | None = None
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class OutputDetails(msgspec.Struct, gc=False):
     """Parts of the output."""
 
@@ -28,6 +35,7 @@ class Tokens(msgspec.Struct, gc=False):
     cache_read_input_tokens: int | None = None
     output_tokens: int | None = None
     output_tokens_details: OutputDetails | None = None
+    cache_creation: Written | None = None
 
 
 class _Metered(msgspec.Struct, gc=False):
@@ -60,7 +68,15 @@ def decode_usage(said: Tokens | None) -> Usage | None:
     prompt = fresh + written + cached
     if min(fresh, written, cached, output, thought) < 0 or max(prompt, output) > TOKENS_MAX:
         return None
-    return Usage(prompt, output, cached, thought, "provider") if prompt + output else None
+    if not written:
+        return Usage(prompt, output, cached, thought, "provider") if prompt + output else None
+    apart = said.cache_creation
+    kept = (apart.ephemeral_1h_input_tokens or 0) if apart is not None else 0
+    # Whatever the parts come to, no more was written than that.
+    kept = max(0, min(kept, written))
+    return Usage(
+        prompt, output, cached, thought, "provider", cache_write=written - kept, cache_write_long=kept
+    )
 
 
 def read_usage(body: bytes) -> Usage | None:
@@ -72,13 +88,18 @@ def read_usage(body: bytes) -> Usage | None:
 
 
 def encode_usage(used: Usage) -> dict[str, Any]:
-    """A usage as Anthropic spells it: what was read from a cache stands beside the rest of the prompt."""
+    """A usage as Anthropic spells it: what a cache was read or written for stands beside the rest of the prompt."""
     said: dict[str, Any] = {
-        "input_tokens": max(0, used.input - used.cached),
-        "cache_creation_input_tokens": 0,
+        "input_tokens": max(0, used.input - used.cached - used.written),
+        "cache_creation_input_tokens": used.written,
         "cache_read_input_tokens": used.cached,
         "output_tokens": used.output,
     }
+    if used.written:
+        said["cache_creation"] = {
+            "ephemeral_5m_input_tokens": used.cache_write,
+            "ephemeral_1h_input_tokens": used.cache_write_long,
+        }
     if used.reasoning:
         said["output_tokens_details"] = {"thinking_tokens": used.reasoning}
     return said

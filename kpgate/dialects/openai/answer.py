@@ -184,11 +184,14 @@ def _message(parts: list[Part]) -> dict[str, Any]:
 
 def encode_usage(usage: Usage) -> dict[str, Any]:
     """Usage as OpenAI spells it."""
+    before = {"cached_tokens": usage.cached, "audio_tokens": usage.audio_input}
+    if usage.written:
+        before["cache_write_tokens"] = usage.written
     return {
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.total,
-        "prompt_tokens_details": {"cached_tokens": usage.cached, "audio_tokens": usage.audio_input},
+        "prompt_tokens_details": before,
         "completion_tokens_details": {
             "reasoning_tokens": usage.reasoning,
             "audio_tokens": usage.audio_output,

@@ -33,6 +33,7 @@ class _Details(msgspec.Struct, gc=False):
     audio_tokens: int | None = None
     image_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class _Usage(msgspec.Struct, gc=False):
@@ -68,11 +69,12 @@ def decode_usage(raw: bytes) -> Usage | None:
         before.audio_tokens or 0,
         after.audio_tokens or 0,
         before.image_tokens or 0,
+        before.cache_write_tokens or 0,
     )
-    if min(parts) < 0:
+    if min(parts) < 0 or max(parts) > TOKENS_MAX:
         return None
-    cached, reasoning, heard, said_aloud, seen = parts
-    return Usage(total, spoken, cached, reasoning, "provider", heard, said_aloud, seen)
+    cached, reasoning, heard, said_aloud, seen, written = parts
+    return Usage(total, spoken, cached, reasoning, "provider", heard, said_aloud, seen, written)
 
 
 def read_usage(body: bytes) -> Usage | None:

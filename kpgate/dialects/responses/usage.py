@@ -12,9 +12,15 @@ from kpgate.dialects.openai.reply import TOKENS_MAX
 from kpgate.domain.usage import Usage
 
 
+class _Written(msgspec.Struct, gc=False):
+    ttl_12h_tokens: int | None = None
+
+
 class _Details(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_tokens_details: _Written | None = None
 
 
 class _Usage(msgspec.Struct, gc=False):
@@ -34,12 +40,19 @@ def decode_usage(raw: bytes) -> Usage | None:
         said = _usage.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    cached = (said.input_tokens_details or _NOTHING).cached_tokens or 0
+    before = said.input_tokens_details or _NOTHING
     reasoning = (said.output_tokens_details or _NOTHING).reasoning_tokens or 0
-    counts = (said.input_tokens or 0, said.output_tokens or 0, cached, reasoning)
-    if min(counts) < 0 or max(counts) > TOKENS_MAX:
+    counts = (said.input_tokens or 0, said.output_tokens or 0, before.cached_tokens or 0, reasoning)
+    written = before.cache_write_tokens or 0
+    if min(*counts, written) < 0 or max(*counts, written) > TOKENS_MAX:
         return None
-    return Usage(*counts, "provider")
+    if not written:
+        return Usage(*counts, "provider")
+    apart = before.cache_write_tokens_details
+    kept = (apart.ttl_12h_tokens or 0) if apart is not None else 0
+    # Whatever the parts come to, no more was written than that.
+    kept = max(0, min(kept, written))
+    return Usage(*counts, "provider", cache_write=written - kept, cache_write_long=kept)
 
 
 def read_usage(body: bytes) -> Usage | None:
@@ -52,7 +65,7 @@ def encode_usage(usage: Usage) -> dict[str, Any]:
     """Usage in this spelling."""
     return {
         "input_tokens": usage.input,
-        "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": usage.written},
         "output_tokens": usage.output,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning},
         "total_tokens": usage.total,

@@ -636,7 +636,16 @@ def test_caches_are_a_part_of_the_prompt() -> None:
         "output_tokens_details": {"thinking_tokens": 2},
     }
     body = json.dumps(MESSAGE | {"usage": said}).encode()
-    assert usage.read_usage(body) == Usage(20, 5, 6, 2, "provider")
+    assert usage.read_usage(body) == Usage(20, 5, 6, 2, "provider", cache_write=4)
+    for parts, kept in (({"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 3}, 3), ({}, 0)):
+        body = json.dumps(MESSAGE | {"usage": said | {"cache_creation": parts}}).encode()
+        found = usage.read_usage(body)
+        assert found == Usage(20, 5, 6, 2, "provider", cache_write=4 - kept, cache_write_long=kept)
+        assert json.loads(json.dumps(usage.encode_usage(found))).items() >= said.items()
+    for hour, kept in ((50, 4), (-1, 0)):
+        odd = said | {"cache_creation": {"ephemeral_1h_input_tokens": hour}}
+        found = usage.read_usage(json.dumps(MESSAGE | {"usage": odd}).encode())
+        assert found is not None and (found.cache_write_long, found.written) == (kept, 4)
     for wrong in ({"input_tokens": -1}, {"input_tokens": "x"}, {"output_tokens": 1 << 50}, None, {}):
         assert usage.read_usage(json.dumps(MESSAGE | {"usage": wrong}).encode()) is None
 

@@ -11,6 +11,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 from kpgate.dialects.responses import answer, endpoints, request, stream, writer
+from kpgate.dialects.responses.usage import decode_usage, encode_usage
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Refusal, Text, Thinking, ToolCall
 from kpgate.domain.dialect import Heads
@@ -414,3 +415,19 @@ def test_what_a_whole_reply_says_is_counted_where_usage_is_not_told() -> None:
     assert answer.decode_text(whole("plain")) == TEXT
     assert json.dumps({"city": "Paris"}) in answer.decode_text(whole("tools"))
     assert answer.decode_text(b"<html>") == ""
+
+
+def test_what_went_into_a_cache_is_read_by_how_long_it_is_kept() -> None:
+    said: dict[str, Any] = {"input_tokens": 20, "output_tokens": 5}
+    for parts, kept in (
+        (None, 0),
+        ({"ttl_30m_tokens": 3, "ttl_12h_tokens": 4}, 4),
+        ({"ttl_12h_tokens": 9}, 7),
+    ):
+        details = {"cached_tokens": 6, "cache_write_tokens": 7, "cache_write_tokens_details": parts}
+        found = decode_usage(json.dumps(said | {"input_tokens_details": details}).encode())
+        assert found == Usage(20, 5, 6, 0, "provider", cache_write=7 - kept, cache_write_long=kept)
+        assert encode_usage(found)["input_tokens_details"] == {"cached_tokens": 6, "cache_write_tokens": 7}
+    for wrong in (-1, 1 << 70):
+        body = json.dumps(said | {"input_tokens_details": {"cache_write_tokens": wrong}})
+        assert decode_usage(body.encode()) is None
