@@ -30,6 +30,8 @@ FIXED_MAX = 100_000
 PATIENCE_US = 50_000
 STEP_S = 0.002
 UNKNOWN_WAIT_US = 250_000
+Taken = Verdict
+"""What a coroutine gives says so by another name: compiled, the coroutine itself would be taken for it."""
 SCOPES = {KEY: "key", PARTY: "party", MODEL: "model", DEPLOYMENT: "deployment"}
 
 
@@ -91,7 +93,7 @@ class Admit:
 
     async def take_patiently(
         self, now_us: int, caller: Caller, plan: Plan, order: Sequence[Target], tokens: int
-    ) -> Verdict:
+    ) -> Taken:
         """The same on a thread that may wait for the lock.
 
         Errors: as `take`; StoreUnavailable when it is not to be had in time.

@@ -21,6 +21,8 @@ TLS_IDLE_MAX = 64
 # RFC 8305, section 5: how long before the next address is tried as well. A wheel's tick rounds it up.
 STAGGER_US = 250_000
 
+Made = Connection
+"""What a coroutine gives says so by another name: compiled, the coroutine itself would be taken for it."""
 Address = tuple[AddressFamily, str, int]
 
 
@@ -214,7 +216,7 @@ class Pool:
                 wait.fail(error)
         self._dial_more()
 
-    async def _dial(self) -> Connection:
+    async def _dial(self) -> Made:
         """A new connection, by whichever address of the provider, or of the proxy, answers first.
 
         Errors: UpstreamLost. Order: cancelled when its time is over; what it opened is then aborted.
@@ -229,7 +231,7 @@ class Pool:
             return await self._connect(addresses[0])
         return await self._race(addresses)
 
-    async def _race(self, addresses: list[Address]) -> Connection:
+    async def _race(self, addresses: list[Address]) -> Made:
         """Connect by the first address, after a moment or a failure also by the next; the first one up wins.
 
         Errors: UpstreamLost, the last address's.
@@ -263,7 +265,7 @@ class Pool:
                 task.add_done_callback(_drop)
                 task.cancel()
 
-    async def _connect(self, address: Address) -> Connection:
+    async def _connect(self, address: Address) -> Made:
         """Connect by one address: socket, then proxy, then TLS, as far as they are asked for.
 
         Errors: UpstreamLost.

@@ -11,7 +11,7 @@ from kpgate.domain.dialect import Way
 from kpgate.domain.errors import GatewayError, RateLimited, UpstreamFailed, UpstreamTimeout
 from kpgate.domain.resets import PREFIXES
 from kpgate.services.exchange import Exchange, Header
-from kpgate.services.pool import PoolFull
+from kpgate.services.pool import Made, PoolFull
 from kpgate.services.route import Target
 
 REPLY_BYTES_MAX = 256 * 1024 * 1024
@@ -47,7 +47,7 @@ class Attempt(Timer):
         self._reads = -1
         self._total_at_us = began_us + target.total_us
 
-    async def send(self, head: bytes, body: bytes) -> Connection:
+    async def send(self, head: bytes, body: bytes) -> Made:
         """Send the request and wait for the reply's head.
 
         A kept-alive connection that turns out dead before any byte of a reply is replaced by a fresh one, once.
