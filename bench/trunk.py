@@ -18,6 +18,7 @@ from time import perf_counter_ns
 from typing import Any, cast
 
 import kpgate.gateway
+from bench.bodies import conversation
 from bench.callgrind import Part, count, mark
 from bench.carriers import Plug, request
 from bench.load import chat
@@ -56,6 +57,10 @@ ORDER = (
     *(Phase.UPSTREAM, Phase.SETTLE, Phase.RESPOND, RECORD),
 )
 """The phases as a call goes through them: a stranger is turned away before anything is decoded."""
+READ_BYTES = 131_072
+"""What one read of a socket gives at the most."""
+SLICE_BYTES = 262_144
+"""What is written to a provider at once."""
 ROUND_CALLS = 200
 COUNTED_CALLS = 100
 WATCHED_CALLS = 15
@@ -98,13 +103,23 @@ class Watched(Gateway):
         super()._end(kit, life)
 
 
+class AtOnce:
+    """Work that would go off the loop, done where it is asked for."""
+
+    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call it."""
+        return function(*arguments)
+
+
 class Trunk:
     """The gateway, a connection to a provider that answers at once, and a client's way in: `call` makes one call."""
 
-    def __init__(self, folder: Path, transport: str, shape: Shape) -> None:
+    def __init__(self, folder: Path, transport: str, shape: Shape, body: bytes) -> None:
+        self.body = body
         self.plug = Plug()
         self.stamp: Stamp = ignore
         self.lines: list[bytes] = []
+        self.writes = 1 if len(body) <= SLICE_BYTES else -(-len(body) // SLICE_BYTES)
         self._wheel = Wheel(now_us=clock())
         keys = Keys()
         self.key = str(keys.create("bench")["key"])
@@ -122,7 +137,7 @@ class Trunk:
             limits=Limits(region, seat, 3_600_000_000),
             pulses=Pulses(region, seat),
             meters=Meters(Shard(region, 0)),
-            offload=cast(Offload, None),
+            offload=cast(Offload, AtOnce()),
             inflight=Inflight(0, 0, self._wheel, self.plug),
             ids=Ids("req-0123456789ab-"),
             auth=lambda settings: Auth(Terms(settings.auth.enabled), keyring),
@@ -170,7 +185,7 @@ class Trunk:
     def _in_memory(self) -> None:
         """A call by an exchange without a transport, its coroutine stepped by hand."""
         headers = [(b"authorization", b"Bearer " + self.key.encode())]
-        exchange = FakeExchange(PATH.encode(), BODY, headers)
+        exchange = FakeExchange(PATH.encode(), self.body, headers)
         stamp = self.stamp
         stamp(Phase.RECEIVE.value)
         coroutine = self.gateway.serve(exchange, self._endpoint)
@@ -203,19 +218,24 @@ class Trunk:
         )
         client = Client(lane)
         client.connection_made(self.plug)
-        data = request(BODY, self.key)
+        data = memoryview(request(self.body, self.key))
 
         def call() -> None:
             stamp = self.stamp
             written = self.plug.written
-            buffer = client.get_buffer(-1)
-            buffer[: len(data)] = data
             stamp(Phase.RECEIVE.value)
-            client.buffer_updated(len(data))
+            at = 0
+            while at < len(data):
+                buffer = client.get_buffer(-1)
+                size = min(len(buffer), len(data) - at, READ_BYTES)
+                buffer[:size] = data[at : at + size]
+                at += size
+                client.buffer_updated(size)
+            self.plug.turn()
             self._answer()
             self.plug.turn()
             stamp(END)
-            assert self.plug.written == written + 2, "one write to the provider, one to the client"
+            assert self.plug.written == written + 1 + self.writes, "writes to the provider, one to the client"
             self.lines.clear()
 
         return call
@@ -236,10 +256,10 @@ def _settings(folder: Path, shape: Shape) -> Any:
 
 
 @contextmanager
-def trunk(transport: str, shape: Shape | None = None) -> Iterator[Trunk]:
+def trunk(transport: str, shape: Shape | None = None, body: bytes = BODY) -> Iterator[Trunk]:
     """A gateway in memory, warm."""
     with tempfile.TemporaryDirectory() as folder:
-        one = Trunk(Path(folder), transport, shape or Shape())
+        one = Trunk(Path(folder), transport, shape or Shape(), body)
         for _ in range(50):
             one.call()
         gc.collect()
@@ -283,12 +303,13 @@ def _stamp_ns() -> float:
     return median(then[1] - now[1] for now, then in pairwise(kept))
 
 
-def counted(transport: str) -> tuple[Part, dict[str, float]]:
-    """Instructions of a call, by place, and by phase. Shape: the part's places are those of all counted calls.
+def counted(transport: str, body_bytes: int = 0, governed: bool = True) -> tuple[Part, dict[str, float]]:
+    """Instructions of a call, by place, and by phase. Shape: the part's places are those of all counted calls;
+    `body_bytes` 0 is the ordinary body.
 
     Errors: bench.callgrind.Unavailable.
     """
-    parts, said = count("bench.trunk", transport)
+    parts, said = count("bench.trunk", transport, str(body_bytes), "governed" if governed else "off")
     spans: dict[str, list[Part]] = defaultdict(list)
     for name, part in zip(json.loads(said), parts, strict=True):
         spans[name].append(part)
@@ -300,7 +321,7 @@ def counted(transport: str) -> tuple[Part, dict[str, float]]:
     return call, {name: float(median(part.total for part in spans[name]) - empty) for name in ORDER}
 
 
-def main(transport: str) -> None:
+def main(transport: str, body_bytes: int = 0, governed: bool = True) -> None:
     """What callgrind counts: calls, twice as many, nothing, and each phase of a few calls."""
     seen: list[str] = []
 
@@ -308,7 +329,8 @@ def main(transport: str) -> None:
         seen.append(name)
         mark()
 
-    with trunk(transport) as one:
+    body = conversation(body_bytes) if body_bytes else BODY
+    with trunk(transport, Shape(governed=governed), body) as one:
         stamp("single")
         for _ in range(COUNTED_CALLS):
             one.call()
@@ -328,4 +350,4 @@ def main(transport: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3] == "governed")
