@@ -2,11 +2,18 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy
 
 from kpgate._fast.ranks cimport NO_RANK, Table, one_rank, rank_of
 
 cdef enum:
     SHORT_BYTES = 48
+    # Of a window's parts those near its end may be others for what follows.
+    MARGIN_BYTES = 16
+    # Below, a line of dashes or the like, as one token of many bytes may be most of it.
+    WINDOWS_BYTES_MIN = 128
+    # Some times as much as a token may have.
+    RUN_BYTES = 1024
 
 
 cdef struct Sink:
@@ -22,9 +29,13 @@ cdef inline void give(Sink *sink, uint32_t rank) noexcept nogil:
     sink.count += 1
 
 
-cdef inline void merge_short(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
-    """Merge the pair of least rank, the leftmost of equals, until there is none."""
-    cdef uint8_t starts[SHORT_BYTES + 2]
+cdef inline uint32_t merge_parts(
+    const Table *table, const uint8_t *at, uint32_t size, uint8_t *starts
+) noexcept nogil:
+    """Merge the pair of least rank, the leftmost of equals, until there is none.
+
+    Shape: `size` up to SHORT_BYTES; `starts` has room for two more, and says where each part begins and the last ends.
+    """
     cdef uint32_t ranks[SHORT_BYTES + 2]
     cdef uint32_t parts = size
     cdef uint32_t i, best, least
@@ -51,11 +62,24 @@ cdef inline void merge_short(const Table *table, const uint8_t *at, uint32_t siz
             ranks[best] = rank_of(table, at + starts[best], starts[best + 2] - starts[best])
         if best > 0:
             ranks[best - 1] = rank_of(table, at + starts[best - 1], starts[best + 1] - starts[best - 1])
+    return parts
+
+
+cdef inline void give_parts(
+    const Table *table, const uint8_t *at, const uint8_t *starts, uint32_t parts, Sink *sink
+) noexcept nogil:
+    cdef uint32_t i
     if sink.ids == NULL:
         sink.count += parts
         return
     for i in range(parts):
         give(sink, one_rank(table, at + starts[i], starts[i + 1] - starts[i]))
+
+
+cdef inline void merge_short(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
+    """Merge up to SHORT_BYTES."""
+    cdef uint8_t starts[SHORT_BYTES + 2]
+    give_parts(table, at, starts, merge_parts(table, at, size, starts), sink)
 
 
 cdef inline void sift_up(uint64_t *heap, int64_t at) noexcept nogil:
@@ -87,15 +111,16 @@ cdef inline void sift_down(uint64_t *heap, int64_t size) noexcept nogil:
     heap[at] = item
 
 
-cdef inline void merge_long(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
-    """The same by a heap of pairs and a linked list of parts: n log n, whatever the bytes are.
+cdef inline uint32_t merge_heap(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
+    """The same for any size, by a heap of pairs and a linked list of parts: n log n, whatever the bytes are.
 
+    Returns the bytes of the first token if the second has as many, else 0.
     Memory: 36 bytes a byte of the piece, for as long as it is merged.
     """
     cdef uint64_t *heap = <uint64_t *>malloc(<size_t>size * 36)
     if heap == NULL:
         sink.failed = True
-        return
+        return 0
     # Each merge makes at most two pairs: with the first ones that is at most 3 a byte.
     cdef uint32_t *ahead = <uint32_t *>(heap + <size_t>size * 3)
     cdef uint32_t *behind = ahead + size
@@ -148,7 +173,79 @@ cdef inline void merge_long(const Table *table, const uint8_t *at, uint32_t size
         else:
             give(sink, one_rank(table, at + start, ahead[start] - start))
         start = ahead[start]
+    rank = ahead[0] if ahead[0] < size and ahead[ahead[0]] == 2 * ahead[0] else 0
     free(heap)
+    return rank
+
+
+cdef inline bint stay_apart(const Table *table, const uint8_t *at, uint32_t first, uint32_t both) noexcept nogil:
+    """Whether two tokens that stand side by side are what their bytes merge to; False also for too many bytes."""
+    cdef uint8_t starts[SHORT_BYTES + 2]
+    return both <= SHORT_BYTES and merge_parts(table, at, both, starts) == 2 and starts[1] == first
+
+
+cdef inline void merge_run(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
+    """The same for one byte again and again. Its tokens are alike, but for the last ones."""
+    cdef int64_t count = sink.count
+    cdef uint32_t each = merge_heap(table, at, min(size, <uint32_t>RUN_BYTES), sink)
+    cdef uint32_t rank = one_rank(table, at, each) if each else NO_RANK
+    cdef const uint8_t *end = at + size
+    if sink.failed or size <= RUN_BYTES:
+        return
+    sink.count = count
+    if rank != NO_RANK:
+        # Two that stand side by side in a merging stay apart: so do any number of them in front.
+        while end - at >= RUN_BYTES + each:
+            give(sink, rank)
+            at += each
+        if merge_heap(table, at, <uint32_t>(end - at), sink) == each or sink.failed:
+            return
+    sink.count = count
+    merge_heap(table, end - size, size, sink)
+
+
+cdef inline void merge_long(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
+    """The same for any size, window by window: a cost for each byte, whatever the bytes are.
+
+    Tokens of which each two neighbours stay apart are what the whole merges to. For let the first merge across a
+    boundary be of the least rank in the whole: within the two tokens it is then of the least rank too, and what went
+    before is the same there, so the two by themselves would not stay apart.
+    """
+    cdef uint8_t starts[SHORT_BYTES + 2]
+    cdef const uint8_t *begin = at
+    cdef const uint8_t *end = at + size
+    # The window before: where it began, and how many of its parts are kept.
+    cdef const uint8_t *before = at
+    cdef uint8_t kept_starts[SHORT_BYTES + 2]
+    cdef uint32_t kept = 0
+    cdef int64_t count = sink.count
+    cdef uint32_t parts, window, last
+    if memcmp(at, at + 1, size - 1) == 0:
+        merge_run(table, at, size, sink)
+        return
+    while size > WINDOWS_BYTES_MIN:
+        window = <uint32_t>min(end - at, <int64_t>SHORT_BYTES)
+        parts = merge_parts(table, at, window, starts)
+        last = <uint32_t>(at - before) - kept_starts[kept - 1] if kept else 0
+        if kept and not stay_apart(table, at - last, last, last + starts[1]):
+            if kept == 1:
+                break
+            # Begin again with the part before.
+            kept -= 1
+            sink.count -= 1
+            at -= last
+            continue
+        kept = parts
+        while at + window < end and kept > 1 and <uint32_t>starts[kept] + MARGIN_BYTES > window:
+            kept -= 1
+        give_parts(table, at, starts, kept, sink)
+        memcpy(kept_starts, starts, sizeof(starts))
+        before = at
+        at += starts[kept]
+        if at == end:
+            return
+    sink.count = count
+    merge_heap(table, begin, size, sink)
 
 
 cdef inline void merge(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:

@@ -15,15 +15,24 @@ from libc.string cimport memcpy, memset
 from kpgate._fast.characters cimport count_characters
 from kpgate._fast.joins cimport UNITS, WIDE, join_slot, mark_joins
 from kpgate._fast.jsonwalk cimport unescape
-from kpgate._fast.merge cimport SHORT_BYTES, Sink, merge, merge_long, merge_short
+from kpgate._fast.merge cimport SHORT_BYTES, Sink, give, merge, merge_long, merge_short
 from kpgate._fast.outline cimport UNKNOWN, Outline, Place
 from kpgate._fast.pieces cimport cut_cl100k, cut_o200k
-from kpgate._fast.ranks cimport NO_RANK, TOKEN_BYTES_MAX, Entry, Table, Unit, hash_of
+from kpgate._fast.ranks cimport NO_RANK, TOKEN_BYTES_MAX, Entry, Table, Unit, hash_of, rank_of_piece
 from kpgate._fast.recall cimport Recall
 
 import mmap
 import os
 import zlib
+
+cdef extern from "words.h" nogil:
+    uint32_t kpgate_piece_o200k(const uint8_t *p, const uint8_t *end) noexcept
+    uint32_t kpgate_piece_cl100k(const uint8_t *p, const uint8_t *end) noexcept
+
+cdef extern from "merged.h" nogil:
+    ctypedef struct kpgate_merged:
+        uint16_t tokens
+    kpgate_merged *kpgate_find_merged(const uint8_t *p, uint32_t size, uint32_t vocabulary) noexcept
 
 cdef enum:
     VERSION = 3
@@ -36,6 +45,9 @@ cdef enum:
 
 MAGIC = b"kpgate-tokens\0\0\0"
 PATTERNS = ("cl100k_base", "o200k_base")
+
+# How many vocabularies this process has opened.
+cdef uint32_t _opened = 0
 
 
 cdef struct Head:
@@ -59,10 +71,33 @@ cdef inline bint wide_piece(const uint8_t *at, const uint8_t *end) noexcept nogi
     return end - at > 3 and ((end - 1)[0] & 0xC0 == 0x80 and (end - 3)[0] & 0xF0 == 0xE0 or at[0] & 0xF0 == 0xE0)
 
 
+cdef inline void count_merged(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
+    """Count a piece of at most 15 bytes that is no token; 16 may be read."""
+    cdef kpgate_merged *lately = kpgate_find_merged(at, size, table.number)
+    cdef int64_t before = sink.count
+    if lately.tokens:
+        sink.count += lately.tokens
+        return
+    merge_short(table, at, size, sink)
+    lately.tokens = <uint16_t>(sink.count - before)
+
+
 cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *sink) noexcept nogil:
     """Cut and merge a whole text."""
     cdef const uint8_t *after
+    cdef uint32_t size, rank
     while at < end and not sink.failed:
+        size = kpgate_piece_cl100k(at, end) if table.pattern == 0 else kpgate_piece_o200k(at, end)
+        if size:
+            rank = rank_of_piece(table, at, size)
+            if rank != NO_RANK:
+                give(sink, rank)
+            elif sink.ids != NULL:
+                merge_short(table, at, size, sink)
+            else:
+                count_merged(table, at, size, sink)
+            at += size
+            continue
         after = cut_cl100k(at, end) if table.pattern == 0 else cut_o200k(at, end)
         if after - at > 0x7FFFFFFF:
             sink.failed = True
@@ -116,6 +151,7 @@ cdef class Vocabulary:
 
         Errors: OSError; ValueError when the file is no table of this version or is damaged.
         """
+        global _opened
         cdef Vocabulary self = Vocabulary.__new__(Vocabulary)
         cdef const Head *head
         cdef uint64_t size, at
@@ -135,6 +171,8 @@ cdef class Vocabulary:
             raise ValueError("the table of tokens is damaged")
         lay_out(&self.table, &self.view[0], head)
         self.pattern = PATTERNS[head.pattern]
+        _opened += 1
+        self.table.number = _opened
         self.recall = Recall()
         return self
 

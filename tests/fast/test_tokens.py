@@ -272,3 +272,70 @@ def test_more_texts_than_are_remembered_are_counted_all_the_same(pair: Pair) -> 
     ours = pair[0]
     first = ours.count_outlined(outlined(body))
     assert first == sum(map(ours.count, texts)) == ours.count_outlined(outlined(body))
+
+
+def test_every_pair_of_ascii_between_all_sorts(pair: Pair) -> None:
+    for before, after in (
+        ("", "abcdefghijklmnopq"),
+        ("x", "ABCdef 0123456789"),
+        (" ", "  \n/'s the end...."),
+    ):
+        for first in range(128):
+            agree(pair, "".join(f"{before}{chr(first)}{chr(second)}{after}" for second in range(128)))
+
+
+SORTS = ("a", "B", "1", " ", "\n", "\r", "\t", "/", ".", "'", "\x1c", "é", "中", "\u0301", "\u00a0")
+
+
+def test_runs_of_every_length_end_where_they_do(pair: Pair) -> None:
+    for sort in SORTS:
+        for following in (*SORTS, ""):
+            agree(pair, "".join(f"x {sort * size}{following}" for size in range(1, 36)))
+            for size in range(1, 20):
+                agree(pair, f"{sort * size}{following}")
+
+
+@settings(max_examples=300, deadline=None)
+@given(parts=st.lists(st.tuples(st.sampled_from(SORTS), st.integers(1, 18)), max_size=30))
+def test_runs_in_any_order(pair: Pair, parts: list[tuple[str, int]]) -> None:
+    agree(pair, "".join(sort * size for sort, size in parts))
+
+
+ALPHABETS = (
+    "ab",
+    "etaoin",
+    "abcdefghijklmnopqrstuvwxyz",
+    "!?.",
+    "=-",
+    "абвгд",
+    "áéíóú",
+    "中文字",
+    "가나다라",
+)
+SYLLABLES = ("the", "ing", "inter", "nation", "al", "s", "un", "iz", "ation", "x", "zz", "qqqq")
+
+
+def test_words_longer_than_any_window_merge_as_they_should(pair: Pair) -> None:
+    seeded = random.Random(20261127)
+    for alphabet in ALPHABETS:
+        for size in (*range(120, 140), 300, 1000, 3000):
+            agree(pair, "".join(seeded.choices(alphabet, k=size)))
+    for size in (20, 40, 80, 300):
+        for _ in range(20):
+            agree(pair, "".join(seeded.choices(SYLLABLES, k=size)))
+    for unit in ("\r\n", "=-", "- ", "aab", "~~~~-", "ab" * 20 + "c", "x" * 47 + "y", "-" * 90 + "="):
+        for size in (*range(60, 70), 700):
+            agree(pair, unit * size)
+
+
+@pytest.mark.parametrize("unit", ["a", "z", "-", "=", "~", " ", "\n", "0", "*", "_", "\t", "\x00"])
+def test_one_character_again_and_again(pair: Pair, unit: str) -> None:
+    for size in (*range(1015, 1060), 1100, 1279, 1280, 2047, 2048, 2049, 5_001):
+        agree(pair, unit * size)
+
+
+def test_vocabularies_do_not_share_what_they_merged(tmp_path: Path) -> None:
+    words = " ".join(f"zq{number}xk uncopyrightable Gesundheitsamt" for number in range(50))
+    for encoding in (*ENCODINGS, *ENCODINGS):
+        ours = open_vocabulary(encoding, tmp_path, {})
+        assert [ours.count(words) for _ in range(2)] == [len(reference(encoding).encode_ordinary(words))] * 2
