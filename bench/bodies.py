@@ -18,9 +18,10 @@ METHOD = (
     f"Chat calls whose conversation is 64 KB and 1 MB of turns of {TURN_BYTES} bytes each, no two of them alike; wrk "
     "with 32 and 8 connections, one gateway worker and nginx on one core, load and provider on another. nginx with "
     "proxy_request_buffering and proxy_buffering off.",
-    "Governed counts every call's tokens exactly. Ratios are of calls for each second of the target's CPU, within a "
-    "round; the median over the rounds is given. The load's core writes and reads each body too: where a target is far "
-    "from busy, calls/s are the load's.",
+    "Governed counts every call's tokens exactly. The same body comes again and again: its turns were counted before, "
+    "as a conversation's earlier ones are, and are recalled. Ratios are of calls for each second of the target's CPU, "
+    "within a round; the median over the rounds is given. The load's core writes and reads each body too: where a "
+    "target is far from busy, calls/s are the load's.",
 )
 
 

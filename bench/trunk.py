@@ -18,6 +18,7 @@ from time import perf_counter_ns
 from typing import Any, cast
 
 import kpgate.gateway
+from bench.bodies import conversation
 from bench.books import Books
 from bench.callgrind import Part, count, mark
 from bench.carriers import Plug, request
@@ -59,6 +60,10 @@ ORDER = (
 """The phases as a call goes through them: a stranger is turned away before anything is decoded."""
 WITH_CREDITS = (*ORDER[:4], Phase.HOLD, *ORDER[4:])
 """The same where calls cost something."""
+READ_BYTES = 131_072
+"""What one read of a socket gives at the most."""
+SLICE_BYTES = 262_144
+"""What is written to a provider at once."""
 ROUND_CALLS = 200
 COUNTED_CALLS = 100
 WATCHED_CALLS = 15
@@ -101,13 +106,26 @@ class Watched(Gateway):
         super()._end(kit, life)
 
 
+class AtOnce:
+    """Work that would go off the loop, done where it is asked for."""
+
+    def __init__(self, loop: Any) -> None:
+        self.loop = loop
+
+    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call it."""
+        return function(*arguments)
+
+
 class Trunk:
     """The gateway, a connection to a provider that answers at once, and a client's way in: `call` makes one call."""
 
-    def __init__(self, folder: Path, transport: str, shape: Shape) -> None:
+    def __init__(self, folder: Path, transport: str, shape: Shape, body: bytes) -> None:
+        self.body = body
         self.plug = Plug()
         self.stamp: Stamp = ignore
         self.lines: list[bytes] = []
+        self.writes = 1 if len(body) <= SLICE_BYTES else -(-len(body) // SLICE_BYTES)
         self._wheel = Wheel(now_us=clock())
         loaded = _settings(folder, shape)
         areas = limit.areas() | metric.areas(1) | pulse.areas(4) | Books.areas(loaded.ledger)
@@ -116,7 +134,7 @@ class Trunk:
         self._life = Life.claim(folder, 1, 4)
         seat = Seat(region, self._life)
         self._books = Books(folder, region, loaded.ledger) if shape.credits else None
-        offload = cast(Offload, _Aside(self.plug))
+        offload = cast(Offload, AtOnce(self.plug))
         if self._books is not None:
             self.key = self._books.key()
             keyring = self._books.keyring()
@@ -185,7 +203,7 @@ class Trunk:
     def _in_memory(self) -> None:
         """A call by an exchange without a transport, its coroutine stepped by hand."""
         headers = [(b"authorization", b"Bearer " + self.key.encode())]
-        exchange = FakeExchange(PATH.encode(), BODY, headers)
+        exchange = FakeExchange(PATH.encode(), self.body, headers)
         stamp = self.stamp
         stamp(Phase.RECEIVE.value)
         coroutine = self.gateway.serve(exchange, self._endpoint)
@@ -219,32 +237,30 @@ class Trunk:
         )
         client = Client(lane)
         client.connection_made(self.plug)
-        data = request(BODY, self.key)
+        data = memoryview(request(self.body, self.key))
 
         def call() -> None:
             stamp = self.stamp
             written = self.plug.written
-            buffer = client.get_buffer(-1)
-            buffer[: len(data)] = data
             stamp(Phase.RECEIVE.value)
-            client.buffer_updated(len(data))
+            at = 0
+            while at < len(data):
+                buffer = client.get_buffer(-1)
+                size = min(len(buffer), len(data) - at, READ_BYTES)
+                buffer[:size] = data[at : at + size]
+                at += size
+                client.buffer_updated(size)
+            self.plug.turn()
             self._answer()
             self.plug.turn()
             stamp(END)
-            assert self.plug.written == written + 2, "one write to the provider, one to the client"
+            assert self.plug.written == written + 1 + self.writes, "writes to the provider, one to the client"
             self.lines.clear()
 
         return call
 
     def _alarm(self, error: Exception, record: object) -> None:
         raise error
-
-
-class _Aside:
-    """Nothing goes aside here."""
-
-    def __init__(self, loop: Any) -> None:
-        self.loop = loop
 
 
 BODY = chat()
@@ -259,10 +275,10 @@ def _settings(folder: Path, shape: Shape) -> Any:
 
 
 @contextmanager
-def trunk(transport: str, shape: Shape | None = None) -> Iterator[Trunk]:
+def trunk(transport: str, shape: Shape | None = None, body: bytes = BODY) -> Iterator[Trunk]:
     """A gateway in memory, warm."""
     with tempfile.TemporaryDirectory() as folder:
-        one = Trunk(Path(folder), transport, shape or Shape())
+        one = Trunk(Path(folder), transport, shape or Shape(), body)
         for _ in range(50):
             one.call()
         gc.collect()
@@ -306,12 +322,16 @@ def _stamp_ns() -> float:
     return median(then[1] - now[1] for now, then in pairwise(kept))
 
 
-def counted(transport: str, *, credits: bool = False) -> tuple[Part, dict[str, float]]:
-    """Instructions of a call, by place, and by phase. Shape: the part's places are those of all counted calls.
+def counted(
+    transport: str, body_bytes: int = 0, governed: bool = True, credits: bool = False
+) -> tuple[Part, dict[str, float]]:
+    """Instructions of a call, by place, and by phase. Shape: the part's places are those of all counted calls;
+    `body_bytes` 0 is the ordinary body.
 
     Errors: bench.callgrind.Unavailable.
     """
-    parts, said = count("bench.trunk", transport, *["credits"] * credits)
+    words = ["governed"] * governed + ["credits"] * credits
+    parts, said = count("bench.trunk", transport, str(body_bytes), *words)
     spans: dict[str, list[Part]] = defaultdict(list)
     for name, part in zip(json.loads(said), parts, strict=True):
         spans[name].append(part)
@@ -324,7 +344,7 @@ def counted(transport: str, *, credits: bool = False) -> tuple[Part, dict[str, f
     return call, {name: float(median(part.total for part in spans[name]) - empty) for name in order}
 
 
-def main(transport: str, *more: str) -> None:
+def main(transport: str, body_bytes: int, *words: str) -> None:
     """What callgrind counts: calls, twice as many, nothing, and each phase of a few calls."""
     seen: list[str] = []
 
@@ -332,7 +352,9 @@ def main(transport: str, *more: str) -> None:
         seen.append(name)
         mark()
 
-    with trunk(transport, Shape(credits="credits" in more)) as one:
+    body = conversation(body_bytes) if body_bytes else BODY
+    shape = Shape(governed="governed" in words, credits="credits" in words)
+    with trunk(transport, shape, body) as one:
         stamp("single")
         for _ in range(COUNTED_CALLS):
             one.call()
@@ -352,4 +374,4 @@ def main(transport: str, *more: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])

@@ -16,7 +16,7 @@ from kpgate.domain.ledger import show_call
 from kpgate.domain.phase import Phase
 from kpgate.domain.usage import Usage
 from kpgate.life import Equipment, Life
-from kpgate.services.admit import reserve
+from kpgate.services.admit import reserve, takes_long
 from kpgate.services.choose import Asked, Decision
 from kpgate.services.exchange import Exchange
 from kpgate.services.receive import check_head, onward
@@ -83,8 +83,7 @@ class Gateway:
         body = exchange.take_body(kit.body_bytes_max)
         if body is None:
             body = await exchange.read_body(kit.body_bytes_max)
-        record.request_bytes = len(body)
-        record.asked = excerpt(body) if kit.log_bodies else ""
+        record.request_bytes, record.asked = len(body), excerpt(body) if kit.log_bodies else ""
         decode, depth_max, long = endpoint.decode, kit.json_depth_max, len(body) >= kit.long_bytes
         life.call = call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
         record.stream = call.stream
@@ -92,7 +91,8 @@ class Gateway:
         # ADMIT
         record.phase = Phase.ADMIT
         self._find(kit, life, caller)
-        record.prompt_tokens = await kit.offload.run(self._count, life) if long else self._count(life)
+        apart = takes_long(call, life.plan.vocabulary, len(body))
+        record.prompt_tokens = await kit.offload.run(self._count, life) if apart else self._count(life)
         choose, apart = self._choose, long and life.plan.chooses
         order = await kit.offload.run(choose, life, body) if apart else choose(life, body)
         now_us = self.clock()
@@ -121,7 +121,7 @@ class Gateway:
             # The rest holds nothing of what has been said: thousands of streams are open at once.
             rest = self._stream(kit, life, first)
             body = first = b""
-            call.content = call.scan = None
+            call.content = call.scan = call.texts = None
             await rest
 
     def _find(self, kit: Equipment, life: Life, caller: Caller) -> None:
@@ -173,13 +173,12 @@ class Gateway:
 
     def _choose(self, life: Life, body: bytes) -> tuple[Target, ...]:
         """The deployments that may answer, in order; and what to reserve."""
-        plan, record = life.plan, life.record
+        plan, record, exchange = life.plan, life.record, life.exchange
         record.generates = life.endpoint.generates
         if plan.chooses or life.head.cost_max is not None:
             order = self._decide(life, body)
         else:
-            headers = life.exchange.headers if plan.matched else ()
-            order = candidates(plan, headers, getrandbits(64), self.clock())
+            order = candidates(plan, exchange.headers if plan.matched else (), getrandbits(64), self.clock())
         cap = life.plan.output_cap if record.generates else 0
         if life.endpoint.tally is None:
             life.tokens = reserve(record.prompt_tokens, life.call, cap)

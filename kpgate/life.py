@@ -46,7 +46,7 @@ class Equipment:
     """What a configuration amounts to. A reload makes a new one; a call keeps the one it began with.
 
     Shape: `inflight` is the worker's for life; `inflight_max` and `queue_wait_us` are its bounds from now on.
-    Units: `long_bytes` is the size from which a body is decoded and counted off the loop.
+    Units: `long_bytes` is the size from which a body is decoded off the loop.
     """
 
     ids: Ids

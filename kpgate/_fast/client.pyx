@@ -27,7 +27,8 @@ cdef extern from "Python.h":
         PyBUF_WRITE
 
 cdef enum:
-    READ_BYTES = 65_536
+    # A head and 64 KB of body in one read.
+    READ_BYTES = 131_072
     HEAD_BYTES_MAX = 65_536
     PREAMBLE_BYTES_MAX = 4096
     # Of what a client sends ahead of its turn, and of a body that nobody has asked for yet.
@@ -73,23 +74,17 @@ cdef class Client(Flow):
     cdef readonly str peer
     cdef readonly int64_t received_us
     cdef readonly bint gone
-    cdef object _leave
-    cdef bytes _body
-    cdef bytes _held
+    cdef object _leave, _error
+    cdef bytes _body, _held
     cdef bytearray _heap
+    # The beginning of a body where it was read to, while its call is begun: that may say where the body goes.
+    cdef const char *_early
+    cdef Py_ssize_t _early_bytes
     cdef Chunks _chunks
-    cdef Wait _reading
-    cdef Wait _room
-    cdef object _error
+    cdef Wait _reading, _room
     cdef int64_t _body_max
-    cdef uint8_t _output
-    cdef uint8_t _probes
-    cdef bint _chunked
-    cdef bint _eof
-    cdef bint _closing
-    cdef bint _at_boundary
-    cdef bint _turning
-    cdef bint _surplus
+    cdef uint8_t _output, _probes
+    cdef bint _chunked, _eof, _closing, _at_boundary, _turning, _surplus
 
     def __init__(self, Lane lane not None):
         self.lane = lane
@@ -132,20 +127,27 @@ cdef class Client(Flow):
             self._body_max = bytes_max
             self._reading = wait
             self._began_us = self._last_us = self.lane.wheel.now_us
-            size = 0 if self._heap is None else PyByteArray_GET_SIZE(self._heap)
             if self._chunks is None:
-                self._body = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>self.head.content_length)
-                if size:
-                    memcpy(PyBytes_AS_STRING(self._body), PyByteArray_AS_STRING(self._heap), size)
-                self._filled = size
-                self._heap = None
-            else:
-                size = <Py_ssize_t>self._chunks.size
-            if self.head.expects and self.head.modern and not size:
+                self._settle_body()
+            if self.head.expects and self.head.modern and not self._filled:
                 self.lane.outbox.put(self._transport, CONTINUE)
             self._due(min(self.lane.body_idle_us, RATE_CHECK_US))
             self._resume()
         return wait
+
+    cdef int _settle_body(self) except -1:
+        """Make room for a body of a known length, with what is here of it: the rest is read to its place."""
+        cdef Py_ssize_t size = self._early_bytes
+        self._body = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>self.head.content_length)
+        if size:
+            memcpy(PyBytes_AS_STRING(self._body), self._early, size)
+            self._early_bytes = 0
+        elif self._heap is not None:
+            size = PyByteArray_GET_SIZE(self._heap)
+            memcpy(PyBytes_AS_STRING(self._body), PyByteArray_AS_STRING(self._heap), size)
+            self._heap = None
+        self._filled = size
+        return 0
 
     def watch(self, leave):
         """Call `leave` once if the client goes away from now on; at once if it has gone."""
@@ -563,6 +565,7 @@ cdef class Client(Flow):
         self._state = SERVING
         self._body = b""
         self._filled = 0
+        self._early_bytes = 0
         if head.fault_status:
             size = 0
         elif head.chunked:
@@ -576,16 +579,20 @@ cdef class Client(Flow):
             else:
                 self._state = BODY
         if size:
-            if self._state == BODY:
+            if self._state != BODY:
+                self._keep(rest, size)
+            elif self._chunks is not None:
                 self._fill(rest, size)
             else:
-                self._keep(rest, size)
+                self._early, self._early_bytes = rest, size
         if self._eof:
             if self._state == BODY:
                 self._end_body("client_gone", CUT_SHORT)
             self._probes = 0
             self._due(PROBE_FIRST_US)
-        return self.drive(self.lane.loop, self.lane.serve(self))
+        self.drive(self.lane.loop, self.lane.serve(self))
+        size, self._early_bytes = self._early_bytes, 0
+        return self._fill(rest, size) if size and self._state == BODY else 0
 
     cdef int _fill(self, const char *at, Py_ssize_t size) except -1:
         """A piece of a body, of which nobody has said where it goes."""

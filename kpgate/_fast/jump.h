@@ -53,6 +53,32 @@ static inline Py_ssize_t kpgate_jump_text(const uint8_t *p, Py_ssize_t at, Py_ss
     return at;
 }
 
+/* First quote or backslash: the end of a run of string text that is known to be sound. */
+static inline Py_ssize_t kpgate_jump_quote(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) {
+#ifdef KPGATE_SSE2
+    const __m128i quote = _mm_set1_epi8('"');
+    const __m128i slash = _mm_set1_epi8('\\');
+    while (end - at >= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(p + at));
+        int mask = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, slash)));
+        if (mask)
+            return at + __builtin_ctz((unsigned)mask);
+        at += 16;
+    }
+#else
+    while (end - at >= 8) {
+        uint64_t word;
+        memcpy(&word, p + at, 8);
+        if (kpgate_equal(word, '"') | kpgate_equal(word, '\\'))
+            break;
+        at += 8;
+    }
+#endif
+    while (at < end && p[at] != '"' && p[at] != '\\')
+        at++;
+    return at;
+}
+
 /* First CR or LF. */
 static inline Py_ssize_t kpgate_jump_line(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) {
 #ifdef KPGATE_SSE2

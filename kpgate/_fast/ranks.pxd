@@ -29,6 +29,8 @@ cdef struct Unit:
 
 
 cdef struct Table:
+    # A number of its own within the process, from 1 up.
+    uint32_t number
     uint32_t pattern
     uint32_t count
     uint64_t mask
@@ -109,6 +111,33 @@ cdef inline uint32_t rank_of(const Table *table, const uint8_t *at, size_t size)
                     return entry.rank - 1
             elif memcmp(table.blob + entry.data, at, size) == 0:
                 return entry.rank - 1
+        slot = (slot + 1) & table.mask
+
+
+cdef inline uint32_t rank_of_piece(const Table *table, const uint8_t *at, size_t size) noexcept nogil:
+    """The same for 1 to 15 bytes of which 16 may be read: few branches, as the sizes of pieces are anyone's guess."""
+    cdef uint64_t first, last, hashed, slot
+    cdef const Entry *entry
+    cdef uint32_t meta
+    memcpy(&first, at, 8)
+    if size <= 8:
+        first &= ~<uint64_t>0 >> (64 - 8 * size)
+        hashed = mix(first + size * <uint64_t>0x9E3779B97F4A7C15)
+    else:
+        memcpy(&last, at + size - 8, 8)
+        hashed = mix(mix(first + size * <uint64_t>0x9E3779B97F4A7C15) * 31 + last)
+    meta = <uint32_t>size | (<uint32_t>(hashed >> 40) << 8)
+    slot = hashed & table.mask
+    while True:
+        entry = table.entries + slot
+        if entry.meta == meta and entry.rank:
+            if size <= 8:
+                if entry.data == first:
+                    return entry.rank - 1
+            elif memcmp(table.blob + entry.data, at, size) == 0:
+                return entry.rank - 1
+        if entry.rank == 0:
+            return NO_RANK
         slot = (slot + 1) & table.mask
 
 

@@ -2,34 +2,52 @@
 """Exact token counts for cl100k_base and o200k_base, without regular expressions or an object a token.
 
 It owns the table of a vocabulary (a file, mapped read-only, shared by all workers), the cutting of text into
-pieces, and the merging of a piece's bytes. It knows no message, no model and no price.
+pieces, and what was counted lately. It knows no message, no model and no price.
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from kpgate._fast.joins cimport UNITS, WIDE, find_join, join_slot, mark_joins, point_of, width_of
+from kpgate._fast.characters cimport count_characters
+from kpgate._fast.joins cimport UNITS, WIDE, join_slot, mark_joins
+from kpgate._fast.jsonwalk cimport unescape
+from kpgate._fast.merge cimport SHORT_BYTES, Sink, give, merge, merge_long, merge_short
+from kpgate._fast.outline cimport UNKNOWN, Outline, Place
 from kpgate._fast.pieces cimport cut_cl100k, cut_o200k
-from kpgate._fast.ranks cimport NO_RANK, TOKEN_BYTES_MAX, Entry, Table, Unit, hash_of, one_rank, rank_of
+from kpgate._fast.ranks cimport NO_RANK, TOKEN_BYTES_MAX, Entry, Table, Unit, hash_of, rank_of_piece
+from kpgate._fast.recall cimport Recall
 
 import mmap
 import os
 import zlib
 
+cdef extern from "words.h" nogil:
+    uint32_t kpgate_piece_o200k(const uint8_t *p, const uint8_t *end) noexcept
+    uint32_t kpgate_piece_cl100k(const uint8_t *p, const uint8_t *end) noexcept
+
+cdef extern from "merged.h" nogil:
+    ctypedef struct kpgate_merged:
+        uint16_t tokens
+    kpgate_merged *kpgate_find_merged(const uint8_t *p, uint32_t size, uint32_t vocabulary) noexcept
+
 cdef enum:
     VERSION = 3
     # Of the head: all before its checksum.
     CHECKED_BYTES = 44
-    SHORT_BYTES = 48
-    STRETCH_MAX = 16
     RELEASE_BYTES = 4096
+    # Shorter texts are counted about as soon as they are recalled.
+    RECALL_BYTES_MIN = 256
     RANKS_MAX = 1 << 24
 
 MAGIC = b"kpgate-tokens\0\0\0"
 PATTERNS = ("cl100k_base", "o200k_base")
+
+# How many vocabularies this process has opened.
+cdef uint32_t _opened = 0
 
 
 cdef struct Head:
@@ -46,286 +64,40 @@ cdef struct Head:
     uint64_t spare[2]
 
 
-cdef struct Sink:
-    # Where token ids go, or NULL for counting only.
-    uint32_t *ids
-    int64_t count
-    bint failed
-
-
-# Merging
-
-
-cdef inline void give(Sink *sink, uint32_t rank) noexcept nogil:
-    if sink.ids != NULL:
-        sink.ids[sink.count] = rank
-    sink.count += 1
-
-
-cdef void merge_short(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
-    """Merge the pair of least rank, the leftmost of equals, until there is none."""
-    cdef uint8_t starts[SHORT_BYTES + 2]
-    cdef uint32_t ranks[SHORT_BYTES + 2]
-    cdef uint32_t parts = size
-    cdef uint32_t i, best, least
-    for i in range(size):
-        starts[i] = <uint8_t>i
-        ranks[i] = table.pairs[(<uint32_t>at[i] << 8) | at[i + 1]] if i + 1 < size else NO_RANK
-    starts[size] = <uint8_t>size
-    while parts > 1:
-        least = NO_RANK
-        best = 0
-        for i in range(parts - 1):
-            if ranks[i] < least:
-                least = ranks[i]
-                best = i
-        if least == NO_RANK:
-            break
-        # The part at `best` takes in its neighbour.
-        for i in range(best + 1, parts):
-            starts[i] = starts[i + 1]
-            ranks[i] = ranks[i + 1]
-        parts -= 1
-        ranks[best] = NO_RANK
-        if best + 1 < parts:
-            ranks[best] = rank_of(table, at + starts[best], starts[best + 2] - starts[best])
-        if best > 0:
-            ranks[best - 1] = rank_of(table, at + starts[best - 1], starts[best + 1] - starts[best - 1])
-    if sink.ids == NULL:
-        sink.count += parts
-        return
-    for i in range(parts):
-        give(sink, one_rank(table, at + starts[i], starts[i + 1] - starts[i]))
-
-
-cdef inline void sift_up(uint64_t *heap, int64_t at) noexcept nogil:
-    cdef uint64_t item = heap[at]
-    cdef int64_t parent
-    while at > 0:
-        parent = (at - 1) >> 1
-        if heap[parent] <= item:
-            break
-        heap[at] = heap[parent]
-        at = parent
-    heap[at] = item
-
-
-cdef inline void sift_down(uint64_t *heap, int64_t size) noexcept nogil:
-    cdef uint64_t item = heap[0]
-    cdef int64_t at = 0
-    cdef int64_t child
-    while True:
-        child = 2 * at + 1
-        if child >= size:
-            break
-        if child + 1 < size and heap[child + 1] < heap[child]:
-            child += 1
-        if heap[child] >= item:
-            break
-        heap[at] = heap[child]
-        at = child
-    heap[at] = item
-
-
-cdef void merge_long(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
-    """The same by a heap of pairs and a linked list of parts: n log n, whatever the bytes are.
-
-    Memory: 36 bytes a byte of the piece, for as long as it is merged.
-    """
-    cdef uint64_t *heap = <uint64_t *>malloc(<size_t>size * 36)
-    if heap == NULL:
-        sink.failed = True
-        return
-    # Each merge makes at most two pairs: with the first ones that is at most 3 a byte.
-    cdef uint32_t *ahead = <uint32_t *>(heap + <size_t>size * 3)
-    cdef uint32_t *behind = ahead + size
-    cdef uint32_t *ranks = behind + size
-    cdef int64_t held = 0
-    cdef uint32_t i, start, after, before, rank
-    cdef uint64_t item
-    for i in range(size):
-        ahead[i] = i + 1
-        behind[i] = i - 1
-        ranks[i] = table.pairs[(<uint32_t>at[i] << 8) | at[i + 1]] if i + 1 < size else NO_RANK
-        if ranks[i] != NO_RANK:
-            heap[held] = (<uint64_t>ranks[i] << 32) | i
-            sift_up(heap, held)
-            held += 1
-    while held:
-        item = heap[0]
-        held -= 1
-        heap[0] = heap[held]
-        sift_down(heap, held)
-        start = <uint32_t>item
-        # A pair that has changed since it was put on the heap stands there again with its new rank.
-        if ranks[start] != <uint32_t>(item >> 32):
-            continue
-        after = ahead[start]
-        ranks[after] = NO_RANK
-        ahead[start] = ahead[after]
-        if ahead[start] < size:
-            behind[ahead[start]] = start
-        rank = NO_RANK
-        if ahead[start] < size:
-            rank = rank_of(table, at + start, ahead[ahead[start]] - start)
-        ranks[start] = rank
-        if rank != NO_RANK:
-            heap[held] = (<uint64_t>rank << 32) | start
-            sift_up(heap, held)
-            held += 1
-        if start > 0:
-            before = behind[start]
-            rank = rank_of(table, at + before, ahead[start] - before)
-            ranks[before] = rank
-            if rank != NO_RANK:
-                heap[held] = (<uint64_t>rank << 32) | before
-                sift_up(heap, held)
-                held += 1
-    start = 0
-    while start < size:
-        if sink.ids == NULL:
-            sink.count += 1
-        else:
-            give(sink, one_rank(table, at + start, ahead[start] - start))
-        start = ahead[start]
-    free(heap)
-
-
-cdef inline void merge(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
-    cdef uint32_t rank = one_rank(table, at, size)
-    if rank != NO_RANK:
-        give(sink, rank)
-    elif size <= SHORT_BYTES:
-        merge_short(table, at, size, sink)
-    else:
-        merge_long(table, at, size, sink)
-
-
-# Characters
-
-
-cdef struct Stretch:
-    const uint8_t *start
-    # Its characters so far, the bytes of each, and the rank of each with the next.
-    uint32_t held
-    uint8_t sizes[STRETCH_MAX]
-    uint32_t ranks[STRETCH_MAX]
-    # The tokens of its last character by itself.
-    uint32_t tokens
-    bint by_bytes
-
-
-cdef uint32_t merge_units(
-    const Table *table, const uint8_t *at, const uint8_t *sizes, uint32_t *ranks, uint32_t count
-) noexcept nogil:
-    """How many tokens some characters are that are a token each, merged as bytes are; `ranks` are of each two."""
-    cdef uint16_t starts[STRETCH_MAX + 1]
-    cdef uint32_t parts = count
-    cdef uint32_t i, best, least
-    starts[0] = 0
-    for i in range(count):
-        starts[i + 1] = starts[i] + sizes[i]
-    while parts > 1:
-        least = NO_RANK
-        best = 0
-        for i in range(parts - 1):
-            if ranks[i] < least:
-                least = ranks[i]
-                best = i
-        if least == NO_RANK:
-            break
-        parts -= 1
-        for i in range(best + 1, parts):
-            starts[i] = starts[i + 1]
-            ranks[i] = ranks[i + 1]
-        starts[parts] = starts[parts + 1]
-        if best + 1 < parts:
-            ranks[best] = rank_of(table, at + starts[best], starts[best + 2] - starts[best])
-        if best > 0:
-            ranks[best - 1] = rank_of(table, at + starts[best - 1], starts[best + 1] - starts[best - 1])
-    return parts
-
-
-cdef inline void count_stretch(
-    const Table *table, Stretch *stretch, const uint8_t *end, Sink *sink
-) noexcept nogil:
-    """Count the tokens of a stretch that ends here, and begin the next one."""
-    if stretch.by_bytes or stretch.held > STRETCH_MAX:
-        merge(table, stretch.start, <uint32_t>(end - stretch.start), sink)
-    elif stretch.held == 1:
-        sink.count += stretch.tokens
-    elif stretch.held == 2:
-        sink.count += 2 - <int>(stretch.ranks[0] != NO_RANK)
-    else:
-        sink.count += merge_units(table, stretch.start, stretch.sizes, stretch.ranks, stretch.held)
-    stretch.start = end
-    stretch.held = 0
-    stretch.by_bytes = False
-
-
-cdef void count_characters(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
-    """Count a piece stretch by stretch: no token stands across two characters that no token joins.
-
-    In a stretch of characters that only tokens of whole characters join, merging may begin with the characters.
-    """
-    cdef const uint8_t *end = at + size
-    cdef Stretch stretch
-    cdef const Unit *unit
-    cdef uint32_t point, wide
-    cdef uint32_t left = 0
-    cdef uint32_t rank = NO_RANK
-    stretch.start = at
-    stretch.held = 0
-    stretch.by_bytes = False
-    while at < end:
-        if at[0] & 0xF0 == 0xE0:
-            wide = 3
-            point = point_of(at)
-            unit = table.units + (point - WIDE)
-        elif at[0] < 0x80:
-            wide = 1
-            point = at[0]
-            unit = table.units + point
-        else:
-            wide = width_of(at[0])
-            point = 0
-            unit = NULL
-        if stretch.held:
-            if unit == NULL or (point < 0x80 and left < 0x80):
-                stretch.by_bytes = True
-            elif not (unit.mask >> ((at - 1)[0] & 31)) & 1:
-                count_stretch(table, &stretch, at, sink)
-            elif (unit.by_bytes >> ((at - 1)[0] & 15)) & 1:
-                stretch.by_bytes = True
-            elif find_join(table, (left << 16) | point, &rank):
-                if stretch.held <= STRETCH_MAX:
-                    stretch.ranks[stretch.held - 1] = rank
-            else:
-                count_stretch(table, &stretch, at, sink)
-        if unit == NULL:
-            stretch.by_bytes = True
-        else:
-            stretch.tokens = unit.tokens
-        if stretch.held < STRETCH_MAX:
-            stretch.sizes[stretch.held] = <uint8_t>wide
-        stretch.held += 1
-        left = point
-        at += wide
-    count_stretch(table, &stretch, at, sink)
-
-
 # Texts
-
 
 cdef inline bint wide_piece(const uint8_t *at, const uint8_t *end) noexcept nogil:
     """Whether a piece begins or ends with a character of three bytes, and has more than one."""
     return end - at > 3 and ((end - 1)[0] & 0xC0 == 0x80 and (end - 3)[0] & 0xF0 == 0xE0 or at[0] & 0xF0 == 0xE0)
 
 
+cdef inline void count_merged(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
+    """Count a piece of at most 15 bytes that is no token; 16 may be read."""
+    cdef kpgate_merged *lately = kpgate_find_merged(at, size, table.number)
+    cdef int64_t before = sink.count
+    if lately.tokens:
+        sink.count += lately.tokens
+        return
+    merge_short(table, at, size, sink)
+    lately.tokens = <uint16_t>(sink.count - before)
+
+
 cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *sink) noexcept nogil:
     """Cut and merge a whole text."""
     cdef const uint8_t *after
+    cdef uint32_t size, rank
     while at < end and not sink.failed:
+        size = kpgate_piece_cl100k(at, end) if table.pattern == 0 else kpgate_piece_o200k(at, end)
+        if size:
+            rank = rank_of_piece(table, at, size)
+            if rank != NO_RANK:
+                give(sink, rank)
+            elif sink.ids != NULL:
+                merge_short(table, at, size, sink)
+            else:
+                count_merged(table, at, size, sink)
+            at += size
+            continue
         after = cut_cl100k(at, end) if table.pattern == 0 else cut_o200k(at, end)
         if after - at > 0x7FFFFFFF:
             sink.failed = True
@@ -335,6 +107,29 @@ cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *
         else:
             merge(table, at, <uint32_t>(after - at), sink)
         at = after
+
+
+cdef inline bint is_recalled(Outline texts, const Place *place) noexcept nogil:
+    return (texts.counted >> place.mark) & 1 and place.end - place.start >= RECALL_BYTES_MIN
+
+
+cdef void count_place(const Table *table, const uint8_t *body, Place *place, Sink *sink) noexcept nogil:
+    """Count a string where it stands in a sound body; one with escapes from a copy without them."""
+    cdef uint8_t *text = NULL
+    cdef Py_ssize_t size
+    cdef bint whole = True
+    cdef int64_t before = sink.count
+    if place.escaped:
+        text = <uint8_t *>malloc(place.end - place.start)
+        if text == NULL:
+            sink.failed = True
+            return
+        size = unescape(body, place.start, place.end, text, &whole)
+        walk(table, text, text + size, sink)
+        free(text)
+    else:
+        walk(table, body + place.start, body + place.end, sink)
+    place.tokens = sink.count - before
 
 
 # The table
@@ -348,6 +143,7 @@ cdef class Vocabulary:
     cdef const uint8_t[::1] view
     cdef Table table
     cdef readonly str pattern
+    cdef Recall recall
 
     @staticmethod
     def open(path):
@@ -355,6 +151,7 @@ cdef class Vocabulary:
 
         Errors: OSError; ValueError when the file is no table of this version or is damaged.
         """
+        global _opened
         cdef Vocabulary self = Vocabulary.__new__(Vocabulary)
         cdef const Head *head
         cdef uint64_t size, at
@@ -374,6 +171,9 @@ cdef class Vocabulary:
             raise ValueError("the table of tokens is damaged")
         lay_out(&self.table, &self.view[0], head)
         self.pattern = PATTERNS[head.pattern]
+        _opened += 1
+        self.table.number = _opened
+        self.recall = Recall()
         return self
 
     def __len__(self):
@@ -394,6 +194,51 @@ cdef class Vocabulary:
         """The same for UTF-8 bytes. Errors: UnicodeDecodeError for bytes that are no UTF-8."""
         str(text, "utf-8")
         return self.count_at(&text[0], text.shape[0]) if text.shape[0] else 0
+
+    def unseen(self, Outline texts not None):
+        """How many bytes `count_outlined` would have to count: those of texts that were not counted lately."""
+        cdef const uint8_t *body = <const uint8_t *>PyBytes_AS_STRING(texts.body)
+        cdef Py_ssize_t total = 0
+        cdef Py_ssize_t i
+        cdef Place *place
+        with nogil:
+            for i in range(texts.count):
+                place = texts.places + i
+                if is_recalled(texts, place) and place.tokens == UNKNOWN:
+                    self.recall.fingerprint(body + place.start, place.end - place.start, place.key)
+        for i in range(texts.count):
+            place = texts.places + i
+            if is_recalled(texts, place) and place.tokens == UNKNOWN:
+                place.tokens = self.recall.find(place.key)
+            if (texts.counted >> place.mark) & 1 and place.tokens == UNKNOWN:
+                total += place.end - place.start
+        return total
+
+    def count_outlined(self, Outline texts not None):
+        """How many tokens the strings of an outline have, each by itself."""
+        cdef const uint8_t *body = <const uint8_t *>PyBytes_AS_STRING(texts.body)
+        cdef Sink sink = Sink(NULL, 0, False)
+        cdef int64_t known = 0
+        cdef Py_ssize_t i
+        cdef Place *place
+        self.unseen(texts)
+        for i in range(texts.count):
+            place = texts.places + i
+            if not (texts.counted >> place.mark) & 1:
+                continue
+            if place.tokens != UNKNOWN:
+                known += place.tokens
+                continue
+            if place.end - place.start > RELEASE_BYTES:
+                with nogil:
+                    count_place(&self.table, body, place, &sink)
+            else:
+                count_place(&self.table, body, place, &sink)
+            if sink.failed:
+                raise MemoryError("no room to count a text")
+            if is_recalled(texts, place) and self.recall.find(place.key) < 0:
+                self.recall.keep(place.key, place.tokens)
+        return known + sink.count
 
     cdef int64_t count_at(self, const uint8_t *data, Py_ssize_t size) except -1:
         cdef Sink sink = Sink(NULL, 0, False)

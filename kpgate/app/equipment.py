@@ -41,7 +41,7 @@ from kpgate.services.record import Recorder, encode_json, encode_text
 from kpgate.services.route import Retrying, Routes
 from kpgate.stores.vocabulary import open_vocabulary
 
-LONG_BYTES = 64 * 1024
+LONG_BYTES = 256 * 1024
 LONGEST_ENCODING = "o200k_base"
 
 PROBE_US = 60_000_000

@@ -7,8 +7,12 @@ from typing import Any
 
 import msgspec
 
-from kpgate._fast.body import BodyError, Keys, Scan, scan
+from kpgate._fast.body import BodyError, Keys, Scan, scan, splice
+from kpgate._fast.outline import Outline, Shape, outline
 from kpgate.domain.errors import InvalidRequest
+
+OUTLINED_BYTES_MIN = 4096
+"""From here on a member's outline is cheaper than its decoding."""
 
 _WORDS = {
     "`str`": "a string",
@@ -28,9 +32,37 @@ def read_body(
 
     Errors: InvalidRequest, naming what was wrong and where.
     """
+    offsets, request, _ = _read(decoder, body, keys, depth_max)
+    return offsets, request
+
+
+def read_outlined(
+    decoder: msgspec.json.Decoder[Any], body: bytes, keys: Keys, depth_max: int, member: int, shape: Shape
+) -> tuple[Scan, Any, Outline | None]:
+    """The same, but for an array that is long and of that shape: it is outlined, and decoded as an empty one.
+
+    Errors: InvalidRequest, naming what was wrong and where.
+    """
+    return _read(decoder, body, keys, depth_max, member, shape)
+
+
+def _read(
+    decoder: msgspec.json.Decoder[Any],
+    body: bytes,
+    keys: Keys,
+    depth_max: int,
+    member: int = 0,
+    shape: Shape | None = None,
+) -> tuple[Scan, Any, Outline | None]:
     try:
         offsets = scan(body, keys, depth_max)
-        return offsets, decoder.decode(body)
+        if shape is not None and not offsets.surrogates:
+            start, end = offsets.start(member), offsets.end(member)
+            if end - start >= OUTLINED_BYTES_MIN:
+                found = outline(body, start, end, shape)
+                if found is not None:
+                    return offsets, decoder.decode(splice(body, offsets, {member: b"[]"})), found
+        return offsets, decoder.decode(body), None
     except BodyError as error:
         raise InvalidRequest(str(error), param=error.key) from None
     except msgspec.ValidationError as error:

@@ -10,6 +10,7 @@ cdef class Call:
     cdef public long long choices
     cdef public str dropped
     cdef public long long cost_max
+    cdef public object texts
 
 
 cdef class Record:

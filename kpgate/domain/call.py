@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from kpgate._fast.outline import Outline
 from kpgate.domain.caller import Caller
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.phase import Phase
@@ -15,7 +16,8 @@ class Call:
 
     Units: `output_cap` tokens a choice, 0 when the caller gave none; `cost_max` microKPT, -1 for no such limit.
     `content` is the dialect's own decoded form and `scan` its offsets; only the dialect reads them. `dropped` names
-    what was left out for a provider that cannot express it, in the caller's words.
+    what was left out for a provider that cannot express it, in the caller's words. `texts` says where a long prompt's
+    texts stand in the body: they were not decoded.
     """
 
     model: str
@@ -27,6 +29,7 @@ class Call:
     choices: int = 1
     dropped: str = ""
     cost_max: int = -1
+    texts: Outline | None = None
 
 
 class Record:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Protocol
 import msgspec
 
 from kpgate._fast.limit import Verdict
+from kpgate._fast.outline import Outline
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Chat
 from kpgate.domain.errors import GatewayError
@@ -23,9 +24,13 @@ Header = tuple[bytes, bytes]
 
 
 class Counter(Protocol):
-    """Anything that counts the tokens of a text."""
+    """Anything that counts the tokens of a text, or of texts where they stand in a body."""
 
     def count(self, text: str) -> int: ...
+
+    def unseen(self, texts: Outline) -> int: ...
+
+    def count_outlined(self, texts: Outline) -> int: ...
 
 
 class Framing(Protocol):

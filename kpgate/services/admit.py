@@ -11,6 +11,7 @@ from kpgate._fast.commit import DEPLOYMENT, KEY, MODEL, PARTY
 from kpgate._fast.limit import BUSY, CONCURRENCY, DONE, FULL, NEVER, REQUESTS, STALE, Gate, Limits, Verdict
 from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import Caller
+from kpgate.domain.dialect import Counter
 from kpgate.domain.errors import (
     ConcurrencyLimited,
     GatewayError,
@@ -32,7 +33,20 @@ STEP_S = 0.002
 UNKNOWN_WAIT_US = 250_000
 Taken = Verdict
 """What a coroutine gives says so by another name: compiled, the coroutine itself would be taken for it."""
+COUNTED_BYTES_MAX = 64 * 1024
+"""From here on a prompt is counted off the loop."""
+RECALLED_BYTES_MAX = 4 * 1024 * 1024
+"""From here on it takes long to look up which of its texts were counted lately."""
 SCOPES = {KEY: "key", PARTY: "party", MODEL: "model", DEPLOYMENT: "deployment"}
+
+
+def takes_long(call: Call, vocabulary: Counter | None, body_bytes: int) -> bool:
+    """Whether counting a prompt would hold the loop: what was counted lately takes no time."""
+    if vocabulary is None or body_bytes < COUNTED_BYTES_MAX:
+        return False
+    if call.texts is None or body_bytes >= RECALLED_BYTES_MAX:
+        return True
+    return vocabulary.unseen(call.texts) >= COUNTED_BYTES_MAX
 
 
 def gate(scope: int, number: int, terms: Terms) -> Gate:

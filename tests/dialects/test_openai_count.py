@@ -5,14 +5,23 @@ import struct
 from base64 import b64encode
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kpgate._fast.tokens import Vocabulary
-from kpgate.dialects.openai.count import count_chat, count_completion, count_embedding, count_functions
+from kpgate.dialects.openai.count import (
+    count_chat,
+    count_completion,
+    count_embedding,
+    count_functions,
+    count_request,
+)
 from kpgate.dialects.openai.images import image_tokens
-from kpgate.dialects.openai.request import decode_chat, decode_completion, decode_embedding
+from kpgate.dialects.openai.request import ChatRequest, decode_chat, decode_completion, decode_embedding
+from kpgate.domain.body import invalid
+from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.pictures import image_size
 from kpgate.stores.vocabulary import open_vocabulary
 
@@ -191,3 +200,70 @@ json_values = st.recursive(
 @given(functions=st.lists(json_values, max_size=3))
 def test_functions_of_any_shape_are_survived(newer: Vocabulary, functions: list[Any]) -> None:
     assert count_functions(functions, newer, "gpt-4o") >= 0
+
+
+WORDS = st.text(max_size=30)
+MAYBE = st.none() | WORDS
+ODD = st.none() | st.booleans() | st.integers() | WORDS | st.just([]) | st.just({})
+FUNCTION = st.fixed_dictionaries({}, optional={"name": WORDS, "arguments": MAYBE, "x": ODD})
+PART = st.fixed_dictionaries(
+    {"type": WORDS},
+    optional={
+        "text": MAYBE,
+        "refusal": MAYBE,
+        "image_url": st.none() | st.fixed_dictionaries({"url": WORDS}, optional={"detail": MAYBE}),
+        "input_audio": ODD,
+    },
+)
+CALLS = st.lists(
+    st.fixed_dictionaries({}, optional={"id": MAYBE, "type": MAYBE, "function": st.none() | FUNCTION}),
+    max_size=3,
+)
+MESSAGE = st.fixed_dictionaries(
+    {"role": WORDS},
+    optional={
+        "content": MAYBE | st.lists(PART, max_size=3),
+        "name": MAYBE,
+        "refusal": MAYBE,
+        "tool_calls": st.none() | CALLS,
+        "function_call": st.none() | FUNCTION,
+        "tool_call_id": ODD,
+    },
+)
+MEMBER = st.sampled_from(["role", "content", "name", "refusal", "tool_calls", "function_call"])
+ODD_MESSAGE = st.builds(lambda message, name, value: message | {name: value}, MESSAGE, MEMBER, ODD)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    messages=st.lists(MESSAGE, max_size=4) | st.lists(MESSAGE | ODD_MESSAGE, max_size=3),
+    stream=st.none() | st.booleans() | st.just("yes"),
+    escaped=st.booleans(),
+)
+def test_a_long_conversation_is_counted_and_refused_as_a_short_one_is(
+    newer: Vocabulary, messages: list[Any], stream: Any, escaped: bool
+) -> None:
+    filler = {"role": "user", "content": "Nobody decodes what is only counted.\n" * 200}
+    chat = {"model": "gpt-4o", "messages": [filler, *messages], "stream": stream}
+    body = json.dumps(chat, ensure_ascii=escaped).encode()
+    try:
+        wanted = count_request(msgspec.json.decode(body, type=ChatRequest), newer, "gpt-4o")
+    except msgspec.ValidationError as error:
+        expected = invalid(str(error))
+        with pytest.raises(InvalidRequest) as caught:
+            decode_chat(body, 64)
+        assert (str(caught.value), caught.value.param) == (str(expected), expected.param)
+        return
+    call = decode_chat(body, 64)
+    assert count_chat(call, newer, "gpt-4o") == wanted
+    # And again, by what is remembered of it.
+    again = decode_chat(body, 64)
+    if again.texts is not None:
+        assert newer.unseen(again.texts) < 256 * len(again.texts.spans(0))
+    assert count_chat(again, newer, "gpt-4o") == wanted
+
+
+def test_a_long_plain_conversation_is_outlined() -> None:
+    turn = {"role": "user", "content": [{"type": "text", "text": "long " * 1000}], "name": "Ada"}
+    call = decode_chat(json.dumps({"model": "m", "messages": [turn] * 3}).encode(), 64)
+    assert call.texts is not None and call.content.messages == []

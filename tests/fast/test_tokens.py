@@ -1,7 +1,9 @@
 """Token counts, against tiktoken on the same ranks: equal on everything, and never in trouble."""
 
 import base64
+import json
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import tiktoken_ext.openai_public as openai_public
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kpgate._fast.outline import Outline, Shape, Value, outline
 from kpgate._fast.tokens import Vocabulary, build_table
 from kpgate.domain.encodings import ENCODINGS
 from kpgate.stores.vocabulary import open_vocabulary, read_ranks
@@ -200,3 +203,139 @@ def test_processes_that_build_at_once_all_succeed(tmp_path: Path) -> None:
     runs = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE) for _ in range(4)]
     assert [run.communicate()[0].strip() for run in runs] == [b"2"] * 4
     assert len(list(tmp_path.iterdir())) == 1
+
+
+TEXTS = Shape(Value(items=Value(string=True, mark=0)), counted=(0,))
+
+
+def outlined(body: bytes) -> Outline:
+    found = outline(body, 0, len(body), TEXTS)
+    assert found is not None
+    return found
+
+
+def in_place(pair: Pair, texts: list[str], body: bytes) -> None:
+    """What stands in a body is counted as the texts are, at first and when it comes again."""
+    expected = sum(len(pair[1].encode_ordinary(text)) for text in texts)
+    assert [pair[0].count_outlined(outlined(body)) for _ in range(2)] == [expected] * 2
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=300), max_size=6),
+    escaped=st.booleans(),
+)
+def test_texts_in_a_body_are_counted_as_they_are(pair: Pair, texts: list[str], escaped: bool) -> None:
+    in_place(pair, texts, json.dumps(texts, ensure_ascii=escaped).encode())
+
+
+def test_every_escape_is_counted_as_what_it_stands_for(pair: Pair) -> None:
+    short = {
+        '"': '\\"',
+        "\\": "\\\\",
+        "/": "\\/",
+        "\b": "\\b",
+        "\f": "\\f",
+        "\n": "\\n",
+        "\r": "\\r",
+        "\t": "\\t",
+    }
+    for text, said in short.items():
+        for size in range(40):
+            in_place(pair, ["x" * size + text + "y"], f'["{"x" * size}{said}y"]'.encode())
+    for start in range(0, 0x110000, 4096):
+        points = [point for point in range(start, start + 4096, 7) if not 0xD800 <= point < 0xE000]
+        text = "".join(map(chr, points))
+        in_place(pair, [text], json.dumps([text]).encode())
+        raw = re.sub(r"\\u[0-9a-f]{4}", lambda found: "\\u" + found[0][2:].upper(), json.dumps([text]))
+        in_place(pair, [text], raw.encode())
+
+
+def test_what_was_counted_lately_is_known_whole_and_nothing_else_is(pair: Pair) -> None:
+    ours = pair[0]
+    text = "".join(f"turn {number}, " for number in range(300))
+    body = json.dumps([text, "short"]).encode()
+    assert ours.unseen(outlined(body)) == len(text) + len("short")
+    ours.count_outlined(outlined(body))
+    assert ours.unseen(outlined(body)) == len("short")
+    for place in range(0, len(text), 17):
+        other = text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :]
+        assert ours.unseen(outlined(json.dumps([other]).encode())) == len(other)
+    for padded in (text + "\x00", text + "\x00" * 16, text[:-1], text * 2, text + text[:1024]):
+        raw = json.dumps([padded]).encode()
+        assert ours.unseen(outlined(raw)) == len(raw) - 4
+
+
+def test_more_texts_than_are_remembered_are_counted_all_the_same(pair: Pair) -> None:
+    texts = [f"{number} " * 90 for number in range(40_000)]
+    body = json.dumps(texts).encode()
+    ours = pair[0]
+    first = ours.count_outlined(outlined(body))
+    assert first == sum(map(ours.count, texts)) == ours.count_outlined(outlined(body))
+
+
+def test_every_pair_of_ascii_between_all_sorts(pair: Pair) -> None:
+    for before, after in (
+        ("", "abcdefghijklmnopq"),
+        ("x", "ABCdef 0123456789"),
+        (" ", "  \n/'s the end...."),
+    ):
+        for first in range(128):
+            agree(pair, "".join(f"{before}{chr(first)}{chr(second)}{after}" for second in range(128)))
+
+
+SORTS = ("a", "B", "1", " ", "\n", "\r", "\t", "/", ".", "'", "\x1c", "é", "中", "\u0301", "\u00a0")
+
+
+def test_runs_of_every_length_end_where_they_do(pair: Pair) -> None:
+    for sort in SORTS:
+        for following in (*SORTS, ""):
+            agree(pair, "".join(f"x {sort * size}{following}" for size in range(1, 36)))
+            for size in range(1, 20):
+                agree(pair, f"{sort * size}{following}")
+
+
+@settings(max_examples=300, deadline=None)
+@given(parts=st.lists(st.tuples(st.sampled_from(SORTS), st.integers(1, 18)), max_size=30))
+def test_runs_in_any_order(pair: Pair, parts: list[tuple[str, int]]) -> None:
+    agree(pair, "".join(sort * size for sort, size in parts))
+
+
+ALPHABETS = (
+    "ab",
+    "etaoin",
+    "abcdefghijklmnopqrstuvwxyz",
+    "!?.",
+    "=-",
+    "абвгд",
+    "áéíóú",
+    "中文字",
+    "가나다라",
+)
+SYLLABLES = ("the", "ing", "inter", "nation", "al", "s", "un", "iz", "ation", "x", "zz", "qqqq")
+
+
+def test_words_longer_than_any_window_merge_as_they_should(pair: Pair) -> None:
+    seeded = random.Random(20261127)
+    for alphabet in ALPHABETS:
+        for size in (*range(120, 140), 300, 1000, 3000):
+            agree(pair, "".join(seeded.choices(alphabet, k=size)))
+    for size in (20, 40, 80, 300):
+        for _ in range(20):
+            agree(pair, "".join(seeded.choices(SYLLABLES, k=size)))
+    for unit in ("\r\n", "=-", "- ", "aab", "~~~~-", "ab" * 20 + "c", "x" * 47 + "y", "-" * 90 + "="):
+        for size in (*range(60, 70), 700):
+            agree(pair, unit * size)
+
+
+@pytest.mark.parametrize("unit", ["a", "z", "-", "=", "~", " ", "\n", "0", "*", "_", "\t", "\x00"])
+def test_one_character_again_and_again(pair: Pair, unit: str) -> None:
+    for size in (*range(1015, 1060), 1100, 1279, 1280, 2047, 2048, 2049, 5_001):
+        agree(pair, unit * size)
+
+
+def test_vocabularies_do_not_share_what_they_merged(tmp_path: Path) -> None:
+    words = " ".join(f"zq{number}xk uncopyrightable Gesundheitsamt" for number in range(50))
+    for encoding in (*ENCODINGS, *ENCODINGS):
+        ours = open_vocabulary(encoding, tmp_path, {})
+        assert [ours.count(words) for _ in range(2)] == [len(reference(encoding).encode_ordinary(words))] * 2

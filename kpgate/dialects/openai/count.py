@@ -6,8 +6,20 @@ Source: OpenAI cookbook, "How to count tokens with tiktoken", sections 6 and 7 (
 
 from typing import Any
 
+import msgspec
+
+from kpgate._fast.outline import Outline
 from kpgate.dialects.openai.images import image_tokens
-from kpgate.dialects.openai.request import ChatRequest, Message, Prompt
+from kpgate.dialects.openai.request import (
+    CALLED,
+    IMAGE,
+    NAME,
+    TURN,
+    ChatRequest,
+    ImageUrl,
+    Message,
+    Prompt,
+)
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Counter
 
@@ -23,10 +35,21 @@ PROPERTY_KEY = 3
 ENUM_INIT = -3
 ENUM_ITEM = 3
 
+_image = msgspec.json.Decoder(ImageUrl)
+
 
 def count_chat(call: Call, vocabulary: Counter, model: str) -> int:
     """The prompt tokens of a chat completion."""
-    return count_request(call.content, vocabulary, model)
+    total = count_request(call.content, vocabulary, model)
+    return total if call.texts is None else total + _outlined(call.texts, vocabulary, model)
+
+
+def _outlined(texts: Outline, vocabulary: Counter, model: str) -> int:
+    """The messages of a conversation that was not decoded."""
+    total = PER_MESSAGE * (texts.tally(TURN) + texts.tally(CALLED)) + PER_NAME * texts.tally(NAME)
+    for image in map(_image.decode, texts.raw(IMAGE)):
+        total += image_tokens(image.url, image.detail, model)
+    return total + vocabulary.count_outlined(texts)
 
 
 def count_completion(call: Call, vocabulary: Counter, model: str) -> int:

@@ -14,6 +14,7 @@ import orjson
 
 from kpgate.dialects.openai.count import count_request, count_text
 from kpgate.dialects.openai.request import ChatRequest, CompletionRequest, EmbeddingRequest
+from kpgate.domain.dialect import Counter
 from kpgate.domain.errors import InvalidRequest
 
 CREATED_S = 1_700_000_000
@@ -23,10 +24,8 @@ SAID_LENGTH_MAX = 16 << 20
 NUMBERS_MAX = 1 << 20
 
 
-class Vocabulary(Protocol):
+class Vocabulary(Counter, Protocol):
     """What it takes to cut a text into tokens and count them."""
-
-    def count(self, text: str) -> int: ...
 
     def pieces(self, text: str) -> list[bytes]: ...
 

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 
 from kpgate._fast.body import Keys, Scan, splice
-from kpgate.domain.body import read_body
+from kpgate._fast.outline import Outline, Shape, Value
+from kpgate.domain.body import read_body, read_outlined
 from kpgate.domain.call import Call
 from kpgate.domain.errors import InvalidRequest
 
-MODEL, STREAM, STREAM_OPTIONS, MAX_TOKENS, MAX_COMPLETION_TOKENS = 0, 1, 2, 6, 7
+MODEL, STREAM, STREAM_OPTIONS, MESSAGES, MAX_TOKENS, MAX_COMPLETION_TOKENS = 0, 1, 2, 3, 6, 7
 READ = Keys(
     (
         "model",
@@ -84,6 +85,46 @@ class ChatRequest(msgspec.Struct, gc=False):
     functions: list[Any] | None = None
 
 
+TEXT, NAME, TURN, CALLED, IMAGE = range(5)
+"""What is marked in a chat's outline: texts, names of who speaks, messages, functions called, pictures."""
+
+_FUNCTION = Value(
+    null=True,
+    mark=CALLED,
+    members={"name": Value(string=True, mark=TEXT), "arguments": Value(string=True, null=True, mark=TEXT)},
+)
+_WORDS = Value(string=True, null=True)
+_SAID = Value(string=True, null=True, mark=TEXT)
+_PART = Value(
+    required=("type",),
+    single=True,
+    members={
+        "type": Value(string=True),
+        "text": _SAID,
+        "refusal": _SAID,
+        "image_url": Value(
+            null=True, mark=IMAGE, required=("url",), members={"url": Value(string=True), "detail": _WORDS}
+        ),
+    },
+)
+_MESSAGE = Value(
+    required=("role",),
+    mark=TURN,
+    members={
+        "role": Value(string=True, mark=TEXT),
+        "content": Value(string=True, null=True, mark=TEXT, items=_PART),
+        "name": Value(string=True, null=True, mark=NAME),
+        "refusal": _SAID,
+        "tool_calls": Value(
+            null=True, items=Value(members={"id": _WORDS, "type": _WORDS, "function": _FUNCTION})
+        ),
+        "function_call": _FUNCTION,
+    },
+)
+CONVERSATION = Shape(Value(items=_MESSAGE), counted=(TEXT, NAME))
+"""What `list[Message]` takes, where no member is there twice."""
+
+
 Prompt = str | list[str | int | list[int]]
 
 
@@ -112,11 +153,11 @@ def decode_chat(body: bytes, depth_max: int) -> Call:
 
     Errors: InvalidRequest, naming what was wrong and where.
     """
-    offsets, request = read_body(_chat, body, READ, depth_max)
-    if not request.messages:
+    offsets, request, texts = read_outlined(_chat, body, READ, depth_max, MESSAGES, CONVERSATION)
+    if not request.messages and texts is None:
         raise InvalidRequest("messages: expected at least one message", param="messages")
     cap = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
-    return _call(request, offsets, cap, request.n)
+    return _call(request, offsets, cap, request.n, texts)
 
 
 def decode_completion(body: bytes, depth_max: int) -> Call:
@@ -176,7 +217,9 @@ def with_usage(offsets: Scan) -> bytes:
     return msgspec.json.encode(options)
 
 
-def _call(request: Any, offsets: Scan, cap: int | None, choices: int | None) -> Call:
+def _call(
+    request: Any, offsets: Scan, cap: int | None, choices: int | None, texts: Outline | None = None
+) -> Call:
     if cap is not None and not 0 <= cap <= 1 << 31:
         raise InvalidRequest("max_tokens: expected an integer from 0 to 2147483648", param="max_tokens")
     if choices is not None and not 1 <= choices <= 1024:
@@ -190,4 +233,5 @@ def _call(request: Any, offsets: Scan, cap: int | None, choices: int | None) -> 
         options is not None and options.include_usage is True,
         cap or 0,
         choices or 1,
+        texts=texts,
     )
