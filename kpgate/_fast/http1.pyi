@@ -2,6 +2,8 @@ from asyncio import AbstractEventLoop
 from collections.abc import Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
+from typing_extensions import disjoint_base
+
 from kpgate._fast.outbox import Outbox
 
 _T_co = TypeVar("_T_co", covariant=True)
@@ -24,6 +26,7 @@ class UpstreamLost(Exception):
         self, phase: str, reason: str, reply_started: bool = False, timeout: bool = False
     ) -> None: ...
 
+@disjoint_base
 class Connection:
     loop: AbstractEventLoop
     owner: _Owner | None

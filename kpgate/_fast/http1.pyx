@@ -6,11 +6,10 @@ notes; what they mean is decided when `feed_data` has returned: a callback must 
 bytes behind a reply have to be seen first. Knows no provider and no time-out: a wait is ended by `fail`.
 """
 
-cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport strtoll
 from libc.string cimport memcmp
 

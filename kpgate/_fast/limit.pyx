@@ -7,7 +7,6 @@ the caller.
 Source: docs/decisions/0001-one-lock.md.
 """
 
-cimport cython
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
