@@ -28,9 +28,11 @@ from kpgate._fast.lane import Lane
 from kpgate._fast.limit import Gate, Limits, Verdict
 from kpgate._fast.metric import RequestCells, Shard
 from kpgate._fast.outbox import Outbox
+from kpgate._fast.outline import outline
 from kpgate._fast.pulse import Pulses
 from kpgate._fast.routes import Router
 from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate.dialects.openai.request import CONVERSATION
 from kpgate.domain.traits import see
 from kpgate.services.meters import LATENCY_BOUNDS_US
 from kpgate.stores.vocabulary import open_vocabulary
@@ -348,6 +350,32 @@ def of_choice(folder: Path) -> list[Operation]:
     ]
 
 
+def _turns(texts: int) -> bytes:
+    """A conversation of so many texts of 1 KB, no two of them alike."""
+    said = (PROSE * 5)[:1000]
+    return json.dumps([{"role": "user", "content": f"{number} {said}"} for number in range(texts)]).encode()
+
+
+def of_outline(folder: Path) -> list[Operation]:
+    """Where the texts of a conversation stand."""
+    turns = _turns(16)
+    return [Operation("outline 16 KB", lambda: outline(turns, 0, len(turns), CONVERSATION))]
+
+
+def of_recall(folder: Path) -> list[Operation]:
+    """Counts that are known from the last time."""
+    vocabulary, turns = open_vocabulary("o200k_base", folder), _turns(16)
+
+    def again() -> int:
+        texts = outline(turns, 0, len(turns), CONVERSATION)
+        assert texts is not None, "it is a conversation"
+        vocabulary.unseen(texts)
+        return vocabulary.count_outlined(texts)
+
+    again()
+    return [Operation("outline 16 KB, all of it counted before", again)]
+
+
 def of_prose(folder: Path) -> list[Operation]:
     """What a prompt is like."""
     return [Operation("the words and marks of 600 characters of English", lambda: see(PROSE[:600]))]
@@ -536,8 +564,10 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "limit": of_limit,
     "metric": of_metric,
     "outbox": of_outbox,
+    "outline": of_outline,
     "prose": of_prose,
     "pulse": of_pulse,
+    "recall": of_recall,
     "routes": of_routes,
     "sse": of_sse,
     "step": of_step,
