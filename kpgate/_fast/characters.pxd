@@ -4,7 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from kpgate._fast.joins cimport WIDE, find_join, point_of, width_of
 from kpgate._fast.merge cimport Sink, merge
-from kpgate._fast.ranks cimport NO_RANK, Table, Unit, rank_of
+from kpgate._fast.ranks cimport NO_RANK, Table, Unit, least_of, rank_of
 
 cdef enum:
     STRETCH_MAX = 16
@@ -27,18 +27,13 @@ cdef inline uint32_t merge_units(
     """How many tokens some characters are that are a token each, merged as bytes are; `ranks` are of each two."""
     cdef uint16_t starts[STRETCH_MAX + 1]
     cdef uint32_t parts = count
-    cdef uint32_t i, best, least
+    cdef uint32_t i, best
     starts[0] = 0
     for i in range(count):
         starts[i + 1] = starts[i] + sizes[i]
     while parts > 1:
-        least = NO_RANK
-        best = 0
-        for i in range(parts - 1):
-            if ranks[i] < least:
-                least = ranks[i]
-                best = i
-        if least == NO_RANK:
+        best = least_of(ranks, parts - 1)
+        if ranks[best] == NO_RANK:
             break
         parts -= 1
         for i in range(best + 1, parts):

@@ -53,14 +53,16 @@ static inline Py_ssize_t kpgate_jump_text(const uint8_t *p, Py_ssize_t at, Py_ss
     return at;
 }
 
-/* First quote or backslash: the end of a run of string text that is known to be sound. */
-static inline Py_ssize_t kpgate_jump_quote(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) {
+/* First of two bytes. */
+static inline Py_ssize_t kpgate_jump_either(
+    const uint8_t *p, Py_ssize_t at, Py_ssize_t end, uint8_t one, uint8_t other
+) {
 #ifdef KPGATE_SSE2
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i slash = _mm_set1_epi8('\\');
+    const __m128i ones = _mm_set1_epi8((char)one);
+    const __m128i others = _mm_set1_epi8((char)other);
     while (end - at >= 16) {
         __m128i x = _mm_loadu_si128((const __m128i *)(p + at));
-        int mask = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, slash)));
+        int mask = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(x, ones), _mm_cmpeq_epi8(x, others)));
         if (mask)
             return at + __builtin_ctz((unsigned)mask);
         at += 16;
@@ -69,40 +71,24 @@ static inline Py_ssize_t kpgate_jump_quote(const uint8_t *p, Py_ssize_t at, Py_s
     while (end - at >= 8) {
         uint64_t word;
         memcpy(&word, p + at, 8);
-        if (kpgate_equal(word, '"') | kpgate_equal(word, '\\'))
+        if (kpgate_equal(word, one) | kpgate_equal(word, other))
             break;
         at += 8;
     }
 #endif
-    while (at < end && p[at] != '"' && p[at] != '\\')
+    while (at < end && p[at] != one && p[at] != other)
         at++;
     return at;
 }
 
+/* First quote or backslash: the end of a run of string text that is known to be sound. */
+static inline Py_ssize_t kpgate_jump_quote(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) {
+    return kpgate_jump_either(p, at, end, '"', '\\');
+}
+
 /* First CR or LF. */
 static inline Py_ssize_t kpgate_jump_line(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) {
-#ifdef KPGATE_SSE2
-    const __m128i cr = _mm_set1_epi8('\r');
-    const __m128i lf = _mm_set1_epi8('\n');
-    while (end - at >= 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(p + at));
-        int mask = _mm_movemask_epi8(_mm_or_si128(_mm_cmpeq_epi8(x, cr), _mm_cmpeq_epi8(x, lf)));
-        if (mask)
-            return at + __builtin_ctz((unsigned)mask);
-        at += 16;
-    }
-#else
-    while (end - at >= 8) {
-        uint64_t word;
-        memcpy(&word, p + at, 8);
-        if (kpgate_equal(word, '\r') | kpgate_equal(word, '\n'))
-            break;
-        at += 8;
-    }
-#endif
-    while (at < end && p[at] != '\r' && p[at] != '\n')
-        at++;
-    return at;
+    return kpgate_jump_either(p, at, end, '\r', '\n');
 }
 
 /* The length of the UTF-8 sequence at `p` with `left` bytes readable, 0 if it is not one (RFC 3629 table). */

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy
 
-from kpgate._fast.ranks cimport NO_RANK, Table, one_rank, rank_of
+from kpgate._fast.ranks cimport NO_RANK, Table, least_of, one_rank, rank_of
 
 cdef enum:
     SHORT_BYTES = 48
@@ -38,19 +38,14 @@ cdef inline uint32_t merge_parts(
     """
     cdef uint32_t ranks[SHORT_BYTES + 2]
     cdef uint32_t parts = size
-    cdef uint32_t i, best, least
+    cdef uint32_t i, best
     for i in range(size):
         starts[i] = <uint8_t>i
         ranks[i] = table.pairs[(<uint32_t>at[i] << 8) | at[i + 1]] if i + 1 < size else NO_RANK
     starts[size] = <uint8_t>size
     while parts > 1:
-        least = NO_RANK
-        best = 0
-        for i in range(parts - 1):
-            if ranks[i] < least:
-                least = ranks[i]
-                best = i
-        if least == NO_RANK:
+        best = least_of(ranks, parts - 1)
+        if ranks[best] == NO_RANK:
             break
         # The part at `best` takes in its neighbour.
         for i in range(best + 1, parts):
