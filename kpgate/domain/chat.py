@@ -185,3 +185,15 @@ class Chat(msgspec.Struct, gc=False):
     metadata: dict[str, str] | None = None
     hints: dict[str, Any] = {}
     unknown: list[str] = []
+
+    def asks(self, name: str) -> bool:
+        """Whether it asks for anything by that field: more than one choice of text, as long as ever, is something."""
+        value = getattr(self, name)
+        if name == "choices":
+            return bool(value > 1)
+        if name == "modalities":
+            return any(one != "text" for one in value)
+        if name == "verbosity":
+            return value not in ("", "medium")
+        # The seed 0 is one.
+        return value is not None if name == "seed" else bool(value)

@@ -123,6 +123,15 @@ class Aim(msgspec.Struct, gc=False):
             raise Unspeakable(name, why)
         self.leave_out(name)
 
+    def lack_all(self, chat: Chat, *names: str) -> None:
+        """The target has nothing for these fields, as far as the chat asks for anything by them.
+
+        Errors: Unspeakable, unless they may be dropped.
+        """
+        for name in names:
+            if chat.asks(name):
+                self.lack(name)
+
     def leave_out(self, name: str) -> None:
         """Note something that is dropped without asking: a hint that does not change the answer."""
         if name not in self.dropped:

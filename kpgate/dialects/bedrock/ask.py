@@ -168,18 +168,8 @@ def _shape(wanted: Format, asked: Json, aim: Aim) -> None:
 
 def _refuse(chat: Chat, aim: Aim) -> None:
     """What Converse has nothing for."""
-    if chat.choices > 1:
-        aim.lack("choices")
-    for name in ("frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs", "top_logprobs"):
-        value = getattr(chat, name)
-        if value or (name == "seed" and value is not None):
-            aim.lack(name)
-    if any(one != "text" for one in chat.modalities):
-        aim.lack("modalities")
-    if chat.voice:
-        aim.lack("voice")
-    if chat.verbosity not in ("", "medium"):
-        aim.lack("verbosity")
+    aim.lack_all(chat, "choices", "frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs")
+    aim.lack_all(chat, "top_logprobs", "modalities", "voice", "verbosity")
     for name in ("user", "metadata"):
         if getattr(chat, name):
             aim.leave_out(name)

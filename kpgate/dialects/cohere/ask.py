@@ -221,18 +221,7 @@ def _sample(chat: Chat, asked: Json, aim: Aim) -> None:
 
 def _refuse(chat: Chat, aim: Aim) -> None:
     """What Cohere's API has nothing for."""
-    if chat.choices > 1:
-        aim.lack("choices")
-    if chat.logit_bias:
-        aim.lack("logit_bias")
-    if chat.top_logprobs:
-        aim.lack("top_logprobs")
-    if any(one != "text" for one in chat.modalities):
-        aim.lack("modalities")
-    if chat.voice:
-        aim.lack("voice")
-    if chat.verbosity not in ("", "medium"):
-        aim.lack("verbosity")
+    aim.lack_all(chat, "choices", "logit_bias", "top_logprobs", "modalities", "voice", "verbosity")
     for name in ("user", "metadata"):
         if getattr(chat, name):
             aim.leave_out(name)
