@@ -126,11 +126,8 @@ class Gateway:
 
     def _find(self, kit: Equipment, life: Life, caller: Caller) -> None:
         """Find the plan of the model that was asked for, if the caller may use it."""
-        record, call = life.record, life.call
-        life.plan = plan = kit.routes.plan(call.model)
-        # A wildcard's plan says nothing of what was asked for; any other plan does, whatever its alias was.
-        kit.auth.authorise(caller, call.model if plan.wild else plan.name)
-        record.model = plan.name
+        life.plan = plan = kit.plan(life.call, caller)
+        life.record.model = plan.name
 
     def _hold(self, kit: Equipment, life: Life, now_us: int) -> bool:
         """Hold the most that a call may cost. False: not to be decided at once, `await _hold_patiently`.
@@ -323,8 +320,7 @@ class Gateway:
         record, attempt = life.record, life.attempt
         assert attempt is not None and attempt.connection is not None
         connection = attempt.connection
-        record.phase = Phase.RESPOND
-        record.reply_bytes = len(body)
+        record.phase, record.reply_bytes = Phase.RESPOND, len(body)
         if kit.log_bodies:
             record.said = excerpt(body)
         headers = self._headers(life)

@@ -37,6 +37,8 @@ cdef class Equipment:
     cdef readonly object top_ups
     cdef readonly tuple checks
 
+    cpdef Plan plan(self, Call call, object caller)
+
 
 cdef class Life:
     cdef public object exchange

@@ -13,6 +13,7 @@ from kpgate._fast.limit import Verdict
 from kpgate._fast.pulse import Pulse
 from kpgate._fast.wait import Wheel
 from kpgate.domain.call import Call, Record
+from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint, Framing, Turned, Way
 from kpgate.domain.errors import ClientGone, GatewayError
 from kpgate.domain.webhook import Source
@@ -70,6 +71,18 @@ class Equipment:
     log_bodies: bool = False
     top_ups: Mapping[str, Source] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+
+    def plan(self, call: Call, caller: Caller) -> Plan:
+        """The plan of the model that a call asks for, if its caller may use it; the call's texts are its party's then.
+
+        Errors: ModelNotFound; as AUTH.
+        """
+        plan = self.routes.plan(call.model)
+        # A wildcard's plan says nothing of what was asked for; any other plan does, whatever its alias was.
+        self.auth.authorise(caller, call.model if plan.wild else plan.name)
+        if call.texts is not None:
+            call.texts.owner = caller.party.number
+        return plan
 
 
 class Life:

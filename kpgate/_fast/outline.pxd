@@ -25,6 +25,7 @@ cdef class Outline:
     cdef uint32_t counted
     cdef Place *places
     cdef readonly Py_ssize_t count
+    cdef public uint64_t owner
     cdef Py_ssize_t room
     cdef Py_ssize_t tallies[MARKS_MAX]
     cdef int note(self, uint8_t mark, Py_ssize_t start, Py_ssize_t end, bint escaped) noexcept nogil

@@ -16,6 +16,7 @@ class Shape:
 
 @final
 class Outline:
+    owner: int
     def __init__(self, *args: object, **kwargs: object) -> None: ...
     @property
     def count(self) -> int: ...

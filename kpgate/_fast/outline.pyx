@@ -122,7 +122,10 @@ cdef int checked(int mark) except -1:
 
 @cython.final
 cdef class Outline:
-    """The marked values of one member of a body. It keeps the body."""
+    """The marked values of one member of a body. It keeps the body.
+
+    Shape: `owner` is a number of whose they are; what is remembered of one's texts serves nobody else.
+    """
 
     def __init__(self, *args, **kwargs):
         raise TypeError("an Outline is made by outline()")

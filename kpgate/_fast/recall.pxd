@@ -15,6 +15,6 @@ cdef struct Kept:
 cdef class Recall:
     cdef uint64_t secret[KEY_WORDS]
     cdef Kept *kept
-    cdef void fingerprint(self, const uint8_t *at, Py_ssize_t size, uint64_t *key) noexcept nogil
+    cdef void fingerprint(self, uint64_t owner, const uint8_t *at, Py_ssize_t size, uint64_t *key) noexcept nogil
     cdef int64_t find(self, const uint64_t *key) noexcept
     cdef void keep(self, const uint64_t *key, int64_t tokens) noexcept

@@ -205,7 +205,9 @@ cdef class Vocabulary:
             for i in range(texts.count):
                 place = texts.places + i
                 if is_recalled(texts, place) and place.tokens == UNKNOWN:
-                    self.recall.fingerprint(body + place.start, place.end - place.start, place.key)
+                    self.recall.fingerprint(
+                        texts.owner, body + place.start, place.end - place.start, place.key
+                    )
         for i in range(texts.count):
             place = texts.places + i
             if is_recalled(texts, place) and place.tokens == UNKNOWN:

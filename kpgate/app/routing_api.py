@@ -12,7 +12,7 @@ from kpgate._fast.pulse import EJECTED, HALF_OPEN, ILL, LIMITED, SPENT
 from kpgate.app.money_api import read_query
 from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint
-from kpgate.domain.errors import MethodNotAllowed, ModelNotFound, NotFound
+from kpgate.domain.errors import MethodNotAllowed, NotFound
 from kpgate.domain.management import Answer
 from kpgate.life import Equipment
 from kpgate.services.choose import STATES, Asked
@@ -124,10 +124,7 @@ class RoutingApi:
     ) -> bytes:
         caller, endpoint = who
         call = endpoint.decode(body, kit.json_depth_max)
-        plan = kit.routes.find(call.model)
-        if plan is None:
-            raise ModelNotFound(f"model: no model is named {call.model[:200]!r} here", param="model")
-        kit.auth.authorise(caller, call.model if plan.wild else plan.name)
+        plan = kit.plan(call, caller)
         tokens = endpoint.count(call, plan.vocabulary, plan.name) if plan.vocabulary is not None else 0
         asked = Asked(caller, call, endpoint, body, exchange.headers, tokens, RANDOM, exchange.head.cost_max)
         return msgspec.json.encode(plan.chooser.explain(asked, self._clock()))

@@ -266,6 +266,22 @@ def test_what_was_counted_lately_is_known_whole_and_nothing_else_is(pair: Pair) 
         assert ours.unseen(outlined(raw)) == len(raw) - 4
 
 
+def test_what_one_owner_s_texts_came_to_nobody_else_can_tell(pair: Pair) -> None:
+    ours = pair[0]
+    text = "what only one party said, " * 20
+    body = json.dumps([text]).encode()
+
+    def of(owner: int) -> Outline:
+        texts = outlined(body)
+        texts.owner = owner
+        return texts
+
+    ours.count_outlined(of(1))
+    assert ours.unseen(of(1)) == 0
+    assert [ours.unseen(of(owner)) for owner in (0, 2, 1 << 32, (1 << 64) - 1)] == [len(text)] * 4
+    assert ours.count_outlined(of(2)) == ours.count_outlined(of(1)) == ours.count(text)
+
+
 def test_more_texts_than_are_remembered_are_counted_all_the_same(pair: Pair) -> None:
     texts = [f"{number} " * 90 for number in range(40_000)]
     body = json.dumps(texts).encode()

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 from kpgate._fast.tokens import Vocabulary
 from kpgate.dialects.openai.echo import NUMBERS_MAX, SAID_LENGTH_MAX
 from kpgate.dialects.openai.endpoints import ENDPOINTS
+from kpgate.domain.caller import Caller, Party
 from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.settings import Deployment, Model, Provider, Settings
 from kpgate.services.echo import EchoConnection, EchoPool
 from kpgate.stores.vocabulary import open_vocabulary
-from tests.kit.equipment import bench
+from tests.kit.equipment import CALLER, OneKey, bench
 from tests.kit.exchange import FakeExchange
 from tests.kit.loops import looped
 from tests.kit.wire import StillLoop
@@ -175,3 +177,27 @@ async def test_its_refusals_reach_the_caller_through_the_gateway() -> None:
             exchange = FakeExchange(b"/v1/embeddings", body, [(b"authorization", b"Bearer sk-test")])
             await gate.gateway.serve(exchange, endpoint)
             assert (exchange.status, gate.alarms) == (status, [])
+
+
+@looped
+async def test_how_soon_a_prompt_is_counted_says_nothing_of_other_parties() -> None:
+    echo = Settings(
+        providers=(Provider(name="e", dialect="echo"),),
+        models=(Model(name="echo", deployments=(Deployment(provider="e", model="echo"),)),),
+    )
+    endpoint = next(one for one in ENDPOINTS if one.upstream_path == CHAT)
+    body = json.dumps({"model": "echo", "messages": chat("what one party said " * 400)}).encode()
+    with bench(echo) as gate:
+        exchange = FakeExchange(b"/v1/chat/completions", body, [(b"authorization", b"Bearer sk-test")])
+        await gate.gateway.serve(exchange, endpoint)
+        assert (exchange.status, gate.alarms) == (200, [])
+        kit = gate.gateway.equipment
+        unseen = []
+        for party in (CALLER.party, Party(2, "others")):
+            call = endpoint.decode(body, 64)
+            caller = Caller("key", 9, party)
+            with patch.object(OneKey, "authorise"):
+                vocabulary = kit.plan(call, caller).vocabulary
+            assert vocabulary is not None and call.texts is not None
+            unseen.append(vocabulary.unseen(call.texts))
+        assert unseen[0] < 256 < len(body) // 2 < unseen[1]
