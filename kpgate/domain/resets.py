@@ -33,7 +33,7 @@ def reset_us(headers: Sequence[tuple[bytes, bytes]], wall_us: int) -> int:
     resets: dict[str, int] = {}
     for name, value in headers:
         spelled, text = name.decode("latin-1"), value.decode("latin-1").strip()
-        if spelled == "retry-after-ms" and text.isdigit():
+        if spelled == "retry-after-ms" and text.isdecimal():
             return min(int(text[:12]) * 1000, WAIT_MAX_US)
         kind = spelled.removeprefix("anthropic-ratelimit-").removeprefix("x-ratelimit-")
         if kind.startswith("remaining-") or kind.endswith("-remaining"):

@@ -13,6 +13,7 @@ SECOND_US = 1_000_000
     [
         ({}, 0),
         ({"retry-after-ms": "1500"}, 1_500_000),
+        ({"retry-after-ms": "1\u00b2"}, 0),
         ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "6m0s"}, 360 * SECOND_US),
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "20ms"}, 20_000),
         ({"x-ratelimit-remaining-tokens": "5", "x-ratelimit-reset-tokens": "9s"}, 0),

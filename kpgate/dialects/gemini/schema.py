@@ -3,9 +3,11 @@
 Source: ai.google.dev, API reference, "Schema" (checked November 2026).
 """
 
+import re
 from typing import Any
 
 _NUMBERS = frozenset(("minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength"))
+_DIGITS = re.compile(r"[0-9]{1,18}")
 _LEFT_OUT = frozenset(("nullable", "propertyOrdering", "example"))
 
 
@@ -26,7 +28,7 @@ def json_schema(shape: dict[str, Any]) -> dict[str, Any]:
             found[name] = _of(value)
         elif name in ("anyOf", "prefixItems") and isinstance(value, list):
             found[name] = [_of(one) for one in value]
-        elif name in _NUMBERS and isinstance(value, str) and value.isdigit():
+        elif name in _NUMBERS and isinstance(value, str) and _DIGITS.fullmatch(value):
             found[name] = int(value)
         elif name not in _LEFT_OUT and not (name == "format" and value == "enum"):
             found[name] = value
