@@ -10,7 +10,7 @@ from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.price import MICROKPT, PER, WHOLE, Price
 from kpgate.services.route import Plan
 
-KINDS = ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "image", "request")
+KINDS = ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "image", "request", "unit")
 
 
 def card(plan: Plan, factor: int = WHOLE) -> dict[str, Any]:

@@ -162,7 +162,17 @@ def schemas() -> Json:
 
 
 def _prices() -> Json:
-    kinds = ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "image", "request")
+    kinds = (
+        "input",
+        "output",
+        "cached",
+        "reasoning",
+        "audio_input",
+        "audio_output",
+        "image",
+        "request",
+        "unit",
+    )
     price = _told(dict.fromkeys(kinds, AMOUNT))
     share = _told({"party": _TEXT, "basis_points": {"type": "integer"}})
     row = {

@@ -24,14 +24,14 @@ VENDORS: dict[str, Vendor] = {
     "openai": openai.VENDOR,
     "responses": responses.VENDOR,
     "azure": azure.V1,
-    "echo": openai.VENDOR,
+    "echo": replace(openai.VENDOR, endpoints=openai.ENDPOINTS),
     "anthropic": anthropic.VENDOR,
     "gemini": gemini.VENDOR,
 }
 """What a provider of a `dialect` speaks."""
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    openai.ENDPOINTS + responses.ENDPOINTS + anthropic.ENDPOINTS + gemini.ENDPOINTS
+    openai.VENDOR.endpoints + responses.ENDPOINTS + anthropic.ENDPOINTS + gemini.ENDPOINTS
 )
 """What callers may ask."""
 

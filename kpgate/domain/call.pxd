@@ -31,5 +31,6 @@ cdef class Record:
     cdef public long long first_token_us
     cdef public long long head_us
     cdef public long long prompt_tokens
+    cdef public long long units
     cdef public long long request_bytes
     cdef public long long reply_bytes

@@ -15,7 +15,8 @@ class Call(msgspec.Struct, gc=False):
 
     Units: `output_cap` tokens a choice, 0 when the caller gave none; `cost_max` microKPT, -1 for no such limit.
     `content` is the dialect's own decoded form and `scan` its offsets; only the dialect reads them. `dropped` names
-    what was left out for a provider that cannot express it, in the caller's words.
+    what was left out for a provider that cannot express it, in the caller's words. `units` is what its endpoint counts
+    that is no token, at most.
     """
 
     model: str
@@ -27,6 +28,7 @@ class Call(msgspec.Struct, gc=False):
     choices: int = 1
     dropped: str = ""
     cost_max: int = -1
+    units: int = 0
 
 
 class Record:
@@ -36,7 +38,7 @@ class Record:
     `held`, `cost` and `overrun` microKPT: the most it could cost, its charge, what it used beyond its hold;
     `expected` what it was expected to cost, -1 where nobody asked.
     Shape: `held_as` is the call's id where credit was held for it; `asked` and `said` hold prompt and reply
-    only where `[log] bodies` asks for them; `dropped` is the call's; `route` says how the deployment was chosen.
+    only where `[log] bodies` asks for them; `dropped` and `units` are the call's; `route` says how the deployment was chosen.
     """
 
     __slots__ = (
@@ -70,6 +72,7 @@ class Record:
         "said",
         "status",
         "stream",
+        "units",
         "upstream_us",
         "usage",
     )
@@ -97,6 +100,7 @@ class Record:
         self.status = 0
         self.attempts = 0
         self.prompt_tokens = 0
+        self.units = 0
         self.usage = NOTHING
         self.upstream_us = 0
         self.overhead_us = 0

@@ -157,7 +157,8 @@ class Way(msgspec.Struct, gc=False):
     """How calls of one endpoint go to one deployment.
 
     Shape: `head` and `stream_head` are the request head's bytes up to the variable headers; `passes` are the caller's
-    headers that go along; `sign` gives headers that depend on the head and the body. `turn` puts a whole reply into
+    headers that go along; `sign` gives headers that depend on the head and the body; `stream_type` is how a stream's
+    content type begins, or how it may. `turn` puts a whole reply into
     the caller's dialect, with what it used and said; None where bytes go through, and then `find_usage` and
     `decode_text` read them.
     """
@@ -173,7 +174,7 @@ class Way(msgspec.Struct, gc=False):
     turn: "Callable[[int, bytes, Call], Turned] | None" = None
     passes: tuple[bytes, ...] = ()
     sign: Callable[[bytes, bytes], bytes] | None = None
-    stream_type: bytes = b"text/event-stream"
+    stream_type: bytes | tuple[bytes, ...] = b"text/event-stream"
 
 
 class Turned(msgspec.Struct, gc=False):
@@ -192,7 +193,9 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     request's id; `id_header` is a further header that carries it. `neutral` puts a call into the neutral form, None
     where there is none for it, and the functions after it lead back; `spelled` is the caller's name for a field of
     that form. `tally` answers with the count itself where that is all that is asked, which is free: a provider is asked
-    only where its vendor has the endpoint. `stream_type` is a stream's content type. `encode_break` writes an error
+    only where its vendor has the endpoint. `stream_type` is a stream's content type, empty for the provider's own. `unit`
+    names what it counts that is no token, where it does: what is made or read there may be paid for each. `once` says
+    that a call is sent once, whatever becomes of it. `encode_break` writes an error
     within a stream where that needs to know how far the stream has come, else `encode_error_event` does.
     """
 
@@ -214,6 +217,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     tally: Callable[[int], bytes] | None = None
     stream_type: bytes = b"text/event-stream; charset=utf-8"
     encode_break: Callable[[Framing, GatewayError, str], bytes] | None = None
+    unit: str = ""
+    once: bool = False
 
 
 class Vendor(msgspec.Struct, frozen=True, gc=False):

@@ -97,14 +97,15 @@ class HoldNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class EndNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What the end of a call says of it. Shape: `price_version` is that of who answered, 0 where nobody did."""
+    """What the end of a call says of it. Shape: `price_version` is that of who answered, 0 where nobody did;
+    an eighth count is of units, and stands only where there are any."""
 
     provider: str
     deployment: str
     attempts: int
     status: int
     price_version: int
-    counts: tuple[int, int, int, int, int, int, int]
+    counts: tuple[int, ...]
     source: str
 
     @property
@@ -163,7 +164,7 @@ def note_end(
     provider: str, deployment: str, attempts: int, status: int, price_version: int, usage: Usage
 ) -> bytes:
     """The note of a POST or VOID: an `EndNote`'s fields."""
-    counts = (
+    counts: tuple[int, ...] = (
         usage.input,
         usage.output,
         usage.cached,
@@ -172,6 +173,8 @@ def note_end(
         usage.audio_output,
         usage.image,
     )
+    if usage.units:
+        counts += (usage.units,)
     provider = provider if len(provider) * 4 <= PROVIDER_BYTES_MAX else _cut(provider, PROVIDER_BYTES_MAX)
     deployment = (
         deployment if len(deployment) * 4 <= DEPLOYMENT_BYTES_MAX else _cut(deployment, DEPLOYMENT_BYTES_MAX)
@@ -356,5 +359,5 @@ def read_transfer_note(note: bytes) -> TransferNote:
 
 def public(usage: Usage) -> dict[str, Any]:
     """Usage by kind, as receipts and statements show it: kinds that are 0 are left out."""
-    kinds = ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "image")
+    kinds = ("input", "output", "cached", "reasoning", "audio_input", "audio_output", "image", "units")
     return {kind: getattr(usage, kind) for kind in kinds if getattr(usage, kind)}

@@ -1,6 +1,6 @@
 """What calls cost: prices a kind of token, the charge of a call, and the most that it may come to.
 
-Pure integer arithmetic. Units: prices are microKPT for a million tokens, amounts microKPT. A charge is rounded
+Pure integer arithmetic. Units: prices are microKPT for a million tokens or units, amounts microKPT. A charge is rounded
 once, upwards, to a whole microKPT.
 """
 
@@ -21,6 +21,7 @@ PER = 1_000_000
 WHOLE = 10_000
 """Basis points in one."""
 PRICE_MAX = 1 << 50
+UNIT_MAX = 1 << 60
 AMOUNT_MAX = (1 << 53) - 1
 MARGIN_PERCENT = 15
 """What is added to a prompt's count where it is an estimate."""
@@ -37,7 +38,7 @@ class Share(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class Price(msgspec.Struct, frozen=True, gc=False):
-    """The prices of one deployment of a model, by kind of token, and a fixed price a call.
+    """The prices of one deployment of a model, by kind of token, for what is counted in other units, and a call.
 
     Shape: `shares` say who gets what of a charge; the rest is the house's.
     """
@@ -51,6 +52,7 @@ class Price(msgspec.Struct, frozen=True, gc=False):
     image: int
     request: int = 0
     shares: tuple[Share, ...] = ()
+    unit: int = 0
 
     def charge(self, usage: Usage, factor: int = WHOLE) -> int:
         """What a call costs. Units: `factor` is the caller's, in basis points.
@@ -58,8 +60,11 @@ class Price(msgspec.Struct, frozen=True, gc=False):
         Parts of a kind are never more than the whole, whatever a provider says: what is counted under two kinds
         is charged as the first of cached, audio, image.
         """
+        units = usage.units * self.unit if usage.units else 0
         if not (usage.cached or usage.reasoning or usage.audio_input or usage.audio_output or usage.image):
-            return rounded(usage.input * self.input + usage.output * self.output, self.request, factor)
+            return rounded(
+                usage.input * self.input + usage.output * self.output + units, self.request, factor
+            )
         cached = min(usage.cached, usage.input)
         audio = min(usage.audio_input, usage.input - cached)
         image = min(usage.image, usage.input - cached - audio)
@@ -73,6 +78,7 @@ class Price(msgspec.Struct, frozen=True, gc=False):
             + (usage.output - reasoning - spoken) * self.output
             + reasoning * self.reasoning
             + spoken * self.audio_output
+            + units
         )
         return rounded(total, self.request, factor)
 
@@ -111,16 +117,19 @@ class Tariff(msgspec.Struct, frozen=True, gc=False):
     output: int
     request: int
     margin: int = 100
+    unit: int = 0
 
-    def bound(self, prompt_tokens: int, output_tokens: int, factor: int = WHOLE) -> int:
-        """No call with so many tokens costs more."""
+    def bound(self, prompt_tokens: int, output_tokens: int, factor: int = WHOLE, units: int = 0) -> int:
+        """No call with so many tokens and units costs more."""
         prompt_tokens = -(-prompt_tokens * self.margin // 100)
-        return rounded(prompt_tokens * self.input + output_tokens * self.output, self.request, factor)
+        total = prompt_tokens * self.input + output_tokens * self.output + units * self.unit
+        return rounded(total, self.request, factor)
 
-    def affordable(self, amount: int, prompt_tokens: int, factor: int = WHOLE) -> int:
-        """The most output tokens with which no call costs more than `amount`. Below 0 where its prompt does."""
+    def affordable(self, amount: int, prompt_tokens: int, factor: int = WHOLE, units: int = 0) -> int:
+        """The most output tokens with which no call costs more than `amount`. Below 0 where the rest of it does."""
         prompt_tokens = -(-prompt_tokens * self.margin // 100)
-        left = amount * PER * WHOLE // factor - prompt_tokens * self.input - self.request * PER
+        rest = prompt_tokens * self.input + units * self.unit + self.request * PER
+        left = amount * PER * WHOLE // factor - rest
         return left // self.output if self.output else left
 
 
@@ -131,13 +140,14 @@ def tariff(prices: Sequence[Price], *, estimated: bool) -> Tariff:
         max(max(one.output, one.reasoning, one.audio_output) for one in prices),
         max(one.request for one in prices),
         100 + MARGIN_PERCENT if estimated else 100,
+        max(one.unit for one in prices),
     )
 
 
-def read_price(written: str | float, microkpt: int, markup: int) -> int:
+def read_price(written: str | float, microkpt: int, markup: int, most: int = PRICE_MAX) -> int:
     """A price as an operator writes it, in microKPT, rounded upwards.
 
-    Units: `microkpt` is what one of its currency is worth, `markup` basis points that are added.
+    Units: `microkpt` is what one of its currency is worth, `markup` basis points that are added, `most` as the price.
     Errors: ValueError for what is no number, negative, or too large.
     """
     # A float is what its shortest spelling says: that is what stood in the file.
@@ -150,6 +160,6 @@ def read_price(written: str | float, microkpt: int, markup: int) -> int:
         raise ValueError(f"expected a price from 0 on, not {text[:40]!r}")
     exact = Fraction(value) * microkpt * (WHOLE + markup) / WHOLE
     found = -(-exact.numerator // exact.denominator)
-    if found > PRICE_MAX:
+    if found > most:
         raise ValueError(f"{text[:40]} is more than any price may be")
     return found

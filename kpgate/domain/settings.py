@@ -229,9 +229,12 @@ class ShareOf(Part, frozen=True):
 
 
 class Prices(Part, frozen=True):
-    """What tokens cost callers, for a million of a kind. Kinds that are absent cost what their whole costs."""
+    """What calls cost: tokens for a million of a kind, other things each. Kinds that are absent cost what their whole
+    costs."""
 
-    input: Annotated[Amount, Meta(description="Prompt tokens.")]
+    input: Annotated[
+        Amount, Meta(description="Prompt tokens; absent, its calls are paid by `unit` or `request` alone.")
+    ] = 0.0
     output: Annotated[Amount | None, Meta(description="Output tokens; absent, the model only embeds.")] = None
     cached: Annotated[
         Amount | None, Meta(description="Prompt tokens that the provider had in its cache.")
@@ -241,6 +244,13 @@ class Prices(Part, frozen=True):
     reasoning: Annotated[Amount | None, Meta(description="Output tokens spent on reasoning.")] = None
     audio_output: Annotated[Amount | None, Meta(description="Audio tokens of the output.")] = None
     request: Annotated[Amount, Meta(description="A fixed price for each call, not for a million.")] = 0.0
+    unit: Annotated[
+        Amount,
+        Meta(
+            description="For each, not for a million, of what an endpoint counts that is no token: an image, a character"
+            " that is spoken, a second that is heard, a search ([endpoints.md](endpoints.md))."
+        ),
+    ] = 0.0
     currency: Annotated[
         Literal["USD", "KPT"], Meta(description="What the prices are in; dollars by `[ledger] kpt_per_usd`.")
     ] = "USD"

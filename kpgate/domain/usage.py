@@ -5,7 +5,7 @@ import msgspec
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one call. Units: tokens; `cached`, `audio_input` and `image` are parts of `input`, `reasoning` and
-    `audio_output` of `output`.
+    `audio_output` of `output`. `units` are no tokens: what an endpoint counts beside them, as images or seconds.
 
     `source` is `provider` (reported upstream), `counted` (ours, where the provider said nothing) or `none`.
     """
@@ -18,6 +18,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     audio_input: int = 0
     audio_output: int = 0
     image: int = 0
+    units: int = 0
 
     @property
     def total(self) -> int:

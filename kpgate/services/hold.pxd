@@ -9,6 +9,7 @@ cdef class Hold:
     cdef public object call
     cdef public long cap
     cdef public bint cut
+    cdef public long long fill
     cdef public long long factor
     cdef public object handle
     cdef public long long least

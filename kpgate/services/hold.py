@@ -12,6 +12,8 @@ from contextlib import suppress
 from threading import Lock, Thread
 from time import sleep
 
+from msgspec.structs import replace
+
 from kpgate._fast.credit import (
     BUDGET_TIED,
     BUSY,
@@ -43,7 +45,7 @@ from kpgate.domain.errors import (
     StoreUnavailable,
 )
 from kpgate.domain.ledger import Reason, note_end, note_hold
-from kpgate.domain.price import AMOUNT_MAX, PER, WHOLE, rounded
+from kpgate.domain.price import AMOUNT_MAX, PER, WHOLE, Tariff, rounded
 from kpgate.domain.usage import Usage
 from kpgate.services.offload import Offload
 from kpgate.services.route import Plan, Target
@@ -67,7 +69,7 @@ class Hold:
     """What one call holds, until it ends. Units: `amount` microKPT; `cap` tokens a choice; `factor` basis points.
 
     Shape: `call` is the call's id; `room` bytes of output are surely within the hold, for no token is less than a
-    byte; `least` is what the account must have, its credit line added; `cut` says that a stream was ended at its hold.
+    byte; `fill` is output to charge where it has a price and nobody counts it; `least` is what the account must have, its credit line added; `cut` says that a stream was ended at its hold.
     """
 
     __slots__ = (
@@ -79,6 +81,7 @@ class Hold:
         "cap",
         "cut",
         "factor",
+        "fill",
         "handle",
         "least",
         "room",
@@ -94,6 +97,7 @@ class Hold:
         self.least = 0
         self.room = 0
         self.cut = False
+        self.fill = 0
         self._metered = 0
         self._recorded = 0
 
@@ -158,6 +162,9 @@ class Hold:
         if not handle:
             return
         usage, charged, version = record.usage, -1, 0
+        if self.fill and usage.source == "counted":
+            # What was made has a price by the token, and nobody says how many there were.
+            record.usage = usage = replace(usage, output=self.fill)
         if target is not None and target.price is not None:
             version = target.price_version
             if usage.source != "none":
@@ -313,25 +320,36 @@ class Holds:
             )
         tariff = plan.tariff
         assert tariff is not None, "only what has a price is held for"
-        cap = 0
-        if record.generates:
-            if not tariff.output:
-                raise ModelNotAllowed("model: it has no price for output: it only embeds", param="model")
-            cap = min(call.output_cap or plan.output_cap, plan.output_max or plan.output_cap)
+        cap = self._cap(tariff, plan, record, call)
         factor = caller.party.tier.price_factor
         if call.cost_max >= 0:
-            most = tariff.affordable(call.cost_max, record.prompt_tokens, factor)
+            wanted, most = cap, tariff.affordable(call.cost_max, record.prompt_tokens, factor, call.units)
             cap = min(cap, most // call.choices)
-            if most < 0 or (record.generates and cap < 1):
+            if most < 0 or (wanted and cap < 1):
                 raise MaxCostExceeded(f"its prompt alone may cost more than {call.cost_max} microKPT")
-        amount = tariff.bound(record.prompt_tokens, call.choices * cap, factor)
+        amount = tariff.bound(record.prompt_tokens, call.choices * cap, factor, call.units)
         if amount > AMOUNT_MAX:
             raise InsufficientCredit("the call may cost more than any account can hold")
         hold = Hold(self, amount, cap, factor)
+        hold.fill = call.choices * cap if call.units else 0
         if caller.party.tier.holding_min or plan.holding_min:
             party = caller.party
             hold.least = max(party.tier.holding_min, plan.holding_min) + party.credit_line
         return hold
+
+    def _cap(self, tariff: Tariff, plan: Plan, record: Record, call: Call) -> int:
+        """The most output of a choice. Errors: ModelNotAllowed where that has no price."""
+        if call.units and (tariff.unit or tariff.request):
+            return 0
+        if record.generates and tariff.output:
+            return min(call.output_cap or plan.output_cap, plan.output_max or plan.output_cap)
+        if call.units:
+            raise ModelNotAllowed("model: it has no price for what is counted here: `unit`", param="model")
+        if record.generates:
+            raise ModelNotAllowed("model: it has no price for output: it only embeds", param="model")
+        if not (tariff.input or tariff.request):
+            raise ModelNotAllowed("model: it has no price for input, nor for a call", param="model")
+        return 0
 
     def _note(self, hold: Hold, plan: Plan, record: Record, call: Call) -> bytes:
         version = plan.targets[0].price_version

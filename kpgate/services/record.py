@@ -56,6 +56,7 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     output_tokens: int = 0
     cached_tokens: int = 0
     reasoning_tokens: int = 0
+    units: int = 0
     usage: str = "none"
     receipt: str = ""
     cost_microkpt: int = 0
@@ -96,6 +97,7 @@ def line(record: Record, now_us: int) -> Line:
         usage.output,
         usage.cached,
         usage.reasoning,
+        usage.units,
         usage.source,
         record.held_as,
         record.cost,

@@ -178,7 +178,7 @@ def opening(way: Way, stream: bool, headers: Sequence[Header], sent: bytes) -> b
 def is_stream(connection: Connection, way: Way) -> bool:
     """Whether the reply is a stream that succeeded."""
     kind, wanted = connection.content_type, way.stream_type
-    return connection.status < 300 and kind is not None and kind[: len(wanted)].lower() == wanted
+    return connection.status < 300 and kind is not None and kind.lower().startswith(wanted)
 
 
 def check_whole(connection: Connection, target: Target, body: bytes) -> None:

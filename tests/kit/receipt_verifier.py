@@ -52,7 +52,7 @@ SIGNER = {
     "endorsed_by": "([0-9a-f]{16})?",
     "endorsement": "([0-9a-f]{2})*",
 }
-KINDS = ("input", "output", "cached", "audio_input", "image", "reasoning", "audio_output")
+KINDS = ("input", "output", "cached", "audio_input", "image", "reasoning", "audio_output", "units")
 Json = dict[str, Any]
 
 
@@ -276,6 +276,7 @@ def _total(used: Callable[[str], int], terms: dict[str, int]) -> int:
         + (used("output") - reasoning - spoken) * terms["output"]
         + reasoning * terms["reasoning"]
         + spoken * terms["audio_output"]
+        + used("units") * terms.get("unit", 0)
     )
 
 

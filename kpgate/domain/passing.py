@@ -1,0 +1,43 @@
+"""A reply on its way to the caller as it comes, byte for byte: what it says is nobody's here but its two ends'.
+
+Of a stream of events the last bytes are looked at, for what was used. Knows no vendor.
+"""
+
+from collections.abc import Callable
+
+from kpgate.domain.usage import Usage
+
+TAIL_BYTES = 16_384
+
+
+class Passing:
+    """What passes: `domain.dialect.Framing`. It has no boundaries, so an error after its first byte cuts it."""
+
+    __slots__ = ("_find", "_tail")
+
+    at_boundary = False
+    events = 0
+    text_bytes = 0
+
+    def __init__(self, find: Callable[[bytes], Usage | None] | None = None) -> None:
+        self._find = find
+        self._tail = b""
+
+    @property
+    def usage(self) -> Usage | None:
+        """What its last bytes say was used; None where they do not."""
+        return self._find(self._tail) if self._find is not None else None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take what arrived, to send on now."""
+        if self._find is not None:
+            self._tail = (self._tail + chunk)[-TAIL_BYTES:]
+        return chunk
+
+    def finish(self) -> bytes:
+        """Nothing is left to send."""
+        return b""
+
+    def take_text(self) -> str:
+        """Nothing that is counted."""
+        return ""
