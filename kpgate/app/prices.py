@@ -3,7 +3,17 @@
 import msgspec
 
 from kpgate.domain.management import Answer
-from kpgate.domain.price import MICROKPT, PER, PRICE_MAX, UNIT_MAX, WHOLE, Price, Share, read_price, terms_hash
+from kpgate.domain.price import (
+    MICROKPT,
+    PER,
+    PRICE_MAX,
+    UNIT_MAX,
+    WHOLE,
+    Price,
+    Share,
+    read_price,
+    terms_hash,
+)
 from kpgate.domain.settings import Deployment, Ledger, Model, Prices
 from kpgate.services.route import Routes
 
@@ -36,6 +46,7 @@ def price(written: Prices, ledger: Ledger) -> Price:
         except ValueError as error:
             raise ValueError(f"{field}: {error}") from None
     for field, whole in (
+        ("input", None),
         ("output", None),
         ("cached", "input"),
         ("audio_input", "input"),

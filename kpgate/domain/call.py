@@ -38,7 +38,8 @@ class Record:
     `held`, `cost` and `overrun` microKPT: the most it could cost, its charge, what it used beyond its hold;
     `expected` what it was expected to cost, -1 where nobody asked.
     Shape: `held_as` is the call's id where credit was held for it; `asked` and `said` hold prompt and reply
-    only where `[log] bodies` asks for them; `dropped` and `units` are the call's; `route` says how the deployment was chosen.
+    only where `[log] bodies` asks for them; `dropped` and `units` are the call's; `route` says how the deployment was
+    chosen.
     """
 
     __slots__ = (

@@ -193,9 +193,9 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     request's id; `id_header` is a further header that carries it. `neutral` puts a call into the neutral form, None
     where there is none for it, and the functions after it lead back; `spelled` is the caller's name for a field of
     that form. `tally` answers with the count itself where that is all that is asked, which is free: a provider is asked
-    only where its vendor has the endpoint. `stream_type` is a stream's content type, empty for the provider's own. `unit`
-    names what it counts that is no token, where it does: what is made or read there may be paid for each. `once` says
-    that a call is sent once, whatever becomes of it. `encode_break` writes an error
+    only where its vendor has the endpoint. `stream_type` is a stream's content type, empty for the provider's own.
+    `unit` names what it counts that is no token, where it does: what is made or read there may be paid for each. `once`
+    says that a call is sent once, whatever becomes of it. `encode_break` writes an error
     within a stream where that needs to know how far the stream has come, else `encode_error_event` does.
     """
 

@@ -111,8 +111,8 @@ class EndNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
     @property
     def usage(self) -> Usage:
         """What the call used."""
-        plain, rest = self.counts[:4], self.counts[4:]
-        return Usage(*plain, self.source, *rest)
+        given, out, cached, reasoning, *rest = self.counts
+        return Usage(given, out, cached, reasoning, self.source, *rest)
 
 
 NOTHING_SAID = EndNote("", "", 0, 0, 0, (0,) * 7, "none")

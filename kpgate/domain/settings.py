@@ -13,6 +13,8 @@ from kpgate.domain.notices import Alerts as Alerts
 from kpgate.domain.notices import Log as Log
 from kpgate.domain.notices import TopUp as TopUp
 from kpgate.domain.part import Count, MicroKpt, Name, Part, Port, Seconds
+from kpgate.domain.price_table import Prices as Prices
+from kpgate.domain.price_table import ShareOf as ShareOf
 from kpgate.domain.routing import Abilities, Checks, Ejection, Rule, Strategy
 
 
@@ -216,49 +218,6 @@ class Provider(Part, frozen=True):
     checks: Annotated[
         Checks | None, Meta(description="Active checks of its deployments; absent, none are made.")
     ] = None
-
-
-Amount = Annotated[float, Meta(ge=0, le=1_000_000_000)]
-
-
-class ShareOf(Part, frozen=True):
-    """What a party gets of each charge."""
-
-    party: Annotated[Name, Meta(description="Who gets it, on its `earn` account.")]
-    basis_points: Annotated[int, Meta(ge=1, le=10_000, description="Hundredths of a percent of the charge.")]
-
-
-class Prices(Part, frozen=True):
-    """What calls cost: tokens for a million of a kind, other things each. Kinds that are absent cost what their whole
-    costs."""
-
-    input: Annotated[
-        Amount, Meta(description="Prompt tokens; absent, its calls are paid by `unit` or `request` alone.")
-    ] = 0.0
-    output: Annotated[Amount | None, Meta(description="Output tokens; absent, the model only embeds.")] = None
-    cached: Annotated[
-        Amount | None, Meta(description="Prompt tokens that the provider had in its cache.")
-    ] = None
-    audio_input: Annotated[Amount | None, Meta(description="Audio tokens of the prompt.")] = None
-    image: Annotated[Amount | None, Meta(description="Image tokens of the prompt.")] = None
-    reasoning: Annotated[Amount | None, Meta(description="Output tokens spent on reasoning.")] = None
-    audio_output: Annotated[Amount | None, Meta(description="Audio tokens of the output.")] = None
-    request: Annotated[Amount, Meta(description="A fixed price for each call, not for a million.")] = 0.0
-    unit: Annotated[
-        Amount,
-        Meta(
-            description="For each, not for a million, of what an endpoint counts that is no token: an image, a character"
-            " that is spoken, a second that is heard, a search ([endpoints.md](endpoints.md))."
-        ),
-    ] = 0.0
-    currency: Annotated[
-        Literal["USD", "KPT"], Meta(description="What the prices are in; dollars by `[ledger] kpt_per_usd`.")
-    ] = "USD"
-    shares: Annotated[
-        tuple[ShareOf, ...],
-        Meta(max_length=16, description="Who gets which part of each charge; the rest is the house's."),
-    ] = ()
-    source: Annotated[str, Meta(description="Where it is from, in words; the catalogue says its page.")] = ""
 
 
 class Deployment(Part, frozen=True):

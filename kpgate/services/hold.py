@@ -69,7 +69,8 @@ class Hold:
     """What one call holds, until it ends. Units: `amount` microKPT; `cap` tokens a choice; `factor` basis points.
 
     Shape: `call` is the call's id; `room` bytes of output are surely within the hold, for no token is less than a
-    byte; `fill` is output to charge where it has a price and nobody counts it; `least` is what the account must have, its credit line added; `cut` says that a stream was ended at its hold.
+    byte; `least` is what the account must have, its credit line added; `cut` says that a stream was ended at its hold;
+    `fill` is output to charge where it has a price and nobody counts it.
     """
 
     __slots__ = (
@@ -343,13 +344,10 @@ class Holds:
             return 0
         if record.generates and tariff.output:
             return min(call.output_cap or plan.output_cap, plan.output_max or plan.output_cap)
-        if call.units:
-            raise ModelNotAllowed("model: it has no price for what is counted here: `unit`", param="model")
-        if record.generates:
-            raise ModelNotAllowed("model: it has no price for output: it only embeds", param="model")
-        if not (tariff.input or tariff.request):
-            raise ModelNotAllowed("model: it has no price for input, nor for a call", param="model")
-        return 0
+        if not (call.units or record.generates) and (tariff.input or tariff.request):
+            return 0
+        lacks = "what is counted here" if call.units else "output" if record.generates else "input"
+        raise ModelNotAllowed(f"model: it has no price for {lacks}", param="model")
 
     def _note(self, hold: Hold, plan: Plan, record: Record, call: Call) -> bytes:
         version = plan.targets[0].price_version

@@ -117,8 +117,7 @@ def test_images_by_the_image(payer: Payer, server: VendorServer) -> None:
     assert payer.paid() == 3 * IMAGE
     wanted = (IMAGES, 1, IMAGE)
     until(
-        lambda: wanted
-        in [(one["path"], one["units"], one["cost_microkpt"]) for one in payer.gate.records()]
+        lambda: wanted in [(one["path"], one["units"], one["cost_microkpt"]) for one in payer.gate.records()]
     )
     assert payer.gate.metric("kpgate_units_total") >= 3
 
@@ -154,11 +153,13 @@ def test_speech_is_sent_on_as_it_comes(payer: Payer, server: VendorServer) -> No
 
 
 def test_speech_is_not_kept_until_it_ends(payer: Payer) -> None:
-    with client(payer) as ask:
-        with ask.audio.speech.with_streaming_response.create(
+    with (
+        client(payer) as ask,
+        ask.audio.speech.with_streaming_response.create(
             model="endless", voice="alloy", input="Hello"
-        ) as spoken:
-            assert len(next(spoken.iter_bytes(1 << 20))) == 1 << 20
+        ) as spoken,
+    ):
+        assert len(next(spoken.iter_bytes(1 << 20))) == 1 << 20
     # The client left in the middle of it.
     assert payer.paid() == 5 * IMAGE
     until(lambda: any(one["end"].startswith("caller@") for one in payer.gate.records()))

@@ -1,0 +1,66 @@
+"""The part of the OpenAPI document that is about the endpoints beside text."""
+
+from typing import Any
+
+from kpgate.app.openapi_parts import open_to_more, ref
+
+Json = dict[str, Any]
+
+JSON, EVENTS = "application/json", "text/event-stream"
+AUDIO = ("audio/*", "application/octet-stream")
+
+# Path, operation, summary, request schema, then the content types of the reply.
+CALLS: tuple[tuple[str, ...], ...] = (
+    (
+        "/v1/moderations",
+        "createModeration",
+        "Say whether texts or images are harmful.",
+        "ModerationRequest",
+        JSON,
+    ),
+    ("/v1/images/generations", "createImage", "Make images of a text.", "ImageRequest", JSON, EVENTS),
+    (
+        "/v1/audio/speech",
+        "createSpeech",
+        "Speak a text; what is answered is sent on as it comes.",
+        "SpeechRequest",
+        *AUDIO,
+        EVENTS,
+    ),
+)
+
+
+def offer(call: Json, kinds: list[str]) -> Json:
+    """A call whose reply is of some content types."""
+    contents = {kind: {"schema": _content(kind)} for kind in kinds}
+    call["responses"]["200"]["content"] = contents
+    call["responses"]["200"]["description"] = "The provider's reply."
+    return call
+
+
+def _content(kind: str) -> Json:
+    if kind == JSON:
+        return ref("Passed")
+    return {"type": "string"} if kind == EVENTS else {"type": "string", "contentEncoding": "binary"}
+
+
+def schemas() -> Json:
+    """What is read of the requests."""
+    text, named = {"type": "string"}, {"type": ["string", "null"]}
+    return {
+        "ModerationRequest": open_to_more(
+            {"model": text, "input": {"type": ["string", "array"]}}, ("input",)
+        ),
+        "ImageRequest": open_to_more(
+            {
+                "model": named,
+                "prompt": text,
+                "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 128},
+                "stream": {"type": ["boolean", "null"]},
+            },
+            ("prompt",),
+        ),
+        "SpeechRequest": open_to_more(
+            {"model": text, "input": {"type": "string", "minLength": 1}}, ("model", "input")
+        ),
+    }
