@@ -20,6 +20,13 @@ CALLS: tuple[tuple[str, ...], ...] = (
     ),
     ("/v1/images/generations", "createImage", "Make images of a text.", "ImageRequest", JSON, EVENTS),
     (
+        "/v1/rerank",
+        "createRerank",
+        "Put documents in order of how much they have to do with a query; its other fields go along.",
+        "RerankRequest",
+        JSON,
+    ),
+    (
         "/v1/audio/speech",
         "createSpeech",
         "Speak a text; what is answered is sent on as it comes.",
@@ -60,7 +67,23 @@ def schemas() -> Json:
             },
             ("prompt",),
         ),
+        "RerankRequest": open_to_more(_rerank(), ("model", "query", "documents")),
         "SpeechRequest": open_to_more(
             {"model": text, "input": {"type": "string", "minLength": 1}}, ("model", "input")
         ),
+    }
+
+
+def _rerank() -> Json:
+    text: Json = {"type": "string"}
+    return {
+        "model": text,
+        "query": text,
+        "documents": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"anyOf": [text, open_to_more({"text": text}, ("text",))]},
+        },
+        "top_n": {"type": ["integer", "null"], "minimum": 1},
+        "return_documents": {"type": ["boolean", "null"]},
     }

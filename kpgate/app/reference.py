@@ -57,6 +57,8 @@ EXAMPLES: dict[str, Any] = {
     "models.rules.name": "short",
     "models.can.context_tokens": 128000,
     "models.can.vision": True,
+    "providers.embeddings": "openai",
+    "providers.rerank": "jina",
     "models.can.tools": True,
     "models.can.json_schema": True,
     "models.can.reasoning": False,

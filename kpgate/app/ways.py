@@ -11,11 +11,14 @@ from msgspec.structs import replace
 from kpgate.app.references import resolve, shown
 from kpgate.dialects.anthropic import endpoints as anthropic
 from kpgate.dialects.bridge import Allowance, bridge
+from kpgate.dialects.embed import shapes as embed
 from kpgate.dialects.gemini import endpoints as gemini
 from kpgate.dialects.openai import azure, quirks
 from kpgate.dialects.openai import endpoints as openai
+from kpgate.dialects.rerank import shapes as rerank
 from kpgate.dialects.responses import endpoints as responses
-from kpgate.domain.dialect import Endpoint, Header, Heads, Vendor, Way
+from kpgate.dialects.shaped import shaped
+from kpgate.domain.dialect import Endpoint, Header, Heads, Shape, Vendor, Way
 from kpgate.domain.presets import PRESETS
 from kpgate.domain.settings import Provider, Settings
 from kpgate.domain.upstream import Origin, parse_origin
@@ -31,9 +34,17 @@ VENDORS: dict[str, Vendor] = {
 """What a provider of a `dialect` speaks."""
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    openai.VENDOR.endpoints + responses.ENDPOINTS + anthropic.ENDPOINTS + gemini.ENDPOINTS
+    *openai.VENDOR.endpoints,
+    rerank.RERANK,
+    *responses.ENDPOINTS,
+    *anthropic.ENDPOINTS,
+    *gemini.ENDPOINTS,
 )
 """What callers may ask."""
+
+EMBEDS = {"gemini": "gemini", "cohere": "cohere", "voyage": "voyage"}
+RANKS = {"openai": "jina", "jina": "jina", "cohere": "cohere", "voyage": "voyage"}
+"""Whose API of these a provider has, by its preset, else its dialect, where it does not say."""
 
 find = gemini.find
 """The endpoint of a raw path and query that say more than which endpoint it is."""
@@ -67,6 +78,16 @@ def _vendor(name: str, serves_responses: bool, preset: str) -> Vendor:
     return replace(vendor, endpoints=vendor.endpoints + responses.ENDPOINTS, native=native)
 
 
+def shapes_of(provider: Provider) -> dict[str, Shape]:
+    """What a provider has in another shape than OpenAI's, by the endpoint's path."""
+    if provider.dialect == "echo":
+        return {}
+    embeds = provider.embeddings or EMBEDS.get(provider.preset) or EMBEDS.get(provider.dialect, "")
+    ranks = provider.rerank or RANKS.get(provider.preset) or RANKS.get(provider.dialect, "")
+    found = {openai.EMBEDDING.path: embed.SHAPES.get(embeds), rerank.RERANK.path: rerank.SHAPES.get(ranks)}
+    return {path: shape for path, shape in found.items() if shape is not None}
+
+
 class Ways:
     """The ways of one configuration. Those that do not depend on the model are shared by all of a provider's."""
 
@@ -82,9 +103,14 @@ class Ways:
         Errors: ReferenceFailed for a secret that is not there.
         """
         vendor = vendor_of(provider)
+        shapes = shapes_of(provider)
         found = {}
         for endpoint in ENDPOINTS:
-            way = self._way(provider, vendor, endpoint, model, credential)
+            shape = shapes.get(endpoint.path)
+            if shape is None:
+                way = self._way(provider, vendor, endpoint, model, credential)
+            else:
+                way = self._shaped(provider, vendor, endpoint, shape, (model, credential))
             if way is not None:
                 found[endpoint.path] = way
         return found
@@ -116,6 +142,24 @@ class Ways:
                 assert tongue is not None, "without one there is no way"
                 allowance = Allowance(provider.drop_unsupported, self._output_default)
                 self._kept[key] = bridge(endpoint, tongue, heads, allowance)
+        return self._kept[key]
+
+    def _shaped(
+        self,
+        provider: Provider,
+        vendor: Vendor,
+        endpoint: Endpoint,
+        shape: Shape,
+        of: tuple[str, str | None],
+    ) -> Way | None:
+        """The way to a model by a credential of a provider that has the endpoint in another shape."""
+        model, credential = of
+        path = shape.path(model)
+        key = (provider.name, credential or "", endpoint.path, path)
+        if key not in self._kept:
+            rest = self._lines(provider, vendor, credential or provider.api_key, ())
+            head = self._head(provider, path, rest)
+            self._kept[key] = shaped(endpoint, shape, Heads(head, head), provider.drop_unsupported)
         return self._kept[key]
 
     def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:

@@ -146,6 +146,28 @@ class Tongue(msgspec.Struct, frozen=True, gc=False):
     fixed: tuple[Header, ...] = ()
 
 
+class Turned(msgspec.Struct, gc=False):
+    """A whole reply in the caller's dialect. Shape: `usage` None where the provider did not say."""
+
+    body: bytes
+    usage: Usage | None
+    text: str
+
+
+class Shape(msgspec.Struct, frozen=True, gc=False):
+    """How a vendor is asked for what is no chat, and what it answers.
+
+    Shape: `path` is under the base URL, for a model; `encode` puts a request's body into the vendor's words, `turn` a
+    reply into the caller's. Errors: InvalidRequest and Unspeakable of `encode`; ValueError, msgspec.MsgspecError of
+    `turn`, for what makes no sense.
+    """
+
+    name: str
+    path: Callable[[str], str]
+    encode: Callable[[bytes, Call, Aim], bytes]
+    turn: Callable[[bytes, Call], Turned]
+
+
 class Heads(msgspec.Struct, frozen=True):
     """The fixed part of a request's head, for a whole reply and for a stream."""
 
@@ -171,18 +193,10 @@ class Way(msgspec.Struct, gc=False):
     cut: Callable[[Framing, str, str, int], bytes]
     find_usage: Callable[[bytes], Usage | None]
     decode_text: Callable[[bytes], str]
-    turn: "Callable[[int, bytes, Call], Turned] | None" = None
+    turn: Callable[[int, bytes, Call], Turned] | None = None
     passes: tuple[bytes, ...] = ()
     sign: Callable[[bytes, bytes], bytes] | None = None
     stream_type: bytes | tuple[bytes, ...] = b"text/event-stream"
-
-
-class Turned(msgspec.Struct, gc=False):
-    """A whole reply in the caller's dialect. Shape: `usage` None where the provider did not say."""
-
-    body: bytes
-    usage: Usage | None
-    text: str
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False):

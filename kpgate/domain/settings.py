@@ -185,6 +185,14 @@ class Provider(Part, frozen=True):
             " is. With the dialects `openai` and `azure`."
         ),
     ] = False
+    embeddings: Annotated[
+        Literal["openai", "gemini", "cohere", "voyage"] | None,
+        Meta(description="Whose embeddings API it has; absent, told from its preset and dialect."),
+    ] = None
+    rerank: Annotated[
+        Literal["cohere", "jina", "voyage"] | None,
+        Meta(description="Whose rerank API it has; absent, told from its preset and dialect."),
+    ] = None
     api_version: Annotated[
         str,
         Meta(

@@ -15,15 +15,9 @@ from time import sleep
 from msgspec.structs import replace
 
 from kpgate._fast.credit import (
-    BUDGET_TIED,
     BUSY,
     CHANGED,
     DONE,
-    FULL,
-    GONE,
-    NO_CREDIT,
-    OVER_BUDGET,
-    TIED,
     Credit,
     Decision,
     Purse,
@@ -33,19 +27,15 @@ from kpgate._fast.wait import clock
 from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import Caller
 from kpgate.domain.errors import (
-    BudgetExhausted,
-    CreditHeld,
-    GatewayError,
     HoldingTooSmall,
     InsufficientCredit,
-    InvalidApiKey,
     MaxCostExceeded,
     ModelNotAllowed,
-    Overloaded,
     StoreUnavailable,
 )
 from kpgate.domain.ledger import Reason, note_end, note_hold
 from kpgate.domain.price import AMOUNT_MAX, PER, WHOLE, Tariff, rounded
+from kpgate.domain.shortage import STORE_WAIT_US, refusal
 from kpgate.domain.usage import Usage
 from kpgate.services.offload import Offload
 from kpgate.services.route import Plan, Target
@@ -57,8 +47,6 @@ PEN_TRIES = 20
 """Another process writes for microseconds; a stalled disk may keep it, and then nothing is said."""
 AHEAD_TOKENS = 256
 """Output for which a hold is extended at once."""
-TIED_WAIT_US = 250_000
-STORE_WAIT_US = 500_000
 SYNC_LATE_US = 150_000
 LAG_MAX_US = 2_000_000
 LAG_RETRY_US = 1_000_000
@@ -344,7 +332,7 @@ class Holds:
             return 0
         if record.generates and tariff.output:
             return min(call.output_cap or plan.output_cap, plan.output_max or plan.output_cap)
-        if not (call.units or record.generates) and (tariff.input or tariff.request):
+        if not (call.apart or record.generates) and (tariff.input or tariff.request):
             return 0
         lacks = "what is counted here" if call.units else "output" if record.generates else "input"
         raise ModelNotAllowed(f"model: it has no price for {lacks}", param="model")
@@ -422,30 +410,3 @@ _REASONS = {
     "upstream_timeout": Reason.DEADLINE,
     "draining": Reason.DRAIN,
 }
-
-PERIODS = ("day's", "month's", "whole")
-
-
-def refusal(code: int, decision: Decision, amount: int, cell: int = 0) -> GatewayError:
-    """What a refused hold is called. Shape: `cell` is the budget of a party token's cap, 0 where none asks."""
-    needed = f"the call may cost {amount} microKPT"
-    if code == NO_CREDIT:
-        return InsufficientCredit(f"{needed}, the account has {max(0, decision.free)} free")
-    if code == OVER_BUDGET and cell and decision.budget == cell:
-        return BudgetExhausted(f"{needed}, the party token's cap has {max(0, decision.free)} left")
-    if code == GONE:
-        return InvalidApiKey("the party token has ended")
-    if code == OVER_BUDGET:
-        return BudgetExhausted(
-            f"{needed}, the {PERIODS[decision.period]} budget has {max(0, decision.free)} left"
-        )
-    if code in (TIED, BUDGET_TIED):
-        return CreditHeld(
-            f"{needed}; {max(0, decision.free)} is free, and {decision.held} held by calls under way",
-            retry_after_us=TIED_WAIT_US,
-        )
-    if code == FULL:
-        return Overloaded(
-            "this node keeps track of as many open calls as it can", retry_after_us=STORE_WAIT_US
-        )
-    return StoreUnavailable("no credit can be held: the journal does not go on", retry_after_us=STORE_WAIT_US)

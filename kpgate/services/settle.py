@@ -29,7 +29,10 @@ def turned_usage(turned: Turned, record: Record, vocabulary: Counter | None) -> 
 
 def measured(usage: Usage, record: Record) -> Usage:
     """What a provider says was used, with what was asked for of that which is no token and it does not count."""
-    return replace(usage, units=record.units) if record.units and not usage.units else usage
+    if usage.units:
+        # Who counts these alone says nothing of the tokens that were read.
+        return replace(usage, input=record.prompt_tokens) if not usage.total else usage
+    return replace(usage, units=record.units) if record.units else usage
 
 
 def stream_usage(way: Way, record: Record, framer: Framing, spoken: int) -> Usage:

@@ -16,6 +16,7 @@ PATHS = {
     "/v1/moderations": {"post"},
     "/v1/images/generations": {"post"},
     "/v1/audio/speech": {"post"},
+    "/v1/rerank": {"post"},
     "/v1/messages": {"post"},
     "/v1/messages/count_tokens": {"post"},
     "/v1beta/models/{model}:generateContent": {"post"},

@@ -216,6 +216,7 @@ OFFERED: dict[str, Any] = {
     "/v1/moderations": {"model": "plain", "input": "hello"},
     "/v1/images/generations": {"model": "plain", "prompt": "a boat"},
     "/v1/audio/speech": {"model": "plain", "input": "hello", "voice": "alloy"},
+    "/v1/rerank": {"model": "plain", "query": "hello", "documents": ["one", {"text": "two"}]},
 }
 
 

@@ -32,7 +32,7 @@ CHAT = replace(
     spelled=neutral.SPELLED,
 )
 COMPLETION = _endpoint("/completions", True, "completion")
-EMBEDDING = _endpoint("/embeddings", False, "embedding")
+EMBEDDING = replace(_endpoint("/embeddings", False, "embedding"), encode_failure=answer.encode_failure)
 ENDPOINTS = (CHAT, COMPLETION, EMBEDDING)
 
 

@@ -88,7 +88,7 @@ def decode_speech(body: bytes, depth_max: int) -> Call:
     offsets, request = read_body(_speech, body, READ, depth_max)
     if not request.input:
         raise InvalidRequest("input: expected a text to speak", param="input")
-    return Call(request.model, request, offsets, True, units=len(request.input))
+    return Call(request.model, request, offsets, True, units=len(request.input), apart=True)
 
 
 def count_moderation(call: Call, vocabulary: Counter, model: str) -> int:

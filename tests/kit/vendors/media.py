@@ -38,6 +38,8 @@ def answer(asked: Asked) -> Answer:
     path = asked.path.removeprefix("/v1").partition("?")[0]
     if path == "/moderations":
         return _moderate(asked.body)
+    if path == "/rerank":
+        return _json({"results": [{"index": 0, "relevance_score": 0.5}], "usage": {"total_tokens": 4}})
     if path == "/audio/speech":
         return _speak(asked.body, model)
     if path in ("/images/generations", "/images/edits", "/images/variations"):
