@@ -257,7 +257,7 @@ class Gateway:
             life.way = way
             sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
             record.dropped = call.dropped
-            head = opening(way, call.stream, life.exchange.headers, sent)
+            head = opening(way, call, life.exchange.headers, sent)
             head += onward(life.head, record.request_id, len(sent))
             record.phase = Phase.UPSTREAM
             if hold is not None:

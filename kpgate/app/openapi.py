@@ -147,6 +147,13 @@ def _calls() -> dict[str, Json]:
         paths[path] = {"post": _call(operation, summary, schema, streams)}
     for path, operation, summary, schema, *kinds in offers.CALLS:
         paths[path] = {"post": offers.offer(_call(operation, summary, schema, False), kinds)}
+    paths[offers.THROUGH] = {
+        "parameters": [_parameter("path", *row) for row in offers.NAMED],
+        **{
+            method: offers.through(_call(operation, summary, "Passed", False))
+            for method, operation, summary in offers.METHODS
+        },
+    }
     for path, operation, summary, schema, reply, streams in anthropic.CALLS:
         paths[path] = {"post": _anthropic(_call(operation, summary, schema, streams), reply)}
     for path, operation, summary, schema, reply, streams in gemini.CALLS:

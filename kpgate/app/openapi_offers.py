@@ -37,6 +37,31 @@ CALLS: tuple[tuple[str, ...], ...] = (
 )
 
 
+THROUGH = "/providers/{name}/{path}"
+NAMED: tuple[tuple[str, Json, str], ...] = (
+    ("name", {"type": "string"}, "The provider's name."),
+    ("path", {"type": "string"}, "The path at the provider, with its slashes; the query goes along."),
+)
+# Method, operation, summary.
+METHODS: tuple[tuple[str, str, str], ...] = tuple(
+    (
+        method,
+        f"{method}Through",
+        f"{method.upper()} a path of a provider's own, where the operator lets it through.",
+    )
+    for method in ("get", "post", "put", "patch", "delete")
+)
+
+
+def through(call: Json) -> Json:
+    """A call whose body and reply are a provider's own."""
+    call["requestBody"] = {"required": False, "content": {"*/*": {"schema": {}}}}
+    success = call["responses"]["200"]
+    success["description"] = "The provider's reply, as it comes; any other status of success likewise."
+    success["content"] = {"*/*": {"schema": {}}}
+    return call
+
+
 def offer(call: Json, kinds: list[str]) -> Json:
     """A call whose reply is of some content types."""
     contents = {kind: {"schema": _content(kind)} for kind in kinds}

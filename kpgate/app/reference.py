@@ -57,6 +57,7 @@ EXAMPLES: dict[str, Any] = {
     "models.rules.name": "short",
     "models.can.context_tokens": 128000,
     "models.can.vision": True,
+    "providers.passthrough.request": 0.01,
     "providers.embeddings": "openai",
     "providers.rerank": "jina",
     "models.can.tools": True,

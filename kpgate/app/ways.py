@@ -8,6 +8,7 @@ from functools import cache
 
 from msgspec.structs import replace
 
+from kpgate.app.passthrough import ANYTHING
 from kpgate.app.references import resolve, shown
 from kpgate.dialects.anthropic import endpoints as anthropic
 from kpgate.dialects.bridge import Allowance, bridge
@@ -18,6 +19,8 @@ from kpgate.dialects.openai import endpoints as openai
 from kpgate.dialects.rerank import shapes as rerank
 from kpgate.dialects.responses import endpoints as responses
 from kpgate.dialects.shaped import shaped
+from kpgate.dialects.through.endpoints import SHOWN, THROUGH, Road
+from kpgate.dialects.through.endpoints import find as find_through
 from kpgate.domain.dialect import Endpoint, Header, Heads, Shape, Vendor, Way
 from kpgate.domain.presets import PRESETS
 from kpgate.domain.settings import Provider, Settings
@@ -49,12 +52,17 @@ RANKS = {"openai": "jina", "jina": "jina", "cohere": "cohere", "voyage": "voyage
 find = gemini.find
 """The endpoint of a raw path and query that say more than which endpoint it is."""
 
+through = find_through
+"""The endpoint of a method, a raw path and a query that go to a provider as they are."""
+
 USER_AGENT = b"kpgate"
+JSON = b"content-type: application/json\r\n"
 
 
 def passed_headers(provider: Provider) -> tuple[bytes, ...]:
     """How those headers of a provider's replies begin that callers see."""
-    return VENDORS[provider.dialect].passed
+    passed = VENDORS[provider.dialect].passed
+    return passed if provider.passthrough is None else passed + SHOWN
 
 
 def vendor_of(provider: Provider) -> Vendor:
@@ -103,6 +111,8 @@ class Ways:
         Errors: ReferenceFailed for a secret that is not there.
         """
         vendor = vendor_of(provider)
+        if model == ANYTHING and provider.passthrough is not None:
+            return {THROUGH.path: self._road(provider, vendor, credential, provider.passthrough.paths)}
         shapes = shapes_of(provider)
         found = {}
         for endpoint in ENDPOINTS:
@@ -162,6 +172,14 @@ class Ways:
             self._kept[key] = shaped(endpoint, shape, Heads(head, head), provider.drop_unsupported)
         return self._kept[key]
 
+    def _road(
+        self, provider: Provider, vendor: Vendor, credential: str | None, paths: tuple[str, ...]
+    ) -> Way:
+        """The way to a provider's other paths."""
+        lines = self._lines(provider, vendor, credential or provider.api_key, ()).replace(JSON, b"")
+        said = frozenset(line.partition(b":")[0] for line in lines.split(b"\r\n") if line)
+        return Road(_origin(provider).base_path, paths, said).way(lines)
+
     def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:
         base = _origin(provider).base_path.encode()
         return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
@@ -179,7 +197,7 @@ class Ways:
         for written, secret in provider.headers.items():
             lines.append(written.lower().encode() + b": " + shown(secret, self._environ).encode())
         lines += [
-            b"content-type: application/json",
+            JSON.rstrip(),
             b"accept-encoding: identity",
             b"user-agent: " + USER_AGENT,
             b"",

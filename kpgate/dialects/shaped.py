@@ -8,11 +8,9 @@ from typing import Any
 import msgspec
 
 from kpgate.domain.call import Call
-from kpgate.domain.dialect import Aim, Endpoint, Framing, Heads, Shape, Turned, Unspeakable, Way
+from kpgate.domain.dialect import Aim, Endpoint, Heads, Shape, Turned, Unspeakable, Way
 from kpgate.domain.errors import InvalidRequest, UpstreamFailed
-from kpgate.domain.passing import Passing
 from kpgate.domain.reply import Failure
-from kpgate.domain.usage import Usage
 
 MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 MESSAGE_MAX = 500
@@ -25,11 +23,6 @@ def shaped(endpoint: Endpoint, shape: Shape, heads: Heads, drops: bool) -> Way:
         head=heads.whole,
         stream_head=heads.stream,
         forward=across.forward,
-        framer=_framer,
-        decode_usage=_same,
-        cut=_cut,
-        find_usage=_unsaid,
-        decode_text=_silent,
         turn=across.turn,
     )
 
@@ -97,23 +90,3 @@ def _failure(status: int, body: bytes) -> Failure:
     detail = said.detail if isinstance(said.detail, str) else None
     message = message or said.message or detail or f"the provider answered {status}"
     return Failure(message[:MESSAGE_MAX], kind)
-
-
-def _framer(call: Call) -> Framing:
-    return Passing()
-
-
-def _same(used: Usage | None) -> Usage | None:
-    return used
-
-
-def _cut(framer: Framing, request_id: str, model: str, choices: int) -> bytes:
-    return b""
-
-
-def _unsaid(body: bytes) -> Usage | None:
-    return None
-
-
-def _silent(body: bytes) -> str:
-    return ""

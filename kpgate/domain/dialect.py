@@ -5,7 +5,7 @@ vendor's, the bytes go through; else a bridge goes over the neutral forms (`doma
 table of pairs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -14,6 +14,7 @@ from kpgate._fast.limit import Verdict
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Chat
 from kpgate.domain.errors import GatewayError
+from kpgate.domain.passing import pass_on, same, silent, uncut, unsaid
 from kpgate.domain.reply import Failure, Piece, Reply
 from kpgate.domain.usage import Usage
 
@@ -179,24 +180,25 @@ class Way(msgspec.Struct, gc=False):
     """How calls of one endpoint go to one deployment.
 
     Shape: `head` and `stream_head` are the request head's bytes up to the variable headers; `passes` are the caller's
-    headers that go along; `sign` gives headers that depend on the head and the body; `stream_type` is how a stream's
-    content type begins, or how it may. `turn` puts a whole reply into
-    the caller's dialect, with what it used and said; None where bytes go through, and then `find_usage` and
-    `decode_text` read them.
+    headers that go along; `begin` gives the request's first line where that is the call's own; `sign` gives headers
+    that depend on the head and the body; `stream_type` is how a stream's content type begins, or how it may, empty for
+    any. `turn` puts a whole reply into the caller's dialect, with what it used and said; None where bytes go through,
+    and then `find_usage` and `decode_text` read them. By itself a way reads nothing of a reply.
     """
 
     head: bytes
     stream_head: bytes
     forward: Callable[[bytes, Call, str, int], bytes]
-    framer: Callable[[Call], Framing]
-    decode_usage: Callable[[Any], Usage | None]
-    cut: Callable[[Framing, str, str, int], bytes]
-    find_usage: Callable[[bytes], Usage | None]
-    decode_text: Callable[[bytes], str]
+    framer: Callable[[Call], Framing] = pass_on
+    decode_usage: Callable[[Any], Usage | None] = same
+    cut: Callable[[Framing, str, str, int], bytes] = uncut
+    find_usage: Callable[[bytes], Usage | None] = unsaid
+    decode_text: Callable[[bytes], str] = silent
     turn: Callable[[int, bytes, Call], Turned] | None = None
-    passes: tuple[bytes, ...] = ()
+    passes: Container[bytes] = ()
     sign: Callable[[bytes, bytes], bytes] | None = None
     stream_type: bytes | tuple[bytes, ...] = b"text/event-stream"
+    begin: Callable[[Call], bytes] | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False):

@@ -1,9 +1,11 @@
 """A reply on its way to the caller as it comes, byte for byte: what it says is nobody's here but its two ends'.
 
-Of a stream of events the last bytes are looked at, for what was used. Knows no vendor.
+Of a stream of events the last bytes are looked at, for what was used. Here is also what is read of a reply where
+nothing is. Knows no vendor.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from kpgate.domain.usage import Usage
 
@@ -41,3 +43,27 @@ class Passing:
     def take_text(self) -> str:
         """Nothing that is counted."""
         return ""
+
+
+def pass_on(call: object) -> Passing:
+    """What sends a reply on."""
+    return Passing()
+
+
+def same(used: Any) -> Any:
+    """A usage that was read already."""
+    return used
+
+
+def uncut(framer: object, request_id: str, model: str, choices: int) -> bytes:
+    """The end of a stream that nobody can cut: it says nothing that is metered."""
+    return b""
+
+
+def unsaid(body: bytes) -> None:
+    """The usage of a reply that says none."""
+
+
+def silent(body: bytes) -> str:
+    """The text of a reply that has none."""
+    return ""

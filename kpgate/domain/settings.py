@@ -13,6 +13,7 @@ from kpgate.domain.notices import Alerts as Alerts
 from kpgate.domain.notices import Log as Log
 from kpgate.domain.notices import TopUp as TopUp
 from kpgate.domain.part import Count, MicroKpt, Name, Part, Port, Seconds
+from kpgate.domain.price_table import Amount
 from kpgate.domain.price_table import Prices as Prices
 from kpgate.domain.price_table import ShareOf as ShareOf
 from kpgate.domain.routing import Abilities, Checks, Ejection, Rule, Strategy
@@ -149,6 +150,22 @@ class Timeouts(Part, frozen=True):
     total_s: Annotated[Seconds, Meta(description="For one attempt as a whole.")] = 600.0
 
 
+class Passthrough(Part, frozen=True):
+    """What else a provider has, as its callers ask for it: `/providers/NAME/PATH` ([endpoints.md](endpoints.md))."""
+
+    paths: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=64,
+            description="Paths that may be asked for, as `/files*`; `*` is any run of characters.",
+        ),
+    ] = ("*",)
+    request: Annotated[Amount | None, Meta(description="What a call costs, where credits are spent.")] = None
+    currency: Annotated[Literal["USD", "KPT"], Meta(description="What that is in.")] = "USD"
+    free: Annotated[bool, Meta(description="Calls cost nothing.")] = False
+    limits: Annotated[Limits, Meta(description="Limits of all such calls of the provider.")] = UNLIMITED
+
+
 class Provider(Part, frozen=True):
     """A provider: an address, the API it speaks and the credential for it."""
 
@@ -225,6 +242,9 @@ class Provider(Part, frozen=True):
     timeouts: Annotated[Timeouts, Meta(description="For all its deployments that set none.")] = Timeouts()
     checks: Annotated[
         Checks | None, Meta(description="Active checks of its deployments; absent, none are made.")
+    ] = None
+    passthrough: Annotated[
+        Passthrough | None, Meta(description="Lets its other paths be asked for; absent, none may be.")
     ] = None
 
 

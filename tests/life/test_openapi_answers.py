@@ -100,7 +100,9 @@ class Asker:
             response = DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]]
         kind = found.headers["content-type"].partition(";")[0]
         contents = response["content"]
-        schema = (contents.get(kind) or contents[f"{kind.partition('/')[0]}/*"])["schema"]
+        schema = (contents.get(kind) or contents.get(f"{kind.partition('/')[0]}/*") or contents["*/*"])[
+            "schema"
+        ]
         assert valid(schema, found.json() if kind == "application/json" else found.body.decode("latin-1")), (
             found
         )
@@ -132,6 +134,7 @@ def asker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             [[providers]]
             name = "v"
             base_url = "{vendor.url}/v1"
+            passthrough = {{ request = 0.0001 }}
             [[models]]
             name = "plain"
             deployments = [{{ provider = "v", model = "plain" }}]
@@ -237,6 +240,13 @@ def _offers(asker: Asker) -> None:
         "/v1/images/generations", "POST", key, OFFERED["/v1/images/generations"] | {"stream": True}
     )
     assert events.body.startswith(b"event: ")
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        body = OFFERED["/v1/moderations"]
+        assert asker.ask("/providers/v/moderations", method, key, body).json()["results"]
+        assert code(asker.ask("/providers/v/moderations", method, sent=body)) == (401, "invalid_api_key")
+        assert code(asker.ask("/providers/v/%2e%2e", method, key, body)) == (400, "invalid_request")
+        assert code(asker.ask("/providers/none/x", method, key, body)) == (404, "model_not_found")
+    assert asker.ask("/providers/v/x", "OPTIONS", key).headers["allow"] == "GET, POST, PUT, PATCH, DELETE"
 
 
 def _anthropic(asker: Asker) -> None:

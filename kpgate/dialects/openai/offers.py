@@ -17,7 +17,7 @@ from kpgate.domain.body import read_body
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Counter, Endpoint, Framing, Heads, Way
 from kpgate.domain.errors import InvalidRequest
-from kpgate.domain.passing import Passing
+from kpgate.domain.passing import Passing, unsaid
 from kpgate.domain.usage import Usage
 
 MODEL = 0
@@ -191,22 +191,6 @@ def find_usage(tail: bytes) -> Usage | None:
     return decode_usage(text[:end].encode())
 
 
-def _nothing(body: bytes) -> Usage | None:
-    return None
-
-
-def _silent(body: bytes) -> str:
-    return ""
-
-
-def _same(used: Usage | None) -> Usage | None:
-    return used
-
-
-def _cut(framer: Framing, request_id: str, model: str, choices: int) -> bytes:
-    return b""
-
-
 def _framer(call: Call) -> Framing:
     return Passing(find_usage)
 
@@ -246,9 +230,6 @@ def native(endpoint: Endpoint, heads: Heads) -> Way:
         stream_head=heads.stream,
         forward=forward,
         framer=_framer,
-        decode_usage=_same,
-        cut=_cut,
-        find_usage=_nothing if endpoint is MODERATION else read_usage,
-        decode_text=_silent,
+        find_usage=unsaid if endpoint is MODERATION else read_usage,
         stream_type=SPOKEN if endpoint is SPEECH else b"text/event-stream",
     )
