@@ -147,6 +147,9 @@ def _calls() -> dict[str, Json]:
         paths[path] = {"post": _call(operation, summary, schema, streams)}
     for path, operation, summary, schema, *kinds in offers.CALLS:
         paths[path] = {"post": offers.offer(_call(operation, summary, schema, False), kinds)}
+    for path, operation, summary, schema, *kinds in offers.FORMS:
+        described = offers.form(_call(operation, summary, schema, False))
+        paths[path] = {"post": offers.offer(described, kinds)}
     paths[offers.THROUGH] = {
         "parameters": [_parameter("path", *row) for row in offers.NAMED],
         **{

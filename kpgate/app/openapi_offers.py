@@ -36,6 +36,14 @@ CALLS: tuple[tuple[str, ...], ...] = (
     ),
 )
 
+_HEARD = (JSON, EVENTS, "text/plain")
+# Path, operation, summary, schema of the form's fields, then the content types of the reply.
+FORMS: tuple[tuple[str, ...], ...] = (
+    ("/v1/audio/transcriptions", "createTranscription", "Write down what is said.", "HearingForm", *_HEARD),
+    ("/v1/audio/translations", "createTranslation", "The same in English.", "HearingForm", *_HEARD),
+    ("/v1/images/edits", "createImageEdit", "Change images as a text says.", "DrawingForm", JSON, EVENTS),
+    ("/v1/images/variations", "createImageVariation", "Make images like one.", "DrawingForm", JSON),
+)
 
 THROUGH = "/providers/{name}/{path}"
 NAMED: tuple[tuple[str, Json, str], ...] = (
@@ -59,6 +67,13 @@ def through(call: Json) -> Json:
     success = call["responses"]["200"]
     success["description"] = "The provider's reply, as it comes; any other status of success likewise."
     success["content"] = {"*/*": {"schema": {}}}
+    return call
+
+
+def form(call: Json) -> Json:
+    """A call whose request is a form."""
+    content = call["requestBody"]["content"]
+    content["multipart/form-data"] = content.pop(JSON)
     return call
 
 
@@ -92,6 +107,8 @@ def schemas() -> Json:
             },
             ("prompt",),
         ),
+        "HearingForm": open_to_more({"model": text, "stream": text, "response_format": text}, ("model",)),
+        "DrawingForm": open_to_more({"model": text, "prompt": text, "n": text, "stream": text}, ()),
         "RerankRequest": open_to_more(_rerank(), ("model", "query", "documents")),
         "SpeechRequest": open_to_more(
             {"model": text, "input": {"type": "string", "minLength": 1}}, ("model", "input")

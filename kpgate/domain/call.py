@@ -16,7 +16,8 @@ class Call(msgspec.Struct, gc=False):
     Units: `output_cap` tokens a choice, 0 when the caller gave none; `cost_max` microKPT, -1 for no such limit.
     `content` is the dialect's own decoded form and `scan` its offsets; only the dialect reads them. `dropped` names
     what was left out for a provider that cannot express it, in the caller's words. `units` is what its endpoint counts
-    that is no token, at most; `apart` says that no price for tokens pays for them. `counted` is the prompt's tokens,
+    that is no token, `units_max` how many there may be, 0 for as many; `apart` says that no price for tokens pays for
+    them. `counted` is the prompt's tokens,
     where a reply may have to say them.
     """
 
@@ -30,6 +31,7 @@ class Call(msgspec.Struct, gc=False):
     dropped: str = ""
     cost_max: int = -1
     units: int = 0
+    units_max: int = 0
     apart: bool = False
     counted: int = 0
 

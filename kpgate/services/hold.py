@@ -309,14 +309,14 @@ class Holds:
             )
         tariff = plan.tariff
         assert tariff is not None, "only what has a price is held for"
-        cap = self._cap(tariff, plan, record, call)
+        cap, units = self._cap(tariff, plan, record, call), call.units_max or call.units
         factor = caller.party.tier.price_factor
         if call.cost_max >= 0:
-            wanted, most = cap, tariff.affordable(call.cost_max, record.prompt_tokens, factor, call.units)
+            wanted, most = cap, tariff.affordable(call.cost_max, record.prompt_tokens, factor, units)
             cap = min(cap, most // call.choices)
             if most < 0 or (wanted and cap < 1):
                 raise MaxCostExceeded(f"its prompt alone may cost more than {call.cost_max} microKPT")
-        amount = tariff.bound(record.prompt_tokens, call.choices * cap, factor, call.units)
+        amount = tariff.bound(record.prompt_tokens, call.choices * cap, factor, units)
         if amount > AMOUNT_MAX:
             raise InsufficientCredit("the call may cost more than any account can hold")
         hold = Hold(self, amount, cap, factor)

@@ -240,6 +240,16 @@ def _offers(asker: Asker) -> None:
         "/v1/images/generations", "POST", key, OFFERED["/v1/images/generations"] | {"stream": True}
     )
     assert events.body.startswith(b"event: ")
+    parts = b'--x\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+    for path in ("audio/transcriptions", "audio/translations", "images/edits", "images/variations"):
+        body = parts % (b"model", b"plain") + b"--x--\r\n"
+        kind = "multipart/form-data; boundary=x"
+        assert asker.ask(f"/v1/{path}", "POST", key, body, content_type=kind).status == 200
+        assert code(asker.ask(f"/v1/{path}", "POST", key, b"{}")) == (400, "invalid_request")
+        assert code(asker.ask(f"/v1/{path}", "POST", sent=body)) == (401, "invalid_api_key")
+        assert asker.ask(f"/v1/{path}", "GET", key).headers["allow"] == "POST"
+    written = parts % (b"model", b"plain") + parts % (b"response_format", b"srt") + b"--x--\r\n"
+    assert asker.ask("/v1/audio/transcriptions", "POST", key, written).body == b"Hello there.\n"
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         body = OFFERED["/v1/moderations"]
         assert asker.ask("/providers/v/moderations", method, key, body).json()["results"]

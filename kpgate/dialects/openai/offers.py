@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from kpgate._fast.body import Keys, splice
-from kpgate.dialects.openai import reply
+from kpgate.dialects.openai import form_request, reply
 from kpgate.dialects.openai.reply import TOKENS_MAX
 from kpgate.domain.body import read_body
 from kpgate.domain.call import Call
@@ -20,6 +20,9 @@ from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.passing import Passing, unsaid
 from kpgate.domain.usage import Usage
 
+WRITTEN = (b"text/event-stream", b"text/plain", b"text/vtt", b"text/srt", b"application/x-subrip")
+"""How the content type begins of what was heard, where it is not JSON."""
+JSON = b"content-type: application/json\r\n"
 MODEL = 0
 READ = Keys(("model", "input", "prompt", "n", "stream"))
 """Every key that is read of a request: a body that has one of them twice is refused."""
@@ -220,16 +223,28 @@ def _offer(
 MODERATION = _offer("/moderations", decode_moderation, count_moderation)
 IMAGES = _offer("/images/generations", decode_picture, count_prompt, "image")
 SPEECH = _offer("/audio/speech", decode_speech, count_speech, "character", b"")
-OFFERS = (MODERATION, IMAGES, SPEECH)
+TRANSCRIPTION = _offer(
+    "/audio/transcriptions", form_request.decode_hearing, form_request.count_form, "second", b""
+)
+TRANSLATION = _offer(
+    "/audio/translations", form_request.decode_hearing, form_request.count_form, "second", b""
+)
+EDITS = _offer("/images/edits", form_request.decode_drawing, form_request.count_form, "image")
+VARIATIONS = _offer("/images/variations", form_request.decode_drawing, form_request.count_form, "image")
+FORMS = (TRANSCRIPTION, TRANSLATION, EDITS, VARIATIONS)
+OFFERS = (MODERATION, IMAGES, SPEECH, *FORMS)
+_STREAMS = {SPEECH.path: SPOKEN, TRANSCRIPTION.path: WRITTEN, TRANSLATION.path: WRITTEN}
 
 
 def native(endpoint: Endpoint, heads: Heads) -> Way:
     """The way to a provider that speaks OpenAI: the caller's bytes there, the provider's bytes back."""
+    formed = endpoint in FORMS
     return Way(
-        head=heads.whole,
-        stream_head=heads.stream,
-        forward=forward,
+        head=heads.whole.replace(JSON, b"") if formed else heads.whole,
+        stream_head=heads.stream.replace(JSON, b"") if formed else heads.stream,
+        forward=form_request.forward_form if formed else forward,
         framer=_framer,
         find_usage=unsaid if endpoint is MODERATION else read_usage,
-        stream_type=SPOKEN if endpoint is SPEECH else b"text/event-stream",
+        sign=form_request.sign_form if formed else None,
+        stream_type=_STREAMS.get(endpoint.path, b"text/event-stream"),
     )
