@@ -64,7 +64,8 @@ def _read(
                     return offsets, decoder.decode(splice(body, offsets, {member: b"[]"})), found
         return offsets, decoder.decode(body), None
     except BodyError as error:
-        raise InvalidRequest(str(error), param=error.key) from None
+        said = str(error) if error.key is not None else f"body: {error}"
+        raise InvalidRequest(said, param=error.key) from None
     except msgspec.ValidationError as error:
         raise invalid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

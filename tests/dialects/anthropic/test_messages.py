@@ -76,7 +76,7 @@ def test_a_request_says_its_model_cap_and_stream() -> None:
 @pytest.mark.parametrize(
     ("body", "message", "param"),
     [
-        (b"{", "ended too early", None),
+        (b"{", "body: ended too early (at byte 1)", None),
         (b'{"model":"m"}', "messages: this field is required", "messages"),
         (encoded(messages=[]), "messages: expected at least one message", "messages"),
         (
