@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from bench import (
+    across,
     bodies,
     governed,
     ledger,
@@ -124,6 +125,15 @@ def stream_command(rounds: int, seconds: float, transport: str) -> None:
 def bodies_command(rounds: int, seconds: float, transport: str) -> None:
     """Request bodies of 64 KB and 1 MB, beside nginx unbuffered."""
     _keep(bodies.measure(rounds, seconds, transport == "direct"))
+
+
+@cli.command("across")
+@ROUNDS
+@SECONDS
+@TRANSPORT
+def across_command(rounds: int, seconds: float, transport: str) -> None:
+    """Calls of OpenAI's dialect to a provider that speaks Anthropic's, beside one that speaks OpenAI's."""
+    _keep(across.measure(rounds, seconds, transport == "direct"))
 
 
 @cli.command("memory")

@@ -109,14 +109,15 @@ def play(title: str, targets: Sequence[Target], rounds: int, seconds: float, sdk
     for number in range(rounds):
         turn = number % len(targets)
         order = [*targets[turn:], *targets[:turn]]
-        series.rounds.append({one.name: _watched(one, seconds, sdk) for one in order})
+        series.rounds.append({one.name: watched(one, seconds, sdk) for one in order})
     return series
 
 
-def _watched(target: Target, seconds: float, sdk: bool) -> Run:
+def watched(target: Target, seconds: float, sdk: bool = False, body: bytes = b"") -> Run:
+    """A run of the load, and what it took of the target. Errors: bench.load.Failed."""
     pids = target.pids() if target.pid else []
     before, began = cpu_s(pids), monotonic()
-    run = load(target.url, target.key or "none", seconds, sdk=sdk)
+    run = load(target.url, target.key or "none", seconds, sdk=sdk, body=body)
     used = cpu_s(pids) - before
     return replace(run, cpu_s=used, busy=used / (monotonic() - began))
 

@@ -1,7 +1,8 @@
 """A provider that is never the bottleneck: one uvloop, protocol callbacks, answers made before they are asked for.
 
 The model's name says what comes back: `stream-N-R` and `stream-N-R-B` stream N chunks (of B bytes) at R a second when
-the request says `"stream":true`, and `clock-N-R` chunks that say when they were written; `slow-MS` answers after MS;
+the request says `"stream":true`, and `clock-N-R` chunks that say when they were written; `claude` and `claude-N-R`
+answer as Anthropic does, whole and streamed; `slow-MS` answers after MS;
 `size-B` answers B bytes of content; `error-STATUS` refuses; `reset` closes without a word; anything else is one 0.5 KB
 chat completion. Run as `python -m bench.provider`.
 It knows nothing of what stands before it, and no more of a request than its model and two flags.
@@ -69,9 +70,11 @@ def embedding() -> bytes:
     return framed({"object": "list", "data": data, "model": "text-embedding-3-small", "usage": usage})
 
 
-def event(value: dict[str, Any]) -> bytes:
+def event(value: dict[str, Any], name: str = "") -> bytes:
     """A server-sent event as one chunk of a chunked body."""
     data = b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
+    if name:
+        data = b"event: " + name.encode() + b"\n" + data
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
@@ -88,6 +91,31 @@ def delta(content: str, finish: str | None = None) -> dict[str, Any]:
     }
 
 
+def message(text: str) -> dict[str, Any]:
+    """A reply as Anthropic shapes it."""
+    return {
+        "id": "msg_0123456789abcdefghijklmn",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5-20250929",
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": 90,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "output_tokens": 18,
+            "service_tier": "standard",
+        },
+    }
+
+
+def said(kind: str, **fields: Any) -> bytes:
+    """An event as Anthropic shapes it."""
+    return event({"type": kind} | fields, kind)
+
+
 def prose(size: int) -> str:
     """So many characters of ordinary words: one word of that length would be a feat to count."""
     return (" " + TEXT * (size // len(TEXT) + 1))[:size]
@@ -102,6 +130,11 @@ STREAM_HEAD = HEAD % (200, b"OK", b"text/event-stream; charset=utf-8") + b"trans
 STAMPED = event(delta(" xxxx") | {"system_fingerprint": "fp_" + "0" * 19}).replace(b"0" * 19, b"%019d")
 REPLY = whole(TEXT[:70])
 EMBEDDING = embedding()
+MESSAGE = framed(message(TEXT[:70]))
+MESSAGE_BEGINS = said("message_start", message=message("") | {"content": [], "stop_reason": None}) + said(
+    "content_block_start", index=0, content_block={"type": "text", "text": ""}
+)
+MESSAGE_PIECE = said("content_block_delta", index=0, delta={"type": "text_delta", "text": prose(5)})
 
 
 def tail(chunks: int, with_usage: bool) -> bytes:
@@ -111,6 +144,17 @@ def tail(chunks: int, with_usage: bool) -> bytes:
     if with_usage:
         parts.append(event(delta("") | {"choices": [], "usage": usage}))
     return b"".join([*parts, b"e\r\ndata: [DONE]\n\n\r\n", b"0\r\n\r\n"])
+
+
+def message_ends(chunks: int) -> bytes:
+    """How a stream of Anthropic's ends."""
+    stopped = {"stop_reason": "end_turn", "stop_sequence": None}
+    parts = [
+        said("content_block_stop", index=0),
+        said("message_delta", delta=stopped, usage={"output_tokens": chunks}),
+        said("message_stop"),
+    ]
+    return b"".join([*parts, b"0\r\n\r\n"])
 
 
 class Rhythm:
@@ -176,6 +220,11 @@ class Script:
             return self.streaming(int(values[0]), values[1], event(delta(prose(size))))
         if kind == "clock" and len(values) == 2:
             return self.streaming(int(values[0]), values[1], None)
+        if kind == "claude" and len(values) == 2:
+            ends = (message_ends(int(values[0])),) * 2
+            return self.streaming(int(values[0]), values[1], MESSAGE_PIECE, MESSAGE_BEGINS, ends)
+        if kind == "claude":
+            return partial(_write, MESSAGE)
         if kind == "slow" and len(values) == 1:
             return partial(_slow, values[0] / 1000)
         if kind == "size" and len(values) == 1:
@@ -186,18 +235,23 @@ class Script:
             return _reset
         return partial(_write, EMBEDDING if "embedding" in model else REPLY)
 
-    def streaming(self, chunks: int, rate: float, piece: bytes | None) -> Act:
-        """An act that streams when asked to, at that rate. Shape: without a piece, chunks are stamped."""
+    def streaming(
+        self, chunks: int, rate: float, piece: bytes | None, begins: bytes = b"", ends: Tail | None = None
+    ) -> Act:
+        """An act that streams when asked to, at that rate.
+
+        Shape: without a piece, chunks are stamped; `ends` are without usage and with it, OpenAI's if none are given.
+        """
         rhythm = self.rhythms.get(rate)
         if rhythm is None:
             rhythm = self.rhythms[rate] = Rhythm(rate, self.loop)
-        tails = (tail(chunks, False), tail(chunks, True))
+        tails = ends or (tail(chunks, False), tail(chunks, True))
 
         def act(connection: Connection, body: bytes) -> None:
             if STREAM.search(body) is None:
                 connection.transport.write(REPLY)
                 return
-            connection.transport.write(STREAM_HEAD + (piece or stamped()))
+            connection.transport.write(STREAM_HEAD + begins + (piece or stamped()))
             connection.begin(chunks - 1, piece, tails[USAGE.search(body) is not None])
             rhythm.join(connection)
 

@@ -107,8 +107,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Shape:
-    """How a gateway is configured. Shape: `models` are further ones; `lane` is the direct transport; `credits` are
-    spent, budgets and receipts included."""
+    """How a gateway is configured. Shape: `models` are further ones, `across` such that the provider is asked for in
+    Anthropic's words; `lane` is the direct transport; `credits` are spent, budgets and receipts included."""
 
     governed: bool = True
     lane: bool = False
@@ -117,6 +117,7 @@ class Shape:
     models: tuple[str, ...] = ()
     pinned: bool = True
     credits: bool = False
+    across: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -223,11 +224,16 @@ def settings(provider: Target, shape: Shape) -> str:
     )
     connections = "connections_max = 20000\n"
     parts.append(f'[[providers]]\nname = "bench"\nbase_url = "{base}"\n{connections}{ca}')
+    if shape.across:
+        parts.append(
+            f'[[providers]]\nname = "across"\ndialect = "anthropic"\nbase_url = "{base}"\n{connections}{ca}'
+        )
     if shape.credits:
         parts.append("[ledger]\nenabled = true\n")
     price = "price = { input = 0.15, cached = 0.075, output = 0.6 }\n" if shape.credits else ""
-    for model in (MODEL, *shape.models):
-        deployment = f'{{ provider = "bench", model = "{model}" }}'
+    for model in (MODEL, *shape.models, *shape.across):
+        provider_name = "across" if model in shape.across else "bench"
+        deployment = f'{{ provider = "{provider_name}", model = "{model}" }}'
         parts.append(
             f'[[models]]\nname = "{model}"\nencoding = "o200k_base"\ndeployments = [{deployment}]\n{price}'
             + (f"[models.limits]{LIMITS}" if shape.governed else "")
