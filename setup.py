@@ -64,6 +64,7 @@ ROOMS = {
         "batch",
         "body",
         "call",
+        "chat",
         "dialect",
         "events",
         "keys",

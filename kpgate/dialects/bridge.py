@@ -6,6 +6,7 @@ named where the operator allows that.
 
 from collections.abc import Iterable
 from random import getrandbits
+from time import time
 from typing import Any
 
 import msgspec
@@ -107,9 +108,11 @@ class _Bridge:
                 f"the provider's reply is not as the {tongue.name} API has it: {_where(error)}"
             ) from None
         _name(reply, call.model)
+        if reply.usage.source != "none":
+            return Turned(endpoint.encode_reply(reply, call), reply.usage, "")
+        # What was said is counted only where nobody did.
         text = "".join(_words(part for choice in reply.choices for part in choice.parts))
-        usage = reply.usage if reply.usage.source != "none" else None
-        return Turned(endpoint.encode_reply(reply, call), usage, text)
+        return Turned(endpoint.encode_reply(reply, call), None, text)
 
 
 def _words(parts: Iterable[Any]) -> Iterable[str]:
@@ -119,7 +122,11 @@ def _words(parts: Iterable[Any]) -> Iterable[str]:
 
 
 def _name(said: Reply | Begun, model: str) -> None:
-    """What names neither itself nor its model is named here: clients tell replies apart by their ids."""
+    """What names neither itself nor its model is named here, and what says no time was made now: clients tell replies
+    apart by their ids, and sort them by when they were made.
+    """
+    if not said.created_s:
+        said.created_s = int(time())
     if not said.id:
         said.id = f"{getrandbits(96):024x}"
     if not said.model:

@@ -4,7 +4,10 @@ Inbound dialects decode into it, outbound ones encode from it; only a call whose
 differently is ever put into it. What a form cannot carry it names in `unknown`: nothing is lost in silence.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -186,6 +189,11 @@ class Chat(msgspec.Struct, gc=False):
     hints: dict[str, Any] = {}
     unknown: list[str] = []
 
+    def asks_of(self, names: tuple[str, ...]) -> bool:
+        """Whether it may ask for anything by these fields: it does not where they are as nobody said them."""
+        read, unsaid = _unsaid(names)
+        return bool(read(self) != unsaid)
+
     def asks(self, name: str) -> bool:
         """Whether it asks for anything by that field: more than one choice of text, as long as ever, is something."""
         value = getattr(self, name)
@@ -197,3 +205,10 @@ class Chat(msgspec.Struct, gc=False):
             return value not in ("", "medium")
         # The seed 0 is one.
         return value is not None if name == "seed" else bool(value)
+
+
+@cache
+def _unsaid(names: tuple[str, ...]) -> tuple[Callable[[Chat], Any], Any]:
+    """What reads so many fields at once, and what it reads of a chat that says nothing by them."""
+    read = attrgetter(*names)
+    return read, read(Chat([]))

@@ -129,9 +129,10 @@ class Aim(msgspec.Struct, gc=False):
 
         Errors: Unspeakable, unless they may be dropped.
         """
-        for name in names:
-            if chat.asks(name):
-                self.lack(name)
+        if chat.asks_of(names):
+            for name in names:
+                if chat.asks(name):
+                    self.lack(name)
 
     def leave_out(self, name: str) -> None:
         """Note something that is dropped without asking: a hint that does not change the answer."""

@@ -44,6 +44,7 @@ CHOICES = {
     Choosing.NONE: "none",
     Choosing.NAMED: "tool",
 }
+_encode = msgspec.json.Encoder().encode
 _ODD = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -70,7 +71,7 @@ def encode_chat(chat: Chat, aim: Aim) -> bytes:
         asked["stream"] = True
     if chat.user:
         asked["metadata"] = {"user_id": chat.user}
-    return msgspec.json.encode(asked)
+    return _encode(asked)
 
 
 def _messages(chat: Chat, able: Takes, aim: Aim) -> tuple[list[Json], list[Json]]:
@@ -95,9 +96,10 @@ def _messages(chat: Chat, able: Takes, aim: Aim) -> tuple[list[Json], list[Json]
             messages[-1]["content"] += blocks
         else:
             messages.append({"role": role, "content": blocks})
-    for message in messages:
-        # Whatever else was said meanwhile: the results come first. The sort is stable.
-        message["content"].sort(key=lambda block: block["type"] != "tool_result")
+    if any([turn.role is Role.TOOL for turn in turns]):
+        for message in messages:
+            # Whatever else was said meanwhile: the results come first. The sort is stable.
+            message["content"].sort(key=lambda block: block["type"] != "tool_result")
     return system, messages
 
 
@@ -303,9 +305,14 @@ def _sample(chat: Chat, able: Takes, asked: Json, aim: Aim) -> None:
             asked[name] = value
 
 
+NOTHING_FOR = (
+    *("choices", "frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs"),
+    *("top_logprobs", "modalities", "voice", "verbosity"),
+)
+
+
 def _refuse(chat: Chat, aim: Aim) -> None:
     """What Anthropic's API has nothing for."""
-    aim.lack_all(chat, "choices", "frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs")
-    aim.lack_all(chat, "top_logprobs", "modalities", "voice", "verbosity")
+    aim.lack_all(chat, *NOTHING_FOR)
     if chat.metadata:
         aim.leave_out("metadata")

@@ -7,7 +7,7 @@ Source: OpenAI API reference, chat completions: the object, errors (checked Nove
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from kpgate.dialects.openai.reply import error_kind, read_usage
 from kpgate.domain.call import Call
@@ -89,6 +89,7 @@ class _Failure(Struct, gc=False):
 
 _reply = msgspec.json.Decoder(_Reply)
 _failure = msgspec.json.Decoder(_Failure)
+_encode = msgspec.json.Encoder().encode
 
 
 def decode_reply(body: bytes) -> Reply:
@@ -135,50 +136,68 @@ def _arguments(text: str | None) -> str:
     return text
 
 
+class _CallShown(Struct, gc=False):
+    id: str
+    function: dict[str, str]
+    type: str = "function"
+
+
+class _Shown(Struct, gc=False):
+    """A message as callers see it: what is unset is not there."""
+
+    role: str = "assistant"
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | UnsetType = UNSET
+    audio: dict[str, Any] | UnsetType = UNSET
+    tool_calls: list[_CallShown] | UnsetType = UNSET
+
+
+class _ChoiceShown(Struct, gc=False):
+    index: int
+    message: _Shown
+    logprobs: dict[str, Any] | None
+    finish_reason: str
+
+
+class _ReplyShown(Struct, gc=False):
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[_ChoiceShown]
+    usage: dict[str, Any]
+
+
 def encode_reply(reply: Reply, call: Call) -> bytes:
     """A whole reply as a chat completion."""
-    choices = []
-    for index, choice in enumerate(reply.choices):
-        reason = REASONS[choice.finish]
-        message = _message(choice.parts)
-        choices.append(
-            {"index": index, "message": message, "logprobs": choice.logprobs, "finish_reason": reason}
-        )
-    return msgspec.json.encode(
-        {
-            "id": reply.id or "chatcmpl-kpgate",
-            "object": "chat.completion",
-            "created": reply.created_s,
-            "model": reply.model or call.model,
-            "choices": choices,
-            "usage": encode_usage(reply.usage),
-        }
-    )
+    choices = [
+        _ChoiceShown(index, _message(choice.parts), choice.logprobs, REASONS[choice.finish])
+        for index, choice in enumerate(reply.choices)
+    ]
+    named, model = reply.id or "chatcmpl-kpgate", reply.model or call.model
+    used = encode_usage(reply.usage)
+    return _encode(_ReplyShown(named, "chat.completion", reply.created_s, model, choices, used))
 
 
-def _message(parts: list[Part]) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
+def _message(parts: list[Part]) -> _Shown:
+    message = _Shown()
     calls = []
     for part in parts:
         if isinstance(part, Text):
-            message["content"] = (message["content"] or "") + part.text
+            message.content = (message.content or "") + part.text
         elif isinstance(part, Refusal):
-            message["refusal"] = (message["refusal"] or "") + part.text
+            message.refusal = (message.refusal or "") + part.text
         elif isinstance(part, Thinking):
             if part.text:
-                message["reasoning_content"] = message.get("reasoning_content", "") + part.text
+                message.reasoning_content = (message.reasoning_content or "") + part.text
         elif isinstance(part, ToolCall):
-            function = {"name": part.name, "arguments": part.arguments}
-            calls.append({"id": part.id, "type": "function", "function": function})
+            calls.append(_CallShown(part.id, {"name": part.name, "arguments": part.arguments}))
         elif isinstance(part, Audio):
-            message["audio"] = {
-                "id": part.id,
-                "data": part.data,
-                "transcript": part.transcript,
-                "expires_at": 0,
-            }
+            sound = {"id": part.id, "data": part.data, "transcript": part.transcript}
+            message.audio = {**sound, "expires_at": 0}
     if calls:
-        message["tool_calls"] = calls
+        message.tool_calls = calls
     return message
 
 

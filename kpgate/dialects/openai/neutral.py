@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from kpgate.domain.body import invalid
 from kpgate.domain.call import Call
@@ -154,6 +155,14 @@ class _Request(Struct, gc=False):
 HINTS = ("store", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier")
 """Fields that do not change what is answered."""
 
+ALIKE = frozenset(
+    (
+        *("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "logit_bias"),
+        *("logprobs", "top_logprobs", "modalities", "verbosity", "stream", "user", "metadata"),
+    )
+)
+"""Fields that are the neutral form's by name and by shape."""
+
 SPELLED = {
     "output_cap": "max_completion_tokens",
     "choices": "n",
@@ -169,7 +178,8 @@ SPELLED = {
 }
 """OpenAI's name for a field of the neutral form, where it is another one."""
 
-_KNOWN = frozenset(field.encode_name for field in msgspec.structs.fields(_Request))
+_FIELDS = tuple(field.encode_name for field in msgspec.structs.fields(_Request))
+_KNOWN = frozenset(_FIELDS)
 
 
 class _Plain(_Request, gc=False, forbid_unknown_fields=True):
@@ -188,39 +198,34 @@ def neutral(body: bytes, call: Call) -> Chat:
     Errors: InvalidRequest, naming what was wrong and where.
     """
     asked, unknown = _decode(body)
-    tools = [_tool(tool, at) for at, tool in enumerate(asked.tools or ())]
-    tools += [_defined(function) for function in asked.functions or ()]
-    cap = asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
-    stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop
-    hints = {name: value for name in HINTS if (value := getattr(asked, name)) is not None}
-    return Chat(
-        turns=_turns(asked.messages),
-        tools=tools,
-        tool_choice=_choice(asked.tool_choice if asked.tool_choice is not None else asked.function_call),
-        parallel_tools=asked.parallel_tool_calls,
-        format=_format(asked.response_format),
-        output_cap=cap,
-        temperature=asked.temperature,
-        top_p=asked.top_p,
-        top_k=asked.top_k,
-        frequency_penalty=asked.frequency_penalty,
-        presence_penalty=asked.presence_penalty,
-        seed=asked.seed,
-        stop=stop or [],
-        logit_bias=asked.logit_bias or None,
-        logprobs=asked.logprobs,
-        top_logprobs=asked.top_logprobs,
-        choices=asked.n or 1,
-        reasoning=Reasoning(asked.reasoning_effort) if asked.reasoning_effort else None,
-        modalities=asked.modalities or [],
-        voice=asked.audio,
-        verbosity=asked.verbosity or "",
-        stream=asked.stream is True,
-        user=asked.user or "",
-        metadata=asked.metadata,
-        hints=hints,
-        unknown=unknown,
+    chat = Chat(_turns(asked.messages), unknown=unknown)
+    # All at once: each asked for by its name would cost as much as they do together.
+    for name, value in zip(_FIELDS, astuple(asked), strict=True):
+        if value is not None:
+            if name in ALIKE:
+                setattr(chat, name, value)
+            elif name in HINTS:
+                chat.hints[name] = value
+    chat.output_cap = (
+        asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
     )
+    if asked.tools or asked.functions:
+        chat.tools = [_tool(tool, at) for at, tool in enumerate(asked.tools or ())]
+        chat.tools += [_defined(function) for function in asked.functions or ()]
+    choice = asked.tool_choice if asked.tool_choice is not None else asked.function_call
+    if choice is not None:
+        chat.tool_choice = _choice(choice)
+    chat.parallel_tools = asked.parallel_tool_calls
+    if asked.response_format is not None:
+        chat.format = _format(asked.response_format)
+    if asked.stop:
+        chat.stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop
+    if asked.n:
+        chat.choices = asked.n
+    if asked.reasoning_effort:
+        chat.reasoning = Reasoning(asked.reasoning_effort)
+    chat.voice = asked.audio
+    return chat
 
 
 def _decode(body: bytes) -> tuple[_Request, list[str]]:
@@ -321,9 +326,7 @@ def _defined(function: _Definition) -> Tool:
     return Tool(function.name, function.description or "", function.parameters, function.strict)
 
 
-def _choice(choice: str | dict[str, Any] | None) -> ToolChoice | None:
-    if choice is None:
-        return None
+def _choice(choice: str | dict[str, Any]) -> ToolChoice:
     if isinstance(choice, str):
         if choice in ("auto", "none", "required"):
             return ToolChoice(Choosing(choice))
@@ -335,8 +338,8 @@ def _choice(choice: str | dict[str, Any] | None) -> ToolChoice | None:
     raise InvalidRequest("tool_choice: expected auto, none, required or a function", param="tool_choice")
 
 
-def _format(wanted: _Format | None) -> Format | None:
-    if wanted is None or wanted.type == "text":
+def _format(wanted: _Format) -> Format | None:
+    if wanted.type == "text":
         return None
     if wanted.type == "json_object":
         return Format()
