@@ -15,6 +15,7 @@ from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequ
 from kpgate.domain.ledger import show_call
 from kpgate.domain.phase import Phase
 from kpgate.domain.usage import Usage
+from kpgate.hedge import Race
 from kpgate.life import Equipment, Life
 from kpgate.services.admit import reserve, takes_long
 from kpgate.services.choose import Asked, Decision
@@ -216,9 +217,11 @@ class Gateway:
         try:
             while True:
                 try:
+                    if life.plan.hedging is not None:
+                        return await Race.of(self._attempt, self.clock, kit, life, body).run(order, tries)
                     return await self._attempt(kit, life, order[tries % len(order)], body)
                 except GatewayError as error:
-                    tries += 1
+                    tries = life.record.attempts
                     if life.ended is not None or not kit.retrying.allows(
                         error, tries, len(order), kit.ids.given
                     ):
@@ -436,6 +439,8 @@ class Gateway:
             life.hold.end(self.clock(), record, target)
         if attempt is not None:
             attempt.close()
+        if life.race is not None:
+            life.race.close(record)
         if life.decision is not None:
             life.decision.close(record, life.call, target)
         if life.verdict is not None:

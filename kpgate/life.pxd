@@ -55,6 +55,7 @@ cdef class Life:
     cdef public Call call
     cdef public Plan plan
     cdef public object decision
+    cdef public object race
     cdef public bint placed
     cdef public long tokens
     cdef public long spoken

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -100,6 +101,7 @@ class Life:
         "hold",
         "placed",
         "plan",
+        "race",
         "record",
         "spoken",
         "tokens",
@@ -123,6 +125,7 @@ class Life:
         self.turned: Turned | None = None
         self.hold: Hold | None = None
         self.decision: Decision | None = None
+        self.race: Any = None
         self.ended: GatewayError | None = None
         self.placed = False
         self.tokens = 0
@@ -134,6 +137,8 @@ class Life:
             self.ended = error
             if self.attempt is not None:
                 self.attempt.fail(error)
+            if self.race is not None:
+                self.race.fail(error)
 
     def leave(self) -> None:
         """The client has gone."""

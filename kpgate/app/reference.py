@@ -59,6 +59,7 @@ EXAMPLES: dict[str, Any] = {
     "models.rules.use": [],
     "models.rules.route": "cost",
     "models.rules.name": "short",
+    "models.hedge.delay_s": 1.5,
     "models.can.context_tokens": 128000,
     "models.can.vision": True,
     "models.can.tools": True,

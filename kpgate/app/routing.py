@@ -20,7 +20,7 @@ from kpgate.domain.rules import compile_rule
 from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts, full_name
 from kpgate.services.admit import gate
 from kpgate.services.choose import Ability, Chooser, Ruling, Terms
-from kpgate.services.route import Plan, Target
+from kpgate.services.route import Hedging, Plan, Target
 
 Numbers = Mapping[tuple[str, str], int]
 Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int]
@@ -129,6 +129,7 @@ class Maker:
             holding_min=model.holding_min_kpt * MICROKPT,
             chooses=_chooses(model),
             wild="*" in model.name,
+            hedging=Hedging(_us(model.hedge.delay_s), model.hedge.budget_percent) if model.hedge else None,
         )
         plan.chooser = Chooser(self._terms(model, targets, candidates))
         plan.chooser.plan = plan

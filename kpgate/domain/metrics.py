@@ -72,7 +72,16 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         ("kind",),
         "microKPT",
-        "Credit of calls that have ended, by kind: held for them, charged, overrun (used beyond a hold, the house's).",
+        "Credit of calls that have ended, by kind: held for them, charged, overrun (used beyond a hold, the house's),"
+        " hedged (the prompts of attempts that lost to another, the house's).",
+    ),
+    Metric(
+        "kpgate_hedges_total",
+        "counter",
+        ("model", "outcome"),
+        "attempts",
+        "Attempts that took longer than their hedge's delay, by what became of the second one: won, lost, failed; or"
+        " it did not begin: over_budget, none_free.",
     ),
     Metric(
         "kpgate_expected_microkpt_total",

@@ -49,6 +49,25 @@ class Ejection(Part, frozen=True):
     ] = 300.0
 
 
+class Hedge(Part, frozen=True):
+    """A second attempt at another deployment while the first keeps its caller waiting; the first to answer counts."""
+
+    delay_s: Annotated[
+        Seconds,
+        Meta(
+            description="How long an attempt may go without its first byte before another begins beside it."
+        ),
+    ]
+    budget_percent: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100,
+            description="At most this share of a worker's calls of the model; each counts as a retry, too.",
+        ),
+    ] = 5
+
+
 class Checks(Part, frozen=True):
     """Active checks of a provider's deployments: one worker at a time makes them."""
 

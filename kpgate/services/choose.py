@@ -132,6 +132,12 @@ class Decision:
         self._open: Pulse | None = None
         self._skipped = ""
 
+    def aside(self) -> "Decision":
+        """The same for an attempt beside those of this one: what is open there is its own."""
+        one = Decision(self.chooser, self.plan, self.order, self.kind)
+        one.why, one.expected = self.why, self.expected
+        return one
+
     def begin(self, target: Target) -> None:
         """An attempt begins. One that was before it is over."""
         if self.chooser.terms.tracked:

@@ -74,8 +74,9 @@ class Meters:
         self._expected: dict[str, Counter] = {}
         self._credit = {
             kind: shard.counter("kpgate_credit_microkpt_total", f'kind="{kind}"')
-            for kind in ("held", "charged", "overrun")
+            for kind in ("held", "charged", "overrun", "hedged")
         }
+        self._hedges: dict[tuple[str, str], Counter] = {}
         self.inflight: Gauge = shard.gauge("kpgate_inflight")
 
     def attempt(self, provider: str, outcome: str) -> None:
@@ -86,6 +87,18 @@ class Meters:
             counter = self._shard.counter("kpgate_upstream_attempts_total", labels)
             self._attempts[provider, outcome] = counter
         counter.add(1)
+
+    def hedge(self, model: str, outcome: str) -> None:
+        """A second attempt beside the first came to this: `won`, `lost`, `failed`; or it did not begin."""
+        counter = self._hedges.get((model, outcome))
+        if counter is None:
+            labels = f'model="{escape(model)}",outcome="{outcome}"'
+            counter = self._hedges[model, outcome] = self._shard.counter("kpgate_hedges_total", labels)
+        counter.add(1)
+
+    def house(self, kind: str, microkpt: int) -> None:
+        """Something that no caller is charged for may have cost so much."""
+        self._credit[kind].add(microkpt)
 
     def count(self, record: Record, total_us: int) -> None:
         """Move every metric that a record moves, once. Units: microseconds from the request's head to its end."""
