@@ -212,6 +212,8 @@ class Gateway:
         Errors: the last one, when no further attempt is allowed.
         """
         assert life.verdict is not None, "only what was admitted is sent"
+        if life.plan.mirror is not None:
+            kit.shadows.mirror(kit, life, body)
         order = order[life.verdict.chosen :] + order[: life.verdict.chosen]
         tries, retrying = 0, False
         try:
@@ -437,10 +439,7 @@ class Gateway:
             self._settle_stream(kit, life, target)
         elif life.hold is not None:
             life.hold.end(self.clock(), record, target)
-        if attempt is not None:
-            attempt.close()
-        if life.race is not None:
-            life.race.close(record)
+        life.release()
         if life.decision is not None:
             life.decision.close(record, life.call, target)
         if life.verdict is not None:

@@ -36,6 +36,7 @@ cdef class Equipment:
     cdef readonly bint log_bodies
     cdef readonly object top_ups
     cdef readonly tuple checks
+    cdef readonly object shadows
 
     cpdef Plan plan(self, Call call, object caller)
 
@@ -61,3 +62,4 @@ cdef class Life:
     cdef public long spoken
 
     cpdef object fail(self, object error)
+    cpdef object release(self)

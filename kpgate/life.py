@@ -72,6 +72,7 @@ class Equipment:
     log_bodies: bool = False
     top_ups: Mapping[str, Source] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    shadows: Any = None
 
     def plan(self, call: Call, caller: Caller) -> Plan:
         """The plan of the model that a call asks for, if its caller may use it; the call's texts are its party's then.
@@ -139,6 +140,13 @@ class Life:
                 self.attempt.fail(error)
             if self.race is not None:
                 self.race.fail(error)
+
+    def release(self) -> None:
+        """Give back what it has of providers. Order: at its end, once it is known what it used."""
+        if self.attempt is not None:
+            self.attempt.close()
+        if self.race is not None:
+            self.race.close(self.record)
 
     def leave(self) -> None:
         """The client has gone."""

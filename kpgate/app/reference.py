@@ -60,6 +60,7 @@ EXAMPLES: dict[str, Any] = {
     "models.rules.route": "cost",
     "models.rules.name": "short",
     "models.hedge.delay_s": 1.5,
+    "models.shadow.model": "gpt-4o-mini",
     "models.can.context_tokens": 128000,
     "models.can.vision": True,
     "models.can.tools": True,

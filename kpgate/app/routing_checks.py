@@ -123,7 +123,17 @@ def _check_hedges(draft: Draft, models: Models, placed: Placed, report: Say, war
     path, model = placed
     named = [models[name] for name in (*model.candidates, *model.fallbacks) if name in models]
     if model.hedge is not None and sum(len(one.deployments) for one in (model, *named)) < 2:
-        warn((*path, "hedge"), "does nothing: there is no second deployment, candidate or fallback to begin at")
+        warn(
+            (*path, "hedge"), "does nothing: there is no second deployment, candidate or fallback to begin at"
+        )
+
+
+def _check_shadows(draft: Draft, models: Models, placed: Placed, report: Say, warn: Say) -> None:
+    """There is such a model."""
+    path, model = placed
+    if model.shadow is not None and model.shadow.model not in models:
+        name = model.shadow.model
+        report((*path, "shadow", "model"), f'no model is named "{name}"{did_you_mean(name, models)}')
 
 
 RULES: tuple[Callable[[Draft, Models, Placed, Say, Say], None], ...] = (
@@ -132,4 +142,5 @@ RULES: tuple[Callable[[Draft, Models, Placed, Say, Say], None], ...] = (
     _check_costs,
     _check_canaries,
     _check_hedges,
+    _check_shadows,
 )

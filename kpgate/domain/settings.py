@@ -15,7 +15,7 @@ from kpgate.domain.notices import TopUp as TopUp
 from kpgate.domain.part import Count, MicroKpt, Name, Part, Port, Seconds
 from kpgate.domain.provider import Provider as Provider
 from kpgate.domain.provider import Timeouts as Timeouts
-from kpgate.domain.routing import Abilities, Ejection, Hedge, Rule, Strategy
+from kpgate.domain.routing import Abilities, Ejection, Hedge, Rule, Shadow, Strategy
 
 
 class Tls(Part, frozen=True):
@@ -248,6 +248,9 @@ class Model(Part, frozen=True):
     ] = ()
     hedge: Annotated[
         Hedge | None, Meta(description="A second attempt beside one that takes long; absent, there is none.")
+    ] = None
+    shadow: Annotated[
+        Shadow | None, Meta(description="Another model that answers copies of its calls; absent, none does.")
     ] = None
     can: Annotated[Abilities, Meta(description="What it can do, for models that have it as a candidate.")] = (
         Abilities()

@@ -17,6 +17,11 @@ PACE_BOUNDS_US = tuple(
 TOKEN_BOUNDS = tuple(4**power for power in range(14))
 
 
+def label(name: str, value: str) -> str:
+    """A label as the cells have it."""
+    return f'{name}="{escape(value)}"'
+
+
 class _Cells:
     """The cells of one path, model, provider, status and way of replying."""
 
@@ -74,10 +79,15 @@ class Meters:
         self._expected: dict[str, Counter] = {}
         self._credit = {
             kind: shard.counter("kpgate_credit_microkpt_total", f'kind="{kind}"')
-            for kind in ("held", "charged", "overrun", "hedged")
+            for kind in ("held", "charged", "overrun", "hedged", "shadowed")
         }
         self._hedges: dict[tuple[str, str], Counter] = {}
         self.inflight: Gauge = shard.gauge("kpgate_inflight")
+
+    @property
+    def shard(self) -> Shard:
+        """Where the metrics are that are kept elsewhere."""
+        return self._shard
 
     def attempt(self, provider: str, outcome: str) -> None:
         """One attempt ended: `ok`, or an error's code."""

@@ -43,6 +43,7 @@ cdef class Plan:
     cdef public long long output_max
     cdef public bint wild
     cdef public object hedging
+    cdef public object mirror
 
 
 cdef class Routes:

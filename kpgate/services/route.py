@@ -60,7 +60,7 @@ class Plan:
 
     Shape: `everyone` is the mask of all its targets; `choice` puts them in order; `chooser` decides more than that,
     and `chooses` says that every call is to be decided by it. `wild` says that its name is a pattern. `hedging` is
-    there where an attempt that takes long gets another beside it.
+    there where an attempt that takes long gets another beside it, `mirror` where another model answers copies.
     Units: `output_cap` is what a call that says none is given, `output_max` the most that one may ask for, 0 where
     that is not known.
     """
@@ -85,6 +85,7 @@ class Plan:
     output_max: int = 0
     wild: bool = False
     hedging: "Hedging | None" = None
+    mirror: Any = None
 
 
 class Retrying:

@@ -24,6 +24,7 @@ FLOORS = {
     "services": 3,
     "life": 4,
     "hedge": 4,
+    "shadow": 4,
     "gateway": 4,
     "app": 5,
 }
