@@ -84,7 +84,7 @@ class Race(Aside):
             self._kit.wheel.add(self, self._began_us + hedging.delay_us)
         try:
             first = await self._attempt(self._kit, life, order[tries % len(order)], self._body)
-        except GatewayError:
+        except GatewayError as error:
             self._stop_waiting()
             if life.ended is None and self._second is not None and not self._won:
                 await self._second_alone()
@@ -92,6 +92,8 @@ class Race(Aside):
                 raise life.ended from None
             if not self._won:
                 raise
+            # Its attempt keeps it, and where it was raised would keep the call.
+            error.at(life.record.phase)
             return self._adopt()
         self._stop_waiting()
         if self._won:
@@ -176,7 +178,9 @@ class Race(Aside):
         kit, life, second = self._kit, self._life, self._second
         assert second is not None, "it was begun"
         kit.retrying.end()
-        if isinstance(error, Exception) and not isinstance(error, GatewayError):
+        if isinstance(error, GatewayError):
+            error.at(second.record.phase)
+        elif isinstance(error, Exception):
             kit.alarm(error, life.record)
         if error is None and second.ended is None and _is_usable(second.attempt):
             self._won = True

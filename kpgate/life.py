@@ -146,7 +146,9 @@ class Life:
         if self.attempt is not None:
             self.attempt.close()
         if self.race is not None:
-            self.race.close(self.record)
+            # Each knows the other: neither is to wait for the collector.
+            race, self.race = self.race, None
+            race.close(self.record)
 
     def leave(self) -> None:
         """The client has gone."""

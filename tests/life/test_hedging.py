@@ -1,9 +1,12 @@
 """Whole calls where an attempt that takes long gets another one beside it: who answers, who pays, what is left."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from kpgate._fast.commit import DEPLOYMENT
@@ -194,6 +197,60 @@ async def test_both_that_fail_are_all_that_retries_allow() -> None:
                 "3",
             )
             await at_rest(gate)
+
+
+@looped
+async def test_a_call_is_forgotten_at_once_whoever_answered() -> None:
+    async with Provider() as first, Provider() as second:
+        with bench(several(first, second)) as gate:
+            for one, other in (
+                (silence(), answer(SECOND)),
+                (late(answer(completion("first")), 0.3), silence()),
+                (late(page(503), 0.3), page(503)),
+            ):
+                first.script(one)
+                second.script(other)
+                exchange = ask("m")
+                kept = weakref.ref(exchange)
+                gc.disable()
+                try:
+                    await gate.gateway.serve(exchange, CHAT)
+                    assert exchange.replies == 1
+                    del exchange
+                    await at_rest(gate)
+                    assert kept() is None, "nothing waits for the collector"
+                finally:
+                    gc.enable()
+
+
+@looped
+async def test_two_that_never_answer_end_by_their_time_outs() -> None:
+    async with Provider() as first, Provider() as second:
+        with bench(several(first, second)) as gate:
+            first.script(silence())
+            second.script(silence())
+            said = await serve(gate, ask("m", stream=True))
+            assert (said["status"], said["x-kpgate-attempts"], said["x-kpgate-route"]) == (
+                "504",
+                "2",
+                "hedge=failed",
+            )
+            await until(lambda: first.open == second.open == 0)
+            await at_rest(gate)
+
+
+@looped
+async def test_a_second_is_a_retry_to_the_retry_budget() -> None:
+    async with Provider() as first, Provider() as second:
+        settings = several(first, second)
+        nothing = Retries(budget_percent=0, budget_min=0)
+        with bench(msgspec.structs.replace(settings, retries=nothing)) as gate:
+            retrying = gate.gateway.equipment.retrying
+            while retrying.affords(0):
+                retrying.spend()
+            first.script(late(answer(completion("first")), 0.3))
+            assert (await serve(gate, ask("m")))["x-kpgate-attempts"] == "1"
+            assert hedges(gate) == {"over_budget": 1} and second.requests == []
 
 
 @looped
