@@ -15,9 +15,9 @@ from kpgate._fast.step import Aside
 from kpgate._fast.wait import Wait
 from kpgate.domain.call import Record
 from kpgate.domain.errors import GatewayError, HedgeLost
-from kpgate.domain.usage import Usage
 from kpgate.life import Equipment, Life
 from kpgate.services.route import Target
+from kpgate.services.settle import counted
 from kpgate.services.upstream import Attempt
 
 Try = Callable[[Equipment, Life, Target, bytes], Coroutine[Any, Any, bytes]]
@@ -157,7 +157,7 @@ class Race(Aside):
         kit, life, record = self._kit, self._life, self._life.record
         own = Record(record.request_id, record.received_us, record.path, record.method)
         own.caller, own.stream, own.generates = record.caller, record.stream, record.generates
-        own.prompt_tokens, own.attempts = record.prompt_tokens, record.attempts
+        own.prompt_tokens, own.units, own.attempts = record.prompt_tokens, record.units, record.attempts
         record.attempts += 1
         second = Life(life.exchange, life.endpoint, own)
         second.call, second.plan, second.head = life.call, life.plan, life.head
@@ -270,8 +270,7 @@ class Race(Aside):
             return
         price = attempt.target.rates
         if price is not None:
-            used = Usage(self._life.record.prompt_tokens, source="counted")
-            self._kit.meters.house("hedged", price.charge(used))
+            self._kit.meters.house("hedged", price.charge(counted(self._life.record, "", None)))
 
     def _note(self, outcome: str) -> None:
         self._kit.meters.hedge(self._life.plan.name, outcome)

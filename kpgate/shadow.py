@@ -23,7 +23,7 @@ from kpgate.life import Equipment, Life
 from kpgate.services.exchange import Exchange
 from kpgate.services.meters import LATENCY_BOUNDS_US, label
 from kpgate.services.route import Plan, Target, matching
-from kpgate.services.settle import counted, stream_usage, whole_usage
+from kpgate.services.settle import stream_usage, turned_usage, whole_usage
 from kpgate.services.upstream import Attempt, check_whole, is_stream, judge, opening
 
 PARTS = 10_000
@@ -70,7 +70,7 @@ class Shadows:
         """Copy a call that was admitted, if it is one of those. Order: before it is sent; the copy begins after."""
         mirror: Mirror = life.plan.mirror
         endpoint = life.endpoint
-        if not endpoint.generates or endpoint.tally is not None:
+        if endpoint.neutral is None or endpoint.tally is not None:
             return
         if not mirror.takes(life.decision.session if life.decision is not None else 0):
             return
@@ -118,7 +118,7 @@ class Copy(Aside):
         seen = life.record
         self.record = record = Record(seen.request_id, clock(), seen.path, seen.method)
         record.stream, record.generates = life.call.stream, seen.generates
-        record.prompt_tokens, record.request_bytes = seen.prompt_tokens, len(body)
+        record.prompt_tokens, record.request_bytes, record.units = seen.prompt_tokens, len(body), seen.units
         # A transport may have used its own for another call by then.
         self.headers: Sequence[Header] = tuple(life.exchange.headers)
         self._call: Call = replace(life.call, dropped="")
@@ -182,7 +182,7 @@ class Copy(Aside):
         try:
             sent = way.forward(self._body, call, target.model, self._cap)
             self._body = b""
-            head = opening(way, call.stream, cast(Exchange, self), sent)
+            head = opening(way, call, cast(Exchange, self), sent)
             head += b"content-length: %d\r\nx-request-id: %b\r\n\r\n" % (
                 len(sent),
                 record.request_id.encode(),
@@ -234,7 +234,7 @@ class Copy(Aside):
             record.usage = whole_usage(way, record, body, None)
         else:
             turned = way.turn(record.status, body, self._call)
-            record.usage = turned.usage or counted(record, turned.text, None)
+            record.usage = turned_usage(turned, record, None)
 
     async def _read_stream(self, attempt: Attempt, way: Way) -> None:
         """Read a stream to its end, as far as it is not too large, and keep nothing of it."""

@@ -13,6 +13,7 @@ from kpgate.app.gauges import Gauges
 from kpgate.app.model_card import card
 from kpgate.app.money_api import Request
 from kpgate.app.token_api import TOKENS
+from kpgate.app.ways import through
 from kpgate.dialects.openai.reply import encode_error, encode_model, encode_models
 from kpgate.domain.audit import Actor
 from kpgate.domain.call import Record
@@ -39,6 +40,8 @@ from kpgate.services.route import Plan
 
 MANAGEMENT_BYTES_MAX = 65_536
 TOP_UPS = "/kp/v1/top-ups/"
+ASIDE = "providers/"
+"""How the names of those begin that are models for the books alone."""
 DRAIN_GRACE_US = 2_000_000
 DRAIN_STEP_S = 0.02
 TICKS_A_REFRESH = 10
@@ -50,8 +53,8 @@ Answer = tuple[int, list[Header], bytes]
 
 class Front(msgspec.Struct, frozen=True):
     """What the paths that are not calls need. `find` gives the endpoint of a path that is not one of `endpoints` as it
-    stands; `manage` answers `/admin/v1`, `hold` the holder's own view under `/kp/v1`; `metrics` and `openapi` give
-    bodies."""
+    stands, `through` that of a provider's own path, by any method; `manage` answers `/admin/v1`, `hold` the holder's
+    own view under `/kp/v1`; `metrics` and `openapi` give bodies."""
 
     endpoints: dict[bytes, Endpoint]
     find: Callable[[bytes, bytes], Endpoint | None]
@@ -64,6 +67,7 @@ class Front(msgspec.Struct, frozen=True):
     explain: Callable[[Exchange, Caller, bytes], Awaitable[bytes]]
     top_up: Callable[[Source | None, Exchange, bytes, Actor], Awaitable[bytes]]
     shared_admin: bool
+    through: Callable[[str, bytes, bytes], Endpoint | None] = through
 
 
 class Application:
@@ -109,6 +113,10 @@ class Application:
             return self.gateway.serve(exchange, endpoint)
         if endpoint is None and exchange.method == "POST" and not admin:
             endpoint = self.front.find(exchange.path, exchange.query)
+            if endpoint is not None:
+                return self.gateway.serve(exchange, endpoint)
+        if endpoint is None and not admin:
+            endpoint = self.front.through(exchange.method, exchange.path, exchange.query)
             if endpoint is not None:
                 return self.gateway.serve(exchange, endpoint)
         return self._serve_other(exchange, admin)
@@ -280,6 +288,7 @@ class Application:
         routes = kit.routes
         if not name:
             allowed = [plan for plan in routes.plans if not plan.wild and kit.auth.allows(caller, plan.name)]
+            allowed = [plan for plan in allowed if not plan.name.startswith(ASIDE)]
             return 200, [JSON], encode_models(self._model(kit, plan.name, plan, caller) for plan in allowed)
         plan = routes.find(name)
         if plan is None or not kit.auth.allows(caller, name if plan.wild else plan.name):

@@ -1,5 +1,6 @@
 """Shadow traffic: copies of calls that another model answers for nobody; what the caller sees of it is nothing."""
 
+import json
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import pytest
 
 from kpgate._fast.commit import DEPLOYMENT
+from kpgate.dialects.openai.endpoints import EMBEDDING
 from kpgate.domain.errors import Draining
 from kpgate.domain.limits import Limits
 from kpgate.domain.routing import Shadow
 from kpgate.domain.settings import Deployment, Ledger, Model, Prices, Settings
 from tests.kit.equipment import Bench, bench
+from tests.kit.exchange import FakeExchange
 from tests.kit.gateway_process import TRANSPORTS
 from tests.kit.gateway_process import until as seen
 from tests.kit.loops import looped, until
@@ -184,6 +187,11 @@ async def test_what_is_refused_or_embeds_is_not_copied() -> None:
             assert (await serve(gate, ask("m")))["status"] == "429"
             await at_rest(gate)
             assert len(shadow.requests) == 1
+        with bench(watched(real, shadow)) as gate:
+            body = json.dumps({"model": "m", "input": "hello"}).encode()
+            embedding = FakeExchange(b"/v1/embeddings", body, [(b"authorization", b"Bearer sk-test")])
+            await gate.gateway.serve(embedding, EMBEDDING)
+            assert embedding.status == 200 and not gate.ground.shadows.under_way and outcomes(gate) == {}
 
 
 SHADOW = 'output_tokens_max = 100\nshadow = { model = "new", percent = 100 }'

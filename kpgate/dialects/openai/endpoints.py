@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from kpgate._fast.sse import Framer
-from kpgate.dialects.openai import answer, ask, count, neutral, reply, request, stream
+from kpgate.dialects.openai import answer, ask, count, neutral, offers, reply, request, stream
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Endpoint, Heads, Tongue, Vendor, Way
 from kpgate.domain.events import EVENT_BYTES_MAX, Events
@@ -32,12 +32,14 @@ CHAT = replace(
     spelled=neutral.SPELLED,
 )
 COMPLETION = _endpoint("/completions", True, "completion")
-EMBEDDING = _endpoint("/embeddings", False, "embedding")
+EMBEDDING = replace(_endpoint("/embeddings", False, "embedding"), encode_failure=answer.encode_failure)
 ENDPOINTS = (CHAT, COMPLETION, EMBEDDING)
 
 
 def native(endpoint: Endpoint, heads: Heads) -> Way:
     """The way to a provider that speaks OpenAI: the caller's bytes there, the provider's bytes back."""
+    if endpoint in offers.OFFERS:
+        return offers.native(endpoint, heads)
     return Way(
         head=heads.whole,
         stream_head=heads.stream,
@@ -71,4 +73,10 @@ TONGUE = Tongue(
     reader=stream.StreamReader,
     split=Events,
 )
-VENDOR = Vendor(endpoints=ENDPOINTS, native=native, native_path=_path, tongue=TONGUE, passed=(b"openai-",))
+VENDOR = Vendor(
+    endpoints=ENDPOINTS + offers.OFFERS,
+    native=native,
+    native_path=_path,
+    tongue=TONGUE,
+    passed=(b"openai-",),
+)
