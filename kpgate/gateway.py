@@ -14,6 +14,7 @@ from kpgate.domain.dialect import Endpoint, Framing
 from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequest
 from kpgate.domain.ledger import show_call
 from kpgate.domain.phase import Phase
+from kpgate.hedge import Race
 from kpgate.life import Equipment, Life
 from kpgate.services.admit import reserve, takes_long
 from kpgate.services.choose import Asked, Decision
@@ -212,14 +213,18 @@ class Gateway:
         Errors: the last one, when no further attempt is allowed.
         """
         assert life.verdict is not None, "only what was admitted is sent"
+        if life.plan.mirror is not None:
+            kit.shadows.mirror(kit, life, body)
         order = order[life.verdict.chosen :] + order[: life.verdict.chosen]
         tries, retrying = 0, False
         try:
             while True:
                 try:
+                    if life.plan.hedging is not None and not life.endpoint.once:
+                        return await Race.of(self._attempt, self.clock, kit, life, body).run(order, tries)
                     return await self._attempt(kit, life, order[tries % len(order)], body)
                 except GatewayError as error:
-                    tries += 1
+                    tries = life.record.attempts
                     ended = life.ended is not None or life.endpoint.once
                     if ended or not kit.retrying.allows(error, tries, len(order), kit.ids.given):
                         raise
@@ -435,8 +440,7 @@ class Gateway:
             self._settle_stream(kit, life, target)
         elif life.hold is not None:
             life.hold.end(self.clock(), record, target)
-        if attempt is not None:
-            attempt.close()
+        life.release()
         if life.decision is not None:
             life.decision.close(record, life.call, target)
         if life.verdict is not None:

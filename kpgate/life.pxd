@@ -36,6 +36,7 @@ cdef class Equipment:
     cdef readonly bint log_bodies
     cdef readonly object top_ups
     cdef readonly tuple checks
+    cdef readonly object shadows
 
     cpdef Plan plan(self, Call call, object caller)
 
@@ -55,8 +56,10 @@ cdef class Life:
     cdef public Call call
     cdef public Plan plan
     cdef public object decision
+    cdef public object race
     cdef public bint placed
     cdef public long tokens
     cdef public long spoken
 
     cpdef object fail(self, object error)
+    cpdef object release(self)

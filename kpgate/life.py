@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -71,6 +72,7 @@ class Equipment:
     log_bodies: bool = False
     top_ups: Mapping[str, Source] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    shadows: Any = None
 
     def plan(self, call: Call, caller: Caller) -> Plan:
         """The plan of the model that a call asks for, if its caller may use it; the call's texts are its party's then.
@@ -100,6 +102,7 @@ class Life:
         "hold",
         "placed",
         "plan",
+        "race",
         "record",
         "spoken",
         "tokens",
@@ -123,6 +126,7 @@ class Life:
         self.turned: Turned | None = None
         self.hold: Hold | None = None
         self.decision: Decision | None = None
+        self.race: Any = None
         self.ended: GatewayError | None = None
         self.placed = False
         self.tokens = 0
@@ -134,6 +138,17 @@ class Life:
             self.ended = error
             if self.attempt is not None:
                 self.attempt.fail(error)
+            if self.race is not None:
+                self.race.fail(error)
+
+    def release(self) -> None:
+        """Give back what it has of providers. Order: at its end, once it is known what it used."""
+        if self.attempt is not None:
+            self.attempt.close()
+        if self.race is not None:
+            # Each knows the other: neither is to wait for the collector.
+            race, self.race = self.race, None
+            race.close(self.record)
 
     def leave(self) -> None:
         """The client has gone."""

@@ -11,3 +11,7 @@ cdef class Step(Timer):
     cdef int _run(self) except -1
     cdef int _ended(self, object error) except -1
     cdef int _suspended(self) except -1
+
+
+cdef class Aside(Step):
+    pass

@@ -80,6 +80,25 @@ cdef class Step(Timer):
         return 0
 
 
+# house: final - whoever has a coroutine of its own beside another's is one
+cdef class Aside(Step):
+    """Drives a coroutine beside whatever else goes on, and may be on a wheel before that.
+
+    Order: `begin`, then `over` once.
+    """
+
+    def begin(self, loop, coroutine):
+        """Drive a coroutine, as far as it goes now."""
+        self.drive(loop, coroutine)
+
+    def over(self, error):
+        """It has ended: with the error that escaped it, or None."""
+
+    cdef int _ended(self, object error) except -1:
+        self.over(error)
+        return 0
+
+
 async def _go_on(rest):
     await rest
 

@@ -39,6 +39,7 @@ from kpgate.services.pool import Pool
 from kpgate.services.receive import Ids, Inflight
 from kpgate.services.record import Recorder, encode_json, encode_text
 from kpgate.services.route import Retrying, Routes
+from kpgate.shadow import Shadows
 from kpgate.stores.vocabulary import open_vocabulary
 
 LONG_BYTES = 256 * 1024
@@ -69,6 +70,10 @@ class Ground(msgspec.Struct):
     holds: Holds | None = None
     pools: dict[tuple[Any, ...], Pool] = msgspec.field(default_factory=dict)
     vocabularies: dict[str, Any] = msgspec.field(default_factory=dict)
+    shadows: Any = None
+
+    def __post_init__(self) -> None:
+        self.shadows = Shadows(self.loop, self.clock)
 
 
 def names(settings: Settings) -> list[tuple[str, str]]:
@@ -112,6 +117,7 @@ def equip(settings: Settings, ground: Ground, numbers: Numbers) -> Equipment:
         log_bodies=settings.log.bodies,
         top_ups=sources(settings, ground.environ),
         checks=checks_of(settings, routes.plans),
+        shadows=ground.shadows,
     )
 
 

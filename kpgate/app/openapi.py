@@ -21,7 +21,7 @@ from kpgate.app import openapi_routing as routing
 from kpgate.app import openapi_tokens as tokens
 from kpgate.app.openapi_codes import EXPLAINS, GOVERNED, HELD, LISTED, MANAGED, MONEYED, POSTED
 from kpgate.app.openapi_parts import PLACES, open_to_more, ref
-from kpgate.domain.errors import REGISTRY, GatewayError, Retry
+from kpgate.domain.errors import REGISTRY, UNTOLD, GatewayError, Retry
 from kpgate.domain.roles import roles_of
 
 Json = dict[str, Any]
@@ -310,11 +310,11 @@ def _body(schema: str, required: bool = True) -> Json:
 
 
 def _by_status(codes: tuple[str, ...]) -> dict[int, list[type[GatewayError]]]:
-    """Errors by status. 499 is left out: nobody is there to read it."""
+    """Errors by status, without those that nobody is there to read."""
     found: dict[int, list[type[GatewayError]]] = {}
     for code in codes:
         error = REGISTRY[code]
-        if code != "client_gone":
+        if code not in UNTOLD:
             found.setdefault(error.status, []).append(error)
     return found
 
@@ -405,7 +405,7 @@ def _generating() -> Json:
 
 
 def _error_schema() -> Json:
-    codes = sorted(code for code in REGISTRY if code != "client_gone")
+    codes = sorted(code for code in REGISTRY if code not in UNTOLD)
     properties = {
         "message": {"type": "string"},
         "type": {"type": "string"},

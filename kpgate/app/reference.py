@@ -59,6 +59,8 @@ EXAMPLES: dict[str, Any] = {
     "models.rules.use": [],
     "models.rules.route": "cost",
     "models.rules.name": "short",
+    "models.hedge.delay_s": 1.5,
+    "models.shadow.model": "gpt-4o-mini",
     "models.can.context_tokens": 128000,
     "models.can.vision": True,
     "providers.passthrough.request": 0.01,

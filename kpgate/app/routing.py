@@ -20,7 +20,8 @@ from kpgate.domain.rules import compile_rule
 from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts, full_name
 from kpgate.services.admit import gate
 from kpgate.services.choose import Ability, Chooser, Ruling, Terms
-from kpgate.services.route import Plan, Target
+from kpgate.services.route import Hedging, Plan, Target
+from kpgate.shadow import Mirror
 
 Numbers = Mapping[tuple[str, str], int]
 Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int]
@@ -100,7 +101,12 @@ class Maker:
 
         Errors: ReferenceFailed for a secret that is not there.
         """
-        return [self._plan(model) for model in self._settings.models]
+        plans = [self._plan(model) for model in self._settings.models]
+        by_name = {plan.name: plan for plan in plans}
+        for model, plan in zip(self._settings.models, plans, strict=True):
+            if model.shadow is not None:
+                plan.mirror = Mirror(plan.name, by_name[model.shadow.model], model.shadow)
+        return plans
 
     def _plan(self, model: Model) -> Plan:
         settings, number = self._settings, self._numbers["model", model.name]
@@ -129,6 +135,7 @@ class Maker:
             holding_min=model.holding_min_kpt * MICROKPT,
             chooses=_chooses(model),
             wild="*" in model.name,
+            hedging=Hedging(_us(model.hedge.delay_s), model.hedge.budget_percent) if model.hedge else None,
         )
         plan.chooser = Chooser(self._terms(model, targets, candidates))
         plan.chooser.plan = plan

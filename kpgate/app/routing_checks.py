@@ -118,9 +118,29 @@ def _check_canaries(draft: Draft, models: Models, placed: Placed, report: Say, w
         report((*path, "deployments"), "are canaries all: one of them must be what is tried against")
 
 
+def _check_hedges(draft: Draft, models: Models, placed: Placed, report: Say, warn: Say) -> None:
+    """There is another deployment to begin at."""
+    path, model = placed
+    named = [models[name] for name in (*model.candidates, *model.fallbacks) if name in models]
+    if model.hedge is not None and sum(len(one.deployments) for one in (model, *named)) < 2:
+        warn(
+            (*path, "hedge"), "does nothing: there is no second deployment, candidate or fallback to begin at"
+        )
+
+
+def _check_shadows(draft: Draft, models: Models, placed: Placed, report: Say, warn: Say) -> None:
+    """There is such a model."""
+    path, model = placed
+    if model.shadow is not None and model.shadow.model not in models:
+        name = model.shadow.model
+        report((*path, "shadow", "model"), f'no model is named "{name}"{did_you_mean(name, models)}')
+
+
 RULES: tuple[Callable[[Draft, Models, Placed, Say, Say], None], ...] = (
     _check_sources,
     _check_language,
     _check_costs,
     _check_canaries,
+    _check_hedges,
+    _check_shadows,
 )

@@ -273,9 +273,23 @@ class UpstreamTimeout(GatewayError):
     remedy = "Retry, or raise the deployment's time-outs."
 
 
+class HedgeLost(GatewayError):
+    """Another attempt at the same call was the first to answer. The one that lost ends by this."""
+
+    code, status, fault, retry = "hedge_lost", 500, Fault.GATEWAY, Retry.NEVER
+    meaning = (
+        "Another attempt at the same call was the first to answer. Only metrics say so: no caller is told."
+    )
+    remedy = "Nothing: it is what became of an attempt, in `kpgate_upstream_attempts_total`."
+
+
 class ClientGone(GatewayError):
     """The client left: nobody reads this, the record and the metrics do. 499 is nginx's."""
 
     code, status, fault, retry = "client_gone", 499, Fault.CALLER, Retry.NEVER
     meaning = "The client closed its connection before the reply was complete. Only logs and metrics say so."
     remedy = "Raise the client's time-out if it left too early."
+
+
+UNTOLD = frozenset(("client_gone", "hedge_lost"))
+"""Codes that no client ever reads: logs and metrics have them."""

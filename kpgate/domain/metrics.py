@@ -79,7 +79,46 @@ METRICS: tuple[Metric, ...] = (
         "counter",
         ("kind",),
         "microKPT",
-        "Credit of calls that have ended, by kind: held for them, charged, overrun (used beyond a hold, the house's).",
+        "Credit of calls that have ended, by kind: held for them, charged, overrun (used beyond a hold, the house's),"
+        " hedged (the prompts of attempts that lost to another, the house's), shadowed (what copies of calls used, the"
+        " house's).",
+    ),
+    Metric(
+        "kpgate_hedges_total",
+        "counter",
+        ("model", "outcome"),
+        "attempts",
+        "Attempts that took longer than their hedge's delay, by what became of the second one: won, lost, failed; or"
+        " it did not begin: over_budget, none_free.",
+    ),
+    Metric(
+        "kpgate_shadows_total",
+        "counter",
+        ("model", "shadow", "outcome"),
+        "calls",
+        "Copies of a model's calls at its shadow, by the status of the answer or the code of an error; or not sent:"
+        " too_many, too_large.",
+    ),
+    Metric(
+        "kpgate_shadow_seconds",
+        "histogram",
+        ("model", "shadow"),
+        "seconds",
+        "From a copy's start to its answer's last byte, of those that were answered.",
+    ),
+    Metric(
+        "kpgate_shadow_first_token_seconds",
+        "histogram",
+        ("model", "shadow"),
+        "seconds",
+        "From a copy's start to the first event of its stream.",
+    ),
+    Metric(
+        "kpgate_shadow_tokens_total",
+        "counter",
+        ("model", "shadow", "kind"),
+        "tokens",
+        "Tokens that answered copies used, input and output.",
     ),
     Metric(
         "kpgate_expected_microkpt_total",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from kpgate.domain.part import MicroKpt, Name, Part, Seconds
+from kpgate.domain.part import Count, MicroKpt, Name, Part, Seconds
 
 Strategy = Literal["weighted", "cost", "latency", "least_busy"]
 
@@ -47,6 +47,51 @@ class Ejection(Part, frozen=True):
         Seconds,
         Meta(description="Rest of a credential whose quota is used up, or which its provider refuses."),
     ] = 300.0
+
+
+class Hedge(Part, frozen=True):
+    """A second attempt at another deployment while the first keeps its caller waiting; the first to answer counts."""
+
+    delay_s: Annotated[
+        Seconds,
+        Meta(
+            description="How long an attempt may go without its first byte before another begins beside it."
+        ),
+    ]
+    budget_percent: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100,
+            description="At most this share of a worker's calls of the model; each counts as a retry, too.",
+        ),
+    ] = 5
+
+
+class Shadow(Part, frozen=True):
+    """Copies of a model's calls that another model answers for nobody. They are charged to no caller."""
+
+    model: Annotated[Name, Meta(description="The model whose deployments answer the copies.")]
+    percent: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=100,
+            description="Share of calls that are copied: of sessions, where the model is sticky.",
+        ),
+    ] = 5.0
+    inflight_max: Annotated[
+        Count, Meta(description="Copies under way at once in a worker; further ones are dropped.")
+    ] = 16
+    timeout_s: Annotated[Seconds, Meta(description="How long a copy may take in all.")] = 60.0
+    body_bytes_max: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            le=1 << 26,
+            description="A call with a larger body is not copied, a larger reply is not read to its end.",
+        ),
+    ] = 1024 * 1024
 
 
 class Checks(Part, frozen=True):

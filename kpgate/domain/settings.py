@@ -17,7 +17,7 @@ from kpgate.domain.price_table import Prices as Prices
 from kpgate.domain.price_table import ShareOf as ShareOf
 from kpgate.domain.provider import Provider as Provider
 from kpgate.domain.provider import Timeouts as Timeouts
-from kpgate.domain.routing import Abilities, Ejection, Rule, Strategy
+from kpgate.domain.routing import Abilities, Ejection, Hedge, Rule, Shadow, Strategy
 
 
 class Tls(Part, frozen=True):
@@ -212,6 +212,12 @@ class Model(Part, frozen=True):
             " short a context.",
         ),
     ] = ()
+    hedge: Annotated[
+        Hedge | None, Meta(description="A second attempt beside one that takes long; absent, there is none.")
+    ] = None
+    shadow: Annotated[
+        Shadow | None, Meta(description="Another model that answers copies of its calls; absent, none does.")
+    ] = None
     can: Annotated[Abilities, Meta(description="What it can do, for models that have it as a candidate.")] = (
         Abilities()
     )

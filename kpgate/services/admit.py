@@ -66,6 +66,9 @@ def gate(scope: int, number: int, terms: Terms) -> Gate:
     )
 
 
+NO_GATE = gate(DEPLOYMENT, 0, UNLIMITED)
+
+
 def reserve(prompt_tokens: int, call: Call, output_cap: int) -> int:
     """Tokens to reserve: the prompt and, for each choice, the caller's output cap, else `output_cap`."""
     cap = (call.output_cap or output_cap) if output_cap else 0
@@ -129,6 +132,22 @@ class Admit:
         if outcome != DONE:
             raise self._refusal(outcome, moved)
         verdict.call = moved.call
+
+    def beside(self, now_us: int, target: Target, tokens: int) -> Verdict | None:
+        """Take the limits of another deployment as well: an attempt goes there beside one under way. Order: `end`.
+
+        None: it has no room, or the lock was not to be had at once.
+        """
+        verdict = Verdict()
+        outcome = self._limits.move(now_us, 0, target.gate, tokens, verdict)
+        return verdict if outcome == DONE else None
+
+    def leave(self, now_us: int, verdict: Verdict) -> None:
+        """Give back what a call took of its deployment: another one answers, whose limits it has taken as well.
+
+        Where the lock is not to be had at once that is left to `end`.
+        """
+        self._limits.move(now_us, verdict.call, NO_GATE, 0, Verdict())
 
     def end(self, now_us: int, verdict: Verdict, record: Record) -> None:
         """Give back what the call took, its tokens corrected to what it used. A second time has no effect.

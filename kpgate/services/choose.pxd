@@ -13,6 +13,7 @@ cdef class Decision:
     cdef public object expected
     cdef public object _open
     cdef public object _skipped
+    cdef public object session
 
 
 cdef class Chooser:

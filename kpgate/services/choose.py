@@ -117,10 +117,11 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
 class Decision:
     """What was decided for one call: the targets in order, why, what it is expected to cost; and what is open there.
 
+    Shape: `session` is a hash that is the same for one conversation, 0 for none.
     Units: `expected` microKPT, -1 where nothing has a price.
     """
 
-    __slots__ = ("_open", "_skipped", "chooser", "expected", "kind", "order", "plan", "why")
+    __slots__ = ("_open", "_skipped", "chooser", "expected", "kind", "order", "plan", "session", "why")
 
     def __init__(self, chooser: "Chooser", plan: Plan, order: tuple[Target, ...], kind: int) -> None:
         self.chooser = chooser
@@ -129,8 +130,15 @@ class Decision:
         self.kind = kind
         self.why = ""
         self.expected = -1
+        self.session = 0
         self._open: Pulse | None = None
         self._skipped = ""
+
+    def aside(self) -> "Decision":
+        """The same for an attempt beside those of this one: what is open there is its own."""
+        one = Decision(self.chooser, self.plan, self.order, self.kind)
+        one.why, one.expected = self.why, self.expected
+        return one
 
     def begin(self, target: Target) -> None:
         """An attempt begins. One that was before it is over."""
@@ -192,8 +200,9 @@ class Chooser:
         mask = view.narrow()
         if not mask:
             raise view.refusal()
+        session = view.session()
         order = view.choice.order(
-            asked.random, mask, now_us, view.size, view.session(), asked.caller.number + 1, False
+            asked.random, mask, now_us, view.size, session, asked.caller.number + 1, False
         )
         targets = self.plan.targets
         decision = Decision(
@@ -203,7 +212,7 @@ class Chooser:
             decision.expected = view.expected(order[0])
         if view.cost_max >= 0:
             asked.call.cost_max = view.cost_max
-        decision.why = view.why()
+        decision.session, decision.why = session, view.why()
         return decision
 
     def explain(self, asked: Asked, now_us: int) -> dict[str, Any]:

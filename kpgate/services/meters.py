@@ -17,6 +17,11 @@ PACE_BOUNDS_US = tuple(
 TOKEN_BOUNDS = tuple(4**power for power in range(14))
 
 
+def label(name: str, value: str) -> str:
+    """A label as the cells have it."""
+    return f'{name}="{escape(value)}"'
+
+
 class _Cells:
     """The cells of one path, model, provider, status and way of replying."""
 
@@ -75,9 +80,15 @@ class Meters:
         self._units: dict[tuple[str, str], Counter] = {}
         self._credit = {
             kind: shard.counter("kpgate_credit_microkpt_total", f'kind="{kind}"')
-            for kind in ("held", "charged", "overrun")
+            for kind in ("held", "charged", "overrun", "hedged", "shadowed")
         }
+        self._hedges: dict[tuple[str, str], Counter] = {}
         self.inflight: Gauge = shard.gauge("kpgate_inflight")
+
+    @property
+    def shard(self) -> Shard:
+        """Where the metrics are that are kept elsewhere."""
+        return self._shard
 
     def attempt(self, provider: str, outcome: str) -> None:
         """One attempt ended: `ok`, or an error's code."""
@@ -87,6 +98,18 @@ class Meters:
             counter = self._shard.counter("kpgate_upstream_attempts_total", labels)
             self._attempts[provider, outcome] = counter
         counter.add(1)
+
+    def hedge(self, model: str, outcome: str) -> None:
+        """A second attempt beside the first came to this: `won`, `lost`, `failed`; or it did not begin."""
+        counter = self._hedges.get((model, outcome))
+        if counter is None:
+            labels = f'model="{escape(model)}",outcome="{outcome}"'
+            counter = self._hedges[model, outcome] = self._shard.counter("kpgate_hedges_total", labels)
+        counter.add(1)
+
+    def house(self, kind: str, microkpt: int) -> None:
+        """Something that no caller is charged for may have cost so much."""
+        self._credit[kind].add(microkpt)
 
     def count(self, record: Record, total_us: int) -> None:
         """Move every metric that a record moves, once. Units: microseconds from the request's head to its end."""

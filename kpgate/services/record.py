@@ -69,6 +69,7 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     error: str = ""
     asked: str = ""
     said: str = ""
+    shadow: str = ""
 
 
 def line(record: Record, now_us: int) -> Line:
@@ -155,3 +156,8 @@ class Recorder:
         self._meters.count(record, now_us - record.received_us)
         if self._write is not None:
             self._write(self._encode(line(record, now_us)))
+
+    def note(self, record: Record, now_us: int, shadow: str) -> None:
+        """Write the line of a copy of a call to the model `shadow`. What it moves of the metrics is its own."""
+        if self._write is not None:
+            self._write(self._encode(msgspec.structs.replace(line(record, now_us), shadow=shadow)))

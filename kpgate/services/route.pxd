@@ -42,6 +42,8 @@ cdef class Plan:
     cdef public bint chooses
     cdef public long long output_max
     cdef public bint wild
+    cdef public object hedging
+    cdef public object mirror
 
 
 cdef class Routes:

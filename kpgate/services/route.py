@@ -17,6 +17,7 @@ from kpgate.domain.price import Price, Tariff
 from kpgate.domain.settings import Retries
 
 SAVED_MAX = 100
+HEDGES_SAVED_MAX = 10
 BIT = 1
 """Not written as itself: compiled, a shift of a literal is one of a machine's words."""
 
@@ -58,7 +59,8 @@ class Plan:
     """A model as configured: who may answer, how its tokens are counted, its limits.
 
     Shape: `everyone` is the mask of all its targets; `choice` puts them in order; `chooser` decides more than that,
-    and `chooses` says that every call is to be decided by it. `wild` says that its name is a pattern.
+    and `chooses` says that every call is to be decided by it. `wild` says that its name is a pattern. `hedging` is
+    there where an attempt that takes long gets another beside it, `mirror` where another model answers copies.
     Units: `output_cap` is what a call that says none is given, `output_max` the most that one may ask for, 0 where
     that is not known.
     """
@@ -82,6 +84,8 @@ class Plan:
     chooses: bool = False
     output_max: int = 0
     wild: bool = False
+    hedging: "Hedging | None" = None
+    mirror: Any = None
 
 
 class Retrying:
@@ -109,12 +113,21 @@ class Retrying:
             return False
         if error.retry is Retry.LATER and tries >= targets:
             return False
+        affords = self.affords(calls)
+        if affords:
+            self.spend()
+        return affords
+
+    def affords(self, calls: int) -> bool:
+        """Whether the budget has one more try, after so many calls."""
         saved = self._saved + (calls - self._calls) * self.rules.budget_percent
         self._saved, self._calls = min(saved, SAVED_MAX * 100), calls
+        return self._saved >= 100 or self.under_way < self.rules.budget_min
+
+    def spend(self) -> None:
+        """Take what is saved for one. Order: after `affords`; one that nothing was saved for is only under way."""
         if self._saved >= 100:
             self._saved -= 100
-            return True
-        return self.under_way < self.rules.budget_min
 
     async def pause(self, tries: int, now_us: int) -> None:
         """Wait before the next try: exponential, full jitter."""
@@ -130,6 +143,33 @@ class Retrying:
     def end(self) -> None:
         """A call that retried has ended."""
         self.under_way -= 1
+
+
+class Hedging:
+    """Whether an attempt that takes long may get another beside it: of so many calls of a model one, never more.
+
+    What is saved is kept for a burst of up to `HEDGES_SAVED_MAX`; nothing is there at the start.
+    Units: `delay_us` microseconds without a first byte.
+    Source: gRFC A6, hedging; Envoy's retry budgets (checked November 2026).
+    """
+
+    def __init__(self, delay_us: int, budget_percent: int) -> None:
+        self.delay_us = delay_us
+        self._percent = budget_percent
+        self._saved = 0
+
+    def save(self) -> None:
+        """A call of the model begins."""
+        self._saved = min(self._saved + self._percent, HEDGES_SAVED_MAX * 100)
+
+    @property
+    def affords(self) -> bool:
+        """Whether one more may begin."""
+        return self._saved >= 100
+
+    def spend(self) -> None:
+        """One begins. Order: after `affords`."""
+        self._saved -= 100
 
 
 class Routes:

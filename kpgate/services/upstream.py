@@ -66,6 +66,10 @@ class Attempt(Timer):
                     connection = await self._opening
                     self._opening = None
                     assert connection is not None, "a pool gives or fails"
+                    if self._ended is not None:
+                        # It was given in the same turn of the loop: nothing is sent any more.
+                        target.pool.give(connection)
+                        raise self._ended
                 self.connection = connection
                 self._arm(self._clock() + target.first_byte_us)
                 connection.send(head, body)

@@ -441,6 +441,14 @@ def test_a_secret_file_that_others_can_read_is_a_warning() -> None:
     assert "chmod 600" in str(loaded.warnings[0])
 
 
+def test_a_hedge_with_nowhere_to_go_is_warned_of_and_a_shadow_needs_its_model() -> None:
+    loaded = read(GOOD + "[models.hedge]\ndelay_s = 1.5\n")
+    assert loaded.problems == () and "models[0].hedge: does nothing" in str(loaded.warnings[0])
+    assert problems(GOOD + '[models.shadow]\nmodel = "gpt-4o-mimi"\n') == [
+        'kpgate.toml:10: models[0].shadow.model: no model is named "gpt-4o-mimi" (did you mean "gpt-4o-mini"?)'
+    ]
+
+
 def test_an_unset_variable_is_a_problem() -> None:
     Path("kpgate.toml").write_text(GOOD)
     (found,) = load(None, {}).problems

@@ -20,6 +20,7 @@ from kpgate.app.equipment import Ground, equip, names
 from kpgate.domain.call import Record
 from kpgate.domain.caller import Caller, Party
 from kpgate.domain.errors import InvalidApiKey
+from kpgate.domain.metrics import METRICS
 from kpgate.domain.settings import Settings
 from kpgate.gateway import Gateway
 from kpgate.services.auth import Auth
@@ -74,6 +75,11 @@ class Bench:
 
     def _alarm(self, error: Exception, record: Record) -> None:
         self.alarms.append(error)
+
+    def metrics(self) -> dict[str, float]:
+        """What `/metrics` shows, by name and labels."""
+        lines = metric.render(self.region, {one.name: one.meaning for one in METRICS}).decode().splitlines()
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[0] != "#"}
 
     def close(self) -> None:
         """Stop; every place, limit and connection must have been given back."""

@@ -22,7 +22,7 @@ from kpgate.domain.settings import Retries
 from kpgate.domain.usage import Usage
 from kpgate.services.receive import Ids, Inflight, check_head, is_request_id, onward
 from kpgate.services.record import encode_json, encode_text, line
-from kpgate.services.route import Retrying
+from kpgate.services.route import HEDGES_SAVED_MAX, Hedging, Retrying
 from tests.kit.loops import looped
 
 HOST = (b"host", b"x")
@@ -239,3 +239,22 @@ def test_people_get_a_line_that_they_can_read() -> None:
     text = encode_text(line(record(provider="p"), 5_000)).decode()
     assert " 200 ok@respond POST /v1/chat/completions m p key1 4.0 ms" in text
     assert "\n" not in text
+
+
+def test_second_attempts_are_a_share_of_calls_and_a_few_are_kept() -> None:
+    hedging = Hedging(1_000_000, 5)
+    spent = 0
+    for calls in range(1, 1_001):
+        hedging.save()
+        if hedging.affords:
+            hedging.spend()
+            spent += 1
+        assert spent * 100 <= calls * 5
+    assert spent == 50
+    for _ in range(1_000):
+        hedging.save()
+    kept = 0
+    while hedging.affords:
+        hedging.spend()
+        kept += 1
+    assert kept == HEDGES_SAVED_MAX

@@ -23,6 +23,8 @@ FLOORS = {
     "guards": 2,
     "services": 3,
     "life": 4,
+    "hedge": 4,
+    "shadow": 4,
     "gateway": 4,
     "app": 5,
 }
