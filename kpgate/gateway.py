@@ -24,7 +24,15 @@ from kpgate.services.record import EXCERPT_MAX, excerpt
 from kpgate.services.respond import JSON, describe, refuse
 from kpgate.services.route import Target, candidates
 from kpgate.services.settle import counted, stream_usage, whole_usage
-from kpgate.services.upstream import REPLY_BYTES_MAX, Attempt, check_whole, is_stream, judge, opening
+from kpgate.services.upstream import (
+    REPLY_BYTES_MAX,
+    Attempt,
+    check_whole,
+    first_events,
+    is_stream,
+    judge,
+    opening,
+)
 
 FOLD_BYTES = 8192
 
@@ -264,13 +272,17 @@ class Gateway:
             if error is not None:
                 raise error
             if call.stream and is_stream(connection, way):
-                first = await self._first(life, attempt)
+                life.framer = way.framer(call)
+                watch = None
+                if life.decision is not None:
+                    watch = life.decision.watch(way, target, record.attempts, call.choices)
+                first = await first_events(attempt, life.framer, watch)
             else:
                 whole = attempt.take_whole()
                 first = await attempt.whole(REPLY_BYTES_MAX) if whole is None else whole
                 check_whole(connection, target, first)
-                if connection.status == 400 and life.decision is not None:
-                    life.decision.pass_on(first, target, record.attempts)
+                if life.decision is not None:
+                    life.decision.pass_on(connection.status, first, way, target, record.attempts)
                 if way.turn is not None:
                     life.turned = way.turn(connection.status, first, call)
                     first = life.turned.body
@@ -290,14 +302,6 @@ class Gateway:
             life.decision.answered(now_us, began_us, target, call.stream)
         kit.meters.attempt(target.provider, "ok")
         return first
-
-    async def _first(self, life: Life, attempt: Attempt) -> bytes:
-        """A stream's first events."""
-        life.framer = framer = life.way.framer(life.call)
-        while chunk := await attempt.chunk():
-            if ready := framer.feed(chunk):
-                return ready
-        return framer.finish()
 
     def _settle(self, kit: Equipment, life: Life, body: bytes) -> None:
         """What a whole reply used, and what that costs. Order: before any of it is sent."""

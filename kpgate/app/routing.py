@@ -173,6 +173,7 @@ class Maker:
             priced=all(one.rates is not None for one in targets),
             tracked=bool(routes & {"latency", "least_busy"}),
             cost_max=-1 if model.max_cost_microkpt is None else model.max_cost_microkpt,
+            retries_max=self._settings.retries.max,
         )
 
     def _ability(self, home: str, targets: tuple[Target, ...]) -> Ability:

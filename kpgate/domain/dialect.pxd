@@ -13,3 +13,4 @@ cdef class Way:
     cdef public tuple passes
     cdef public object sign
     cdef public bytes stream_type
+    cdef public object tongue

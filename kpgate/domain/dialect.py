@@ -176,7 +176,7 @@ class Way:
     Shape: `head` and `stream_head` are the request head's bytes up to the variable headers; `passes` are the caller's
     headers that go along; `sign` gives headers that depend on the head and the body. `turn` puts a whole reply into
     the caller's dialect, with what it used and said; None where bytes go through, and then `find_usage` and
-    `decode_text` read them.
+    `decode_text` read them. `tongue` is the provider's, None where there is no neutral form for what it answers.
     """
 
     head: bytes
@@ -191,6 +191,7 @@ class Way:
     passes: tuple[bytes, ...] = ()
     sign: Callable[[bytes, bytes], bytes] | None = None
     stream_type: bytes = b"text/event-stream"
+    tongue: Tongue | None = None
 
 
 class Turned(msgspec.Struct, gc=False):
@@ -210,7 +211,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     where there is none for it, and the functions after it lead back; `spelled` is the caller's name for a field of
     that form. `tally` answers with the count itself where that is all that is asked, which is free: a provider is asked
     only where its vendor has the endpoint. `stream_type` is a stream's content type. `encode_break` writes an error
-    within a stream where that needs to know how far the stream has come, else `encode_error_event` does.
+    within a stream where that needs to know how far the stream has come, else `encode_error_event` does. `tongue` is
+    its own dialect's, for what is no chat None.
     """
 
     path: str
@@ -231,6 +233,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     tally: Callable[[int], bytes] | None = None
     stream_type: bytes = b"text/event-stream; charset=utf-8"
     encode_break: Callable[[Framing, GatewayError, str], bytes] | None = None
+    tongue: Tongue | None = None
 
 
 class Vendor(msgspec.Struct, frozen=True, gc=False):

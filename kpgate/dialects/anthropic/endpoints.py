@@ -17,6 +17,21 @@ Source: platform.claude.com, API reference, "Versions" (checked November 2026).
 """
 PASSES = (b"anthropic-version", b"anthropic-beta")
 
+
+def _path(model: str, stream: bool) -> str:
+    return MESSAGES.upstream_path
+
+
+TONGUE = Tongue(
+    name="anthropic",
+    path=_path,
+    encode_chat=ask.encode_chat,
+    decode_reply=reply.decode_reply,
+    decode_failure=reply.decode_failure,
+    reader=StreamReader,
+    split=Events,
+    fixed=(VERSION,),
+)
 MESSAGES = Endpoint(
     path="/v1/messages",
     dialect="anthropic",
@@ -33,6 +48,7 @@ MESSAGES = Endpoint(
     encode_failure=reply.encode_failure,
     spelled=neutral.SPELLED,
     id_header=b"request-id",
+    tongue=TONGUE,
 )
 COUNT = msgspec.structs.replace(
     MESSAGES,
@@ -90,20 +106,6 @@ def _native_path(endpoint: Endpoint, model: str, stream: bool) -> str:
     return endpoint.upstream_path
 
 
-def _path(model: str, stream: bool) -> str:
-    return MESSAGES.upstream_path
-
-
-TONGUE = Tongue(
-    name="anthropic",
-    path=_path,
-    encode_chat=ask.encode_chat,
-    decode_reply=reply.decode_reply,
-    decode_failure=reply.decode_failure,
-    reader=StreamReader,
-    split=Events,
-    fixed=(VERSION,),
-)
 VENDOR = Vendor(
     endpoints=ENDPOINTS,
     native=native,

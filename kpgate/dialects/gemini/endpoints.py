@@ -25,6 +25,27 @@ _QUERY_KEY = re.compile(rb"(?:^|&)key=")
 _ALT = re.compile(rb"(?:^|&)(?:%24|\$)?alt=([^&;]*)")
 
 
+def _path(model: str, stream: bool) -> str:
+    return _path_of(model) + (STREAM if stream else GENERATE).upstream_path
+
+
+def _path_of(model: str) -> str:
+    """A model's own path under a provider's base URL."""
+    named = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
+    return "/" + quote(named, safe="/@")
+
+
+TONGUE = Tongue(
+    name="gemini",
+    path=_path,
+    encode_chat=ask.encode_chat,
+    decode_reply=reply.decode_reply,
+    decode_failure=reply.decode_failure,
+    reader=StreamReader,
+    split=Events,
+)
+
+
 def _endpoint(method: str, upstream: str, generates: bool) -> Endpoint:
     return Endpoint(
         path="/v1beta/models/{model}:" + method,
@@ -41,6 +62,7 @@ def _endpoint(method: str, upstream: str, generates: bool) -> Endpoint:
         writer=StreamWriter,
         encode_failure=reply.encode_failure,
         spelled=neutral.SPELLED,
+        tongue=TONGUE,
     )
 
 
@@ -173,25 +195,6 @@ def _native_path(endpoint: Endpoint, model: str, stream: bool) -> str:
     return _path_of(model) + endpoint.upstream_path
 
 
-def _path(model: str, stream: bool) -> str:
-    return _path_of(model) + (STREAM if stream else GENERATE).upstream_path
-
-
-def _path_of(model: str) -> str:
-    """A model's own path under a provider's base URL."""
-    named = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
-    return "/" + quote(named, safe="/@")
-
-
-TONGUE = Tongue(
-    name="gemini",
-    path=_path,
-    encode_chat=ask.encode_chat,
-    decode_reply=reply.decode_reply,
-    decode_failure=reply.decode_failure,
-    reader=StreamReader,
-    split=Events,
-)
 VENDOR = Vendor(
     endpoints=ENDPOINTS,
     native=native,

@@ -23,6 +23,19 @@ def _endpoint(path: str, generates: bool, name: str) -> Endpoint:
     )
 
 
+def _chat_path(model: str, streamed: bool) -> str:
+    return CHAT.upstream_path
+
+
+TONGUE = Tongue(
+    name="OpenAI",
+    path=_chat_path,
+    encode_chat=ask.encode_chat,
+    decode_reply=answer.decode_reply,
+    decode_failure=answer.decode_failure,
+    reader=stream.StreamReader,
+    split=Events,
+)
 CHAT = replace(
     _endpoint("/chat/completions", True, "chat"),
     neutral=neutral.neutral,
@@ -30,6 +43,7 @@ CHAT = replace(
     writer=stream.StreamWriter,
     encode_failure=answer.encode_failure,
     spelled=neutral.SPELLED,
+    tongue=TONGUE,
 )
 COMPLETION = _endpoint("/completions", True, "completion")
 EMBEDDING = _endpoint("/embeddings", False, "embedding")
@@ -58,17 +72,4 @@ def _path(endpoint: Endpoint, model: str, stream: bool) -> str:
     return endpoint.upstream_path
 
 
-def _chat_path(model: str, streamed: bool) -> str:
-    return CHAT.upstream_path
-
-
-TONGUE = Tongue(
-    name="OpenAI",
-    path=_chat_path,
-    encode_chat=ask.encode_chat,
-    decode_reply=answer.decode_reply,
-    decode_failure=answer.decode_failure,
-    reader=stream.StreamReader,
-    split=Events,
-)
 VENDOR = Vendor(endpoints=ENDPOINTS, native=native, native_path=_path, tongue=TONGUE, passed=(b"openai-",))
