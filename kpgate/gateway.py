@@ -216,7 +216,7 @@ class Gateway:
     async def _answer(self, kit: Equipment, life: Life, order: tuple[Target, ...], body: bytes) -> bytes:
         """Try the candidates until one answers; what it said first.
 
-        Errors: the last one, when no further attempt is allowed.
+        Errors: the last one, when no further attempt is allowed; OutputInvalid, where answers are proved.
         """
         assert life.verdict is not None, "only what was admitted is sent"
         order = order[life.verdict.chosen :] + order[: life.verdict.chosen]
@@ -224,13 +224,16 @@ class Gateway:
         try:
             while True:
                 try:
-                    return await self._attempt(kit, life, order[tries % len(order)], body)
+                    first = await self.attempt(kit, life, order[tries % len(order)], body)
                 except GatewayError as error:
                     tries += 1
                     if life.ended is not None or not kit.retrying.allows(
                         error, tries, len(order), kit.ids.given
                     ):
                         raise
+                else:
+                    proof = life.plan.proof if life.framer is None else None
+                    return first if proof is None else await proof.check(self, kit, life, body, first)
                 if not retrying:
                     kit.retrying.begin()
                     retrying = True
@@ -242,16 +245,16 @@ class Gateway:
             if retrying:
                 kit.retrying.end()
 
-    async def _attempt(self, kit: Equipment, life: Life, target: Target, body: bytes) -> bytes:
+    async def attempt(self, kit: Equipment, life: Life, target: Target, body: bytes) -> bytes:
         """One try, up to the first bytes that a client could see: a whole body, or a stream's first events."""
-        record, endpoint, call = life.record, life.endpoint, life.call
+        record, endpoint, call, decision = life.record, life.endpoint, life.call, life.decision
         record.phase = Phase.ROUTE
         record.model, record.provider, record.deployment = target.home, target.provider, target.model
         record.attempts += 1
         began_us = now_us = self.clock()
         life.attempt = attempt = Attempt(target, kit.wheel, self.clock, began_us)
-        if life.decision is not None:
-            life.decision.begin(target)
+        if decision is not None:
+            decision.begin(target)
         try:
             if life.ended is not None:
                 raise life.ended
@@ -273,16 +276,14 @@ class Gateway:
                 raise error
             if call.stream and is_stream(connection, way):
                 life.framer = way.framer(call)
-                watch = None
-                if life.decision is not None:
-                    watch = life.decision.watch(way, target, record.attempts, call.choices)
+                watch = None if decision is None else decision.watch(way, target, record.attempts, call)
                 first = await first_events(attempt, life.framer, watch)
             else:
                 whole = attempt.take_whole()
                 first = await attempt.whole(REPLY_BYTES_MAX) if whole is None else whole
                 check_whole(connection, target, first)
-                if life.decision is not None:
-                    life.decision.pass_on(connection.status, first, way, target, record.attempts)
+                if decision is not None:
+                    decision.pass_on(connection.status, first, way, target, record.attempts)
                 if way.turn is not None:
                     life.turned = way.turn(connection.status, first, call)
                     first = life.turned.body
@@ -298,8 +299,8 @@ class Gateway:
             now_us = self.clock()
             record.upstream_us += now_us - began_us
         target.pulse.succeeded(now_us)
-        if life.decision is not None:
-            life.decision.answered(now_us, began_us, target, call.stream)
+        if decision is not None:
+            decision.answered(now_us, began_us, target, call.stream)
         kit.meters.attempt(target.provider, "ok")
         return first
 
@@ -420,7 +421,7 @@ class Gateway:
         record.error = error.at(record.phase)
         if isinstance(error, ClientGone):
             record.status = error.status
-            if record.attempts:
+            if record.attempts and record.usage.source == "none":
                 # The provider was asked, and works on: the prompt was used.
                 record.usage = Usage(record.prompt_tokens, source="counted")
             life.exchange.abort()

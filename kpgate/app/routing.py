@@ -18,9 +18,11 @@ from kpgate.domain.encodings import CALIBRATED, EXACT, encoding_for_model
 from kpgate.domain.price import MICROKPT, tariff
 from kpgate.domain.rules import compile_rule
 from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts, full_name
+from kpgate.proof import Proof
 from kpgate.services.admit import gate
 from kpgate.services.choose import Ability, Chooser, Ruling, Terms
 from kpgate.services.route import Plan, Target
+from kpgate.services.schemas import Schemas
 
 Numbers = Mapping[tuple[str, str], int]
 Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int]
@@ -94,6 +96,7 @@ class Maker:
         }
         self._made: dict[str, tuple[Target, ...]] = {}
         self._facts = facts
+        self._schemas = Schemas()
 
     def plans(self) -> list[Plan]:
         """A plan for each model, in the order of the configuration.
@@ -129,6 +132,7 @@ class Maker:
             holding_min=model.holding_min_kpt * MICROKPT,
             chooses=_chooses(model),
             wild="*" in model.name,
+            proof=Proof(self._schemas, model.output.repair) if model.output.validate else None,
         )
         plan.chooser = Chooser(self._terms(model, targets, candidates))
         plan.chooser.plan = plan

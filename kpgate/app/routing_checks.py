@@ -118,9 +118,16 @@ def _check_canaries(draft: Draft, models: Models, placed: Placed, report: Say, w
         report((*path, "deployments"), "are canaries all: one of them must be what is tried against")
 
 
+def _check_output(draft: Draft, models: Models, placed: Placed, report: Say, warn: Say) -> None:
+    path, model = placed
+    if model.output.repair and not model.output.validate:
+        report((*path, "output", "repair"), "needs validate = true: else nothing is looked at")
+
+
 RULES: tuple[Callable[[Draft, Models, Placed, Say, Say], None], ...] = (
     _check_sources,
     _check_language,
     _check_costs,
     _check_canaries,
+    _check_output,
 )

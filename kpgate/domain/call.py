@@ -39,13 +39,15 @@ class Record:
     `held`, `cost` and `overrun` microKPT: the most it could cost, its charge, what it used beyond its hold;
     `expected` what it was expected to cost, -1 where nobody asked.
     Shape: `held_as` is the call's id where credit was held for it; `asked` and `said` hold prompt and reply
-    only where `[log] bodies` asks for them; `dropped` is the call's; `route` says how the deployment was chosen.
+    only where `[log] bodies` asks for them; `dropped` is the call's; `route` says how the deployment was chosen,
+    `checked` whether the answer fits the schema that was asked for.
     """
 
     __slots__ = (
         "asked",
         "attempts",
         "caller",
+        "checked",
         "cost",
         "deployment",
         "dropped",
@@ -90,6 +92,7 @@ class Record:
         self.deployment = ""
         self.dropped = ""
         self.route = ""
+        self.checked = ""
         self.expected = -1
         self.stream = False
         self.generates = True

@@ -212,7 +212,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     that form. `tally` answers with the count itself where that is all that is asked, which is free: a provider is asked
     only where its vendor has the endpoint. `stream_type` is a stream's content type. `encode_break` writes an error
     within a stream where that needs to know how far the stream has come, else `encode_error_event` does. `tongue` is
-    its own dialect's, for what is no chat None.
+    its own dialect's, for what is no chat None; `amend` gives a request once more, with what was answered and what to
+    say to that.
     """
 
     path: str
@@ -234,6 +235,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     stream_type: bytes = b"text/event-stream; charset=utf-8"
     encode_break: Callable[[Framing, GatewayError, str], bytes] | None = None
     tongue: Tongue | None = None
+    amend: Callable[[bytes, str, str], bytes] | None = None
 
 
 class Vendor(msgspec.Struct, frozen=True, gc=False):

@@ -15,7 +15,7 @@ from kpgate.domain.notices import TopUp as TopUp
 from kpgate.domain.part import Count, MicroKpt, Name, Part, Port, Seconds
 from kpgate.domain.provider import Provider as Provider
 from kpgate.domain.provider import Timeouts as Timeouts
-from kpgate.domain.routing import Abilities, Ejection, Rule, Strategy
+from kpgate.domain.routing import Abilities, Ejection, Output, Rule, Strategy
 
 
 class Tls(Part, frozen=True):
@@ -249,6 +249,9 @@ class Model(Part, frozen=True):
     can: Annotated[Abilities, Meta(description="What it can do, for models that have it as a candidate.")] = (
         Abilities()
     )
+    output: Annotated[
+        Output, Meta(description="Whether answers are held against the JSON schema that was asked for.")
+    ] = Output()
     max_cost_microkpt: Annotated[
         MicroKpt | None,
         Meta(description="The most one call may cost, in microKPT; the cheapest answers then."),

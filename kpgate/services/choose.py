@@ -147,11 +147,11 @@ class Decision:
         if tongue is not None and self._others(target, tries) and is_filtered(body, tongue):
             raise self._filtered(target)
 
-    def watch(self, way: Way, target: Target, tries: int, choices: int) -> Watch | None:
+    def watch(self, way: Way, target: Target, tries: int, call: Call) -> Watch | None:
         """What watches a stream for its first word: before it another model may still be asked. None: it may not."""
         if way.tongue is None or not self._others(target, tries):
             return None
-        return Watch(way.tongue, choices, partial(self._filtered, target))
+        return Watch(way.tongue, call.choices, partial(self._filtered, target))
 
     def _others(self, target: Target, tries: int) -> bool:
         """Whether another model may be asked."""

@@ -42,6 +42,7 @@ cdef class Plan:
     cdef public bint chooses
     cdef public long long output_max
     cdef public bint wild
+    cdef public object proof
 
 
 cdef class Routes:

@@ -59,6 +59,7 @@ class Plan:
 
     Shape: `everyone` is the mask of all its targets; `choice` puts them in order; `chooser` decides more than that,
     and `chooses` says that every call is to be decided by it. `wild` says that its name is a pattern.
+    `proof` is what its answers have to stand, None for nothing.
     Units: `output_cap` is what a call that says none is given, `output_max` the most that one may ask for, 0 where
     that is not known.
     """
@@ -82,6 +83,7 @@ class Plan:
     chooses: bool = False
     output_max: int = 0
     wild: bool = False
+    proof: Any = None
 
 
 class Retrying:

@@ -23,6 +23,7 @@ FLOORS = {
     "guards": 2,
     "services": 3,
     "life": 4,
+    "proof": 4,
     "gateway": 4,
     "app": 5,
 }

@@ -5,6 +5,7 @@ import msgspec
 from kpgate.dialects.anthropic import ask, count, neutral, reply, request, usage
 from kpgate.dialects.anthropic.framing import Frames
 from kpgate.dialects.anthropic.stream import StreamReader, StreamWriter
+from kpgate.domain.body import append
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Endpoint, Framing, Heads, Tongue, Vendor, Way
 from kpgate.domain.events import Events
@@ -16,6 +17,11 @@ VERSION = (b"anthropic-version", b"2023-06-01")
 Source: platform.claude.com, API reference, "Versions" (checked November 2026).
 """
 PASSES = (b"anthropic-version", b"anthropic-beta")
+
+
+def _amend(body: bytes, said: str, told: str) -> bytes:
+    turns = [{"role": "assistant", "content": said}, {"role": "user", "content": told}]
+    return append(body, "messages", turns)
 
 
 def _path(model: str, stream: bool) -> str:
@@ -49,6 +55,7 @@ MESSAGES = Endpoint(
     spelled=neutral.SPELLED,
     id_header=b"request-id",
     tongue=TONGUE,
+    amend=_amend,
 )
 COUNT = msgspec.structs.replace(
     MESSAGES,

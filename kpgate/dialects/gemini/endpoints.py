@@ -12,6 +12,7 @@ import msgspec
 
 from kpgate.dialects.gemini import ask, count, neutral, reply, request, usage
 from kpgate.dialects.gemini.stream import Frames, StreamReader, StreamWriter
+from kpgate.domain.body import append
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Endpoint, Framing, Heads, Tongue, Turned, Vendor, Way
 from kpgate.domain.errors import GatewayError, InvalidApiKey, InvalidRequest, NotFound
@@ -23,6 +24,11 @@ NAME_LENGTH_MAX = 256
 _ODD = re.compile(r"[\x00-\x20\x7f\\%?#]|(?:^|/)\.{0,2}(?:/|$)")
 _QUERY_KEY = re.compile(rb"(?:^|&)key=")
 _ALT = re.compile(rb"(?:^|&)(?:%24|\$)?alt=([^&;]*)")
+
+
+def _amend(body: bytes, said: str, told: str) -> bytes:
+    turns = [{"role": "model", "parts": [{"text": said}]}, {"role": "user", "parts": [{"text": told}]}]
+    return append(body, "contents", turns)
 
 
 def _path(model: str, stream: bool) -> str:
@@ -63,6 +69,7 @@ def _endpoint(method: str, upstream: str, generates: bool) -> Endpoint:
         encode_failure=reply.encode_failure,
         spelled=neutral.SPELLED,
         tongue=TONGUE,
+        amend=_amend,
     )
 
 

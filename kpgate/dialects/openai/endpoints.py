@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from kpgate._fast.sse import Framer
 from kpgate.dialects.openai import answer, ask, count, neutral, reply, request, stream
+from kpgate.domain.body import append
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Endpoint, Heads, Tongue, Vendor, Way
 from kpgate.domain.events import EVENT_BYTES_MAX, Events
@@ -21,6 +22,11 @@ def _endpoint(path: str, generates: bool, name: str) -> Endpoint:
         encode_error_event=reply.encode_error_event,
         encode_limits=reply.encode_limits,
     )
+
+
+def _amend(body: bytes, said: str, told: str) -> bytes:
+    turns = [{"role": "assistant", "content": said}, {"role": "user", "content": told}]
+    return append(body, "messages", turns)
 
 
 def _chat_path(model: str, streamed: bool) -> str:
@@ -44,6 +50,7 @@ CHAT = replace(
     encode_failure=answer.encode_failure,
     spelled=neutral.SPELLED,
     tongue=TONGUE,
+    amend=_amend,
 )
 COMPLETION = _endpoint("/completions", True, "completion")
 EMBEDDING = _endpoint("/embeddings", False, "embedding")

@@ -57,6 +57,7 @@ RESPONSES = Endpoint(
     spelled=neutral.SPELLED,
     encode_break=_encode_break,
     tongue=TONGUE,
+    amend=request.amend,
 )
 ENDPOINTS = (RESPONSES,)
 
