@@ -33,13 +33,17 @@ from kpgate.services.upstream import Attempt
 
 class Check(msgspec.Struct, frozen=True):
     """An active check of a provider by one credential. Shape: `pulses` are whom it speaks for; `head` is what is sent,
-    empty where connecting is enough; `enough` results of a kind in a row count."""
+    empty where connecting is enough; `enough` results of a kind in a row count; `way`, `call` and `body` are there
+    where it is a call of the house's own."""
 
     pulses: tuple[Pulse, ...]
     target: Target
     head: bytes
     enough: int
     every_us: int
+    way: Way | None = None
+    call: Call | None = None
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
