@@ -14,9 +14,16 @@ import pytest
 from google import genai
 from google.genai import types
 
+from kpgate.app.ways import ENDPOINTS, find
+from kpgate.domain.routing import Output
+from kpgate.domain.settings import Deployment, Model, Settings
+from kpgate.domain.settings import Provider as Named
+from tests.kit.equipment import bench
+from tests.kit.exchange import FakeExchange
 from tests.kit.gateway_process import TRANSPORTS, until
+from tests.kit.loops import looped
 from tests.kit.payer import Payer
-from tests.kit.provider import answer, completion, silence
+from tests.kit.provider import Provider, answer, completion, silence
 from tests.kit.whole import Whole
 
 IN, OUT = 250, 1_000
@@ -254,3 +261,94 @@ def test_what_a_filter_took_is_charged_once_for_the_fallback_s_answer(gate: Whol
     status, headers, _ = gate.chat(payer.key, "f")
     assert (status, headers["x-kpgate-model"], headers["x-kpgate-attempts"]) == (200, "m", "2")
     assert payer.paid() == int(headers["x-kpgate-cost-microkpt"]) == 9 * IN + 3 * OUT
+
+
+CLAUDE = {
+    "id": "msg_1", "type": "message", "role": "assistant", "model": "c", "stop_reason": "end_turn",
+    "stop_sequence": None, "usage": {"input_tokens": 5, "output_tokens": 4},
+}  # fmt: skip
+ANSWER = {
+    "id": "resp_1", "object": "response", "created_at": 1, "model": "r", "status": "completed", "error": None,
+    "incomplete_details": None, "usage": {"input_tokens": 5, "output_tokens": 4, "total_tokens": 9},
+}  # fmt: skip
+
+
+def claude(text: str) -> dict[str, Any]:
+    return CLAUDE | {"content": [{"type": "text", "text": text}]}
+
+
+def gemini(text: str) -> dict[str, Any]:
+    content = {"role": "model", "parts": [{"text": text}]}
+    usage = {"promptTokenCount": 5, "candidatesTokenCount": 4, "totalTokenCount": 9}
+    return {"candidates": [{"content": content, "finishReason": "STOP", "index": 0}], "usageMetadata": usage}
+
+
+def response(text: str) -> dict[str, Any]:
+    part = {"type": "output_text", "text": text, "annotations": []}
+    item = {"type": "message", "id": "m", "role": "assistant", "status": "completed", "content": [part]}
+    return ANSWER | {"output": [item]}
+
+
+NATIVE: list[tuple[str, str, dict[str, Any], Any, str]] = [
+    (
+        "anthropic",
+        "/v1/messages",
+        {
+            "model": "m", "max_tokens": 9, "messages": HELLO, "new_field": [1.50],
+            "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}},
+        },
+        claude,
+        "messages",
+    ),
+    (
+        "gemini",
+        "/v1beta/models/m:generateContent",
+        {
+            "contents": {"role": "user", "parts": [{"text": "hello"}]},
+            "generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": SCHEMA},
+        },
+        gemini,
+        "contents",
+    ),
+    (
+        "responses",
+        "/v1/responses",
+        {
+            "model": "m", "input": [{"role": "user", "content": "hello"}], "store": False,
+            "text": {"format": {"type": "json_schema", "name": "p", "schema": SCHEMA}},
+        },
+        response,
+        "input",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("dialect", "path", "body", "reply", "turns"), NATIVE)
+@looped
+async def test_a_provider_of_the_caller_s_dialect_gets_the_caller_s_bytes_with_two_more_turns(
+    dialect: str, path: str, body: dict[str, Any], reply: Any, turns: str
+) -> None:
+    async with Provider() as upstream:
+        base = upstream.url if dialect == "anthropic" else f"{upstream.url}/v1"
+        named = Named(name="p", base_url=base, dialect=dialect)  # type: ignore[arg-type]
+        model = Model(
+            name="m",
+            deployments=(Deployment(provider="p", model="m"),),
+            output=Output(validate=True, repair=True),
+        )
+        endpoint = {one.path: one for one in ENDPOINTS}.get(path) or find(path.encode(), b"")
+        assert endpoint is not None
+        with bench(Settings(providers=(named,), models=(model,))) as gate:
+            upstream.reply(reply(BAD))
+            upstream.reply(reply(GOOD))
+            lines = [(b"authorization", b"Bearer sk-test")]
+            exchange = FakeExchange(path.encode(), json.dumps(body).encode(), lines)
+            await gate.gateway.serve(exchange, endpoint)
+            assert not gate.alarms, gate.alarms
+            assert (exchange.status, exchange.reply_headers[b"x-kpgate-output"]) == (200, b"repaired")
+            assert json.loads(exchange.body) == reply(GOOD)
+            first, second = (one.json() for one in upstream.requests)
+            assert len(second[turns]) == 3
+            assert second | {turns: 0} == first | {turns: 0}, "all else is as it was"
+            used = gate.lines[-1]
+            assert (used["input_tokens"], used["output_tokens"]) == (10, 8), "both are told of"
