@@ -181,7 +181,7 @@ async def _refused(gateway: Asking, life: Life, found: Finding, used: Usage, mor
     """The error for an answer that does not fit, once what was used is charged. It quotes nothing of the answer."""
     record, hold, fault = life.record, life.hold, found.fault
     assert fault is not None, "there is something wrong"
-    record.usage, record.checked = used, "invalid"
+    record.usage, record.checked, record.status = used, "invalid", OutputInvalid.status
     if hold is not None:
         hold.end(gateway.clock(), record, life.attempt.target if life.attempt is not None else None)
         if not hold.may_reply:

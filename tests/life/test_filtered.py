@@ -168,6 +168,18 @@ STREAMS: list[tuple[str, list[bytes]]] = [
         ),
     ),
     ("gemini", sse(gemini(promptFeedback={"blockReason": "PROHIBITED_CONTENT"}))),
+    (
+        "responses",
+        sse(
+            {
+                "type": "response.created",
+                "sequence_number": 0,
+                "response": WHOLE[2][1] | {"status": "in_progress"},
+            },
+            {"type": "response.incomplete", "sequence_number": 1, "response": WHOLE[2][1]},
+            named=True,
+        ),
+    ),
 ]
 
 
