@@ -5,6 +5,8 @@ Prices are 2.5 and 10 dollars a million tokens: 250 and 1,000 microKPT a token.
 """
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -261,6 +263,18 @@ def test_what_a_filter_took_is_charged_once_for_the_fallback_s_answer(gate: Whol
     status, headers, _ = gate.chat(payer.key, "f")
     assert (status, headers["x-kpgate-model"], headers["x-kpgate-attempts"]) == (200, "m", "2")
     assert payer.paid() == int(headers["x-kpgate-cost-microkpt"]) == 9 * IN + 3 * OUT
+
+
+def test_a_worker_that_dies_during_a_repair_leaves_the_first_answer_charged(gate: Whole) -> None:
+    payer = Payer(gate)
+    gate.script(says(BAD), silence())
+    before = len(gate.provider.requests)
+    with payer.post("/v1/chat/completions", {"model": "r", "messages": HELLO, "response_format": FORMAT}):
+        until(lambda: len(gate.provider.requests) == before + 2)
+        for path in gate.directory.run.glob("*.life"):
+            if path.stem != "0" and path.read_text():
+                os.kill(int(path.read_text()), signal.SIGKILL)
+    assert payer.paid() == 20 * IN + 10 * OUT
 
 
 CLAUDE = {
