@@ -14,7 +14,6 @@ from kpgate.domain.dialect import Endpoint, Framing
 from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequest
 from kpgate.domain.ledger import show_call
 from kpgate.domain.phase import Phase
-from kpgate.domain.usage import Usage
 from kpgate.life import Equipment, Life
 from kpgate.services.admit import reserve, takes_long
 from kpgate.services.choose import Asked, Decision
@@ -23,7 +22,7 @@ from kpgate.services.receive import check_head, onward
 from kpgate.services.record import EXCERPT_MAX, excerpt
 from kpgate.services.respond import JSON, describe, refuse
 from kpgate.services.route import Target, candidates
-from kpgate.services.settle import counted, stream_usage, whole_usage
+from kpgate.services.settle import counted, stream_usage, turned_usage, whole_usage
 from kpgate.services.upstream import (
     REPLY_BYTES_MAX,
     Attempt,
@@ -94,7 +93,7 @@ class Gateway:
         record.request_bytes, record.asked = len(body), excerpt(body) if kit.log_bodies else ""
         decode, depth_max, long = endpoint.decode, kit.json_depth_max, len(body) >= kit.long_bytes
         life.call = call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
-        record.stream = call.stream
+        record.stream, record.units = call.stream, call.units
 
         # ADMIT
         record.phase = Phase.ADMIT
@@ -183,12 +182,14 @@ class Gateway:
         if plan.chooses or life.head.cost_max is not None:
             order = self._decide(life, body)
         else:
-            order = candidates(plan, exchange.headers if plan.matched else (), getrandbits(64), self.clock())
-        cap = life.plan.output_cap if record.generates else 0
+            headers = exchange.headers if plan.matched else ()
+            order = candidates(plan, headers, getrandbits(64), self.clock())
+        cap = life.plan.output_cap if record.generates and not life.endpoint.unit else 0
         if life.endpoint.tally is None:
             life.tokens = reserve(record.prompt_tokens, life.call, cap)
-            return order
-        # A provider that counts for itself is asked, else nobody.
+            if life.endpoint.neutral is not None:
+                return order
+        # What has no neutral form is asked of those who have the endpoint; where nobody does, the first one says so.
         return tuple([one for one in order if life.endpoint.path in one.ways]) or order
 
     def _tell(self, life: Life, tally: Callable[[int], bytes]) -> None:
@@ -227,9 +228,8 @@ class Gateway:
                     first = await self.attempt(kit, life, order[tries % len(order)], body)
                 except GatewayError as error:
                     tries += 1
-                    if life.ended is not None or not kit.retrying.allows(
-                        error, tries, len(order), kit.ids.given
-                    ):
+                    ended = life.ended is not None or life.endpoint.once
+                    if ended or not kit.retrying.allows(error, tries, len(order), kit.ids.given):
                         raise
                 else:
                     proof = life.plan.proof if life.framer is None else None
@@ -265,14 +265,13 @@ class Gateway:
             life.way = way
             sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
             record.dropped = call.dropped
-            head = opening(way, call.stream, life.exchange, sent)
+            head = opening(way, call, life.exchange, sent)
             head += onward(life.head, record.request_id, len(sent))
             record.phase = Phase.UPSTREAM
             if hold is not None:
                 hold.sent()
             connection = await attempt.send(head, sent)
-            error = judge(connection, target)
-            if error is not None:
+            if (error := judge(connection, target)) is not None:
                 raise error
             if call.stream and is_stream(connection, way):
                 life.framer = way.framer(call)
@@ -315,7 +314,7 @@ class Gateway:
             if turned is None:
                 record.usage = whole_usage(life.way, record, body, vocabulary)
             else:
-                record.usage = turned.usage or counted(record, turned.text, vocabulary)
+                record.usage = turned_usage(turned, record, vocabulary)
         kit.admit.end(self.clock(), life.verdict, record)
         if life.hold is not None:
             life.hold.end(self.clock(), record, attempt.target)
@@ -341,7 +340,8 @@ class Gateway:
             "a stream has begun"
         )
         headers = self._headers(life)
-        headers += [(b"content-type", life.endpoint.stream_type), (b"cache-control", b"no-cache")]
+        kind = life.endpoint.stream_type or attempt.connection.content_type or b"application/octet-stream"
+        headers += [(b"content-type", kind), (b"cache-control", b"no-cache")]
         headers += attempt.passed
         record.status = attempt.connection.status
         record.head_us = record.first_token_us = self.clock() - record.received_us
@@ -423,7 +423,7 @@ class Gateway:
             record.status = error.status
             if record.attempts and record.usage.source == "none":
                 # The provider was asked, and works on: the prompt was used.
-                record.usage = Usage(record.prompt_tokens, source="counted")
+                record.usage = counted(record, "", None)
             life.exchange.abort()
         elif record.head_us and life.framer is not None and not life.framer.at_boundary:
             # An error event within another event would be read as part of it.

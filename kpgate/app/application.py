@@ -12,6 +12,7 @@ from kpgate.app.equipment import Ground
 from kpgate.app.gauges import Gauges
 from kpgate.app.money_api import Request
 from kpgate.app.token_api import TOKENS
+from kpgate.app.ways import through
 from kpgate.dialects.openai.reply import encode_error
 from kpgate.domain.audit import Actor
 from kpgate.domain.call import Record
@@ -47,8 +48,8 @@ Answer = tuple[int, list[Header], bytes]
 
 class Front(msgspec.Struct, frozen=True):
     """What the paths that are not calls need. `find` gives the endpoint of a path that is not one of `endpoints` as it
-    stands; `manage` answers `/admin/v1`, `hold` the holder's own view under `/kp/v1`; `metrics` and `openapi` give
-    bodies."""
+    stands, `through` that of a provider's own path, by any method; `manage` answers `/admin/v1`, `hold` the holder's
+    own view under `/kp/v1`; `metrics` and `openapi` give bodies."""
 
     endpoints: dict[bytes, Endpoint]
     find: Callable[[bytes, bytes], Endpoint | None]
@@ -61,6 +62,7 @@ class Front(msgspec.Struct, frozen=True):
     explain: Callable[[Exchange, Caller, bytes], Awaitable[bytes]]
     top_up: Callable[[Source | None, Exchange, bytes, Actor], Awaitable[bytes]]
     shared_admin: bool
+    through: Callable[[str, bytes, bytes], Endpoint | None] = through
 
 
 class Application:
@@ -106,6 +108,10 @@ class Application:
             return self.gateway.serve(exchange, endpoint)
         if endpoint is None and exchange.method == "POST" and not admin:
             endpoint = self.front.find(exchange.path, exchange.query)
+            if endpoint is not None:
+                return self.gateway.serve(exchange, endpoint)
+        if endpoint is None and not admin:
+            endpoint = self.front.through(exchange.method, exchange.path, exchange.query)
             if endpoint is not None:
                 return self.gateway.serve(exchange, endpoint)
         return self._serve_other(exchange, admin)

@@ -12,6 +12,7 @@ from typing import Any
 
 from kpgate._fast.http1 import UpstreamLost
 from kpgate.dialects.openai.endpoints import CHAT
+from kpgate.dialects.through.endpoints import THROUGH
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Way
 from kpgate.domain.errors import GatewayError, UpstreamFailed
@@ -41,7 +42,7 @@ def checks_of(settings: Settings, plans: tuple[Plan, ...]) -> tuple[Check, ...]:
     providers = {one.name: one for one in settings.providers}
     for plan in plans:
         for target in plan.targets:
-            if providers[target.provider].checks is None:
+            if providers[target.provider].checks is None or THROUGH.path in target.ways:
                 target.pulse.unchecked()
             else:
                 key = -1 if target.key is None else target.key.number

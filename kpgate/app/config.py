@@ -16,6 +16,7 @@ from kpgate.app import toml_lines
 from kpgate.app.config_checks import Draft, check
 from kpgate.app.defaults import Saying, underlay
 from kpgate.app.environment import overlay
+from kpgate.app.passthrough import check_passthrough, with_passthrough
 from kpgate.app.references import is_reference, resolve
 from kpgate.app.routing_checks import check_routing
 from kpgate.app.settings_tree import Field, Kind, Path, did_you_mean, dotted, fields
@@ -112,12 +113,13 @@ def load(
     draft = reading.draft(raw)
     check(draft, environ, reading.report, reading.warn)
     check_routing(draft, reading.report, reading.warn)
+    check_passthrough(draft, reading.report, reading.warn)
     problems += sorted(reading.problems.values(), key=lambda problem: problem.line)
     sound = settings if isinstance(settings, Settings) and not problems else None
     values = reading.shown()
     sources = {dotted(at): reading.source(at) for at in values}
     return Loaded(
-        settings=sound,
+        settings=None if sound is None else with_passthrough(sound),
         file=name,
         values={dotted(at): value for at, value in values.items()},
         sources=sources,

@@ -11,7 +11,7 @@ from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.price import MICROKPT, PER, WHOLE, Price
 from kpgate.services.route import Plan
 
-KINDS = (*usage.KINDS, "request")
+KINDS = (*usage.KINDS, "request", "unit")
 
 
 def card(plan: Plan, factor: int = WHOLE) -> dict[str, Any]:

@@ -26,6 +26,8 @@ from kpgate.services.exchange import Exchange
 from kpgate.services.route import Plan
 
 LISTS = ("/v1/models", "/v1beta/models")
+ASIDE = "providers/"
+"""How the names of those begin that are models for the books alone."""
 PAGE_MAX = 1000
 ANTHROPIC_PAGE, GEMINI_PAGE = 20, 50
 
@@ -66,9 +68,8 @@ def show(kit: Equipment, exchange: Exchange, caller: Caller) -> bytes:
         if plan is None or not kit.auth.allows(caller, name if plan.wild else plan.name):
             raise ModelNotFound(f"no model is named {name[:200]!r} here", param="model")
         return msgspec.json.encode(one(kit, (name, plan), caller))
-    allowed = [
-        (plan.name, plan) for plan in kit.routes.plans if not plan.wild and kit.auth.allows(caller, plan.name)
-    ]
+    named = [plan for plan in kit.routes.plans if not (plan.wild or plan.name.startswith(ASIDE))]
+    allowed = [(plan.name, plan) for plan in named if kit.auth.allows(caller, plan.name)]
     return many(kit, allowed, caller, parse_qs(exchange.query.decode("latin-1"), max_num_fields=64))
 
 

@@ -16,6 +16,7 @@ from kpgate.app import openapi_gemini as gemini
 from kpgate.app import openapi_keys as keys
 from kpgate.app import openapi_models as models
 from kpgate.app import openapi_money as money
+from kpgate.app import openapi_offers as offers
 from kpgate.app import openapi_responses as responses
 from kpgate.app import openapi_routing as routing
 from kpgate.app import openapi_tokens as tokens
@@ -144,6 +145,18 @@ def _calls() -> dict[str, Json]:
     paths: dict[str, Json] = {}
     for path, operation, summary, schema, streams in CALLS + responses.CALLS:
         paths[path] = {"post": _call(operation, summary, schema, streams)}
+    for path, operation, summary, schema, *kinds in offers.CALLS:
+        paths[path] = {"post": offers.offer(_call(operation, summary, schema, False), kinds)}
+    for path, operation, summary, schema, *kinds in offers.FORMS:
+        described = offers.form(_call(operation, summary, schema, False))
+        paths[path] = {"post": offers.offer(described, kinds)}
+    paths[offers.THROUGH] = {
+        "parameters": [_parameter("path", *row) for row in offers.NAMED],
+        **{
+            method: offers.through(_call(operation, summary, "Passed", False))
+            for method, operation, summary in offers.METHODS
+        },
+    }
     for path, operation, summary, schema, reply, streams in anthropic.CALLS:
         paths[path] = {"post": _anthropic(_call(operation, summary, schema, streams), reply)}
     for path, operation, summary, schema, reply, streams in gemini.CALLS:
@@ -389,6 +402,7 @@ def _schemas() -> Json:
         **anthropic.schemas(),
         **gemini.schemas(),
         **responses.schemas(),
+        **offers.schemas(),
         **routing.schemas(),
         "ChatCompletionRequest": open_to_more(
             {"model": {"type": "string"}, "messages": {"type": "array"}, **_generating()},

@@ -163,7 +163,7 @@ def schemas() -> Json:
 
 
 def _prices() -> Json:
-    price = _told(dict.fromkeys((*KINDS, "request"), AMOUNT))
+    price = _told(dict.fromkeys((*KINDS, "request", "unit"), AMOUNT))
     share = _told({"party": _TEXT, "basis_points": {"type": "integer"}})
     row = {
         "model": _TEXT,

@@ -3,7 +3,17 @@
 import msgspec
 
 from kpgate.domain.management import Answer
-from kpgate.domain.price import MICROKPT, WHOLE, Price, Share, read_price, terms_hash
+from kpgate.domain.price import (
+    MICROKPT,
+    PER,
+    PRICE_MAX,
+    UNIT_MAX,
+    WHOLE,
+    Price,
+    Share,
+    read_price,
+    terms_hash,
+)
 from kpgate.domain.settings import Deployment, Ledger, Model, Prices
 from kpgate.services.route import Routes
 
@@ -25,19 +35,20 @@ def price(written: Prices, ledger: Ledger) -> Price:
         "audio_output",
         "image",
         "request",
+        "unit",
     ):
         value = getattr(written, field)
         if value is None:
             continue
+        microkpt = MICROKPT * (ledger.kpt_per_usd if written.currency == "USD" else 1)
+        # What is written for one unit is kept for a million of them, as prices of tokens are.
+        scale, most = (PER, UNIT_MAX) if field == "unit" else (1, PRICE_MAX)
         try:
-            found[field] = read_price(
-                value,
-                MICROKPT * (ledger.kpt_per_usd if written.currency == "USD" else 1),
-                ledger.markup_basis_points,
-            )
+            found[field] = read_price(value, microkpt * scale, ledger.markup_basis_points, most)
         except ValueError as error:
             raise ValueError(f"{field}: {error}") from None
     for field, whole in (
+        ("input", None),
         ("output", None),
         ("cached", "input"),
         ("cache_write", "input"),
@@ -59,7 +70,7 @@ def problems(written: Prices, ledger: Ledger) -> list[str]:
     except ValueError as error:
         return [str(error)]
     said = []
-    if not found.input:
+    if not found.input and (found.output or not (found.unit or found.request)):
         said.append("input: a price of 0 needs `free = true` at the model instead")
     if written.output is not None and not found.output:
         said.append("output: a price of 0 gives output away; leave it out where a model only embeds")

@@ -56,7 +56,7 @@ class Signer(msgspec.Struct, frozen=True):
 
 
 class Used(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Tokens by kind, those that are 0 left out."""
+    """Tokens by kind, and units of what is no token, those that are 0 left out."""
 
     input: Count = 0
     output: Count = 0
@@ -67,6 +67,7 @@ class Used(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image: Count = 0
     cache_write: Count = 0
     cache_write_long: Count = 0
+    units: Count = 0
 
 
 class Leaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,11 +15,16 @@ from kpgate.dialects.anthropic import endpoints as anthropic
 from kpgate.dialects.bedrock import endpoints as bedrock
 from kpgate.dialects.bridge import Allowance, bridge
 from kpgate.dialects.cohere import endpoints as cohere
+from kpgate.dialects.embed import shapes as embed
 from kpgate.dialects.gemini import endpoints as gemini
 from kpgate.dialects.openai import azure, quirks
 from kpgate.dialects.openai import endpoints as openai
+from kpgate.dialects.rerank import shapes as rerank
 from kpgate.dialects.responses import endpoints as responses
-from kpgate.domain.dialect import Endpoint, Header, Heads, Vendor, Way
+from kpgate.dialects.shaped import shaped
+from kpgate.dialects.through.endpoints import ANYTHING, SHOWN, THROUGH, Road
+from kpgate.dialects.through.endpoints import find as find_through
+from kpgate.domain.dialect import Endpoint, Header, Heads, Shape, Vendor, Way
 from kpgate.domain.identity import NO_TOKEN, Identity
 from kpgate.domain.presets import PRESETS
 from kpgate.domain.provider import Provider
@@ -30,7 +35,7 @@ VENDORS: dict[str, Vendor] = {
     "openai": openai.VENDOR,
     "responses": responses.VENDOR,
     "azure": azure.V1,
-    "echo": openai.VENDOR,
+    "echo": replace(openai.VENDOR, endpoints=openai.ENDPOINTS),
     "anthropic": anthropic.VENDOR,
     "gemini": gemini.VENDOR,
     "cohere": cohere.VENDOR,
@@ -39,14 +44,26 @@ VENDORS: dict[str, Vendor] = {
 """What a provider of a `dialect` speaks."""
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    openai.ENDPOINTS + responses.ENDPOINTS + anthropic.ENDPOINTS + gemini.ENDPOINTS
+    *openai.VENDOR.endpoints,
+    rerank.RERANK,
+    *responses.ENDPOINTS,
+    *anthropic.ENDPOINTS,
+    *gemini.ENDPOINTS,
 )
 """What callers may ask."""
+
+EMBEDS = {"gemini": "gemini", "cohere": "cohere", "voyage": "voyage"}
+RANKS = {"openai": "jina", "jina": "jina", "cohere": "cohere", "voyage": "voyage"}
+"""Whose API of these a provider has, by its preset, else its dialect, where it does not say."""
 
 find = gemini.find
 """The endpoint of a raw path and query that say more than which endpoint it is."""
 
+through = find_through
+"""The endpoint of a method, a raw path and a query that go to a provider as they are."""
+
 USER_AGENT = b"kpgate"
+JSON = b"content-type: application/json\r\n"
 _REGION = re.compile(r"(?:^|\.)bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 
 
@@ -60,7 +77,8 @@ def region_of(provider: Provider) -> str:
 
 def passed_headers(provider: Provider) -> tuple[bytes, ...]:
     """How those headers of a provider's replies begin that callers see."""
-    return VENDORS[provider.dialect].passed
+    passed = VENDORS[provider.dialect].passed
+    return passed if provider.passthrough is None else passed + SHOWN
 
 
 def vendor_of(provider: Provider) -> Vendor:
@@ -84,6 +102,16 @@ def _vendor(name: str, serves_responses: bool, preset: str) -> Vendor:
     return replace(vendor, endpoints=vendor.endpoints + responses.ENDPOINTS, native=native)
 
 
+def shapes_of(provider: Provider) -> dict[str, Shape]:
+    """What a provider has in another shape than OpenAI's, by the endpoint's path."""
+    if provider.dialect == "echo":
+        return {}
+    embeds = provider.embeddings or EMBEDS.get(provider.preset) or EMBEDS.get(provider.dialect, "")
+    ranks = provider.rerank or RANKS.get(provider.preset) or RANKS.get(provider.dialect, "")
+    found = {openai.EMBEDDING.path: embed.SHAPES.get(embeds), rerank.RERANK.path: rerank.SHAPES.get(ranks)}
+    return {path: shape for path, shape in found.items() if shape is not None}
+
+
 class Ways:
     """The ways of one configuration. Those that do not depend on the model are shared by all of a provider's."""
 
@@ -102,9 +130,16 @@ class Ways:
         Errors: ReferenceFailed for a secret that is not there.
         """
         vendor = vendor_of(provider)
+        if model == ANYTHING and provider.passthrough is not None:
+            return {THROUGH.path: self._road(provider, vendor, credential, provider.passthrough.paths)}
+        shapes = shapes_of(provider)
         found = {}
         for endpoint in ENDPOINTS:
-            way = self._way(provider, vendor, endpoint, model, credential)
+            shape = shapes.get(endpoint.path)
+            if shape is None:
+                way = self._way(provider, vendor, endpoint, model, credential)
+            else:
+                way = self._shaped(provider, vendor, endpoint, shape, (model, credential))
             if way is not None:
                 found[endpoint.path] = way
         return found
@@ -153,6 +188,32 @@ class Ways:
         identity = Identity(access, secret, region_of(provider), token)
         way.sign = vendor.signer(identity, self._wall_s)
 
+    def _shaped(
+        self,
+        provider: Provider,
+        vendor: Vendor,
+        endpoint: Endpoint,
+        shape: Shape,
+        of: tuple[str, str | None],
+    ) -> Way | None:
+        """The way to a model by a credential of a provider that has the endpoint in another shape."""
+        model, credential = of
+        path = shape.path(model)
+        key = (provider.name, credential or "", endpoint.path, path)
+        if key not in self._kept:
+            rest = self._lines(provider, vendor, credential or provider.api_key, ())
+            head = self._head(provider, path, rest)
+            self._kept[key] = shaped(endpoint, shape, Heads(head, head), provider.drop_unsupported)
+        return self._kept[key]
+
+    def _road(
+        self, provider: Provider, vendor: Vendor, credential: str | None, paths: tuple[str, ...]
+    ) -> Way:
+        """The way to a provider's other paths."""
+        lines = self._lines(provider, vendor, credential or provider.api_key, ()).replace(JSON, b"")
+        said = frozenset(line.partition(b":")[0] for line in lines.split(b"\r\n") if line)
+        return Road(_origin(provider).base_path, paths, said).way(lines)
+
     def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:
         base = _origin(provider).base_path.encode()
         return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
@@ -170,7 +231,7 @@ class Ways:
         for written, secret in provider.headers.items():
             lines.append(written.lower().encode() + b": " + shown(secret, self._environ).encode())
         lines += [
-            b"content-type: application/json",
+            JSON.rstrip(),
             b"accept-encoding: identity",
             b"user-agent: " + USER_AGENT,
             b"",

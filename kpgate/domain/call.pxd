@@ -11,6 +11,10 @@ cdef class Call:
     cdef public str dropped
     cdef public long long cost_max
     cdef public object texts
+    cdef public long long units
+    cdef public long long units_max
+    cdef public bint apart
+    cdef public long long counted
 
 
 cdef class Record:
@@ -45,5 +49,6 @@ cdef class Record:
     cdef public long long first_token_us
     cdef public long long head_us
     cdef public long long prompt_tokens
+    cdef public long long units
     cdef public long long request_bytes
     cdef public long long reply_bytes

@@ -17,7 +17,9 @@ class Call:
     Units: `output_cap` tokens a choice, 0 when the caller gave none; `cost_max` microKPT, -1 for no such limit.
     `content` is the dialect's own decoded form and `scan` its offsets; only the dialect reads them. `dropped` names
     what was left out for a provider that cannot express it, in the caller's words. `texts` says where a long prompt's
-    texts stand in the body: they were not decoded.
+    texts stand in the body: they were not decoded. `units` is what its endpoint counts that is no token, `units_max`
+    how many there may be, 0 for as many; `apart` says that no price for tokens pays for them. `counted` is the
+    prompt's tokens, where a reply may have to say them.
     """
 
     model: str
@@ -30,6 +32,10 @@ class Call:
     dropped: str = ""
     cost_max: int = -1
     texts: Outline | None = None
+    units: int = 0
+    units_max: int = 0
+    apart: bool = False
+    counted: int = 0
 
 
 class Record:
@@ -39,8 +45,8 @@ class Record:
     `held`, `cost` and `overrun` microKPT: the most it could cost, its charge, what it used beyond its hold;
     `expected` what it was expected to cost, -1 where nobody asked.
     Shape: `held_as` is the call's id where credit was held for it; `asked` and `said` hold prompt and reply
-    only where `[log] bodies` asks for them; `dropped` is the call's; `route` says how the deployment was chosen,
-    `checked` whether the answer fits the schema that was asked for.
+    only where `[log] bodies` asks for them; `dropped` and `units` are the call's; `route` says how the deployment was
+    chosen, `checked` whether the answer fits the schema that was asked for.
     """
 
     __slots__ = (
@@ -75,6 +81,7 @@ class Record:
         "said",
         "status",
         "stream",
+        "units",
         "upstream_us",
         "usage",
     )
@@ -103,6 +110,7 @@ class Record:
         self.status = 0
         self.attempts = 0
         self.prompt_tokens = 0
+        self.units = 0
         self.usage = NOTHING
         self.upstream_us = 0
         self.overhead_us = 0

@@ -10,7 +10,8 @@ cdef class Way:
     cdef public object find_usage
     cdef public object decode_text
     cdef public object turn
-    cdef public tuple passes
+    cdef public object passes
     cdef public object sign
-    cdef public bytes stream_type
+    cdef public object stream_type
+    cdef public object begin
     cdef public object tongue

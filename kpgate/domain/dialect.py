@@ -5,7 +5,7 @@ vendor's, the bytes go through; else a bridge goes over the neutral forms (`doma
 table of pairs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -17,6 +17,7 @@ from kpgate.domain.call import Call
 from kpgate.domain.chat import Chat
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.identity import Identity
+from kpgate.domain.passing import pass_on, same, silent, uncut, unsaid
 from kpgate.domain.reply import Failure, Piece, Reply
 from kpgate.domain.usage import Usage
 
@@ -162,6 +163,28 @@ class Tongue(msgspec.Struct, frozen=True, gc=False):
     fixed: tuple[Header, ...] = ()
 
 
+class Turned(msgspec.Struct, gc=False):
+    """A whole reply in the caller's dialect. Shape: `usage` None where the provider did not say."""
+
+    body: bytes
+    usage: Usage | None
+    text: str
+
+
+class Shape(msgspec.Struct, frozen=True, gc=False):
+    """How a vendor is asked for what is no chat, and what it answers.
+
+    Shape: `path` is under the base URL, for a model; `encode` puts a request's body into the vendor's words, `turn` a
+    reply into the caller's. Errors: InvalidRequest and Unspeakable of `encode`; ValueError, msgspec.MsgspecError of
+    `turn`, for what makes no sense.
+    """
+
+    name: str
+    path: Callable[[str], str]
+    encode: Callable[[bytes, Call, Aim], bytes]
+    turn: Callable[[bytes, Call], Turned]
+
+
 class Heads(msgspec.Struct, frozen=True):
     """The fixed part of a request's head, for a whole reply and for a stream."""
 
@@ -174,32 +197,27 @@ class Way:
     """How calls of one endpoint go to one deployment.
 
     Shape: `head` and `stream_head` are the request head's bytes up to the variable headers; `passes` are the caller's
-    headers that go along; `sign` gives headers that depend on the head and the body. `turn` puts a whole reply into
-    the caller's dialect, with what it used and said; None where bytes go through, and then `find_usage` and
-    `decode_text` read them. `tongue` is the provider's, None where there is no neutral form for what it answers.
+    headers that go along; `begin` gives the request's first line where that is the call's own; `sign` gives headers
+    that depend on the head and the body; `stream_type` is how a stream's content type begins, or how it may, empty for
+    any. `turn` puts a whole reply into the caller's dialect, with what it used and said; None where bytes go through,
+    and then `find_usage` and `decode_text` read them. By itself a way reads nothing of a reply. `tongue` is the
+    provider's, None where there is no neutral form for what it answers.
     """
 
     head: bytes
     stream_head: bytes
     forward: Callable[[bytes, Call, str, int], bytes]
-    framer: Callable[[Call], Framing]
-    decode_usage: Callable[[Any], Usage | None]
-    cut: Callable[[Framing, str, str, int], bytes]
-    find_usage: Callable[[bytes], Usage | None]
-    decode_text: Callable[[bytes], str]
-    turn: "Callable[[int, bytes, Call], Turned] | None" = None
-    passes: tuple[bytes, ...] = ()
+    framer: Callable[[Call], Framing] = pass_on
+    decode_usage: Callable[[Any], Usage | None] = same
+    cut: Callable[[Framing, str, str, int], bytes] = uncut
+    find_usage: Callable[[bytes], Usage | None] = unsaid
+    decode_text: Callable[[bytes], str] = silent
+    turn: Callable[[int, bytes, Call], Turned] | None = None
+    passes: Container[bytes] = ()
     sign: Callable[[bytes, bytes], bytes] | None = None
-    stream_type: bytes = b"text/event-stream"
+    stream_type: bytes | tuple[bytes, ...] = b"text/event-stream"
+    begin: Callable[[Call], bytes] | None = None
     tongue: Tongue | None = None
-
-
-class Turned(msgspec.Struct, gc=False):
-    """A whole reply in the caller's dialect. Shape: `usage` None where the provider did not say."""
-
-    body: bytes
-    usage: Usage | None
-    text: str
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False):
@@ -210,7 +228,9 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     request's id; `id_header` is a further header that carries it. `neutral` puts a call into the neutral form, None
     where there is none for it, and the functions after it lead back; `spelled` is the caller's name for a field of
     that form. `tally` answers with the count itself where that is all that is asked, which is free: a provider is asked
-    only where its vendor has the endpoint. `stream_type` is a stream's content type. `encode_break` writes an error
+    only where its vendor has the endpoint. `stream_type` is a stream's content type, empty for the provider's own.
+    `unit` names what it counts that is no token, where it does: what is made or read there may be paid for each. `once`
+    says that a call is sent once, whatever becomes of it. `encode_break` writes an error
     within a stream where that needs to know how far the stream has come, else `encode_error_event` does. `tongue` is
     its own dialect's, for what is no chat None; `amend` gives a request once more, with what was answered and what to
     say to that.
@@ -234,6 +254,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     tally: Callable[[int], bytes] | None = None
     stream_type: bytes = b"text/event-stream; charset=utf-8"
     encode_break: Callable[[Framing, GatewayError, str], bytes] | None = None
+    unit: str = ""
+    once: bool = False
     tongue: Tongue | None = None
     amend: Callable[[bytes, str, str], bytes] | None = None
 

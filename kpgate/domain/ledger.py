@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 
 from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate.domain.price import WHOLE, Price
-from kpgate.domain.usage import KINDS, Usage
+from kpgate.domain.usage import COUNTS, Usage
 
 SPEND, EARN, HOUSE = "spend", "earn", "house"
 ISSUED, REVENUE, OVERRUN, EXPIRED = "house:issued", "house:revenue", "house:overrun", "house:expired"
@@ -99,7 +99,7 @@ class HoldNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 class EndNote(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What the end of a call says of it. Shape: `price_version` is that of who answered, 0 where nobody did; `counts`
-    are seven kinds of tokens, and two more where the prompt went into a cache, in the order of `KINDS`.
+    are seven kinds of tokens, two more where the prompt went into a cache or there are units, and these last.
     """
 
     provider: str
@@ -134,7 +134,7 @@ _end_note = msgspec.msgpack.Decoder(EndNote).decode
 
 NAME_MAX = 200
 PROVIDER_BYTES_MAX = 48
-DEPLOYMENT_BYTES_MAX = 96
+DEPLOYMENT_BYTES_MAX = 88
 """With all counts at their greatest the note of an end is within what `_fast.credit` keeps room for."""
 # A position in a journal of less than 8 exabytes: it fits where integers have a sign.
 _CALL = re.compile("kp1-[0-7][0-9a-f]{15}", re.ASCII)
@@ -167,9 +167,11 @@ def note_end(
 ) -> bytes:
     """The note of a POST or VOID: an `EndNote`'s fields."""
     # All at once: each asked for by its name would cost as much as they do together.
-    prompt, output, cached, reasoning, source, heard, spoken, seen, write, write_long = astuple(usage)
+    prompt, output, cached, reasoning, source, heard, spoken, seen, write, write_long, units = astuple(usage)
     counts: tuple[int, ...] = (prompt, output, cached, reasoning, heard, spoken, seen)
-    if write or write_long:
+    if units:
+        counts = (*counts, write, write_long, units)
+    elif write or write_long:
         counts = (*counts, write, write_long)
     provider = provider if len(provider) * 4 <= PROVIDER_BYTES_MAX else _cut(provider, PROVIDER_BYTES_MAX)
     deployment = (
@@ -355,4 +357,4 @@ def read_transfer_note(note: bytes) -> TransferNote:
 
 def public(usage: Usage) -> dict[str, Any]:
     """Usage by kind, as receipts and statements show it: kinds that are 0 are left out."""
-    return {kind: getattr(usage, kind) for kind in KINDS if getattr(usage, kind)}
+    return {kind: getattr(usage, kind) for kind in COUNTS if getattr(usage, kind)}

@@ -58,6 +58,13 @@ METRICS: tuple[Metric, ...] = (
         "tokens",
         "Tokens used, by kind: input, output, cached and cache_write (parts of input), reasoning (part of output).",
     ),
+    Metric(
+        "kpgate_units_total",
+        "counter",
+        ("model", "path"),
+        "units",
+        "What an endpoint counts that is no token: images, characters spoken, seconds heard, searches.",
+    ),
     Metric("kpgate_refusals_total", "counter", ("code",), "requests", "Errors answered, by their code."),
     Metric("kpgate_inflight", "gauge", (), "requests", "Calls under way."),
     Metric(

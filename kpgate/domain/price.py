@@ -1,6 +1,6 @@
 """What calls cost: prices a kind of token, the charge of a call, and the most that it may come to.
 
-Pure integer arithmetic. Units: prices are microKPT for a million tokens, amounts microKPT. A charge is rounded
+Pure integer arithmetic. Units: prices are microKPT for a million tokens or units, amounts microKPT. A charge is rounded
 once, upwards, to a whole microKPT.
 """
 
@@ -22,6 +22,7 @@ PER = 1_000_000
 WHOLE = 10_000
 """Basis points in one."""
 PRICE_MAX = 1 << 50
+UNIT_MAX = 1 << 60
 AMOUNT_MAX = (1 << 53) - 1
 MARGIN_PERCENT = 15
 """What is added to a prompt's count where it is an estimate."""
@@ -39,7 +40,7 @@ class Share(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 class Price(msgspec.Struct, frozen=True, gc=False):
-    """The prices of one deployment of a model, by kind of token, and a fixed price a call.
+    """The prices of one deployment of a model, by kind of token, for what is counted in other units, and a call.
 
     Shape: `shares` say who gets what of a charge; the rest is the house's. A kind of cache write that is not said
     costs what the kind before it does: input, `cache_write`, `cache_write_long`.
@@ -56,6 +57,7 @@ class Price(msgspec.Struct, frozen=True, gc=False):
     shares: tuple[Share, ...] = ()
     cache_write: int = -1
     cache_write_long: int = -1
+    unit: int = 0
 
     def __post_init__(self) -> None:
         # Terms from before these kinds do not say them.
@@ -71,8 +73,8 @@ class Price(msgspec.Struct, frozen=True, gc=False):
         is charged as the first of cached, written to a cache for long, written to one, audio, image.
         """
         # All at once: each asked for by its name would cost as much as they do together.
-        prompt, output, cached, reasoning, _, heard, spoken, seen, write, write_long = astuple(usage)
-        if not (cached or reasoning or heard or spoken or seen or write or write_long):
+        prompt, output, cached, reasoning, _, heard, spoken, seen, write, write_long, units = astuple(usage)
+        if not (cached or reasoning or heard or spoken or seen or write or write_long or units):
             return rounded(prompt * self.input + output * self.output, self.request, factor)
         plain = prompt
         plain -= (cached := min(cached, plain))
@@ -92,6 +94,7 @@ class Price(msgspec.Struct, frozen=True, gc=False):
             + (output - reasoning - spoken) * self.output
             + reasoning * self.reasoning
             + spoken * self.audio_output
+            + units * self.unit
         )
         return rounded(total, self.request, factor)
 
@@ -132,16 +135,19 @@ class Tariff(msgspec.Struct, frozen=True, gc=False):
     output: int
     request: int
     margin: int = 100
+    unit: int = 0
 
-    def bound(self, prompt_tokens: int, output_tokens: int, factor: int = WHOLE) -> int:
-        """No call with so many tokens costs more."""
+    def bound(self, prompt_tokens: int, output_tokens: int, factor: int = WHOLE, units: int = 0) -> int:
+        """No call with so many tokens and units costs more."""
         prompt_tokens = -(-prompt_tokens * self.margin // 100)
-        return rounded(prompt_tokens * self.input + output_tokens * self.output, self.request, factor)
+        total = prompt_tokens * self.input + output_tokens * self.output + units * self.unit
+        return rounded(total, self.request, factor)
 
-    def affordable(self, amount: int, prompt_tokens: int, factor: int = WHOLE) -> int:
-        """The most output tokens with which no call costs more than `amount`. Below 0 where its prompt does."""
+    def affordable(self, amount: int, prompt_tokens: int, factor: int = WHOLE, units: int = 0) -> int:
+        """The most output tokens with which no call costs more than `amount`. Below 0 where the rest of it does."""
         prompt_tokens = -(-prompt_tokens * self.margin // 100)
-        left = amount * PER * WHOLE // factor - prompt_tokens * self.input - self.request * PER
+        rest = prompt_tokens * self.input + units * self.unit + self.request * PER
+        left = amount * PER * WHOLE // factor - rest
         return left // self.output if self.output else left
 
 
@@ -155,13 +161,14 @@ def tariff(prices: Sequence[Price], *, estimated: bool) -> Tariff:
         max(max(one.output, one.reasoning, one.audio_output) for one in prices),
         max(one.request for one in prices),
         100 + MARGIN_PERCENT if estimated else 100,
+        max(one.unit for one in prices),
     )
 
 
-def read_price(written: str | float, microkpt: int, markup: int) -> int:
+def read_price(written: str | float, microkpt: int, markup: int, most: int = PRICE_MAX) -> int:
     """A price as an operator writes it, in microKPT, rounded upwards.
 
-    Units: `microkpt` is what one of its currency is worth, `markup` basis points that are added.
+    Units: `microkpt` is what one of its currency is worth, `markup` basis points that are added, `most` as the price.
     Errors: ValueError for what is no number, negative, or too large.
     """
     # A float is what its shortest spelling says: that is what stood in the file.
@@ -174,6 +181,6 @@ def read_price(written: str | float, microkpt: int, markup: int) -> int:
         raise ValueError(f"expected a price from 0 on, not {text[:40]!r}")
     exact = Fraction(value) * microkpt * (WHOLE + markup) / WHOLE
     found = -(-exact.numerator // exact.denominator)
-    if found > PRICE_MAX:
+    if found > most:
         raise ValueError(f"{text[:40]} is more than any price may be")
     return found

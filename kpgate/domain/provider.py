@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.part import Count, Name, Part, Seconds
+from kpgate.domain.price_table import Amount
 from kpgate.domain.routing import Checks
 
 
@@ -34,6 +36,22 @@ class Signing(Part, frozen=True):
     region: Annotated[
         str, Meta(description="The region that is signed for. Absent, the one that base_url names.")
     ] = ""
+
+
+class Passthrough(Part, frozen=True):
+    """What else a provider has, as its callers ask for it: `/providers/NAME/PATH` ([endpoints.md](endpoints.md))."""
+
+    paths: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=64,
+            description="Paths that may be asked for, as `/files*`; `*` is any run of characters.",
+        ),
+    ] = ("*",)
+    request: Annotated[Amount | None, Meta(description="What a call costs, where credits are spent.")] = None
+    currency: Annotated[Literal["USD", "KPT"], Meta(description="What that is in.")] = "USD"
+    free: Annotated[bool, Meta(description="Calls cost nothing.")] = False
+    limits: Annotated[Limits, Meta(description="Limits of all such calls of the provider.")] = UNLIMITED
 
 
 class Provider(Part, frozen=True):
@@ -75,6 +93,14 @@ class Provider(Part, frozen=True):
             " is. With the dialects `openai` and `azure`."
         ),
     ] = False
+    embeddings: Annotated[
+        Literal["openai", "gemini", "cohere", "voyage"] | None,
+        Meta(description="Whose embeddings API it has; absent, told from its preset and dialect."),
+    ] = None
+    rerank: Annotated[
+        Literal["cohere", "jina", "voyage"] | None,
+        Meta(description="Whose rerank API it has; absent, told from its preset and dialect."),
+    ] = None
     api_version: Annotated[
         str,
         Meta(
@@ -107,4 +133,7 @@ class Provider(Part, frozen=True):
     timeouts: Annotated[Timeouts, Meta(description="For all its deployments that set none.")] = Timeouts()
     checks: Annotated[
         Checks | None, Meta(description="Active checks of its deployments; absent, none are made.")
+    ] = None
+    passthrough: Annotated[
+        Passthrough | None, Meta(description="Lets its other paths be asked for; absent, none may be.")
     ] = None

@@ -20,7 +20,7 @@ from kpgate.domain.ledger import (
     show_call,
 )
 from kpgate.domain.price import terms_hash
-from kpgate.domain.usage import KINDS
+from kpgate.domain.usage import COUNTS
 
 VERSION = 1
 HEAD_TITLE = "kpgate-log-v1"
@@ -77,11 +77,11 @@ def leaf(hold: Hold, end: End, terms: Callable[[int], str], origin: str, secret:
     ).encode()
 
 
-_SORTED = tuple(sorted((name, place) for place, name in enumerate(KINDS)))
+_SORTED = tuple(sorted((name, place) for place, name in enumerate(COUNTS)))
 
 
 def _used(counts: tuple[int, ...]) -> str:
-    """Usage by kind as canonical JSON. Shape: of nine kinds in the order of `KINDS` the last two may be missing."""
+    """Usage by kind as canonical JSON. Shape: in the order of `COUNTS`, of which the last ones may be missing."""
     if not any(counts[2:]):
         spoken = f'"output":{counts[1]}' if counts[1] else ""
         read = f'"input":{counts[0]}' if counts[0] else ""

@@ -13,6 +13,8 @@ from kpgate.domain.notices import Alerts as Alerts
 from kpgate.domain.notices import Log as Log
 from kpgate.domain.notices import TopUp as TopUp
 from kpgate.domain.part import Count, MicroKpt, Name, Part, Port, Seconds
+from kpgate.domain.price_table import Prices as Prices
+from kpgate.domain.price_table import ShareOf as ShareOf
 from kpgate.domain.provider import Provider as Provider
 from kpgate.domain.provider import Timeouts as Timeouts
 from kpgate.domain.routing import Abilities, Ejection, Output, Rule, Strategy
@@ -136,42 +138,6 @@ class DefaultLimits(Part, frozen=True):
 
     key: Annotated[Limits, Meta(description="For every key that has no limits of its own.")] = UNLIMITED
     party: Annotated[Limits, Meta(description="For every party that has no limits of its own.")] = UNLIMITED
-
-
-Amount = Annotated[float, Meta(ge=0, le=1_000_000_000)]
-
-
-class ShareOf(Part, frozen=True):
-    """What a party gets of each charge."""
-
-    party: Annotated[Name, Meta(description="Who gets it, on its `earn` account.")]
-    basis_points: Annotated[int, Meta(ge=1, le=10_000, description="Hundredths of a percent of the charge.")]
-
-
-class Prices(Part, frozen=True):
-    """What tokens cost callers, for a million of a kind. Kinds that are absent cost what their whole costs."""
-
-    input: Annotated[Amount, Meta(description="Prompt tokens.")]
-    output: Annotated[Amount | None, Meta(description="Output tokens; absent, the model only embeds.")] = None
-    cached: Annotated[Amount | None, Meta(description="Prompt tokens from the provider's cache.")] = None
-    cache_write: Annotated[Amount | None, Meta(description="Prompt tokens put into that cache.")] = None
-    cache_write_long: Annotated[
-        Amount | None,
-        Meta(description="The same for longer (Anthropic: 1 h, OpenAI: 12 h); or `cache_write`."),
-    ] = None
-    audio_input: Annotated[Amount | None, Meta(description="Audio tokens of the prompt.")] = None
-    image: Annotated[Amount | None, Meta(description="Image tokens of the prompt.")] = None
-    reasoning: Annotated[Amount | None, Meta(description="Output tokens spent on reasoning.")] = None
-    audio_output: Annotated[Amount | None, Meta(description="Audio tokens of the output.")] = None
-    request: Annotated[Amount, Meta(description="A fixed price for each call, not for a million.")] = 0.0
-    currency: Annotated[
-        Literal["USD", "KPT"], Meta(description="What the prices are in; dollars by `[ledger] kpt_per_usd`.")
-    ] = "USD"
-    shares: Annotated[
-        tuple[ShareOf, ...],
-        Meta(max_length=16, description="Who gets which part of each charge; the rest is the house's."),
-    ] = ()
-    source: Annotated[str, Meta(description="Where it is from, in words; the catalogue says its page.")] = ""
 
 
 class Deployment(Part, frozen=True):

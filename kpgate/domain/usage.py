@@ -15,11 +15,14 @@ KINDS = (
     "cache_write_long",
 )
 """Tokens that are counted apart."""
+COUNTS = (*KINDS, "units")
+"""What a usage counts, in the order in which it is written down."""
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one call. Units: tokens; `cached`, `cache_write`, `cache_write_long`, `audio_input` and `image` are
-    parts of `input`, each without the others; `reasoning` and `audio_output` of `output`.
+    parts of `input`, each without the others; `reasoning` and `audio_output` of `output`. `units` are no tokens: what
+    an endpoint counts beside them, as images or seconds.
 
     Shape: `cached` was read from the provider's prompt cache, `cache_write` put into it for as long as it keeps things
     by default, `cache_write_long` for longer.
@@ -36,6 +39,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     image: int = 0
     cache_write: int = 0
     cache_write_long: int = 0
+    units: int = 0
 
     @property
     def written(self) -> int:

@@ -10,6 +10,7 @@ cdef class Hold:
     cdef public object call
     cdef public long cap
     cdef public bint cut
+    cdef public long long fill
     cdef public long long factor
     cdef public object handle
     cdef public long long least
@@ -40,5 +41,6 @@ cdef class Holds:
     cdef public bint _dirty
     cdef public object _sync
     cdef Hold _want(self, Spender spender, object plan, Record record, object call)
+    cdef object _cap(self, object tariff, object plan, Record record, object call)
     cdef bytes _note(self, Hold hold, object plan, Record record, object call)
     cdef Spender _spender(self, object caller)

@@ -12,6 +12,8 @@ from threading import Lock
 from time import sleep
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from kpgate._fast.credit import (
     BUSY,
     CHANGED,
@@ -32,7 +34,7 @@ from kpgate.domain.errors import (
     StoreUnavailable,
 )
 from kpgate.domain.ledger import Reason, note_end, note_hold
-from kpgate.domain.price import AMOUNT_MAX, PER, WHOLE, rounded
+from kpgate.domain.price import AMOUNT_MAX, PER, WHOLE, Tariff, rounded
 from kpgate.domain.refusal import STORE_WAIT_US, refusal
 from kpgate.domain.usage import Usage
 from kpgate.services.offload import Offload
@@ -53,7 +55,8 @@ class Hold:
     """What one call holds, until it ends. Units: `amount` microKPT; `cap` tokens a choice; `factor` basis points.
 
     Shape: `call` is the call's id; `room` bytes of output are surely within the hold, for no token is less than a
-    byte; `least` is what the account must have, its credit line added; `cut` says that a stream was ended at its hold.
+    byte; `least` is what the account must have, its credit line added; `cut` says that a stream was ended at its hold;
+    `fill` is output to charge where it has a price and nobody counts it.
     """
 
     __slots__ = (
@@ -65,6 +68,7 @@ class Hold:
         "cap",
         "cut",
         "factor",
+        "fill",
         "handle",
         "least",
         "room",
@@ -80,6 +84,7 @@ class Hold:
         self.least = 0
         self.room = 0
         self.cut = False
+        self.fill = 0
         self._metered = 0
         self._recorded = 0
 
@@ -165,6 +170,9 @@ class Hold:
         if not handle:
             return
         usage, charged, version = record.usage, -1, 0
+        if self.fill and usage.source == "counted":
+            # What was made has a price by the token, and nobody says how many there were.
+            record.usage = usage = replace(usage, output=self.fill)
         if target is not None and target.price is not None:
             version = target.price_version
             if usage.source != "none":
@@ -343,26 +351,33 @@ class Holds:
             )
         tariff = plan.tariff
         assert tariff is not None, "only what has a price is held for"
-        cap, choices, cost_max = 0, call.choices, call.cost_max
-        if record.generates:
-            if not tariff.output:
-                raise ModelNotAllowed("model: it has no price for output: it only embeds", param="model")
-            cap = plan.output_max or plan.output_cap
-            cap = min(call.output_cap or plan.output_cap, cap)
-        factor = spender.factor
+        cap, units = self._cap(tariff, plan, record, call), call.units_max or call.units
+        choices, cost_max, factor = call.choices, call.cost_max, spender.factor
         if cost_max >= 0:
-            most = tariff.affordable(cost_max, record.prompt_tokens, factor)
+            wanted, most = cap, tariff.affordable(cost_max, record.prompt_tokens, factor, units)
             cap = min(cap, most // choices)
-            if most < 0 or (record.generates and cap < 1):
+            if most < 0 or (wanted and cap < 1):
                 raise MaxCostExceeded(f"its prompt alone may cost more than {cost_max} microKPT")
-        amount = tariff.bound(record.prompt_tokens, choices * cap, factor)
+        amount = tariff.bound(record.prompt_tokens, choices * cap, factor, units)
         if amount > AMOUNT_MAX:
             raise InsufficientCredit("the call may cost more than any account can hold")
         hold = Hold(self, amount, cap, factor)
+        hold.fill = choices * cap if call.units else 0
         holding_min = plan.holding_min
         if spender.holding_min or holding_min:
             hold.least = max(spender.holding_min, holding_min) + spender.credit_line
         return hold
+
+    def _cap(self, tariff: Tariff, plan: Plan, record: Record, call: Call) -> int:
+        """The most output of a choice. Errors: ModelNotAllowed where that has no price."""
+        if call.units and (tariff.unit or tariff.request):
+            return 0
+        if record.generates and tariff.output:
+            return min(call.output_cap or plan.output_cap, plan.output_max or plan.output_cap)
+        if not (call.apart or record.generates) and (tariff.input or tariff.request):
+            return 0
+        lacks = "what is counted here" if call.units else "output" if record.generates else "input"
+        raise ModelNotAllowed(f"model: it has no price for {lacks}", param="model")
 
     def _note(self, hold: Hold, plan: Plan, record: Record, call: Call) -> bytes:
         version = plan.targets[0].price_version

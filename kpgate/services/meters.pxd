@@ -20,6 +20,7 @@ cdef class Meters:
     cdef public dict _attempts
     cdef public dict _refusals
     cdef public dict _expected
+    cdef public dict _units
     cdef public dict _credit
     cdef public object inflight
 

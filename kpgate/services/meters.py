@@ -73,6 +73,7 @@ class Meters:
         self._attempts: dict[tuple[str, str], Counter] = {}
         self._refusals: dict[str, Counter] = {}
         self._expected: dict[str, Counter] = {}
+        self._units: dict[tuple[str, str], Counter] = {}
         self._credit = {
             kind: shard.counter("kpgate_credit_microkpt_total", f'kind="{kind}"')
             for kind in ("held", "charged", "overrun")
@@ -113,6 +114,8 @@ class Meters:
                 cells.reasoning.add(usage.reasoning)
             if record.first_token_us and usage.output > 1:
                 cells.pace.observe((total_us - record.first_token_us) // (usage.output - 1))
+        if usage.units:
+            self._count_units(record)
         if record.held:
             self._credit["held"].add(record.held)
             self._credit["charged"].add(record.cost)
@@ -131,6 +134,14 @@ class Meters:
                 "kpgate_expected_microkpt_total", labels
             )
         counter.add(record.expected)
+
+    def _count_units(self, record: Record) -> None:
+        key = (record.model, record.path)
+        counter = self._units.get(key)
+        if counter is None:
+            labels = f'model="{escape(record.model)}",path="{escape(record.path)}"'
+            counter = self._units[key] = self._shard.counter("kpgate_units_total", labels)
+        counter.add(record.usage.units)
 
     def _refused(self, code: str) -> None:
         counter = self._refusals.get(code)

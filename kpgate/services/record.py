@@ -57,6 +57,7 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     cached_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
+    units: int = 0
     usage: str = "none"
     receipt: str = ""
     cost_microkpt: int = 0
@@ -98,6 +99,7 @@ def line(record: Record, now_us: int) -> Line:
         usage.cached,
         usage.written,
         usage.reasoning,
+        usage.units,
         usage.source,
         record.held_as,
         record.cost,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from kpgate._fast.http1 import Connection, UpstreamLost
 from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate.domain.call import Call
 from kpgate.domain.dialect import Framing, Way
 from kpgate.domain.errors import GatewayError, RateLimited, UpstreamFailed, UpstreamTimeout
 from kpgate.domain.filtering import Watch
@@ -18,6 +19,7 @@ from kpgate.services.route import Target
 REPLY_BYTES_MAX = 256 * 1024 * 1024
 REFUSAL_BYTES_MAX = 1024 * 1024
 RETRY_AFTER_MAX_S = 3600
+BODILESS = (204, 205)
 
 
 class Attempt(Timer):
@@ -167,9 +169,11 @@ class Attempt(Timer):
         return self._failed(error.reason)
 
 
-def opening(way: Way, stream: bool, exchange: Exchange, sent: bytes) -> bytes:
+def opening(way: Way, call: Call, exchange: Exchange, sent: bytes) -> bytes:
     """The fixed part of a request's head, with what the caller passes on and what signs it."""
-    head = way.stream_head if stream else way.head
+    head = way.stream_head if call.stream else way.head
+    if way.begin is not None:
+        head = way.begin(call) + head
     for name, value in exchange.headers if way.passes else ():
         if name in way.passes:
             head += b"%b: %b\r\n" % (name, value)
@@ -179,7 +183,9 @@ def opening(way: Way, stream: bool, exchange: Exchange, sent: bytes) -> bytes:
 def is_stream(connection: Connection, way: Way) -> bool:
     """Whether the reply is a stream that succeeded."""
     kind, wanted = connection.content_type, way.stream_type
-    return connection.status < 300 and kind is not None and kind[: len(wanted)].lower() == wanted
+    if not wanted:
+        return connection.status < 300 and connection.status not in BODILESS
+    return connection.status < 300 and kind is not None and kind.lower().startswith(wanted)
 
 
 async def first_events(attempt: Attempt, framer: Framing, watch: Watch | None) -> bytes:
@@ -202,7 +208,7 @@ def check_whole(connection: Connection, target: Target, body: bytes) -> None:
 
     Errors: UpstreamFailed.
     """
-    if connection.status >= 300:
+    if connection.status >= 300 or connection.status in BODILESS:
         return
     kind = connection.content_type
     if kind is not None and kind != b"application/json" and b"json" not in kind.lower():

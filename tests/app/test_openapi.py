@@ -13,6 +13,15 @@ PATHS = {
     "/v1/completions": {"post"},
     "/v1/embeddings": {"post"},
     "/v1/responses": {"post"},
+    "/v1/moderations": {"post"},
+    "/v1/images/generations": {"post"},
+    "/v1/audio/speech": {"post"},
+    "/v1/rerank": {"post"},
+    "/v1/audio/transcriptions": {"post"},
+    "/v1/audio/translations": {"post"},
+    "/v1/images/edits": {"post"},
+    "/v1/images/variations": {"post"},
+    "/providers/{name}/{path}": {"get", "post", "put", "patch", "delete"},
     "/v1/messages": {"post"},
     "/v1/messages/count_tokens": {"post"},
     "/v1beta/models/{model}:generateContent": {"post"},
@@ -133,7 +142,7 @@ def test_every_operation_is_whole() -> None:
         declared = {parameter["name"] for parameter in doc["paths"][path].get("parameters", [])}
         assert declared == set(re.findall(r"\{(\w+)\}", path))
         if "requestBody" in operation:
-            assert operation["requestBody"]["content"]["application/json"]["schema"]
+            assert all("schema" in one for one in operation["requestBody"]["content"].values())
     assert len(names) == len(set(names))
 
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kpgate._fast.credit import END_NOTE_BYTES_MAX
 from kpgate._fast.journal import POST, VOID
 from kpgate.domain.ledger import (
     LOTS,
@@ -89,6 +90,11 @@ def test_notes_are_read_as_they_were_written() -> None:
     said = read_end_note(note_end("p", "d", 2, 200, 3, usage))
     assert (said.provider, said.attempts, said.usage) == ("p", 2, usage)
     assert read_end_note(b"") == NOTHING_SAID
+    made = Usage(source="counted", units=3)
+    assert read_end_note(note_end("p", "d", 1, 200, 3, made)).usage == made
+    assert public(made) == {"units": 3}
+    most = Usage(*[2**63 - 1] * 4, "provider", *[2**63 - 1] * 6)
+    assert len(note_end("p" * 999, "d" * 999, 6, 599, 2**63 - 1, most)) <= END_NOTE_BYTES_MAX
     moves = (Posting("issue", "house:issued", 7, 5, "a memo"), Posting("payout", "earn:é", "house:issued", 1))
     assert read_transfer_note(note_transfer("an-operation", b"hash", moves, 9)).postings == moves
     cold = Usage(10, 20, 3, 4, "provider", 5, 6, 7, 8, 9)

@@ -68,6 +68,19 @@ def test_terms_from_before_a_kind_was_told_apart_charge_it_as_they_did() -> None
     assert price.charge(Usage(5 * PER, cache_write=PER, cache_write_long=PER)) == 5 * 2 + 8
 
 
+def test_units_cost_beside_tokens() -> None:
+    price = Price(250, 1000, 125, 1000, 4000, 8000, 300, 7, unit=40 * PER)
+    assert price.charge(Usage(units=3)) == 120 + 7
+    assert price.charge(Usage(4 * PER, units=3)) == 1000 + 120 + 7
+    assert price.charge(Usage(4 * PER, cached=4 * PER, units=3)) == 500 + 120 + 7
+    bound = tariff([price, PLAIN], estimated=False)
+    assert bound.bound(0, 0, WHOLE, 3) == 127 and bound.bound(0, 0) == 7
+    assert bound.affordable(127, 0, WHOLE, 3) == 0 and bound.affordable(126, 0, WHOLE, 3) < 0
+    assert read_terms(price.terms) == price
+    older = price.terms.replace(f'"unit":{40 * PER}', '"request":7').replace('"request":7,', "", 1)
+    assert read_terms(older).unit == 0
+
+
 def test_a_charge_is_rounded_once_and_upwards() -> None:
     cent = Price(1, 1, 1, 1, 1, 1, 1)
     assert cent.charge(Usage(1, 1)) == 1

@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 
 from kpgate.domain.ledger import End, Hold, Reason, note_end, note_hold
 from kpgate.domain.receipt import canonical, leaf, receipt
-from kpgate.domain.usage import KINDS, Usage
+from kpgate.domain.usage import COUNTS, Usage
 
 amounts = st.integers(0, 2**53 - 1)
 tokens = st.integers(0, 1 << 40) | st.just(0)
 texts = st.text(max_size=40)
-usages = st.builds(Usage, **dict.fromkeys(KINDS, tokens))
+usages = st.builds(Usage, **dict.fromkeys(COUNTS, tokens))
 versions = st.integers(0, 3)
 TERMS = {0: "", 1: "{}", 2: '{"input":1}', 3: "x"}
 

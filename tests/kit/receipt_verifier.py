@@ -62,6 +62,7 @@ KINDS = (
     "image",
     "reasoning",
     "audio_output",
+    "units",
 )
 Json = dict[str, Any]
 
@@ -294,6 +295,7 @@ def _total(used: Callable[[str], int], terms: dict[str, int]) -> int:
         + (used("output") - reasoning - spoken) * terms["output"]
         + reasoning * terms["reasoning"]
         + spoken * terms["audio_output"]
+        + used("units") * terms.get("unit", 0)
     )
 
 

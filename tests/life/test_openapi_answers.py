@@ -16,6 +16,8 @@ from kpgate.app.openapi import document
 from kpgate.domain.limits import Limits
 from kpgate.domain.webhook import sign
 from tests.kit.provider import answer, page
+from tests.kit.vendors import media
+from tests.kit.vendors.server import VendorServer
 from tests.kit.whole import Whole
 
 DOCUMENT = document()
@@ -97,8 +99,13 @@ class Asker:
         if "$ref" in response:
             response = DOCUMENT["components"]["responses"][response["$ref"].rpartition("/")[2]]
         kind = found.headers["content-type"].partition(";")[0]
-        schema = response["content"][kind]["schema"]
-        assert valid(schema, found.json() if kind == "application/json" else found.body.decode()), found
+        contents = response["content"]
+        schema = (contents.get(kind) or contents.get(f"{kind.partition('/')[0]}/*") or contents["*/*"])[
+            "schema"
+        ]
+        assert valid(schema, found.json() if kind == "application/json" else found.body.decode("latin-1")), (
+            found
+        )
         self._check_headers(response.get("headers", {}), found.headers)
 
     def _check_headers(self, declared: dict[str, Any], headers: dict[str, str]) -> None:
@@ -121,10 +128,21 @@ def asker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("whole")
     server = "workers = 1\nbody_bytes_max = 100000"
     os.environ["SHOP_SIGNS"] = SIGNS
-    settings = '[ledger]\nenabled = true\n[[top_ups]]\nname = "shop"\nsecret = "env:SHOP_SIGNS"'
-    with Whole(folder, settings, transport=request.param, server=server) as gate:
-        gate.fund("testers", 1_000_000_000)
-        yield Asker(gate)
+    settings = '[ledger]\nenabled = true\n[[top_ups]]\nname = "shop"\nsecret = "env:SHOP_SIGNS"\n'
+    with VendorServer(media.answer) as vendor:
+        settings += f'''
+            [[providers]]
+            name = "v"
+            base_url = "{vendor.url}/v1"
+            passthrough = {{ request = 0.0001 }}
+            [[models]]
+            name = "plain"
+            deployments = [{{ provider = "v", model = "plain" }}]
+            price = {{ input = 2.5, output = 10, unit = 0.0001 }}
+        '''
+        with Whole(folder, settings, transport=request.param, server=server) as gate:
+            gate.fund("testers", 1_000_000_000)
+            yield Asker(gate)
 
 
 def code(found: Answer) -> tuple[int, str]:
@@ -142,7 +160,11 @@ def _probes(asker: Asker) -> None:
 
 def _models(asker: Asker) -> None:
     key, one = asker.gate.key(), asker.gate.key(models=("ech*",))
-    assert [model["id"] for model in asker.ask("/v1/models", key=key).json()["data"]] == ["m", "echo"]
+    assert [model["id"] for model in asker.ask("/v1/models", key=key).json()["data"]] == [
+        "m",
+        "echo",
+        "plain",
+    ]
     assert [model["id"] for model in asker.ask("/v1/models", key=one).json()["data"]] == ["echo"]
     assert asker.ask("/v1/models/m", key=key).json()["id"] == "m"
     assert code(asker.ask("/v1/models/m", key=one)) == (404, "model_not_found")
@@ -199,6 +221,50 @@ def _calls(asker: Asker) -> None:
     assert (of_m["failures"], of_m["state"]) == (2, "limited") and 0 < of_m["for_s"] <= 7, of_m
     placed = gate.key(networks=("10.0.0.0/8",))
     assert code(asker.ask(path, "POST", placed, chat)) == (403, "source_not_allowed")
+
+
+OFFERED: dict[str, Any] = {
+    "/v1/moderations": {"model": "plain", "input": "hello"},
+    "/v1/images/generations": {"model": "plain", "prompt": "a boat"},
+    "/v1/audio/speech": {"model": "plain", "input": "hello", "voice": "alloy"},
+    "/v1/rerank": {"model": "plain", "query": "hello", "documents": ["one", {"text": "two"}]},
+}
+
+
+def _offers(asker: Asker) -> None:
+    key = asker.gate.key(limits=Limits(requests="1000/min", tokens="9000/min"))
+    for path, body in OFFERED.items():
+        schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert valid(schema, body, DOCUMENT["components"])
+        found = asker.ask(path, "POST", key, body)
+        assert found.status == 200 and "x-kpgate-receipt" in found.headers
+        assert code(asker.ask(path, "POST", key, b"{")) == (400, "invalid_request")
+        assert code(asker.ask(path, "POST", sent=body)) == (401, "invalid_api_key")
+        assert code(asker.ask(path, "POST", key, body | {"model": "?"})) == (404, "model_not_found")
+        assert code(asker.ask(path, "POST", key, b"x" * 100_001)) == (413, "body_too_large")
+        assert code(asker.ask(path, "POST", key, body | {"model": "error-500"})) == (404, "model_not_found")
+        assert asker.ask(path, "GET", key).headers["allow"] == "POST"
+    events = asker.ask(
+        "/v1/images/generations", "POST", key, OFFERED["/v1/images/generations"] | {"stream": True}
+    )
+    assert events.body.startswith(b"event: ")
+    parts = b'--x\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+    for path in ("audio/transcriptions", "audio/translations", "images/edits", "images/variations"):
+        body = parts % (b"model", b"plain") + b"--x--\r\n"
+        kind = "multipart/form-data; boundary=x"
+        assert asker.ask(f"/v1/{path}", "POST", key, body, content_type=kind).status == 200
+        assert code(asker.ask(f"/v1/{path}", "POST", key, b"{}")) == (400, "invalid_request")
+        assert code(asker.ask(f"/v1/{path}", "POST", sent=body)) == (401, "invalid_api_key")
+        assert asker.ask(f"/v1/{path}", "GET", key).headers["allow"] == "POST"
+    written = parts % (b"model", b"plain") + parts % (b"response_format", b"srt") + b"--x--\r\n"
+    assert asker.ask("/v1/audio/transcriptions", "POST", key, written).body == b"Hello there.\n"
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        body = OFFERED["/v1/moderations"]
+        assert asker.ask("/providers/v/moderations", method, key, body).json()["results"]
+        assert code(asker.ask("/providers/v/moderations", method, sent=body)) == (401, "invalid_api_key")
+        assert code(asker.ask("/providers/v/%2e%2e", method, key, body)) == (400, "invalid_request")
+        assert code(asker.ask("/providers/none/x", method, key, body)) == (404, "model_not_found")
+    assert asker.ask("/providers/v/x", "OPTIONS", key).headers["allow"] == "GET, POST, PUT, PATCH, DELETE"
 
 
 def _anthropic(asker: Asker) -> None:
@@ -544,6 +610,7 @@ def test_every_operation_is_answered_as_the_document_says(asker: Asker) -> None:
         _probes,
         _models,
         _calls,
+        _offers,
         _anthropic,
         _gemini,
         _money,

@@ -47,8 +47,13 @@ SIDEWAYS = {
 the attempt that failed and its target, limits and holds the plan they are of, a reply the seam it goes through,
 operations on money the receipts they show, a record the meters it moves."""
 
-NEIGHBOURS = {("dialects.responses", "dialects.openai")}
-"""Rooms of one floor that may know another: both APIs of one vendor have its errors, limits and counts."""
+NEIGHBOURS = {
+    ("dialects.responses", "dialects.openai"),
+    ("dialects.rerank", "dialects.openai"),
+    ("dialects.through", "dialects.openai"),
+}
+"""Rooms of one floor that may know another: both APIs of one vendor have its errors, limits and counts; who asks for an
+order, or for a provider's own path, is refused in OpenAI's words."""
 
 WORDS_REFUSED = re.compile(r"(Manager|Helper|Util|Handler|Base|Impl|Data|Info)$")
 WAITS_REFUSED = re.compile(r"asyncio\.(timeout|wait_for|shield)|call_later|contextvars")

@@ -22,7 +22,7 @@ def is_v1(base_path: str) -> bool:
 
 
 def _path(endpoint: Endpoint, model: str, stream: bool) -> str:
-    if endpoint not in endpoints.ENDPOINTS:
+    if endpoint not in endpoints.VENDOR.endpoints:
         # The Responses API has no deployment in its path there either.
         return "/openai" + endpoint.upstream_path
     return f"/openai/deployments/{quote(model, safe='')}{endpoint.upstream_path}"

@@ -60,7 +60,8 @@ def count_completion(call: Call, vocabulary: Counter, model: str) -> int:
 
 def count_embedding(call: Call, vocabulary: Counter, model: str) -> int:
     """The tokens of what is to be embedded."""
-    return count_text(call.content.input, vocabulary)
+    total = call.counted = count_text(call.content.input, vocabulary)
+    return total
 
 
 def count_text(text: Prompt, vocabulary: Counter) -> int:

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from kpgate._fast.sse import Framer
-from kpgate.dialects.openai import answer, ask, count, neutral, reply, request, stream
+from kpgate.dialects.openai import answer, ask, count, neutral, offers, reply, request, stream
 from kpgate.domain.body import append
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Endpoint, Heads, Tongue, Vendor, Way
@@ -53,12 +53,14 @@ CHAT = replace(
     amend=_amend,
 )
 COMPLETION = _endpoint("/completions", True, "completion")
-EMBEDDING = _endpoint("/embeddings", False, "embedding")
+EMBEDDING = replace(_endpoint("/embeddings", False, "embedding"), encode_failure=answer.encode_failure)
 ENDPOINTS = (CHAT, COMPLETION, EMBEDDING)
 
 
 def native(endpoint: Endpoint, heads: Heads) -> Way:
     """The way to a provider that speaks OpenAI: the caller's bytes there, the provider's bytes back."""
+    if endpoint in offers.OFFERS:
+        return offers.native(endpoint, heads)
     return Way(
         head=heads.whole,
         stream_head=heads.stream,
@@ -79,4 +81,10 @@ def _path(endpoint: Endpoint, model: str, stream: bool) -> str:
     return endpoint.upstream_path
 
 
-VENDOR = Vendor(endpoints=ENDPOINTS, native=native, native_path=_path, tongue=TONGUE, passed=(b"openai-",))
+VENDOR = Vendor(
+    endpoints=ENDPOINTS + offers.OFFERS,
+    native=native,
+    native_path=_path,
+    tongue=TONGUE,
+    passed=(b"openai-",),
+)

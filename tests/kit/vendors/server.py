@@ -44,6 +44,7 @@ class Asked:
     headers: dict[str, str]
     body: Any
     raw: bytes = b""
+    method: str = "POST"
 
 
 @dataclass
@@ -89,9 +90,12 @@ class VendorServer:
                     body = json.loads(raw)
                 except ValueError:
                     body = None
-                asked = Asked(self.path, {k.lower(): v for k, v in self.headers.items()}, body, raw)
+                headers = {k.lower(): v for k, v in self.headers.items()}
+                asked = Asked(self.path, headers, body, raw, self.command)
                 outer.asked.append(asked)
                 self._send(outer.answer(asked))
+
+            do_GET = do_PUT = do_PATCH = do_DELETE = do_POST
 
             def _send(self, answer: Answer) -> None:
                 self.send_response(answer.status)

@@ -1,0 +1,1 @@
+"""Whatever else a provider has, as its callers ask for it. Pure."""
