@@ -10,7 +10,7 @@ from random import getrandbits
 
 from kpgate.domain.call import Record
 from kpgate.domain.caller import Caller
-from kpgate.domain.dialect import Endpoint, Framing
+from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequest
 from kpgate.domain.ledger import show_call
 from kpgate.domain.phase import Phase
@@ -20,11 +20,19 @@ from kpgate.services.admit import reserve, takes_long
 from kpgate.services.choose import Asked, Decision
 from kpgate.services.exchange import Exchange
 from kpgate.services.receive import check_head, onward
-from kpgate.services.record import EXCERPT_MAX, excerpt
+from kpgate.services.record import excerpt
 from kpgate.services.respond import JSON, describe, refuse
 from kpgate.services.route import Target, candidates
 from kpgate.services.settle import counted, stream_usage, turned_usage, whole_usage
-from kpgate.services.upstream import REPLY_BYTES_MAX, Attempt, check_whole, is_stream, judge, opening
+from kpgate.services.upstream import (
+    REPLY_BYTES_MAX,
+    Attempt,
+    check_whole,
+    first_events,
+    is_stream,
+    judge,
+    opening,
+)
 
 FOLD_BYTES = 8192
 
@@ -210,7 +218,7 @@ class Gateway:
     async def _answer(self, kit: Equipment, life: Life, order: tuple[Target, ...], body: bytes) -> bytes:
         """Try the candidates until one answers; what it said first.
 
-        Errors: the last one, when no further attempt is allowed.
+        Errors: the last one, when no further attempt is allowed; OutputInvalid, where answers are proved.
         """
         assert life.verdict is not None, "only what was admitted is sent"
         if life.plan.mirror is not None:
@@ -220,14 +228,18 @@ class Gateway:
         try:
             while True:
                 try:
-                    if life.plan.hedging is not None and not life.endpoint.once:
-                        return await Race.of(self._attempt, self.clock, kit, life, body).run(order, tries)
-                    return await self._attempt(kit, life, order[tries % len(order)], body)
+                    if life.plan.hedging is None or life.endpoint.once:
+                        first = await self.attempt(kit, life, order[tries % len(order)], body)
+                    else:
+                        first = await Race.of(self.attempt, self.clock, kit, life, body).run(order, tries)
                 except GatewayError as error:
                     tries = life.record.attempts
                     ended = life.ended is not None or life.endpoint.once
                     if ended or not kit.retrying.allows(error, tries, len(order), kit.ids.given):
                         raise
+                else:
+                    proof = life.plan.proof if life.framer is None else None
+                    return first if proof is None else await proof.check(self, kit, life, body, first)
                 if not retrying:
                     kit.retrying.begin()
                     retrying = True
@@ -239,16 +251,16 @@ class Gateway:
             if retrying:
                 kit.retrying.end()
 
-    async def _attempt(self, kit: Equipment, life: Life, target: Target, body: bytes) -> bytes:
+    async def attempt(self, kit: Equipment, life: Life, target: Target, body: bytes) -> bytes:
         """One try, up to the first bytes that a client could see: a whole body, or a stream's first events."""
-        record, endpoint, call = life.record, life.endpoint, life.call
+        record, endpoint, call, decision = life.record, life.endpoint, life.call, life.decision
         record.phase = Phase.ROUTE
         record.model, record.provider, record.deployment = target.home, target.provider, target.model
         record.attempts += 1
         began_us = now_us = self.clock()
         life.attempt = attempt = Attempt(target, kit.wheel, self.clock, began_us)
-        if life.decision is not None:
-            life.decision.begin(target)
+        if decision is not None:
+            decision.begin(target)
         try:
             if life.ended is not None:
                 raise life.ended
@@ -265,17 +277,18 @@ class Gateway:
             if hold is not None:
                 hold.sent()
             connection = await attempt.send(head, sent)
-            error = judge(connection, target)
-            if error is not None:
+            if (error := judge(connection, target)) is not None:
                 raise error
             if call.stream and is_stream(connection, way):
-                first = await self._first(life, attempt)
+                life.framer = way.framer(call)
+                watch = None if decision is None else decision.watch(way, target, record.attempts, call)
+                first = await first_events(attempt, life.framer, watch)
             else:
                 whole = attempt.take_whole()
                 first = await attempt.whole(REPLY_BYTES_MAX) if whole is None else whole
                 check_whole(connection, target, first)
-                if connection.status == 400 and life.decision is not None:
-                    life.decision.pass_on(first, target, record.attempts)
+                if decision is not None:
+                    decision.pass_on(connection.status, first, way, target, record.attempts)
                 if way.turn is not None:
                     life.turned = way.turn(connection.status, first, call)
                     first = life.turned.body
@@ -291,18 +304,10 @@ class Gateway:
             now_us = self.clock()
             record.upstream_us += now_us - began_us
         target.pulse.succeeded(now_us)
-        if life.decision is not None:
-            life.decision.answered(now_us, began_us, target, call.stream)
+        if decision is not None:
+            decision.answered(now_us, began_us, target, call.stream)
         kit.meters.attempt(target.provider, "ok")
         return first
-
-    async def _first(self, life: Life, attempt: Attempt) -> bytes:
-        """A stream's first events."""
-        life.framer = framer = life.way.framer(life.call)
-        while chunk := await attempt.chunk():
-            if ready := framer.feed(chunk):
-                return ready
-        return framer.finish()
 
     def _settle(self, kit: Equipment, life: Life, body: bytes) -> None:
         """What a whole reply used, and what that costs. Order: before any of it is sent."""
@@ -370,7 +375,7 @@ class Gateway:
                 exchange.write(life.way.cut(framer, record.request_id, record.model, life.call.choices))
                 break
             if framer.text_bytes > FOLD_BYTES:
-                self._fold(kit, life, framer)
+                life.fold(kit.log_bodies)
         tail = framer.finish() if life.hold is None or not life.hold.cut else b""
         if life.hold is not None:
             self._settle_stream(kit, life, attempt.target)
@@ -384,27 +389,19 @@ class Gateway:
 
     def _goes_on(self, kit: Equipment, life: Life) -> bool:
         """Whether a stream's running charge is within its hold, which grows while there is credit."""
-        hold, framer, attempt = life.hold, life.framer, life.attempt
-        assert hold is not None and framer is not None and attempt is not None, "a stream that is held for"
-        self._fold(kit, life, framer)
+        hold, attempt = life.hold, life.attempt
+        assert hold is not None and attempt is not None, "a stream that is held for"
+        life.fold(kit.log_bodies)
         return hold.run(self.clock(), kit.auth.generation, life.record, life.spoken, attempt.target)
 
     def _settle_stream(self, kit: Equipment, life: Life, target: Target | None) -> None:
         """What a stream used so far, and what that costs. A second time has no effect on its charge."""
         record, framer = life.record, life.framer
         assert framer is not None, "a stream has begun"
-        self._fold(kit, life, framer)
+        life.fold(kit.log_bodies)
         record.usage = stream_usage(life.way, record, framer, life.spoken)
         if life.hold is not None:
             life.hold.end(self.clock(), record, target)
-
-    def _fold(self, kit: Equipment, life: Life, framer: Framing) -> None:
-        """Count what was sent on since last, and forget it: a provider may end without saying what was used."""
-        text = framer.take_text()
-        if life.plan.vocabulary is not None:
-            life.spoken += life.plan.vocabulary.count(text)
-        if kit.log_bodies:
-            life.record.said = (life.record.said + text)[:EXCERPT_MAX]
 
     def _headers(self, life: Life) -> list[tuple[bytes, bytes]]:
         record = life.record
@@ -422,7 +419,7 @@ class Gateway:
         record.error = error.at(record.phase)
         if isinstance(error, ClientGone):
             record.status = error.status
-            if record.attempts:
+            if record.attempts and record.usage.source == "none":
                 # The provider was asked, and works on: the prompt was used.
                 record.usage = counted(record, "", None)
             life.exchange.abort()

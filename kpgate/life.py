@@ -27,20 +27,24 @@ from kpgate.services.hold import Hold, Holds
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.receive import Ids, Inflight
-from kpgate.services.record import Recorder
+from kpgate.services.record import EXCERPT_MAX, Recorder
 from kpgate.services.route import Plan, Retrying, Routes, Target
 from kpgate.services.upstream import Attempt
 
 
 class Check(msgspec.Struct, frozen=True):
     """An active check of a provider by one credential. Shape: `pulses` are whom it speaks for; `head` is what is sent,
-    empty where connecting is enough; `enough` results of a kind in a row count."""
+    empty where connecting is enough; `enough` results of a kind in a row count; `way`, `call` and `body` are there
+    where it is a call of the house's own."""
 
     pulses: tuple[Pulse, ...]
     target: Target
     head: bytes
     enough: int
     every_us: int
+    way: Way | None = None
+    call: Call | None = None
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,15 @@ class Life:
                 self.attempt.fail(error)
             if self.race is not None:
                 self.race.fail(error)
+
+    def fold(self, keeps: bool) -> None:
+        """Count what was sent on since last, and forget it: a provider may end without saying what was used."""
+        assert self.framer is not None, "a stream has begun"
+        text = self.framer.take_text()
+        if self.plan.vocabulary is not None:
+            self.spoken += self.plan.vocabulary.count(text)
+        if keeps:
+            self.record.said = (self.record.said + text)[:EXCERPT_MAX]
 
     def release(self) -> None:
         """Give back what it has of providers. Order: at its end, once it is known what it used."""

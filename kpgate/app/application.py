@@ -3,18 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 import msgspec
 
+from kpgate.app import models_api
 from kpgate.app.checks import Checker
 from kpgate.app.equipment import Ground
 from kpgate.app.gauges import Gauges
-from kpgate.app.model_card import card
 from kpgate.app.money_api import Request
 from kpgate.app.token_api import TOKENS
 from kpgate.app.ways import through
-from kpgate.dialects.openai.reply import encode_error, encode_model, encode_models
+from kpgate.dialects.openai.reply import encode_error
 from kpgate.domain.audit import Actor
 from kpgate.domain.call import Record
 from kpgate.domain.caller import Caller
@@ -24,7 +23,6 @@ from kpgate.domain.errors import (
     GatewayError,
     Internal,
     MethodNotAllowed,
-    ModelNotFound,
     NotFound,
     RoleRequired,
 )
@@ -36,12 +34,9 @@ from kpgate.life import Equipment
 from kpgate.services.exchange import Exchange, Header
 from kpgate.services.receive import check_head
 from kpgate.services.respond import JSON, describe, refusal
-from kpgate.services.route import Plan
 
 MANAGEMENT_BYTES_MAX = 65_536
 TOP_UPS = "/kp/v1/top-ups/"
-ASIDE = "providers/"
-"""How the names of those begin that are models for the books alone."""
 DRAIN_GRACE_US = 2_000_000
 DRAIN_STEP_S = 0.02
 TICKS_A_REFRESH = 10
@@ -204,16 +199,17 @@ class Application:
         except Exception as error:  # noqa: BLE001 - the edge around one request
             kit.alarm(error, record)
             record.error = Internal("kpgate failed; the log has the cause under this request's id")
+        spoken = self.front.endpoints.get(exchange.path) or self.front.find(exchange.path, b"")
+        spoken = spoken or models_api.speaker(exchange)
         if record.error is not None:
-            spoken = self.front.endpoints.get(exchange.path) or self.front.find(exchange.path, b"")
             encode = encode_error if spoken is None else spoken.encode_error
             status, headers, body = (
                 record.error.status,
                 refusal(record.error),
                 encode(record.error, record.request_id),
             )
-            if spoken is not None and spoken.id_header:
-                headers.append((spoken.id_header, record.request_id.encode()))
+        if spoken is not None and spoken.id_header:
+            headers.append((spoken.id_header, record.request_id.encode()))
         record.status, record.reply_bytes = status, len(body)
         record.overhead_us = self._ground.clock() - record.received_us
         exchange.reply(status, describe(record) + headers, body)
@@ -224,7 +220,7 @@ class Application:
         head = check_head(exchange.head)
         record.request_id = kit.ids.keep(head.request_id) or record.request_id
         management = path.startswith("/admin/v1/")
-        listed = path == "/v1/models" or path.startswith("/v1/models/")
+        listed = models_api.listed(path)
         if not admin and self._is_call(exchange.path):
             raise MethodNotAllowed(exchange.method, "POST")
         if exchange.path in self._fixed:
@@ -232,7 +228,7 @@ class Application:
         own = path.startswith("/kp/v1/") and not admin
         if not (listed and not admin) and not own and not (management and (admin or self.front.shared_admin)):
             raise NotFound(f"no such path: {path[:200]!r}")
-        record.path = "/admin/v1" if management else "/kp/v1" if own else "/v1/models"
+        record.path = "/admin/v1" if management else "/kp/v1" if own else listed
         record.phase = Phase.AUTH
         record.peer = kit.auth.source(exchange.peer, head.forwarded_for)
         if own and path.startswith(TOP_UPS):
@@ -242,9 +238,7 @@ class Application:
             return 200, [JSON], await self.front.top_up(kit.top_ups.get(name), exchange, body, who)
         record.caller = caller = kit.auth.identify(head.credential, record.peer)
         if listed:
-            return self._models(
-                kit, exchange.method, path.removeprefix("/v1/models").removeprefix("/"), caller
-            )
+            return 200, [JSON], models_api.show(kit, exchange, caller)
         if own and caller.token and path != "/kp/v1/me":
             raise RoleRequired("a party token makes calls: this asks for its key")
         if own and (path + "/").startswith(TOKENS + "/"):
@@ -281,23 +275,6 @@ class Application:
         who = Actor("http", caller.role, caller.key_id, caller.party.name, record.peer, record.request_id)
         status, said = await self.front.tokens(Request(exchange.method, path, query, body, who), caller)
         return status, [JSON], said
-
-    def _models(self, kit: Equipment, method: str, name: str, caller: Caller) -> Answer:
-        if method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(method, "GET", "HEAD")
-        routes = kit.routes
-        if not name:
-            allowed = [plan for plan in routes.plans if not plan.wild and kit.auth.allows(caller, plan.name)]
-            allowed = [plan for plan in allowed if not plan.name.startswith(ASIDE)]
-            return 200, [JSON], encode_models(self._model(kit, plan.name, plan, caller) for plan in allowed)
-        plan = routes.find(name)
-        if plan is None or not kit.auth.allows(caller, name if plan.wild else plan.name):
-            raise ModelNotFound(f"no model is named {name[:200]!r} here", param="model")
-        return 200, [JSON], msgspec.json.encode(self._model(kit, name, plan, caller))
-
-    def _model(self, kit: Equipment, name: str, plan: Plan, caller: Caller) -> dict[str, Any]:
-        shown = encode_model(name, kit.routes.created_s, plan.owner)
-        return shown | card(plan, caller.party.tier.price_factor)
 
 
 async def _body(exchange: Exchange, record: Record, bytes_max: int = MANAGEMENT_BYTES_MAX) -> bytes:

@@ -83,7 +83,7 @@ async def build(context: Context) -> Application:
     control = AsyncControl(directory)
     money = MoneyApi(control)
     endpoints = {one.path.encode(): one for one in ENDPOINTS if "{" not in one.path}
-    routing = RoutingApi(endpoints, lambda: gateway.equipment, context.clock)
+    routing = RoutingApi(endpoints, find, lambda: gateway.equipment, context.clock)
     front = Front(
         endpoints=endpoints,
         find=find,

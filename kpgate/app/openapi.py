@@ -14,6 +14,7 @@ from kpgate.app import openapi_audit as audit
 from kpgate.app import openapi_catalogue as catalogue
 from kpgate.app import openapi_gemini as gemini
 from kpgate.app import openapi_keys as keys
+from kpgate.app import openapi_models as models
 from kpgate.app import openapi_money as money
 from kpgate.app import openapi_offers as offers
 from kpgate.app import openapi_responses as responses
@@ -35,6 +36,7 @@ ALWAYS: tuple[tuple[str, Json, str], ...] = (
 ROUTED: tuple[tuple[str, Json, str], ...] = (
     ("x-kpgate-model", {"type": "string"}, "The configured model that answered."),
     ("x-kpgate-provider", {"type": "string"}, "The provider that answered."),
+    ("x-kpgate-output", {"type": "string"}, "Whether the answer fits the schema asked for: docs/output.md."),
 )
 CHARGED: tuple[tuple[str, Json, str], ...] = (
     ("x-kpgate-receipt", {"type": "string"}, "The call's id where credit was held for it: its receipt's."),
@@ -55,6 +57,8 @@ REFUSED: tuple[tuple[str, Json, str], ...] = (
     ("x-should-retry", {"type": "string", "enum": ["true", "false"]}, "Whether another try can help."),
 )
 ALLOWED: tuple[tuple[str, Json, str], ...] = (("allow", {"type": "string"}, "The methods that are served."),)
+
+GEMINI_LISTED = (*LISTED, "model_not_found")
 
 # Path, operation, summary, request schema, reply schema, whether it may stream.
 CALLS: tuple[tuple[str, str, str, str, bool], ...] = (
@@ -83,11 +87,7 @@ def encoded() -> bytes:
 def document() -> Json:
     """The OpenAPI 3.1 document."""
     paths = _calls()
-    paths["/v1/models"] = {"get": _models("listModels", "List the models this key may use.", "ModelList", ())}
-    paths["/v1/models/{id}"] = {
-        "parameters": [_parameter("path", "id", {"type": "string"}, "A model's name.")],
-        "get": _models("getModel", "One model.", "Model", ("model_not_found",)),
-    }
+    _add_models(paths)
     for path, operation, summary, kind, may_refuse in PROBES:
         paths[path] = {"get": _probe(operation, summary, kind, may_refuse)}
     _add_own(paths)
@@ -225,20 +225,47 @@ def _gemini(call: Json, reply: str, streams: bool) -> Json:
     return _refused_as(call, "gemini")
 
 
-def _refused_as(call: Json, dialect: str) -> Json:
+def _refused_as(call: Json, dialect: str, codes: tuple[str, ...] = GOVERNED) -> Json:
     """A call whose refusals are in a dialect's own words."""
-    for status in sorted(_by_status(GOVERNED)):
+    for status in sorted(_by_status(codes)):
         call["responses"][str(status)] = {"$ref": f"#/components/responses/{dialect}-{status}"}
     return call
 
 
+def _add_models(paths: dict[str, Json]) -> None:
+    """The lists of models: OpenAI's, which is Anthropic's to its callers, and Gemini's."""
+    paths["/v1/models"] = {"get": _models("listModels", "List the models this key may use.", "ModelList", ())}
+    paths["/v1/models/{id}"] = {
+        "parameters": [_parameter("path", "id", {"type": "string"}, "A model's name.")],
+        "get": _models("getModel", "One model.", "Model", ("model_not_found",)),
+    }
+    for path, schema in (("/v1/models", "Models"), ("/v1/models/{id}", "Model")):
+        operation = paths[path]["get"]
+        operation["description"] = models.OTHERS
+        success = operation["responses"]["200"]
+        success["headers"] = _headers(ALWAYS + anthropic.NAMED)
+        own = success["content"]["application/json"]["schema"]
+        success["content"]["application/json"]["schema"] = {
+            "anyOf": [own, ref(f"Anthropic{schema}"), ref(f"Gemini{schema}")]
+        }
+    for path, name, summary, schema in models.LISTS:
+        paths[path] = {
+            "get": _refused_as(_models(name, summary, schema, ("model_not_found",)), "gemini", GEMINI_LISTED)
+        }
+        if "{model}" in path:
+            paths[path]["parameters"] = [_parameter("path", "model", {"type": "string"}, gemini.MODEL)]
+
+
 def _models(operation: str, summary: str, schema: str, more: tuple[str, ...]) -> Json:
-    return {
+    described: Json = {
         "operationId": operation,
         "summary": summary,
         "tags": ["models"],
         "responses": {"200": _success(schema), **_errors(LISTED + more)},
     }
+    if operation in models.QUERIES:
+        described["parameters"] = [_parameter("query", *row) for row in models.QUERIES[operation]]
+    return described
 
 
 def _probe(operation: str, summary: str, kind: str, may_refuse: bool) -> Json:
@@ -390,6 +417,7 @@ def _schemas() -> Json:
         ),
         "Passed": open_to_more({}, ()),
         **catalogue.SCHEMAS,
+        **models.SCHEMAS,
         "Error": _error_schema(),
     }
 

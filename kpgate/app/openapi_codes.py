@@ -24,6 +24,8 @@ GOVERNED = (
     "credit_held",
     "internal",
     "upstream_failed",
+    "content_filtered",
+    "output_invalid",
     "overloaded",
     "draining",
     "store_unavailable",

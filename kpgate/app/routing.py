@@ -18,9 +18,11 @@ from kpgate.domain.encodings import CALIBRATED, EXACT, encoding_for_model
 from kpgate.domain.price import MICROKPT, tariff
 from kpgate.domain.rules import compile_rule
 from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts, full_name
+from kpgate.proof import Proof
 from kpgate.services.admit import gate
 from kpgate.services.choose import Ability, Chooser, Ruling, Terms
 from kpgate.services.route import Hedging, Plan, Target
+from kpgate.services.schemas import Schemas
 from kpgate.shadow import Mirror
 
 Numbers = Mapping[tuple[str, str], int]
@@ -95,6 +97,7 @@ class Maker:
         }
         self._made: dict[str, tuple[Target, ...]] = {}
         self._facts = facts
+        self._schemas = Schemas()
 
     def plans(self) -> list[Plan]:
         """A plan for each model, in the order of the configuration.
@@ -136,6 +139,7 @@ class Maker:
             chooses=_chooses(model),
             wild="*" in model.name,
             hedging=Hedging(_us(model.hedge.delay_s), model.hedge.budget_percent) if model.hedge else None,
+            proof=Proof(self._schemas, model.output.repair) if model.output.validate else None,
         )
         plan.chooser = Chooser(self._terms(model, targets, candidates))
         plan.chooser.plan = plan
@@ -180,6 +184,7 @@ class Maker:
             priced=all(one.rates is not None for one in targets),
             tracked=bool(routes & {"latency", "least_busy"}),
             cost_max=-1 if model.max_cost_microkpt is None else model.max_cost_microkpt,
+            retries_max=self._settings.retries.max,
         )
 
     def _ability(self, home: str, targets: tuple[Target, ...]) -> Ability:

@@ -10,6 +10,7 @@ import msgspec
 from kpgate._fast.pulse import BACK as JUST_BACK
 from kpgate._fast.pulse import EJECTED, HALF_OPEN, ILL, LIMITED, SPENT
 from kpgate.app.money_api import read_query
+from kpgate.dialects.gemini.endpoints import UNKNOWN
 from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import MethodNotAllowed, NotFound
@@ -91,12 +92,18 @@ def _ordinal(number: int) -> str:
 
 
 class RoutingApi:
-    """Answers `POST /kp/v1/route`. `endpoints` are what callers may ask, `kit` gives the equipment of the moment."""
+    """Answers `POST /kp/v1/route`. `endpoints` are what callers may ask, `find` gives those whose path
+    says more, `kit` gives the equipment of the moment."""
 
     def __init__(
-        self, endpoints: dict[bytes, Endpoint], kit: Callable[[], Equipment], clock: Callable[[], int]
+        self,
+        endpoints: dict[bytes, Endpoint],
+        find: Callable[[bytes, bytes], Endpoint | None],
+        kit: Callable[[], Equipment],
+        clock: Callable[[], int],
     ) -> None:
         self._endpoints = endpoints
+        self._find = find
         self._kit = kit
         self._clock = clock
 
@@ -113,8 +120,9 @@ class RoutingApi:
         if exchange.method != "POST":
             raise MethodNotAllowed(exchange.method, "POST")
         path = read_query(exchange.query.decode("latin-1"), "path").get("path", DEFAULT_PATH)
-        endpoint = self._endpoints.get(path.encode("latin-1", "replace"))
-        if endpoint is None:
+        raw = path.encode("latin-1", "replace")
+        endpoint = self._endpoints.get(raw) or self._find(raw, b"")
+        if endpoint is None or endpoint.path == UNKNOWN.path:
             raise NotFound(f"no calls are made to {path[:200]!r}", param="path")
         kit = self._kit()
         return await kit.offload.run(self._explain, kit, exchange, (caller, endpoint), body)

@@ -136,6 +136,12 @@ def _check_shadows(draft: Draft, models: Models, placed: Placed, report: Say, wa
         report((*path, "shadow", "model"), f'no model is named "{name}"{did_you_mean(name, models)}')
 
 
+def _check_output(draft: Draft, models: Models, placed: Placed, report: Say, warn: Say) -> None:
+    path, model = placed
+    if model.output.repair and not model.output.validate:
+        report((*path, "output", "repair"), "needs validate = true: else nothing is looked at")
+
+
 RULES: tuple[Callable[[Draft, Models, Placed, Say, Say], None], ...] = (
     _check_sources,
     _check_language,
@@ -143,4 +149,5 @@ RULES: tuple[Callable[[Draft, Models, Placed, Say, Say], None], ...] = (
     _check_canaries,
     _check_hedges,
     _check_shadows,
+    _check_output,
 )

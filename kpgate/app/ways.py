@@ -171,7 +171,10 @@ class Ways:
                 assert tongue is not None, "without one there is no way"
                 allowance = Allowance(provider.drop_unsupported, self._output_default)
                 self._kept[key] = bridge(endpoint, tongue, heads, allowance)
-            self._sign(provider, vendor, self._kept[key])
+            way = self._kept[key]
+            if way is not None:
+                way.tongue = endpoint.tongue if native else tongue
+            self._sign(provider, vendor, way)
         return self._kept[key]
 
     def _sign(self, provider: Provider, vendor: Vendor, way: Way | None) -> None:

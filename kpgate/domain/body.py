@@ -3,6 +3,7 @@
 Knows no vendor: a dialect gives its keys and its decoder.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from kpgate.domain.errors import InvalidRequest
 
 OUTLINED_BYTES_MIN = 4096
 """From here on a member's outline is cheaper than its decoding."""
-
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_items = msgspec.json.Decoder(list[msgspec.Raw])
 _WORDS = {
     "`str`": "a string",
     "`array`": "a list",
@@ -70,6 +72,14 @@ def _read(
         raise invalid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {_plain(error)}") from None
+
+
+def append(body: bytes, key: str, items: Sequence[Any]) -> bytes:
+    """A body with further items at the end of one of its lists, which may be its only item; the rest stays as it is."""
+    members = _members.decode(body)
+    before = _items.decode(members[key]) if bytes(members[key])[:1] == b"[" else [members[key]]
+    members[key] = msgspec.Raw(msgspec.json.encode([*before, *items]))
+    return msgspec.json.encode(members)
 
 
 def invalid(problem: str) -> InvalidRequest:

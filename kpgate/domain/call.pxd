@@ -29,6 +29,7 @@ cdef class Record:
     cdef public object deployment
     cdef public object dropped
     cdef public object route
+    cdef public object checked
     cdef public long long expected
     cdef public object usage
     cdef public object error

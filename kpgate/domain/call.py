@@ -46,13 +46,14 @@ class Record:
     `expected` what it was expected to cost, -1 where nobody asked.
     Shape: `held_as` is the call's id where credit was held for it; `asked` and `said` hold prompt and reply
     only where `[log] bodies` asks for them; `dropped` and `units` are the call's; `route` says how the deployment was
-    chosen.
+    chosen, `checked` whether the answer fits the schema that was asked for.
     """
 
     __slots__ = (
         "asked",
         "attempts",
         "caller",
+        "checked",
         "cost",
         "deployment",
         "dropped",
@@ -98,6 +99,7 @@ class Record:
         self.deployment = ""
         self.dropped = ""
         self.route = ""
+        self.checked = ""
         self.expected = -1
         self.stream = False
         self.generates = True

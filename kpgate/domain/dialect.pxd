@@ -14,3 +14,4 @@ cdef class Way:
     cdef public object sign
     cdef public object stream_type
     cdef public object begin
+    cdef public object tongue

@@ -201,7 +201,8 @@ class Way:
     headers that go along; `begin` gives the request's first line where that is the call's own; `sign` gives headers
     that depend on the head and the body; `stream_type` is how a stream's content type begins, or how it may, empty for
     any. `turn` puts a whole reply into the caller's dialect, with what it used and said; None where bytes go through,
-    and then `find_usage` and `decode_text` read them. By itself a way reads nothing of a reply.
+    and then `find_usage` and `decode_text` read them. By itself a way reads nothing of a reply. `tongue` is the
+    provider's, None where there is no neutral form for what it answers.
     """
 
     head: bytes
@@ -217,6 +218,7 @@ class Way:
     sign: Callable[[bytes, bytes], bytes] | None = None
     stream_type: bytes | tuple[bytes, ...] = b"text/event-stream"
     begin: Callable[[Call], bytes] | None = None
+    tongue: Tongue | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True, gc=False):
@@ -230,7 +232,9 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     only where its vendor has the endpoint. `stream_type` is a stream's content type, empty for the provider's own.
     `unit` names what it counts that is no token, where it does: what is made or read there may be paid for each. `once`
     says that a call is sent once, whatever becomes of it. `encode_break` writes an error
-    within a stream where that needs to know how far the stream has come, else `encode_error_event` does.
+    within a stream where that needs to know how far the stream has come, else `encode_error_event` does. `tongue` is
+    its own dialect's, for what is no chat None; `amend` gives a request once more, with what was answered and what to
+    say to that.
     """
 
     path: str
@@ -253,6 +257,8 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     encode_break: Callable[[Framing, GatewayError, str], bytes] | None = None
     unit: str = ""
     once: bool = False
+    tongue: Tongue | None = None
+    amend: Callable[[bytes, str, str], bytes] | None = None
 
 
 class Vendor(msgspec.Struct, frozen=True, gc=False):

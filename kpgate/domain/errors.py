@@ -249,6 +249,18 @@ class UpstreamFailed(GatewayError):
     remedy = "Retry; look at `kpgate_upstream_attempts_total` and the log."
 
 
+class ContentFiltered(GatewayError):
+    code, status, fault, retry = "content_filtered", 400, Fault.CALLER, Retry.ELSEWHERE
+    meaning = "A filter of the provider's, or its model, refused the content, and no fallback could be asked."
+    remedy = "Change what is asked, or ask for another model."
+
+
+class OutputInvalid(GatewayError):
+    code, status, fault, retry = "output_invalid", 502, Fault.UPSTREAM, Retry.ELSEWHERE
+    meaning = "The model's answer does not fit the JSON schema that was asked for, nor does a repaired one."
+    remedy = "Retry, loosen the schema, or ask a more able model; the message says where it does not fit."
+
+
 class Overloaded(GatewayError):
     code, status, fault, retry = "overloaded", 503, Fault.GATEWAY, Retry.LATER
     meaning = "More calls are in flight than this gateway takes, and the queue is full or too slow."

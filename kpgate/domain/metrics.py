@@ -75,6 +75,13 @@ METRICS: tuple[Metric, ...] = (
         "Attempts at providers, by what became of them: ok, or the code of an error.",
     ),
     Metric(
+        "kpgate_check_tokens_total",
+        "counter",
+        ("provider", "kind"),
+        "tokens",
+        "Tokens that active checks of the kind `call` used, input and output: the house pays for them, no party does.",
+    ),
+    Metric(
         "kpgate_credit_microkpt_total",
         "counter",
         ("kind",),

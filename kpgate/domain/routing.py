@@ -98,9 +98,10 @@ class Checks(Part, frozen=True):
     """Active checks of a provider's deployments: one worker at a time makes them."""
 
     kind: Annotated[
-        Literal["tcp", "models"],
+        Literal["tcp", "models", "call"],
         Meta(
-            description="`tcp` connects to the provider; `models` asks it for GET /models by each credential."
+            description="`tcp` connects to the provider; `models` asks it for GET /models by each credential; `call`"
+            " asks its cheapest model for one token, which the provider is paid for."
         ),
     ]
     every_s: Annotated[Seconds, Meta(description="Time between two checks, a quarter more or less.")] = 30.0
@@ -151,3 +152,14 @@ class Abilities(Part, frozen=True):
     tools: Annotated[bool | None, Meta(description="Tools.")] = None
     json_schema: Annotated[bool | None, Meta(description="Output by a JSON schema.")] = None
     reasoning: Annotated[bool | None, Meta(description="Reasoning, where a call asks for an effort.")] = None
+
+
+class Output(Part, frozen=True):
+    """Answers held against the JSON schema that their callers ask for ([output.md](output.md))."""
+
+    validate: Annotated[
+        bool, Meta(description="Look whether whole answers fit; those that do not are refused.")
+    ] = False
+    repair: Annotated[
+        bool, Meta(description="Ask once more where one does not fit, saying what is wrong. With `validate`.")
+    ] = False

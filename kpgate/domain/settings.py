@@ -17,7 +17,7 @@ from kpgate.domain.price_table import Prices as Prices
 from kpgate.domain.price_table import ShareOf as ShareOf
 from kpgate.domain.provider import Provider as Provider
 from kpgate.domain.provider import Timeouts as Timeouts
-from kpgate.domain.routing import Abilities, Ejection, Hedge, Rule, Shadow, Strategy
+from kpgate.domain.routing import Abilities, Ejection, Hedge, Output, Rule, Shadow, Strategy
 
 
 class Tls(Part, frozen=True):
@@ -221,6 +221,9 @@ class Model(Part, frozen=True):
     can: Annotated[Abilities, Meta(description="What it can do, for models that have it as a candidate.")] = (
         Abilities()
     )
+    output: Annotated[
+        Output, Meta(description="Whether answers are held against the JSON schema that was asked for.")
+    ] = Output()
     max_cost_microkpt: Annotated[
         MicroKpt | None,
         Meta(description="The most one call may cost, in microKPT; the cheapest answers then."),

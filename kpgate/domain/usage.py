@@ -1,6 +1,7 @@
 """What a call used, in tokens by kind, and where the figure comes from."""
 
 import msgspec
+from msgspec.structs import astuple
 
 KINDS = (
     "input",
@@ -44,6 +45,12 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     def written(self) -> int:
         """What was put into the provider's prompt cache, for however long."""
         return self.cache_write + self.cache_write_long
+
+    def plus(self, other: "Usage") -> "Usage":
+        """Both together: the provider's word only where both are."""
+        source = "provider" if self.source == other.source == "provider" else "counted"
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Usage(*[source if isinstance(one, str) else one + more for one, more in pairs])  # type: ignore[arg-type]
 
     @property
     def total(self) -> int:

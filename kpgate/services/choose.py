@@ -6,6 +6,7 @@ Calls nobody. A model that uses none of this has no decision, and pays for none.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
@@ -15,9 +16,10 @@ from kpgate._fast.choice import Choice, Size
 from kpgate._fast.pulse import Pulse
 from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import Caller
-from kpgate.domain.dialect import Endpoint
+from kpgate.domain.dialect import Endpoint, Way
 from kpgate.domain.encodings import EXACT
 from kpgate.domain.errors import (
+    ContentFiltered,
     GatewayError,
     InvalidRequest,
     MaxCostExceeded,
@@ -25,23 +27,13 @@ from kpgate.domain.errors import (
     NoCapableModel,
     UpstreamFailed,
 )
+from kpgate.domain.filtering import FILTERS, TOO_LONG, Watch, is_filtered
 from kpgate.domain.price import MARGIN_PERCENT, tariff
 from kpgate.domain.rules import Test
 from kpgate.domain.traits import NO_TRAITS, Facts, Traits, read_chat
 from kpgate.services.route import Plan, Target, matching
 
 NARROWED_MAX = 256
-PASSED_ON = (
-    b"context_length_exceeded",
-    b"prompt is too long",
-    b"maximum context length",
-    b"content_filter",
-    b"content_policy_violation",
-)
-"""How providers say that a prompt is too long, or that they filter it.
-
-Source: OpenAI, Azure OpenAI and Anthropic error pages (checked November 2026).
-"""
 COST_HEADER = b"x-kpgate-max-cost-microkpt"
 COST_DIGITS_MAX = 15
 NOT_FOR_HEADERS = "not for requests with these headers"
@@ -112,6 +104,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     priced: bool = False
     tracked: bool = False
     cost_max: int = -1
+    retries_max: int = 1
 
 
 class Decision:
@@ -147,15 +140,36 @@ class Decision:
             self._open = target.pulse
             target.pulse.opened()
 
-    def pass_on(self, body: bytes, target: Target, tries: int) -> None:
+    def pass_on(self, status: int, body: bytes, way: Way, target: Target, tries: int) -> None:
         """Have another model asked where one refuses what that may well take: a long prompt, content it filters.
 
-        Errors: UpstreamFailed, which is tried elsewhere.
+        Errors: UpstreamFailed, ContentFiltered, which are tried elsewhere.
         """
-        others = any(one.home != target.home for one in self.order[tries:])
-        if others and any(code in body for code in PASSED_ON):
-            self._skipped = target.home
-            raise UpstreamFailed(f"provider {target.provider} takes no such prompt for {target.model}")
+        if status == 400 and self._others(target, tries):
+            if any(code in body for code in FILTERS):
+                raise self._filtered(target)
+            if any(code in body for code in TOO_LONG):
+                self._skipped = target.home
+                raise UpstreamFailed(f"provider {target.provider} takes no such prompt for {target.model}")
+        tongue = way.tongue if status < 300 else None
+        if tongue is not None and self._others(target, tries) and is_filtered(body, tongue):
+            raise self._filtered(target)
+
+    def watch(self, way: Way, target: Target, tries: int, call: Call) -> Watch | None:
+        """What watches a stream for its first word: before it another model may still be asked. None: it may not."""
+        if way.tongue is None or not self._others(target, tries):
+            return None
+        return Watch(way.tongue, call.choices, partial(self._filtered, target))
+
+    def _others(self, target: Target, tries: int) -> bool:
+        """Whether another model may be asked."""
+        if tries > self.chooser.terms.retries_max:
+            return False
+        return any(one.home != target.home for one in self.order[tries:])
+
+    def _filtered(self, target: Target) -> GatewayError:
+        self._skipped = target.home
+        return ContentFiltered(f"provider {target.provider} filters this content for {target.model}")
 
     def later(self, order: tuple[Target, ...], tries: int) -> tuple[Target, ...]:
         """The order from here on: after such a refusal without the deployments of the model that refused."""

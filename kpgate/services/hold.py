@@ -144,6 +144,17 @@ class Hold:
         credit.meter(self.handle, used)
         return not self.cut
 
+    def extend(self, now_us: int, generation: int, spent: int, most: int) -> bool:
+        """Hold `most` in all, of which `spent` is used already. False: there is no credit for it."""
+        credit, more = self._holds.credit, most - self.amount
+        self._metered = min(spent, self.amount)
+        credit.meter(self.handle, self._metered)
+        if more > 0:
+            if most > AMOUNT_MAX or credit.extend(now_us, generation, self.handle, more) != DONE:
+                return False
+            self.amount = most
+        return True
+
     def note_progress(self, now_us: int) -> None:
         """Have the journal know what a running stream has come to: a start after a crash charges that."""
         credit = self._holds.credit

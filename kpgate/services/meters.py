@@ -5,6 +5,7 @@ Every label's value comes from the configuration or from a fixed list: none is a
 
 from kpgate._fast.metric import Counter, Gauge, Histogram, RequestCells, Shard, escape
 from kpgate.domain.call import Record
+from kpgate.domain.usage import Usage
 
 LATENCY_BOUNDS_US = tuple(
     int(seconds * 1_000_000)
@@ -110,6 +111,12 @@ class Meters:
     def house(self, kind: str, microkpt: int) -> None:
         """Something that no caller is charged for may have cost so much."""
         self._credit[kind].add(microkpt)
+
+    def check(self, provider: str, usage: Usage) -> None:
+        """What an active check used. Order: rarely."""
+        for kind, tokens in (("input", usage.input), ("output", usage.output)):
+            labels = f'provider="{escape(provider)}",kind="{kind}"'
+            self._shard.counter("kpgate_check_tokens_total", labels).add(tokens)
 
     def count(self, record: Record, total_us: int) -> None:
         """Move every metric that a record moves, once. Units: microseconds from the request's head to its end."""

@@ -30,6 +30,8 @@ def describe(record: Record) -> list[Header]:
         headers.append((b"x-kpgate-route", record.route.encode("latin-1", "replace")))
         if record.expected >= 0:
             headers.append((b"x-kpgate-expected-cost-microkpt", decimal(record.expected)))
+    if record.checked:
+        headers.append((b"x-kpgate-output", record.checked.encode()))
     if record.dropped:
         headers.append((b"x-kpgate-dropped", record.dropped.encode()))
     return headers

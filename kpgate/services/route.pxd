@@ -44,6 +44,7 @@ cdef class Plan:
     cdef public bint wild
     cdef public object hedging
     cdef public object mirror
+    cdef public object proof
 
 
 cdef class Routes:

@@ -60,7 +60,8 @@ class Plan:
 
     Shape: `everyone` is the mask of all its targets; `choice` puts them in order; `chooser` decides more than that,
     and `chooses` says that every call is to be decided by it. `wild` says that its name is a pattern. `hedging` is
-    there where an attempt that takes long gets another beside it, `mirror` where another model answers copies.
+    there where an attempt that takes long gets another beside it, `mirror` where another model answers copies, `proof`
+    where answers have to stand one.
     Units: `output_cap` is what a call that says none is given, `output_max` the most that one may ask for, 0 where
     that is not known.
     """
@@ -86,6 +87,7 @@ class Plan:
     wild: bool = False
     hedging: "Hedging | None" = None
     mirror: Any = None
+    proof: Any = None
 
 
 class Retrying:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from kpgate._fast.http1 import Connection, UpstreamLost
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.call import Call
-from kpgate.domain.dialect import Way
+from kpgate.domain.dialect import Framing, Way
 from kpgate.domain.errors import GatewayError, RateLimited, UpstreamFailed, UpstreamTimeout
+from kpgate.domain.filtering import Watch
 from kpgate.domain.resets import PREFIXES
 from kpgate.services.exchange import Exchange, Header
 from kpgate.services.pool import Made, PoolFull
@@ -189,6 +190,21 @@ def is_stream(connection: Connection, way: Way) -> bool:
     if not wanted:
         return connection.status < 300 and connection.status not in BODILESS
     return connection.status < 300 and kind is not None and kind.lower().startswith(wanted)
+
+
+async def first_events(attempt: Attempt, framer: Framing, watch: Watch | None) -> bytes:
+    """A stream's first events; where it is watched none before there is something said.
+
+    Errors: as `Attempt.chunk`, the framing's, the watch's.
+    """
+    held = b""
+    while chunk := await attempt.chunk():
+        held += framer.feed(chunk)
+        if (watch is None or not watch.keeps(chunk)) and held:
+            return held
+    if watch is not None:
+        watch.keeps(b"")
+    return held + framer.finish()
 
 
 def check_whole(connection: Connection, target: Target, body: bytes) -> None:

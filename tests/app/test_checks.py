@@ -3,11 +3,12 @@
 import asyncio
 from typing import Any
 
+from kpgate._fast.metric import render
 from kpgate._fast.pulse import BACK, ILL, WELL
 from kpgate.app.checks import Checker
 from kpgate.app.equipment import equip
 from kpgate.domain.routing import Checks
-from kpgate.domain.settings import Deployment, Model, Provider, Settings
+from kpgate.domain.settings import Deployment, Model, Prices, Provider, Settings
 from tests.kit.equipment import Bench, bench
 from tests.kit.loops import looped
 from tests.kit.provider import Provider as Upstream
@@ -90,3 +91,62 @@ async def test_nobody_is_checked_unless_it_is_asked_for() -> None:
         with bench(settings(upstream.url)) as gate:
             assert await Watch(gate).once() == WELL
             assert upstream.accepted == 0
+
+
+@looped
+async def test_a_call_of_one_token_is_a_check_and_what_it_uses_is_the_house_s() -> None:
+    async with Upstream() as upstream:
+        with bench(settings(upstream.url, kind="call", enough=1, timeout_s=0.3)) as gate:
+            watch = Watch(gate)
+            assert await watch.once() == WELL
+            asked = upstream.requests[0]
+            assert (asked.method, asked.path) == ("POST", "/v1/chat/completions")
+            assert asked.headers["authorization"] == "Bearer sk-upstream-canary"
+            body = asked.json()
+            assert body["model"] == "up" and 1 in (body.get("max_tokens"), body.get("max_completion_tokens"))
+            used = render(gate.region, {}).decode()
+            assert 'kpgate_check_tokens_total{provider="p",kind="input"} 9' in used
+            assert 'kpgate_check_tokens_total{provider="p",kind="output"} 3' in used
+            assert "kpgate_tokens_total{" not in used and not gate.lines, "it is no caller's"
+            for step in (answer(b"{}", status=503), answer(b"<html>"), answer(b"{}", status=401), silence()):
+                upstream.script(step)
+                assert await watch.once() == ILL
+                assert await watch.once() == BACK
+            upstream.script(answer(b"{}", status=400))
+            assert await watch.once() == BACK, "a provider whose least is more answers, too"
+
+
+@looped
+async def test_the_cheapest_model_is_called_in_its_provider_s_dialect() -> None:
+    async with Upstream() as upstream:
+        checks = Checks(kind="call", enough=1)
+        named = Provider(name="p", base_url=upstream.url, dialect="anthropic", checks=checks)
+        models = tuple(
+            Model(
+                name=name,
+                deployments=(Deployment(provider="p", model=name),),
+                price=Prices(input=each, output=each),
+            )
+            for name, each in (("dear", 9), ("cheap", 1), ("middling", 3))
+        )
+        with bench(Settings(providers=(named,), models=models)) as gate:
+            watch = Watch(gate)
+            usage = {"input_tokens": 8, "output_tokens": 1}
+            upstream.reply(
+                {
+                    "type": "message",
+                    "id": "m",
+                    "role": "assistant",
+                    "model": "cheap",
+                    "content": [],
+                    "stop_reason": "max_tokens",
+                    "usage": usage,
+                }
+            )
+            assert await watch.once() == WELL
+            assert (
+                upstream.requests[0].path == "/messages" and upstream.requests[0].json()["model"] == "cheap"
+            )
+            assert upstream.requests[0].json()["max_tokens"] == 1
+            upstream.reply({"odd": True})
+            assert await watch.once() == ILL, "a success must be a reply"

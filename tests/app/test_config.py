@@ -284,6 +284,7 @@ def test_names_and_deployments_that_clash_are_said(alias: str, model: str, said:
             "[[providers]]\nname = 'x'\ndialect = 'gemini'\nbase_url = 'https://x'\nresponses = true",
             "providers[1].responses: is for providers of the dialects openai and azure",
         ),
+        ("output = { repair = true }", "models[0].output.repair: needs validate = true"),
         ("[admin]\nport = 8080", "admin.port: is the port of [server] too"),
         ("[server]\nhost = '1.2.3'", "server.host: expected an IP address or a host name"),
         ("[retries]\nbackoff_min_ms = 300", "backoff_min_ms: is greater than backoff_max_ms (250)"),

@@ -29,6 +29,8 @@ PATHS = {
     "/v1beta/models/{model}:countTokens": {"post"},
     "/v1/models": {"get"},
     "/v1/models/{id}": {"get"},
+    "/v1beta/models": {"get"},
+    "/v1beta/models/{model}": {"get"},
     "/health/live": {"get"},
     "/health/liveliness": {"get"},
     "/health/ready": {"get"},

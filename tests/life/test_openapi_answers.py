@@ -171,6 +171,14 @@ def _models(asker: Asker) -> None:
     assert code(asker.ask("/v1/models")) == (401, "invalid_api_key")
     assert code(asker.ask("/v1/models", key=key, content_encoding="gzip")) == (415, "unsupported_encoding")
     assert asker.ask("/v1/models", "DELETE", key=key).headers["allow"] == "GET, HEAD"
+    claude = asker.ask("/v1/models", key=one, anthropic_version="2023-06-01")
+    assert (claude.json()["data"][0]["type"], claude.json()["has_more"]) == ("model", False)
+    assert claude.headers["request-id"] == claude.headers["x-request-id"]
+    assert asker.ask("/v1/models/echo", key=one, anthropic_version="2023-06-01").json()["type"] == "model"
+    google = asker.ask("/v1beta/models?pageSize=1", key=key).json()
+    assert ([model["name"] for model in google["models"]], google["nextPageToken"]) == (["models/m"], "m")
+    assert asker.ask("/v1beta/models/echo", key=one).json()["name"] == "models/echo"
+    assert asker.ask("/v1beta/models/m", key=one).json()["error"]["status"] == "NOT_FOUND"
 
 
 def _calls(asker: Asker) -> None:

@@ -25,6 +25,7 @@ FLOORS = {
     "life": 4,
     "hedge": 4,
     "shadow": 4,
+    "proof": 4,
     "gateway": 4,
     "app": 5,
 }

@@ -96,7 +96,7 @@ def _messages(chat: Chat, able: Takes, aim: Aim) -> tuple[list[Json], list[Json]
             messages[-1]["content"] += blocks
         else:
             messages.append({"role": role, "content": blocks})
-    if any([turn.role is Role.TOOL for turn in turns]):
+    if any(turn.role is Role.TOOL for turn in turns):
         for message in messages:
             # Whatever else was said meanwhile: the results come first. The sort is stable.
             message["content"].sort(key=lambda block: block["type"] != "tool_result")

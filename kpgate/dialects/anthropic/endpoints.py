@@ -5,6 +5,7 @@ import msgspec
 from kpgate.dialects.anthropic import ask, count, neutral, reply, request, usage
 from kpgate.dialects.anthropic.framing import Frames
 from kpgate.dialects.anthropic.stream import StreamReader, StreamWriter
+from kpgate.domain.body import append
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Endpoint, Framing, Heads, Tongue, Vendor, Way
 from kpgate.domain.events import Events
@@ -17,6 +18,26 @@ Source: platform.claude.com, API reference, "Versions" (checked November 2026).
 """
 PASSES = (b"anthropic-version", b"anthropic-beta")
 
+
+def _amend(body: bytes, said: str, told: str) -> bytes:
+    turns = [{"role": "assistant", "content": said}, {"role": "user", "content": told}]
+    return append(body, "messages", turns)
+
+
+def _path(model: str, stream: bool) -> str:
+    return MESSAGES.upstream_path
+
+
+TONGUE = Tongue(
+    name="anthropic",
+    path=_path,
+    encode_chat=ask.encode_chat,
+    decode_reply=reply.decode_reply,
+    decode_failure=reply.decode_failure,
+    reader=StreamReader,
+    split=Events,
+    fixed=(VERSION,),
+)
 MESSAGES = Endpoint(
     path="/v1/messages",
     dialect="anthropic",
@@ -33,6 +54,8 @@ MESSAGES = Endpoint(
     encode_failure=reply.encode_failure,
     spelled=neutral.SPELLED,
     id_header=b"request-id",
+    tongue=TONGUE,
+    amend=_amend,
 )
 COUNT = msgspec.structs.replace(
     MESSAGES,
@@ -90,20 +113,6 @@ def _native_path(endpoint: Endpoint, model: str, stream: bool) -> str:
     return endpoint.upstream_path
 
 
-def _path(model: str, stream: bool) -> str:
-    return MESSAGES.upstream_path
-
-
-TONGUE = Tongue(
-    name="anthropic",
-    path=_path,
-    encode_chat=ask.encode_chat,
-    decode_reply=reply.decode_reply,
-    decode_failure=reply.decode_failure,
-    reader=StreamReader,
-    split=Events,
-    fixed=(VERSION,),
-)
 VENDOR = Vendor(
     endpoints=ENDPOINTS,
     native=native,

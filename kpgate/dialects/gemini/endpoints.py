@@ -12,6 +12,7 @@ import msgspec
 
 from kpgate.dialects.gemini import ask, count, neutral, reply, request, usage
 from kpgate.dialects.gemini.stream import Frames, StreamReader, StreamWriter
+from kpgate.domain.body import append
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Endpoint, Framing, Heads, Tongue, Turned, Vendor, Way
 from kpgate.domain.errors import GatewayError, InvalidApiKey, InvalidRequest, NotFound
@@ -23,6 +24,32 @@ NAME_LENGTH_MAX = 256
 _ODD = re.compile(r"[\x00-\x20\x7f\\%?#]|(?:^|/)\.{0,2}(?:/|$)")
 _QUERY_KEY = re.compile(rb"(?:^|&)key=")
 _ALT = re.compile(rb"(?:^|&)(?:%24|\$)?alt=([^&;]*)")
+
+
+def _amend(body: bytes, said: str, told: str) -> bytes:
+    turns = [{"role": "model", "parts": [{"text": said}]}, {"role": "user", "parts": [{"text": told}]}]
+    return append(body, "contents", turns)
+
+
+def _path(model: str, stream: bool) -> str:
+    return _path_of(model) + (STREAM if stream else GENERATE).upstream_path
+
+
+def _path_of(model: str) -> str:
+    """A model's own path under a provider's base URL."""
+    named = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
+    return "/" + quote(named, safe="/@")
+
+
+TONGUE = Tongue(
+    name="gemini",
+    path=_path,
+    encode_chat=ask.encode_chat,
+    decode_reply=reply.decode_reply,
+    decode_failure=reply.decode_failure,
+    reader=StreamReader,
+    split=Events,
+)
 
 
 def _endpoint(method: str, upstream: str, generates: bool) -> Endpoint:
@@ -41,6 +68,8 @@ def _endpoint(method: str, upstream: str, generates: bool) -> Endpoint:
         writer=StreamWriter,
         encode_failure=reply.encode_failure,
         spelled=neutral.SPELLED,
+        tongue=TONGUE,
+        amend=_amend,
     )
 
 
@@ -173,25 +202,6 @@ def _native_path(endpoint: Endpoint, model: str, stream: bool) -> str:
     return _path_of(model) + endpoint.upstream_path
 
 
-def _path(model: str, stream: bool) -> str:
-    return _path_of(model) + (STREAM if stream else GENERATE).upstream_path
-
-
-def _path_of(model: str) -> str:
-    """A model's own path under a provider's base URL."""
-    named = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
-    return "/" + quote(named, safe="/@")
-
-
-TONGUE = Tongue(
-    name="gemini",
-    path=_path,
-    encode_chat=ask.encode_chat,
-    decode_reply=reply.decode_reply,
-    decode_failure=reply.decode_failure,
-    reader=StreamReader,
-    split=Events,
-)
 VENDOR = Vendor(
     endpoints=ENDPOINTS,
     native=native,

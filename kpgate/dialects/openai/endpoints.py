@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from kpgate._fast.sse import Framer
 from kpgate.dialects.openai import answer, ask, count, neutral, offers, reply, request, stream
+from kpgate.domain.body import append
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Endpoint, Heads, Tongue, Vendor, Way
 from kpgate.domain.events import EVENT_BYTES_MAX, Events
@@ -23,6 +24,24 @@ def _endpoint(path: str, generates: bool, name: str) -> Endpoint:
     )
 
 
+def _amend(body: bytes, said: str, told: str) -> bytes:
+    turns = [{"role": "assistant", "content": said}, {"role": "user", "content": told}]
+    return append(body, "messages", turns)
+
+
+def _chat_path(model: str, streamed: bool) -> str:
+    return CHAT.upstream_path
+
+
+TONGUE = Tongue(
+    name="OpenAI",
+    path=_chat_path,
+    encode_chat=ask.encode_chat,
+    decode_reply=answer.decode_reply,
+    decode_failure=answer.decode_failure,
+    reader=stream.StreamReader,
+    split=Events,
+)
 CHAT = replace(
     _endpoint("/chat/completions", True, "chat"),
     neutral=neutral.neutral,
@@ -30,6 +49,8 @@ CHAT = replace(
     writer=stream.StreamWriter,
     encode_failure=answer.encode_failure,
     spelled=neutral.SPELLED,
+    tongue=TONGUE,
+    amend=_amend,
 )
 COMPLETION = _endpoint("/completions", True, "completion")
 EMBEDDING = replace(_endpoint("/embeddings", False, "embedding"), encode_failure=answer.encode_failure)
@@ -60,19 +81,6 @@ def _path(endpoint: Endpoint, model: str, stream: bool) -> str:
     return endpoint.upstream_path
 
 
-def _chat_path(model: str, streamed: bool) -> str:
-    return CHAT.upstream_path
-
-
-TONGUE = Tongue(
-    name="OpenAI",
-    path=_chat_path,
-    encode_chat=ask.encode_chat,
-    decode_reply=answer.decode_reply,
-    decode_failure=answer.decode_failure,
-    reader=stream.StreamReader,
-    split=Events,
-)
 VENDOR = Vendor(
     endpoints=ENDPOINTS + offers.OFFERS,
     native=native,

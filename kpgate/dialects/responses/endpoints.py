@@ -27,6 +27,19 @@ def _encode_break(framing: Any, error: GatewayError, request_id: str) -> bytes:
     return told
 
 
+def _ask_path(model: str, streamed: bool) -> str:
+    return RESPONSES.upstream_path
+
+
+TONGUE = Tongue(
+    name="OpenAI Responses",
+    path=_ask_path,
+    encode_chat=ask.encode_chat,
+    decode_reply=answer.decode_reply,
+    decode_failure=openai.decode_failure,
+    reader=stream.StreamReader,
+    split=stream.split,
+)
 RESPONSES = Endpoint(
     path="/v1/responses",
     dialect="responses",
@@ -43,6 +56,8 @@ RESPONSES = Endpoint(
     encode_failure=openai.encode_failure,
     spelled=neutral.SPELLED,
     encode_break=_encode_break,
+    tongue=TONGUE,
+    amend=request.amend,
 )
 ENDPOINTS = (RESPONSES,)
 
@@ -78,17 +93,4 @@ def _path(endpoint: Endpoint, model: str, stream: bool) -> str:
     return endpoint.upstream_path
 
 
-def _ask_path(model: str, streamed: bool) -> str:
-    return RESPONSES.upstream_path
-
-
-TONGUE = Tongue(
-    name="OpenAI Responses",
-    path=_ask_path,
-    encode_chat=ask.encode_chat,
-    decode_reply=answer.decode_reply,
-    decode_failure=openai.decode_failure,
-    reader=stream.StreamReader,
-    split=stream.split,
-)
 VENDOR = Vendor(endpoints=ENDPOINTS, native=native, native_path=_path, tongue=TONGUE, passed=(b"openai-",))

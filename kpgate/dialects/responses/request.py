@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from kpgate._fast.body import Keys, splice
-from kpgate.domain.body import read_body
+from kpgate.domain.body import append, read_body
 from kpgate.domain.call import Call
 from kpgate.domain.errors import InvalidRequest
 
@@ -96,3 +96,12 @@ def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes
     if cap and not 0 < call.output_cap <= cap:
         edits[MAX_OUTPUT_TOKENS] = b"%d" % cap
     return splice(body, call.scan, edits) if edits else body
+
+
+def amend(body: bytes, said: str, told: str) -> bytes:
+    """The same request, with an answer and what is said to that as further items."""
+    asked = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    if bytes(asked["input"])[:1] == b'"':
+        # A text stands for one turn of the user's.
+        body = msgspec.json.encode(asked | {"input": [{"role": "user", "content": asked["input"]}]})
+    return append(body, "input", [{"role": "assistant", "content": said}, {"role": "user", "content": told}])

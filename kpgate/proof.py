@@ -1,0 +1,193 @@
+"""Whole answers proved against the schema that was asked for, before they are settled; and the one repair.
+
+For models that ask for it (`[models.output]`). What is not looked at passes as it came, and a header says why.
+Source: docs/output.md.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from kpgate.domain.call import Call
+from kpgate.domain.chat import Refusal, Text, ToolCall
+from kpgate.domain.dialect import Endpoint, Turned
+from kpgate.domain.errors import GatewayError, InvalidRequest, OutputInvalid
+from kpgate.domain.reply import Finish
+from kpgate.domain.usage import Usage
+from kpgate.life import Equipment, Life
+from kpgate.services.route import Target
+from kpgate.services.schemas import Fault, Schemas, Unused
+from kpgate.services.settle import counted, whole_usage
+
+LONG_BYTES = 32_768
+"""From here on a look is taken off the loop."""
+ENDED = frozenset((Finish.STOP, Finish.STOP_SEQUENCE))
+MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
+
+
+class Asking(Protocol):
+    """What asks a deployment: the gateway."""
+
+    clock: Callable[[], int]
+
+    async def attempt(self, kit: Equipment, life: Life, target: Target, body: bytes) -> bytes: ...
+
+
+class Finding(msgspec.Struct, gc=False):
+    """What was found of an answer. Shape: `told` is for the header, empty where no schema was asked for."""
+
+    told: str
+    text: str = ""
+    choice: int = 0
+    fault: Fault | None = None
+
+
+NOT_ASKED = Finding("")
+
+
+class Proof:
+    """What the answers of one model have to stand."""
+
+    def __init__(self, schemas: Schemas, repairs: bool) -> None:
+        self._schemas = schemas
+        self._repairs = repairs
+
+    async def check(self, gateway: Asking, kit: Equipment, life: Life, body: bytes, first: bytes) -> bytes:
+        """The answer that is to be given: the one that came, or a repaired one.
+
+        Order: before SETTLE; what a call with two answers used is noted in `life.turned`.
+        Errors: OutputInvalid, after what was used is charged.
+        """
+        found = await self._see(kit, life, body, first)
+        life.record.checked = found.told
+        if found.fault is None:
+            return first
+        used = _used(life, first)
+        if not self._repairs:
+            raise await _refused(gateway, life, found, used, "")
+        return await self._repair(gateway, kit, life, (body, first, found))
+
+    async def _repair(
+        self, gateway: Asking, kit: Equipment, life: Life, asked: tuple[bytes, bytes, Finding]
+    ) -> bytes:
+        """Ask once more, with the answer and what is wrong with it."""
+        (body, first, found), record, attempt, endpoint = asked, life.record, life.attempt, life.endpoint
+        assert attempt is not None and endpoint.amend is not None and found.fault is not None
+        used, target, prompt_tokens = _used(life, first), attempt.target, record.prompt_tokens
+        again = endpoint.amend(body, found.text, complaint(found.fault))
+        call = endpoint.decode(again, kit.json_depth_max)
+        call.cost_max, vocabulary = life.call.cost_max, life.plan.vocabulary
+        tokens = endpoint.count(call, vocabulary, life.plan.name) if vocabulary is not None else 0
+        if not await self._afford(gateway, kit, life, (used, tokens)):
+            raise await _refused(
+                gateway, life, found, used, "; there is no credit for a repair, or a cap on its cost"
+            )
+        attempt.close()
+        life.call, life.turned = call, None
+        # Whoever leaves now has the provider work on.
+        record.usage, record.prompt_tokens = used.plus(Usage(tokens, source="counted")), tokens
+        try:
+            second = await gateway.attempt(kit, life, target, again)
+        except GatewayError as error:
+            if life.ended is not None:
+                raise
+            raise await _refused(
+                gateway, life, found, used, f"; its repair failed: {error.message}"
+            ) from None
+        connection = life.attempt.connection if life.attempt is not None else None
+        if connection is None or connection.status >= 300:
+            raise await _refused(gateway, life, found, used, "; its repair was refused")
+        used = used.plus(_used(life, second))
+        record.prompt_tokens = prompt_tokens
+        found = await self._see(kit, life, again, second)
+        if found.fault is not None:
+            raise await _refused(gateway, life, found, used, "; a repair was tried")
+        record.checked = "repaired" if found.told == "valid" else found.told
+        life.turned = Turned(second, used, "")
+        return second
+
+    async def _afford(self, gateway: Asking, kit: Equipment, life: Life, asked: tuple[Usage, int]) -> bool:
+        """Hold what a second answer may cost beside the first."""
+        hold, tariff, attempt, (used, tokens) = life.hold, life.plan.tariff, life.attempt, asked
+        if hold is None or tariff is None or attempt is None or attempt.target.price is None:
+            return True
+        spent = attempt.target.price.charge(used, hold.factor)
+        most = spent + tariff.bound(tokens, life.call.choices * hold.cap, hold.factor)
+        if 0 <= life.call.cost_max < most:
+            return False
+        if not hold.extend(gateway.clock(), kit.auth.generation, spent, most):
+            return False
+        if not hold.may_send:
+            await hold.write()
+        return True
+
+    async def _see(self, kit: Equipment, life: Life, body: bytes, answer: bytes) -> Finding:
+        endpoint, connection = life.endpoint, life.attempt.connection if life.attempt is not None else None
+        if endpoint.neutral is None or b"chema" not in body or connection is None or connection.status >= 300:
+            return NOT_ASKED
+        if len(body) + len(answer) > LONG_BYTES:
+            return await kit.offload.run(self._look, endpoint, life.call, body, answer)
+        return self._look(endpoint, life.call, body, answer)
+
+    def _look(self, endpoint: Endpoint, call: Call, body: bytes, answer: bytes) -> Finding:
+        """Hold an answer against the schema that its request has."""
+        assert endpoint.neutral is not None and endpoint.tongue is not None, "it is a chat"
+        try:
+            wanted = endpoint.neutral(body, call).format
+            if wanted is None or wanted.schema is None:
+                return NOT_ASKED
+            schema = self._schemas.find(wanted.schema)
+            choices = endpoint.tongue.decode_reply(answer).choices
+            told = "unvalidated;reason=unfinished"
+            for number, choice in enumerate(choices):
+                if choice.finish not in ENDED or any(
+                    isinstance(one, Refusal | ToolCall) for one in choice.parts
+                ):
+                    continue
+                text = "".join(part.text for part in choice.parts if isinstance(part, Text))
+                fault = schema.fault(text)
+                if fault is not None:
+                    return Finding("invalid", text, number, fault)
+                told = "valid"
+        except Unused as error:
+            return Finding(f"unvalidated;reason={error.why}")
+        except InvalidRequest:
+            # A provider of the caller's own dialect may well understand it.
+            return Finding("unvalidated;reason=request")
+        except MALFORMED:
+            return Finding("unvalidated;reason=answer")
+        return Finding(told)
+
+
+def complaint(fault: Fault) -> str:
+    """What the model is told."""
+    where = f" at {fault.where}" if fault.where else ""
+    return (
+        f"That answer does not fit the JSON schema that was asked for{where} ({fault.rule}): {fault.said}\n"
+        "Answer again, with the corrected JSON and nothing else."
+    )
+
+
+def _used(life: Life, body: bytes) -> Usage:
+    """What the answer that is here used."""
+    turned, vocabulary = life.turned, life.plan.vocabulary
+    if turned is None:
+        return whole_usage(life.way, life.record, body, vocabulary)
+    return turned.usage or counted(life.record, turned.text, vocabulary)
+
+
+async def _refused(gateway: Asking, life: Life, found: Finding, used: Usage, more: str) -> Any:
+    """The error for an answer that does not fit, once what was used is charged. It quotes nothing of the answer."""
+    record, hold, fault = life.record, life.hold, found.fault
+    assert fault is not None, "there is something wrong"
+    record.usage, record.checked, record.status = used, "invalid", OutputInvalid.status
+    if hold is not None:
+        hold.end(gateway.clock(), record, life.attempt.target if life.attempt is not None else None)
+        if not hold.may_reply:
+            await hold.keep()
+    which = f"choice {found.choice}" if found.choice else "the answer"
+    where = f"{fault.where or 'its whole'} breaks the rule {fault.rule!r}"
+    if fault.rule == "json":
+        where = "it is not JSON"
+    return OutputInvalid(f"{which} does not fit the schema that was asked for: {where}{more}")
