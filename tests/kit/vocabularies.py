@@ -21,6 +21,9 @@ def lend(cache: Path) -> None:
     # A table of another build's making is never lent.
     made = FOLDER / str(Path(tokens.__file__).stat().st_mtime_ns)
     open_vocabulary(ENCODING, made, {})
+    for old in FOLDER.iterdir():
+        if old != made:
+            shutil.rmtree(old, ignore_errors=True)
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     for table in made.glob("*.kpt"):
         place = cache / table.name
