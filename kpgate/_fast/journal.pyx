@@ -633,10 +633,6 @@ def recover(folder, uint64_t since, uint64_t segment_bytes, each, bint rebooted=
         if problem == MISSING and since % segment_bytes:
             return since, f"{problem} that held what came before {since:#x}"
         proof = find_sync(folder, since, segment_bytes)
-        if proof and (read_entries(folder, since, 1 << 62, segment_bytes, 1)[1] > since or segments(folder) != firsts):
-            # The journal of a gateway that runs: it went on writing meanwhile.
-            firsts = segments(folder)
-            continue
         if proof:
             return since, f"{problem} at {since:#x}, and {proof:#x} says that it had reached the disk"
         proof = 0 if rebooted else find_whole(folder, since, segment_bytes, False)
