@@ -1,10 +1,17 @@
-"""What holds for every test: it runs the code that stands in the sources."""
+"""What holds for every test: it runs the code that stands in the sources, and what takes longest begins first."""
 
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+LONGEST = (
+    "tests/sim/",
+    "tests/services/test_treasury_history.py",
+    "tests/fast/test_tokens.py",
+    "tests/life/",
+)
+"""What begins first, so that no process of the tests works alone at the end."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -19,3 +26,13 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"compiled before their sources were changed: {', '.join(stale)}; run `make build`"
         )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a module stay together and in their order."""
+
+    def turn(item: pytest.Item) -> int:
+        found = (number for number, place in enumerate(LONGEST) if item.nodeid.startswith(place))
+        return next(found, len(LONGEST))
+
+    items.sort(key=turn)

@@ -46,6 +46,8 @@ from kpgate.stores.sqlite import SqliteReader
 from kpgate.stores.tokens import TokenReader
 
 RELOAD_PATIENCE_S = 2.0
+START_PATIENCE_S = 60.0
+"""Before it answers the clerk posts all of the past; a start that gave up meanwhile would never come to an end."""
 CALL_LIFE_US = 4 * 3_600_000_000
 """No call is open for longer, whatever its time-outs: the clerk ends one that its worker forgot."""
 
@@ -62,7 +64,7 @@ async def build(context: Context) -> Application:
     while limits.end_dead(context.clock(), context.life) < 0:
         # The calls that this seat's last owner left: whoever holds its life lock ends them.
         await asyncio.sleep(0)
-    numbers = await asyncio.to_thread(_numbers, Control(directory), context.settings)
+    numbers = await asyncio.to_thread(_numbers, Control(directory, START_PATIENCE_S), context.settings)
     offload = Offload(context.loop)
     holds = await _holds(context, region, seat, offload) if context.settings.ledger.enabled else None
     reader = SqliteReader(directory.store)

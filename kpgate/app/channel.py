@@ -3,6 +3,8 @@
 It knows neither side. The closing of the pair is a message too: the other process is gone.
 """
 
+import os
+import select
 import socket
 from typing import Any
 
@@ -109,3 +111,14 @@ class Channel:
     def close(self) -> None:
         """Be gone."""
         self.socket.close()
+
+
+def first_order(channel: Channel) -> tuple[Order, list[Message]]:
+    """The order, and what was said right after it. A supervisor that dies before it has said one ends this."""
+    while True:
+        select.select([channel], [], [])
+        messages = channel.receive()
+        if messages is None:
+            os._exit(0)
+        if messages and messages[0].order is not None:
+            return messages[0].order, messages[1:]

@@ -14,13 +14,12 @@ from pathlib import Path
 import msgspec
 
 from kpgate._fast.commit import Life, Region
-from kpgate.app.channel import Channel, Message, Order
+from kpgate.app.channel import Channel, Message, Order, first_order
 from kpgate.app.clerk import Alerting, Clerk
 from kpgate.app.directory import Directory
 from kpgate.app.messenger import Messenger
 from kpgate.app.poster import Refused
 from kpgate.app.references import resolve
-from kpgate.app.worker import first_order
 from kpgate.domain.settings import Settings
 from kpgate.domain.webhook import key_of
 

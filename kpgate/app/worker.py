@@ -8,7 +8,6 @@ import asyncio
 import gc
 import importlib
 import os
-import select
 import signal
 import socket
 import sys
@@ -23,7 +22,7 @@ from kpgate._fast.commit import Life
 from kpgate._fast.wait import Wheel, clock
 from kpgate.app.asgi import Transport
 from kpgate.app.bounds import Bounds
-from kpgate.app.channel import Channel, Message, Order
+from kpgate.app.channel import Channel, Message, Order, first_order
 from kpgate.app.context import Builder, Context, Served
 from kpgate.app.direct import Direct
 from kpgate.app.embedded import Embedded, log_to
@@ -262,17 +261,6 @@ def main() -> None:
 
 async def _live(channel: Channel, order: Order, life: Life, rest: list[Message]) -> None:
     await Worker(channel, order, life).run(rest)
-
-
-def first_order(channel: Channel) -> tuple[Order, list[Message]]:
-    """The order, and what was said right after it. A supervisor that dies before it has said one ends this."""
-    while True:
-        select.select([channel], [], [])
-        messages = channel.receive()
-        if messages is None:
-            os._exit(0)
-        if messages and messages[0].order is not None:
-            return messages[0].order, messages[1:]
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             assert gate.chat(key, "echo", max_tokens=50)[0] == 200
         until(lambda: gate.balance("party")["held_microkpt"] == 0)
         live = looked(gate.directory.root)
-        assert (live["sound"], live["charges"]) == (True, 20)
+        assert (live["problems"], live["sound"], live["charges"]) == ([], True, 20)
         copy = tmp_path_factory.mktemp("copy") / "data"
         # A segment that is just being prepared is new for a moment, and then has another name.
         shutil.copytree(gate.directory.root, copy, ignore=shutil.ignore_patterns("*.sock", "run", "*.new"))

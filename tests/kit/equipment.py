@@ -28,6 +28,7 @@ from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.receive import Ids, Inflight
 from kpgate.services.record import Line
+from tests.kit.vocabularies import lend
 
 TICK_S = 0.02
 DEFAULTS = dict(zip(Line.__struct_fields__[6:], Line.__struct_defaults__, strict=True))
@@ -48,6 +49,7 @@ class Bench:
         self.limits = Limits(self.region, seat, 3_600_000_000)
         self.wheel = Wheel(now_us=clock())
         self.offload = Offload(self.loop)
+        lend(folder)
         self.ground = Ground(
             loop=self.loop,
             wheel=self.wheel,

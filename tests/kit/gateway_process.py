@@ -126,10 +126,13 @@ class GatewayProcess:
                 self._passed.remove(passed)
                 return passed
         deadline = monotonic() + PATIENCE_S
-        while (said := self._lines.get(timeout=max(0.01, deadline - monotonic()))) is not None:
-            if said.get("event") == name:
-                return said
-            self._passed.append(said)
+        try:
+            while (said := self._lines.get(timeout=max(0.01, deadline - monotonic()))) is not None:
+                if said.get("event") == name:
+                    return said
+                self._passed.append(said)
+        except queue.Empty:
+            raise AssertionError(f"no {name!r} in {PATIENCE_S:g} s: {self.said}") from None
         raise AssertionError(f"it ended without {name!r}: {self.said}")
 
     def signal(self, number: int) -> None:

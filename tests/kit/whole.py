@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import trustme
 
@@ -21,10 +21,12 @@ from kpgate.domain.money import Movement, ShowBalance, Transfer
 from tests.kit.equipment import full
 from tests.kit.gateway_process import GatewayProcess, until
 from tests.kit.provider import Provider
+from tests.kit.vocabularies import lend
 
 T = TypeVar("T")
 CLERK = "kpgate.app.clerk_child"
 SECRET = "sk-upstream-canary"
+ONE = "workers = 1"
 
 
 class Background:
@@ -64,7 +66,8 @@ class Background:
 class Whole(GatewayProcess):
     """A gateway as operators run it.
 
-    Shape: `settings` is TOML beside the provider `p` and the model `m`; an `authority` makes `p` speak TLS.
+    Shape: `settings` is TOML beside the provider `p` and the model `m`, `server` of `[server]`: one worker, where a
+    test asks for no more; an `authority` makes `p` speak TLS.
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class Whole(GatewayProcess):
         settings: str = "",
         *,
         model: str = "",
-        server: str = "",
+        server: str = ONE,
         transport: str = "granian",
         authority: trustme.CA | None = None,
     ) -> None:
@@ -90,7 +93,7 @@ class Whole(GatewayProcess):
             folder, self.text(settings, model, server), builder="", clerk=CLERK, transport=transport
         )
 
-    def text(self, settings: str = "", model: str = "", server: str = "workers = 1") -> str:
+    def text(self, settings: str = "", model: str = "", server: str = ONE) -> str:
         """A configuration file."""
         # Where credits are spent, every model has a price.
         price = "price = { input = 2.5, output = 10 }" if "[ledger]" in settings else ""
@@ -128,6 +131,10 @@ deployments = [{{provider = "e", model = "echo"}}]
     def script(self, *steps: Any) -> None:
         """What the provider answers next."""
         self.background.call(self.provider.script, *steps)
+
+    def __enter__(self) -> Self:
+        lend(self.directory.root / "cache")
+        return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)

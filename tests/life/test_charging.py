@@ -30,7 +30,11 @@ HELD = -(-HELLO * 115 // 100) * INPUT + 100 * OUTPUT
 def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     folder = tmp_path_factory.mktemp("whole")
     with Whole(
-        folder, "[ledger]\nenabled = true", transport=request.param, model="output_tokens_max = 100"
+        folder,
+        "[ledger]\nenabled = true",
+        server="workers = 2",
+        transport=request.param,
+        model="output_tokens_max = 100",
     ) as one:
         yield one
 

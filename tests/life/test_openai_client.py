@@ -19,7 +19,7 @@ HELLO: list[openai.types.chat.ChatCompletionMessageParam] = [
 
 @pytest.fixture(scope="module", params=TRANSPORTS)
 def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
-    with Whole(tmp_path_factory.mktemp("client"), transport=request.param) as gate:
+    with Whole(tmp_path_factory.mktemp("client"), server="workers = 2", transport=request.param) as gate:
         yield gate
 
 

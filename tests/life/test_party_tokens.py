@@ -6,6 +6,7 @@ import signal
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,31 @@ PROMPT, CAP = 10, 20
 HELD = PROMPT * 250 + CAP * 1_000
 PAID = 9 * 250 + 3 * 1_000
 """What a call of the scripted provider holds and costs, in microKPT."""
+NUMBERS = count()
 
 
 def opened(folder: Path, transport: str) -> Whole:
     return Whole(folder, SETTINGS, server=SERVER, transport=transport, model=f"output_tokens_max = {CAP}")
 
 
-@pytest.fixture(params=TRANSPORTS)
-def gate(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Whole]:
-    with opened(tmp_path, request.param) as gate:
-        gate.provider.default = answer(completion())
+@pytest.fixture(scope="module", params=TRANSPORTS)
+def running(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Whole]:
+    with opened(tmp_path_factory.mktemp("tokens"), request.param) as gate:
         yield gate
+
+
+@pytest.fixture
+def gate(running: Whole) -> Whole:
+    running.provider.default = answer(completion())
+    return running
+
+
+@pytest.fixture
+def party(gate: Whole) -> str:
+    """A party of the test's own, that has credit."""
+    name = f"party-{next(NUMBERS)}"
+    gate.fund(name, 10**9)
+    return name
 
 
 def ask(gate: Whole, method: str, path: str, secret: str, body: Any = None) -> tuple[int, Any]:
@@ -68,9 +83,8 @@ def listed(gate: Whole, key: str) -> list[dict[str, Any]]:
     return list(ask(gate, "GET", "/kp/v1/tokens", key)[1]["tokens"])
 
 
-def test_a_cap_for_ten_admits_ten_of_fifty_over_two_workers(gate: Whole):
-    key = gate.key("party")
-    gate.fund("party", 10**9)
+def test_a_cap_for_ten_admits_ten_of_fifty_over_two_workers(gate: Whole, party: str):
+    key = gate.key(party)
     made = sign(gate, key, 10 * HELD, label="phone")
     barrier = Barrier()
     gate.provider.default = barrier.step
@@ -85,7 +99,7 @@ def test_a_cap_for_ten_admits_ten_of_fifty_over_two_workers(gate: Whole):
     assert {said["error"]["code"] for status, _, said in found if status != 200} == {"credit_held"}
     (shown,) = listed(gate, key)
     assert (shown["used_microkpt"], shown["held_microkpt"], shown["label"]) == (10 * PAID, 0, "phone")
-    assert gate.balance("party")["balance_microkpt"] == 10**9 - 10 * PAID
+    assert gate.balance(party)["balance_microkpt"] == 10**9 - 10 * PAID
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -121,9 +135,8 @@ def test_a_cap_is_kept_over_kills_and_starts(tmp_path: Path, transport: str):
     assert prove(gate.directory)[1] == []
 
 
-def test_it_ends_with_its_key_or_alone_at_once_on_every_worker(gate: Whole):
-    key, admin = gate.key("party"), gate.key("house", role="admin")
-    gate.fund("party", 10**9)
+def test_it_ends_with_its_key_or_alone_at_once_on_every_worker(gate: Whole, party: str):
+    key, admin = gate.key(party), gate.key("house", role="admin")
     first, second, third = (sign(gate, key, 10**8) for _ in range(3))
     for made in (first, second, third):
         assert {gate.chat(made["token"])[0] for _ in range(8)} == {200}
@@ -138,21 +151,22 @@ def test_it_ends_with_its_key_or_alone_at_once_on_every_worker(gate: Whole):
     assert "revoked" in gate.chat(third["token"])[2]["error"]["message"]
     with gate.desk() as desk:
         rows = desk(ListAudit(id="audit-0001", count=20))["rows"]
-    acts = [(row["act"], row["outcome"], row["via"]) for row in rows if row["act"].startswith("tokens.")]
+    made_here = {made["id"] for made in (first, second, third)}
+    own = [row for row in rows if row["about"].get("token") in made_here]
+    acts = [(row["act"], row["outcome"], row["via"]) for row in own]
     assert acts == [("tokens.revoke", "ok", "http")] * 2 + [("tokens.sign", "ok", "http")] * 3
     assert "eyJ" not in json.dumps(rows) and rows[-1]["about"] is not None
 
 
-def test_it_may_do_less_than_its_key_and_nothing_else(gate: Whole):
-    key, other = gate.key("party", models=("m", "echo")), gate.key("party")
-    gate.fund("party", 10**9)
+def test_it_may_do_less_than_its_key_and_nothing_else(gate: Whole, party: str):
+    key, other = gate.key(party, models=("m", "echo")), gate.key(party)
     made = sign(gate, key, 10**8, models=["echo"], expires="15min")
     token = made["token"]
     assert gate.chat(token, "echo", max_tokens=5)[0] == 200
     assert refused(gate, token) == {(403, "model_not_allowed")}
     assert [one["id"] for one in ask(gate, "GET", "/v1/models", token)[1]["data"]] == ["echo"]
     status, me = ask(gate, "GET", "/kp/v1/me", token)
-    assert (status, me["role"], me["models"], me["party"]) == (200, "call", ["echo"], "party")
+    assert (status, me["role"], me["models"], me["party"]) == (200, "call", ["echo"], party)
     assert me["token"]["id"] == made["id"] and me["token"]["used_microkpt"] > 0
     assert ask(gate, "GET", "/kp/v1/me", key)[1]["token"] is None
     for method, path in (
@@ -173,9 +187,8 @@ def test_it_may_do_less_than_its_key_and_nothing_else(gate: Whole):
     assert listed(gate, other) == []
 
 
-def test_what_it_spends_is_its_key_s_and_its_party_s(gate: Whole):
-    key = gate.key("party")
-    gate.fund("party", 10**9)
+def test_what_it_spends_is_its_key_s_and_its_party_s(gate: Whole, party: str):
+    key = gate.key(party)
     with gate.desk() as desk:
         desk(SetBudget(id="budget-01", key=key.split("-")[2], total=2 * PAID + HELD))
     made = sign(gate, key, HELD)
@@ -191,15 +204,19 @@ def test_what_it_spends_is_its_key_s_and_its_party_s(gate: Whole):
     status, _, said = gate.chat(last["token"])
     assert (status, said["error"]["code"]) == (402, "budget_exhausted"), "its key's budget counts it as well"
     assert "whole budget" in said["error"]["message"]
-    until(lambda: len([one for one in gate.records() if one["path"] == "/v1/chat/completions"]) >= 12)
-    calls = [one for one in gate.records() if one["path"] == "/v1/chat/completions" and one["status"] == 200]
-    assert {one["key"] for one in calls} == {key.split("-")[2]}
-    assert sorted(one["token"] for one in calls) == sorted((made["id"], "", more["id"]))
+
+    def calls() -> list[dict[str, Any]]:
+        chats = [one for one in gate.records() if one["path"] == "/v1/chat/completions"]
+        return [one for one in chats if one["party"] == party]
+
+    until(lambda: len(calls()) >= 12)
+    paid = [one for one in calls() if one["status"] == 200]
+    assert {one["key"] for one in paid} == {key.split("-")[2]}
+    assert sorted(one["token"] for one in paid) == sorted((made["id"], "", more["id"]))
 
 
-def test_what_is_not_a_token_is_told_why(gate: Whole):
-    key = gate.key("party")
-    gate.fund("party", 10**9)
+def test_what_is_not_a_token_is_told_why(gate: Whole, party: str):
+    key = gate.key(party)
     made = sign(gate, key, 10**8)["token"]
     head, payload, signature = made.split(".")
 
@@ -247,12 +264,11 @@ def test_a_restored_directory_knows_none_that_was_signed_before(tmp_path: Path, 
     assert prove(gate.directory)[1] == []
 
 
-def test_operators_list_and_end_them_by_hand(gate: Whole):
-    key = gate.key("party")
-    gate.fund("party", 10**9)
+def test_operators_list_and_end_them_by_hand(gate: Whole, party: str):
+    key = gate.key(party)
     made, other = sign(gate, key, 10**8, label="phone"), sign(gate, key, 10**8)
     data = gate.directory.root
-    found = commanded(data, "party-token", "list", "--party", "party")
+    found = commanded(data, "party-token", "list", "--party", party)
     assert [(one["id"], one["label"]) for one in found] == [(made["id"], "phone"), (other["id"], "")]
     assert commanded(data, "party-token", "revoke", made["id"])["revoked_at"]
     assert refused(gate, made["token"]) == {(401, "invalid_api_key")}
