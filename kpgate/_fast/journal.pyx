@@ -573,9 +573,7 @@ def read_entries(folder, uint64_t since, uint64_t until, uint64_t segment_bytes,
     try:
         while since < stop and len(found) < count and not problem:
             image = os.pread(descriptor, min(<uint64_t>READ_BYTES, border - since), since - first)
-            start = image
-            held = len(image)
-            at = 0
+            start, held, at = image, len(image), 0
             while since + at < stop and len(found) < count:
                 # What pads out a segment goes beyond what was read.
                 if at + HEAD_BYTES > held:
@@ -633,6 +631,10 @@ def recover(folder, uint64_t since, uint64_t segment_bytes, each, bint rebooted=
         if problem == MISSING and since % segment_bytes:
             return since, f"{problem} that held what came before {since:#x}"
         proof = find_sync(folder, since, segment_bytes)
+        if proof and (read_entries(folder, since, 1 << 62, segment_bytes, 1)[1] > since or segments(folder) != firsts):
+            # The journal of a gateway that runs: it went on writing meanwhile.
+            firsts = segments(folder)
+            continue
         if proof:
             return since, f"{problem} at {since:#x}, and {proof:#x} says that it had reached the disk"
         proof = 0 if rebooted else find_whole(folder, since, segment_bytes, False)
@@ -642,10 +644,7 @@ def recover(folder, uint64_t since, uint64_t segment_bytes, each, bint rebooted=
 
 
 def find_sync(folder, uint64_t since, uint64_t segment_bytes):
-    """Where, from a position on, a SYNC entry tells that what was before it had reached the disk; 0: nowhere.
-
-    Errors: OSError.
-    """
+    """Where a SYNC from a position on tells that what was before it reached the disk; 0: nowhere. Errors: OSError."""
     return find_whole(folder, since, segment_bytes, True)
 
 

@@ -13,6 +13,7 @@ from hashlib import sha256
 import msgspec
 from msgspec.structs import astuple, force_setattr
 
+from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.usage import Usage
 
 MICROKPT = 1_000_000
@@ -24,6 +25,8 @@ WHOLE = 10_000
 PRICE_MAX = 1 << 50
 UNIT_MAX = 1 << 60
 AMOUNT_MAX = (1 << 53) - 1
+COST_HEADER = "x-kpgate-max-cost-microkpt"
+COST_DIGITS_MAX = 15
 MARGIN_PERCENT = 15
 """What is added to a prompt's count where it is an estimate."""
 
@@ -184,3 +187,12 @@ def read_price(written: str | float, microkpt: int, markup: int, most: int = PRI
     if found > most:
         raise ValueError(f"{text[:40]} is more than any price may be")
     return found
+
+
+def read_cost_max(written: bytes | None) -> int | None:
+    """What a caller says that a call may cost. Units: microKPT. Errors: InvalidRequest."""
+    if written is None:
+        return None
+    if not written.isdigit() or len(written) > COST_DIGITS_MAX:
+        raise InvalidRequest(f"{COST_HEADER}: expected a whole number of microKPT", param=COST_HEADER)
+    return int(written)

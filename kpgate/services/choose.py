@@ -28,14 +28,12 @@ from kpgate.domain.errors import (
     UpstreamFailed,
 )
 from kpgate.domain.filtering import FILTERS, TOO_LONG, Watch, is_filtered
-from kpgate.domain.price import MARGIN_PERCENT, tariff
+from kpgate.domain.price import COST_HEADER, MARGIN_PERCENT, read_cost_max, tariff
 from kpgate.domain.rules import Test
 from kpgate.domain.traits import NO_TRAITS, Facts, Traits, read_chat
 from kpgate.services.route import Plan, Target, matching
 
 NARROWED_MAX = 256
-COST_HEADER = b"x-kpgate-max-cost-microkpt"
-COST_DIGITS_MAX = 15
 NOT_FOR_HEADERS = "not for requests with these headers"
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -328,16 +326,14 @@ class _View:
                 break
         if terms.filters:
             mask &= self._able(mask)
-        cost_max = self._cost_max()
+        cost_max = read_cost_max(self.asked.cost_max)
         if cost_max is not None:
             self.cost_max = cost_max if self.cost_max < 0 else min(cost_max, self.cost_max)
         if self.cost_max >= 0:
             # The cheapest that satisfies, whatever the model's own way is.
             self.choice, self.route = terms.by_cost, "cost"
             if not terms.priced:
-                raise InvalidRequest(
-                    f"{COST_HEADER.decode()}: {self.asked.call.model} has no price", param="model"
-                )
+                raise InvalidRequest(f"{COST_HEADER}: {self.asked.call.model} has no price", param="model")
             factor = self.asked.caller.party.tier.price_factor
             within = self.choice.within(mask, self.size, self.cost_max, factor)
             mask &= self._drop(mask, within, f"more than {self.cost_max} microKPT")
@@ -443,12 +439,3 @@ class _View:
         if before & ~after:
             self.trace.append((before & ~after, why))
         return after
-
-    def _cost_max(self) -> int | None:
-        written = self.asked.cost_max
-        if written is None:
-            return None
-        if not written.isdigit() or len(written) > COST_DIGITS_MAX:
-            name = COST_HEADER.decode()
-            raise InvalidRequest(f"{name}: expected a whole number of microKPT", param=name)
-        return int(written)

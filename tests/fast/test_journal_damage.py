@@ -69,6 +69,27 @@ def test_a_flipped_bit_is_found_and_before_a_sync_it_is_damage(tmp_path: Path) -
     assert find_sync(desk.files, durable, SEGMENT_BYTES) == 0
 
 
+@pytest.mark.parametrize("count", [1, 40], ids=["in a segment", "over borders"])
+def test_a_journal_that_is_written_on_while_it_is_read_is_whole(tmp_path: Path, count: int) -> None:
+    desk = Desk(tmp_path).stand()
+    desk.put(b"one")
+    desk.journal.flush(desk.journal.tail)
+    later = [[b"two" * 1_300] * count, [b"three"]]
+    found: list[tuple[int, int, bytes]] = []
+
+    def each(more: list[tuple[int, int, bytes]], end: int) -> None:
+        found.extend(more)
+        if later and end == desk.journal.tail:
+            # Nothing is beyond what was read; once that is looked into, there is.
+            desk.put(*later.pop(0))
+            desk.journal.flush(desk.journal.tail)
+            desk.journal.append(fast.SYNC, desk.journal.sync().to_bytes(8, "little"), 5)
+            desk.journal.flush(desk.journal.tail)
+
+    assert fast.recover(desk.files, 0, SEGMENT_BYTES, each) == (desk.journal.tail, "")
+    assert notes(found) == [b"one", *[b"two" * 1_300] * count, b"three"]
+
+
 def flip(files: Path, position: int, bit: int) -> None:
     with (files / fast.segment_name(position - position % SEGMENT_BYTES)).open("r+b", 0) as file:
         file.seek(position % SEGMENT_BYTES)
