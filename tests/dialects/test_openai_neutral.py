@@ -288,7 +288,8 @@ def test_what_went_into_a_cache_is_read_and_written() -> None:
     said = {"prompt_tokens": 20, "completion_tokens": 5, "prompt_tokens_details": details}
     found = reply.decode_usage(json.dumps(said).encode())
     assert found == Usage(20, 5, 6, source="provider", cache_write=7)
-    assert answer.encode_usage(found)["prompt_tokens_details"] == details | {"audio_tokens": 0}
+    written = msgspec.to_builtins(answer.encode_usage(found))
+    assert written["prompt_tokens_details"] == details | {"audio_tokens": 0}
     for kind in ("cached_tokens", "cache_write_tokens", "audio_tokens"):
         for wrong in (-1, 1 << 70):
             said["prompt_tokens_details"] = {kind: wrong}

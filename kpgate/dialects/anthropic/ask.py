@@ -38,6 +38,15 @@ BUDGET_LEAST = 1024
 BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768}
 """Units: tokens to think with, for models that think by a budget."""
 EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh"}
+NOTHING_FOR = (
+    *("choices", "frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs"),
+    *("top_logprobs", "modalities", "voice", "verbosity"),
+)
+BEYOND = (
+    *("tools", "reasoning", "format", "stop", "temperature", "top_p", "top_k", "metadata"),
+    *NOTHING_FOR,
+)
+"""Whatever else a chat may ask for beside its turns, most ask for none of it."""
 CHOICES = {
     Choosing.AUTO: "auto",
     Choosing.REQUIRED: "any",
@@ -59,14 +68,15 @@ def encode_chat(chat: Chat, aim: Aim) -> bytes:
     if not messages:
         raise Unspeakable("turns", "expected at least one message that is no system message")
     asked["messages"] = messages
-    if chat.tools:
-        asked["tools"] = [_tool(tool) for tool in chat.tools]
-        if (choice := _tool_choice(chat)) is not None:
-            asked["tool_choice"] = choice
-    _think(chat.reasoning, able, cap, asked, aim)
-    _shape(chat, asked, aim)
-    _sample(chat, able, asked, aim)
-    _refuse(chat, aim)
+    if chat.asks_of(BEYOND):
+        if chat.tools:
+            asked["tools"] = [_tool(tool) for tool in chat.tools]
+            if (choice := _tool_choice(chat)) is not None:
+                asked["tool_choice"] = choice
+        _think(chat.reasoning, able, cap, asked, aim)
+        _shape(chat, asked, aim)
+        _sample(chat, able, asked, aim)
+        _refuse(chat, aim)
     if aim.stream:
         asked["stream"] = True
     if chat.user:
@@ -303,12 +313,6 @@ def _sample(chat: Chat, able: Takes, asked: Json, aim: Aim) -> None:
             aim.lack(name, "expected at most 1 for this model")
         else:
             asked[name] = value
-
-
-NOTHING_FOR = (
-    *("choices", "frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs"),
-    *("top_logprobs", "modalities", "voice", "verbosity"),
-)
 
 
 def _refuse(chat: Chat, aim: Aim) -> None:

@@ -160,13 +160,34 @@ class _ChoiceShown(Struct, gc=False):
     finish_reason: str
 
 
+class _Before(Struct, gc=False):
+    cached_tokens: int
+    audio_tokens: int
+    cache_write_tokens: int | UnsetType = UNSET
+
+
+class _After(Struct, gc=False):
+    reasoning_tokens: int
+    audio_tokens: int
+
+
+class Spent(Struct, gc=False):
+    """Usage as OpenAI spells it."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: _Before
+    completion_tokens_details: _After
+
+
 class _ReplyShown(Struct, gc=False):
     id: str
     object: str
     created: int
     model: str
     choices: list[_ChoiceShown]
-    usage: dict[str, Any]
+    usage: Spent
 
 
 def encode_reply(reply: Reply, call: Call) -> bytes:
@@ -201,21 +222,11 @@ def _message(parts: list[Part]) -> _Shown:
     return message
 
 
-def encode_usage(usage: Usage) -> dict[str, Any]:
-    """Usage as OpenAI spells it."""
-    before = {"cached_tokens": usage.cached, "audio_tokens": usage.audio_input}
-    if usage.written:
-        before["cache_write_tokens"] = usage.written
-    return {
-        "prompt_tokens": usage.input,
-        "completion_tokens": usage.output,
-        "total_tokens": usage.total,
-        "prompt_tokens_details": before,
-        "completion_tokens_details": {
-            "reasoning_tokens": usage.reasoning,
-            "audio_tokens": usage.audio_output,
-        },
-    }
+def encode_usage(usage: Usage) -> Spent:
+    """Usage in OpenAI's words, to be encoded."""
+    before = _Before(usage.cached, usage.audio_input, usage.written or UNSET)
+    after = _After(usage.reasoning, usage.audio_output)
+    return Spent(usage.input, usage.output, usage.total, before, after)
 
 
 def decode_failure(status: int, body: bytes) -> Failure:

@@ -152,13 +152,15 @@ class _Request(Struct, gc=False):
     service_tier: str | None = None
 
 
+FIRST = 6
+"""So many fields stand before those that most requests do not have."""
 HINTS = ("store", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier")
 """Fields that do not change what is answered."""
 
 ALIKE = frozenset(
     (
         *("temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty", "seed", "logit_bias"),
-        *("logprobs", "top_logprobs", "modalities", "verbosity", "stream", "user", "metadata"),
+        *("logprobs", "top_logprobs", "modalities", "verbosity", "user", "metadata"),
     )
 )
 """Fields that are the neutral form's by name and by shape."""
@@ -179,6 +181,7 @@ SPELLED = {
 """OpenAI's name for a field of the neutral form, where it is another one."""
 
 _FIELDS = tuple(field.encode_name for field in msgspec.structs.fields(_Request))
+_REST = _FIELDS[FIRST:]
 _KNOWN = frozenset(_FIELDS)
 
 
@@ -199,16 +202,19 @@ def neutral(body: bytes, call: Call) -> Chat:
     """
     asked, unknown = _decode(body)
     chat = Chat(_turns(asked.messages), unknown=unknown)
+    chat.stream = asked.stream is True
+    cap = asked.max_completion_tokens
+    chat.output_cap = cap if cap is not None else asked.max_tokens
     # All at once: each asked for by its name would cost as much as they do together.
-    for name, value in zip(_FIELDS, astuple(asked), strict=True):
+    rest = astuple(asked)[FIRST:]
+    if rest.count(None) == len(rest):
+        return chat
+    for name, value in zip(_REST, rest, strict=True):
         if value is not None:
             if name in ALIKE:
                 setattr(chat, name, value)
             elif name in HINTS:
                 chat.hints[name] = value
-    chat.output_cap = (
-        asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
-    )
     if asked.tools or asked.functions:
         chat.tools = [_tool(tool, at) for at, tool in enumerate(asked.tools or ())]
         chat.tools += [_defined(function) for function in asked.functions or ()]
