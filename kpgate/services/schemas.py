@@ -169,7 +169,7 @@ class _Tree:
         node: Any = self._root
         for step in unquote(reference).split("/")[1:]:
             name = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(node, list) and name.isdigit() and int(name[:6]) < len(node):
+            if isinstance(node, list) and name.isdecimal() and int(name[:6]) < len(node):
                 node = node[int(name[:6])]
             elif isinstance(node, dict) and name in node:
                 node = node[name]

@@ -54,6 +54,7 @@ def test_what_fits_and_where_it_does_not() -> None:
         ({"$ref": "file:///etc/passwd"}, "schema_reference"),
         ({"$ref": "#/$defs/none"}, "schema_reference"),
         ({"$ref": "#anchor"}, "schema_reference"),
+        ({"anyOf": [{}], "$ref": "#/anyOf/²"}, "schema_reference"),
         ({"properties": {"a": {"$id": "http://127.0.0.1:1/", "type": "string"}}}, "schema_keyword"),
         ({"unevaluatedProperties": False}, "schema_keyword"),
         ({"$dynamicRef": "#x"}, "schema_keyword"),
