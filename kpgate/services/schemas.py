@@ -10,7 +10,6 @@ from threading import Lock
 from typing import Any
 from urllib.parse import unquote
 
-import jsonschema_rs
 import msgspec
 
 KEPT_MAX = 256
@@ -53,7 +52,10 @@ class Schema:
     def __init__(self, written: bytes, schema: dict[str, Any]) -> None:
         if len(written) > SCHEMA_BYTES_MAX:
             raise Unused("schema_too_large")
+        import jsonschema_rs  # house: imports - 7 MB of each worker, for models that ask for it
+
         tree = _Tree(schema)
+        self._wrong = jsonschema_rs.ValidationError
         self._tree = tree.parts
         self._loops = tree.loops
         try:
@@ -87,7 +89,7 @@ class Schema:
             if self._loops and self._tree * self._loops**depth > TRACED_MAX:
                 return Fault("", "schema", "it does not fit the schema")
             self._validator.validate(value)
-        except jsonschema_rs.ValidationError as error:
+        except self._wrong as error:
             where = "".join(f"/{step}" for step in error.instance_path)[:SAID_MAX]
             return Fault(where, error.kind.name, error.message[:SAID_MAX])
         except (ValueError, TypeError, OverflowError):
