@@ -13,7 +13,7 @@ from kpgate.domain.call import Call
 from kpgate.domain.chat import Refusal, Text, ToolCall
 from kpgate.domain.dialect import Endpoint, Turned
 from kpgate.domain.errors import GatewayError, InvalidRequest, OutputInvalid
-from kpgate.domain.reply import Finish
+from kpgate.domain.reply import MALFORMED, Finish
 from kpgate.domain.usage import Usage
 from kpgate.life import Equipment, Life
 from kpgate.services.route import Target
@@ -23,7 +23,6 @@ from kpgate.services.settle import counted, whole_usage
 LONG_BYTES = 32_768
 """From here on a look is taken off the loop."""
 ENDED = frozenset((Finish.STOP, Finish.STOP_SEQUENCE))
-MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 
 
 class Asking(Protocol):

@@ -25,11 +25,21 @@ from kpgate.domain.dialect import (
 )
 from kpgate.domain.errors import InvalidRequest, UpstreamFailed
 from kpgate.domain.events import EVENT_BYTES_MAX, Events
-from kpgate.domain.reply import Argued, Begun, Broke, Called, Piece, Refused, Reply, Said, Thought, Used
+from kpgate.domain.reply import (
+    MALFORMED,
+    Argued,
+    Begun,
+    Broke,
+    Called,
+    Piece,
+    Refused,
+    Reply,
+    Said,
+    Thought,
+    Used,
+)
 from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import Usage
-
-MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 
 
 class Allowance(msgspec.Struct, frozen=True):
@@ -49,10 +59,7 @@ def bridge(endpoint: Endpoint, tongue: Tongue, heads: Heads, allowance: Allowanc
         stream_head=heads.stream,
         forward=across.forward,
         framer=across.framer,
-        decode_usage=_same,
         cut=_cut,
-        find_usage=_unsaid,
-        decode_text=_silent,
         turn=across.turn,
         stream_type=tongue.stream_type,
     )
@@ -143,18 +150,6 @@ def _where(error: Exception) -> str:
 def _cut(framer: Any, request_id: str, model: str, choices: int) -> bytes:
     end: bytes = framer.cut()
     return end
-
-
-def _same(usage: Usage | None) -> Usage | None:
-    return usage
-
-
-def _unsaid(body: bytes) -> Usage | None:
-    return None
-
-
-def _silent(body: bytes) -> str:
-    return ""
 
 
 class Translator(Spoken):

@@ -10,9 +10,8 @@ import msgspec
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Aim, Endpoint, Heads, Shape, Turned, Unspeakable, Way
 from kpgate.domain.errors import InvalidRequest, UpstreamFailed
-from kpgate.domain.reply import Failure
+from kpgate.domain.reply import MALFORMED, Failure
 
-MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 MESSAGE_MAX = 500
 
 

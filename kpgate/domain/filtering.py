@@ -6,13 +6,22 @@ Pure. It reads what providers say by their tongues, and knows none of them.
 import re
 from collections.abc import Callable, Sequence
 
-import msgspec
-
 from kpgate.domain.chat import Refusal, Thinking
 from kpgate.domain.dialect import Tongue
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.events import EVENT_BYTES_MAX
-from kpgate.domain.reply import Argued, Called, Choice, Finish, Finished, Piece, Reply, Said, Thought
+from kpgate.domain.reply import (
+    MALFORMED,
+    Argued,
+    Called,
+    Choice,
+    Finish,
+    Finished,
+    Piece,
+    Reply,
+    Said,
+    Thought,
+)
 
 TOO_LONG = (
     b"context_length_exceeded",
@@ -45,7 +54,7 @@ def is_filtered(body: bytes, tongue: Tongue) -> bool:
         return False
     try:
         return is_taken(tongue.decode_reply(body))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+    except MALFORMED:
         return False
 
 
@@ -94,7 +103,7 @@ class Watch:
                 self._take(self._reader.read(name, data))
             if not chunk:
                 self._take(self._reader.end())
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
+        except MALFORMED:
             # Whoever puts the stream into the caller's dialect says what is wrong with it.
             self._open = False
         if self._open and self._taken >= self._choices:

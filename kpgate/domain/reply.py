@@ -11,6 +11,9 @@ import msgspec
 from kpgate.domain.chat import Part
 from kpgate.domain.usage import NOTHING, Usage
 
+MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
+"""What is raised where a reply makes no sense."""
+
 
 class Finish(StrEnum):
     """Why a choice ended."""

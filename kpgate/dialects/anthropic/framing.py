@@ -6,10 +6,9 @@ from kpgate.dialects.anthropic.stream import Event, end_early, read_event
 from kpgate.dialects.anthropic.usage import Tokens, decode_usage, merge
 from kpgate.domain.errors import UpstreamFailed
 from kpgate.domain.events import EVENT_BYTES_MAX, Events
+from kpgate.domain.reply import MALFORMED
 from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import Usage
-
-_MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 
 
 class Frames(Spoken):
@@ -49,7 +48,7 @@ class Frames(Spoken):
                 self._note(read_event(data))
         except UpstreamFailed as error:
             self._late = error
-        except _MALFORMED as error:
+        except MALFORMED as error:
             self._late = _failed(error)
         if self._late is None:
             return self._events.raw
@@ -66,7 +65,7 @@ class Frames(Spoken):
         try:
             for _, data in self._events.finish():
                 self._note(read_event(data))
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise _failed(error) from None
         if not self._over:
             raise UpstreamFailed("the provider ended its stream before message_stop")
