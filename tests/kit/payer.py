@@ -4,6 +4,8 @@ import json
 import os
 from typing import Any
 
+import openai
+
 from tests.kit.gateway_process import until
 from tests.kit.whole import Whole
 
@@ -28,6 +30,11 @@ class Payer:
         """Once nothing is held any more."""
         until(lambda: self.gate.balance(self.name)["held_microkpt"] == 0)
         return self.funds - int(self.gate.balance(self.name)["balance_microkpt"])
+
+    def client(self) -> openai.OpenAI:
+        """OpenAI's own client, which tries once."""
+        base_url = f"http://127.0.0.1:{self.gate.port}/v1"
+        return openai.OpenAI(base_url=base_url, api_key=self.key, max_retries=0, timeout=20)
 
     def send(self, **more: Any) -> Any:
         """A call on a connection of its own that nobody reads yet."""

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import openai
 import pytest
 
 from tests.kit.gateway_process import TRANSPORTS, until
@@ -66,12 +65,6 @@ def payer(gate: Whole) -> Payer:
     return Payer(gate)
 
 
-def client(payer: Payer) -> openai.OpenAI:
-    return openai.OpenAI(
-        base_url=f"http://127.0.0.1:{payer.gate.port}/v1", api_key=payer.key, max_retries=0, timeout=20
-    )
-
-
 def post(
     payer: Payer, path: str, body: bytes, kind: str = "multipart/form-data; boundary=x"
 ) -> tuple[int, Any]:
@@ -95,7 +88,7 @@ def form(*fields: tuple[str, bytes, str]) -> bytes:
 
 
 def test_sound_is_heard_by_the_second(payer: Payer, server: VendorServer) -> None:
-    with client(payer) as ask:
+    with payer.client() as ask:
         heard = ask.audio.transcriptions.create(model="plain", file=("a.mp3", SOUND), language="en")
         assert heard.text == WORDS
         assert payer.paid() == 9 * SECOND, f"{SECONDS} seconds are nine that were begun"
@@ -115,7 +108,7 @@ def test_sound_is_heard_by_the_second(payer: Payer, server: VendorServer) -> Non
 
 
 def test_what_nobody_timed_is_presumed(payer: Payer) -> None:
-    with client(payer) as ask:
+    with payer.client() as ask:
         assert ask.audio.transcriptions.create(model="silent", file=("a.mp3", SOUND)).text == WORDS
         assert payer.paid() == PRESUMED * SECOND
         written = ask.audio.transcriptions.create(model="plain", file=("a.mp3", SOUND), response_format="srt")
@@ -125,7 +118,7 @@ def test_what_nobody_timed_is_presumed(payer: Payer) -> None:
 
 def test_sound_is_heard_by_the_token(payer: Payer) -> None:
     cost = HEARD_INPUT * HEARD + HEARD_OUTPUT * OUT
-    with client(payer) as ask:
+    with payer.client() as ask:
         ask.audio.transcriptions.create(model="by-tokens", file=("a.mp3", SOUND))
         assert payer.paid() == cost
         events = list(ask.audio.transcriptions.create(model="by-tokens", file=("a.mp3", SOUND), stream=True))
@@ -134,7 +127,7 @@ def test_sound_is_heard_by_the_token(payer: Payer) -> None:
 
 
 def test_images_are_changed_by_the_image(payer: Payer, server: VendorServer) -> None:
-    with client(payer) as ask:
+    with payer.client() as ask:
         made = ask.images.edit(
             model="drawn", image=[("a.png", SOUND), ("b.png", SOUND)], prompt="a boat", n=2
         )
@@ -148,7 +141,7 @@ def test_images_are_changed_by_the_image(payer: Payer, server: VendorServer) -> 
 
 
 def test_large_files_go_along(payer: Payer, server: VendorServer) -> None:
-    with client(payer) as ask:
+    with payer.client() as ask:
         assert ask.audio.transcriptions.create(model="plain", file=("a.wav", LARGE)).text == WORDS
     assert read_form(server.asked[-1])["file"] == LARGE
     assert payer.paid() == 9 * SECOND

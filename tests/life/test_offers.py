@@ -82,18 +82,12 @@ def payer(gate: Whole) -> Payer:
     return Payer(gate)
 
 
-def client(payer: Payer) -> openai.OpenAI:
-    return openai.OpenAI(
-        base_url=f"http://127.0.0.1:{payer.gate.port}/v1", api_key=payer.key, max_retries=0, timeout=20
-    )
-
-
 def post(payer: Payer, path: str, body: dict[str, Any] | bytes) -> tuple[int, dict[str, str], Any]:
     return payer.gate.post(path, payer.key, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
 def test_moderations(payer: Payer, server: VendorServer) -> None:
-    with client(payer) as ask:
+    with payer.client() as ask:
         judged = ask.moderations.create(model="judged", input=["one", "two"])
         assert [one.flagged for one in judged.results] == [False, False]
         assert payer.paid() == 2 * JUDGED
@@ -108,7 +102,7 @@ def test_moderations(payer: Payer, server: VendorServer) -> None:
 
 
 def test_images_by_the_image(payer: Payer, server: VendorServer) -> None:
-    with client(payer) as ask:
+    with payer.client() as ask:
         reply = ask.images.generate(model="plain", prompt="a small boat", n=2, size="1024x1024")
         assert reply.data is not None and [one.b64_json for one in reply.data] == [PICTURE] * 2
         assert server.asked[-1].body["size"] == "1024x1024"
@@ -124,7 +118,7 @@ def test_images_by_the_image(payer: Payer, server: VendorServer) -> None:
 
 def test_images_by_the_token(payer: Payer) -> None:
     cost = (IMAGE_INPUT - IMAGE_PICTURES) * IN + IMAGE_PICTURES * SEEN + IMAGE_OUTPUT * OUT
-    with client(payer) as ask:
+    with payer.client() as ask:
         ask.images.generate(model="by-tokens", prompt="a small boat")
         assert payer.paid() == cost
         streamed = list(ask.images.generate(model="by-tokens", prompt="a small boat", stream=True))
@@ -138,7 +132,7 @@ def test_images_by_the_token(payer: Payer) -> None:
 
 
 def test_speech_is_sent_on_as_it_comes(payer: Payer, server: VendorServer) -> None:
-    with client(payer) as ask:
+    with payer.client() as ask:
         spoken = ask.audio.speech.create(model="spoken", voice="alloy", input="Grüße!")
         assert spoken.content == b"".join(SOUND)
         assert spoken.response.headers["content-type"] == "audio/mpeg"
@@ -154,7 +148,7 @@ def test_speech_is_sent_on_as_it_comes(payer: Payer, server: VendorServer) -> No
 
 def test_speech_is_not_kept_until_it_ends(payer: Payer) -> None:
     with (
-        client(payer) as ask,
+        payer.client() as ask,
         ask.audio.speech.with_streaming_response.create(
             model="endless", voice="alloy", input="Hello"
         ) as spoken,
@@ -166,7 +160,7 @@ def test_speech_is_not_kept_until_it_ends(payer: Payer) -> None:
 
 
 def test_speech_that_breaks_off_is_seen_to(payer: Payer) -> None:
-    with client(payer) as ask, pytest.raises(openai.APIConnectionError):
+    with payer.client() as ask, pytest.raises(openai.APIConnectionError):
         ask.audio.speech.create(model="cut", voice="alloy", input="Hello")
     assert payer.paid() == 5 * IMAGE, "it was spoken, as far as anybody knows"
 
@@ -260,7 +254,7 @@ def test_credit_and_limits_are_looked_at_first(gate: Whole, server: VendorServer
     slow.key = gate.key(slow.name, limits=Limits(requests="1/h"))
     assert post(slow, MODERATIONS, BODIES[MODERATIONS])[0] == 200
     assert post(slow, MODERATIONS, BODIES[MODERATIONS])[0] == 429
-    with client(Payer(gate)) as ask:
+    with Payer(gate).client() as ask:
         capped = ask.with_options(default_headers={"x-kpgate-max-cost-microkpt": str(IMAGE)})
         assert capped.images.generate(model="plain", prompt="a small boat").data
         with pytest.raises(openai.APIStatusError) as refused:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import openai
 import pytest
 
 from tests.kit.gateway_process import TRANSPORTS
@@ -64,12 +63,6 @@ def payer(gate: Whole) -> Payer:
     return Payer(gate)
 
 
-def client(payer: Payer) -> openai.OpenAI:
-    return openai.OpenAI(
-        base_url=f"http://127.0.0.1:{payer.gate.port}/v1", api_key=payer.key, max_retries=0, timeout=20
-    )
-
-
 def embedder(vendor: str, model: str = "plain") -> str:
     return "cohere-embed" if (vendor, model) == ("cohere", "plain") else f"{vendor}-{model}"
 
@@ -81,7 +74,7 @@ def post(payer: Payer, path: str, **body: Any) -> tuple[int, dict[str, str], Any
 @pytest.mark.parametrize("vendor", EMBEDDERS)
 def test_embeddings_of_every_vendor_are_openai_s(payer: Payer, server: VendorServer, vendor: str) -> None:
     model = embedder(vendor)
-    with client(payer) as ask:
+    with payer.client() as ask:
         # The client asks for base64 by itself.
         reply = ask.embeddings.create(model=model, input=["one", "two"], dimensions=2)
         assert [one.embedding for one in reply.data] == [[0.0, 0.5], [1.0, 0.5]]
