@@ -2,6 +2,7 @@
 """Numbers and durations as a reply's headers write them: a dozen of them stand on every reply."""
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport int64_t, uint64_t
 
 
@@ -16,7 +17,7 @@ cdef inline char *_back(char *end, uint64_t number) noexcept nogil:
     return end
 
 
-def decimal(int64_t number):
+cpdef bytes decimal(int64_t number):
     """A whole number in decimal."""
     cdef char digits[24]
     cdef char *end = digits + sizeof(digits)
@@ -29,7 +30,16 @@ def decimal(int64_t number):
     return PyBytes_FromStringAndSize(at, end - at)
 
 
-def spell(int64_t duration_us):
+cpdef str hexadecimal(uint64_t number):
+    """A number as sixteen hexadecimal digits."""
+    cdef char digits[16]
+    cdef int i
+    for i in range(16):
+        digits[15 - i] = b"0123456789abcdef"[number >> (4 * i) & 15]
+    return PyUnicode_DecodeASCII(digits, sizeof(digits), NULL)
+
+
+cpdef bytes spell(int64_t duration_us):
     """A duration as OpenAI's rate-limit headers write it: `0s`, `20ms`, `1.5s`, `6m0s`, `1h0m0s`. Rounded up.
 
     Units: microseconds in.

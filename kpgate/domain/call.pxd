@@ -1,5 +1,8 @@
 # The compiled form of `call.py`: the attributes of a call and of its record as fields.
 
+from kpgate.domain.usage cimport Usage
+
+
 cdef class Call:
     cdef public str model
     cdef public object content
@@ -31,7 +34,7 @@ cdef class Record:
     cdef public object route
     cdef public object checked
     cdef public long long expected
-    cdef public object usage
+    cdef public Usage usage
     cdef public object error
     cdef public object asked
     cdef public object said

@@ -11,8 +11,9 @@ from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
-from msgspec.structs import astuple, force_setattr
+from msgspec.structs import force_setattr
 
+from kpgate._fast.bill import Tariff
 from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.usage import Usage
 
@@ -75,18 +76,14 @@ class Price(msgspec.Struct, frozen=True, gc=False):
         Parts of a kind are never more than the whole, whatever a provider says: what is counted under two kinds
         is charged as the first of cached, written to a cache for long, written to one, audio, image.
         """
-        # All at once: each asked for by its name would cost as much as they do together.
-        prompt, output, cached, reasoning, _, heard, spoken, seen, write, write_long, units = astuple(usage)
-        if not (cached or reasoning or heard or spoken or seen or write or write_long or units):
-            return rounded(prompt * self.input + output * self.output, self.request, factor)
-        plain = prompt
-        plain -= (cached := min(cached, plain))
-        plain -= (kept := min(write_long, plain))
-        plain -= (written := min(write, plain))
-        plain -= (audio := min(heard, plain))
-        plain -= (image := min(seen, plain))
-        reasoning = min(reasoning, output)
-        spoken = min(spoken, output - reasoning)
+        plain = usage.input
+        plain -= (cached := min(usage.cached, plain))
+        plain -= (kept := min(usage.cache_write_long, plain))
+        plain -= (written := min(usage.cache_write, plain))
+        plain -= (audio := min(usage.audio_input, plain))
+        plain -= (image := min(usage.image, plain))
+        reasoning = min(usage.reasoning, usage.output)
+        spoken = min(usage.audio_output, usage.output - reasoning)
         total = (
             plain * self.input
             + cached * self.cached
@@ -94,10 +91,10 @@ class Price(msgspec.Struct, frozen=True, gc=False):
             + written * self.cache_write
             + audio * self.audio_input
             + image * self.image
-            + (output - reasoning - spoken) * self.output
+            + (usage.output - reasoning - spoken) * self.output
             + reasoning * self.reasoning
             + spoken * self.audio_output
-            + units * self.unit
+            + usage.units * self.unit
         )
         return rounded(total, self.request, factor)
 
@@ -126,32 +123,6 @@ def rounded(total: int, request: int, factor: int) -> int:
     if request:
         total += request * PER
     return -(-total * factor // _PARTS)
-
-
-class Tariff(msgspec.Struct, frozen=True, gc=False):
-    """The most that a model's calls may cost, over all deployments that may answer.
-
-    Units: as prices. `margin` is what a prompt's count is multiplied by, in percent.
-    """
-
-    input: int
-    output: int
-    request: int
-    margin: int = 100
-    unit: int = 0
-
-    def bound(self, prompt_tokens: int, output_tokens: int, factor: int = WHOLE, units: int = 0) -> int:
-        """No call with so many tokens and units costs more."""
-        prompt_tokens = -(-prompt_tokens * self.margin // 100)
-        total = prompt_tokens * self.input + output_tokens * self.output + units * self.unit
-        return rounded(total, self.request, factor)
-
-    def affordable(self, amount: int, prompt_tokens: int, factor: int = WHOLE, units: int = 0) -> int:
-        """The most output tokens with which no call costs more than `amount`. Below 0 where the rest of it does."""
-        prompt_tokens = -(-prompt_tokens * self.margin // 100)
-        rest = prompt_tokens * self.input + units * self.unit + self.request * PER
-        left = amount * PER * WHOLE // factor - rest
-        return left // self.output if self.output else left
 
 
 def tariff(prices: Sequence[Price], *, estimated: bool) -> Tariff:

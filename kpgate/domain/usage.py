@@ -1,7 +1,6 @@
 """What a call used, in tokens by kind, and where the figure comes from."""
 
-import msgspec
-from msgspec.structs import astuple
+from dataclasses import dataclass
 
 KINDS = (
     "input",
@@ -19,7 +18,8 @@ COUNTS = (*KINDS, "units")
 """What a usage counts, in the order in which it is written down."""
 
 
-class Usage(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True)
+class Usage:
     """Tokens of one call. Units: tokens; `cached`, `cache_write`, `cache_write_long`, `audio_input` and `image` are
     parts of `input`, each without the others; `reasoning` and `audio_output` of `output`. `units` are no tokens: what
     an endpoint counts beside them, as images or seconds.
@@ -49,8 +49,9 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     def plus(self, other: "Usage") -> "Usage":
         """Both together: the provider's word only where both are."""
         source = "provider" if self.source == other.source == "provider" else "counted"
-        pairs = zip(astuple(self), astuple(other), strict=True)
-        return Usage(*[source if isinstance(one, str) else one + more for one, more in pairs])  # type: ignore[arg-type]
+        return Usage(
+            source=source, **{kind: getattr(self, kind) + getattr(other, kind) for kind in COUNTS}
+        )
 
     @property
     def total(self) -> int:

@@ -8,12 +8,13 @@ Source: docs/decisions/0007-one-journal.md.
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock
 from time import sleep
 from typing import TypeAlias
 
-from msgspec.structs import replace
 
+from kpgate._fast.bill import Tariff
 from kpgate._fast.credit import (
     BUSY,
     CHANGED,
@@ -34,7 +35,7 @@ from kpgate.domain.errors import (
     StoreUnavailable,
 )
 from kpgate.domain.ledger import Reason, note_end, note_hold
-from kpgate.domain.price import AMOUNT_MAX, PER, WHOLE, Tariff, rounded
+from kpgate.domain.price import AMOUNT_MAX, PER, WHOLE, rounded
 from kpgate.domain.refusal import STORE_WAIT_US, refusal
 from kpgate.domain.usage import Usage
 from kpgate.services.offload import Offload
@@ -127,9 +128,9 @@ class Hold:
 
         Units: `spoken` output tokens so far, over all choices.
         """
-        price, credit = target.price, self._holds.credit
-        assert price is not None, "only what has a price is metered"
-        used = price.charge(Usage(record.prompt_tokens, spoken, source="counted"), self.factor)
+        price, bill, credit = target.price, target.bill, self._holds.credit
+        assert price is not None and bill is not None, "only what has a price is metered"
+        used = bill.charge(record.prompt_tokens, spoken, self.factor)
         if used > self.amount:
             more = used - self.amount + rounded(AHEAD_TOKENS * price.output, 0, self.factor)
             if self.amount + more > AMOUNT_MAX or (
@@ -173,16 +174,47 @@ class Hold:
         if self.fill and usage.source == "counted":
             # What was made has a price by the token, and nobody says how many there were.
             record.usage = usage = replace(usage, output=self.fill)
-        if target is not None and target.price is not None:
+        if target is not None and target.bill is not None:
             version = target.price_version
             if usage.source != "none":
                 # A provider may say anything: no account holds more, and beyond the hold it is the house's.
-                charged = min(target.price.charge(usage, self.factor), AMOUNT_MAX)
+                charged = min(charge(target, usage, self.factor), AMOUNT_MAX)
                 record.cost = min(charged, self.amount)
                 record.overrun = charged - record.cost
         record.held = self.amount
         note = note_end(record.provider, record.deployment, record.attempts, record.status, version, usage)
-        self._holds.end(now_us, handle, charged, Reason.CREDIT if self.cut else reason_of(record), note)
+        reason = Reason.CREDIT if self.cut else _DONE if record.error is None else reason_of(record)
+        self._holds.end(now_us, handle, charged, reason, note)
+
+
+def charge(target: Target, usage: Usage, factor: int) -> int:
+    """What a call costs at who answered. Order: only what has a price is charged."""
+    bill = target.bill
+    assert bill is not None, "only what has a price is charged"
+    if not (
+        usage.cached
+        or usage.reasoning
+        or usage.audio_input
+        or usage.audio_output
+        or usage.image
+        or usage.cache_write
+        or usage.cache_write_long
+        or usage.units
+    ):
+        return bill.charge(usage.input, usage.output, factor)
+    return bill.charge_kinds(
+        usage.input,
+        usage.output,
+        usage.cached,
+        usage.reasoning,
+        usage.audio_input,
+        usage.audio_output,
+        usage.image,
+        usage.cache_write,
+        usage.cache_write_long,
+        usage.units,
+        factor,
+    )
 
 
 Taken: TypeAlias = Hold | None
@@ -330,7 +362,8 @@ class Holds:
         if self._ending.acquire(blocking=False):
             try:
                 for _ in range(len(self._owed)):
-                    if self._put_end(now_us, *self._owed[0]) == BUSY:
+                    handle, charged, reason, note = self._owed[0]
+                    if self._put_end(now_us, handle, charged, reason, note) == BUSY:
                         break
                     # Only now, for what is not there is taken for decided.
                     self._owed.popleft()
@@ -441,6 +474,7 @@ def reason_of(record: Record) -> Reason:
     return _REASONS.get(error.code, Reason.FAILED)
 
 
+_DONE = Reason.DONE
 _REASONS = {
     "client_gone": Reason.CALLER_GONE,
     "upstream_failed": Reason.UPSTREAM,

@@ -1,5 +1,8 @@
 # The compiled form of `route.py`: what every call asks of its plan and its deployment as fields.
 
+from kpgate._fast.bill cimport Bill, Tariff
+
+
 cdef class Target:
     cdef public object number
     cdef public str home
@@ -15,7 +18,8 @@ cdef class Target:
     cdef public long long connect_us
     cdef public tuple match
     cdef public object price
-    cdef public object price_version
+    cdef public Bill bill
+    cdef public long long price_version
     cdef public object key
     cdef public object rates
     cdef public str price_source
@@ -36,8 +40,8 @@ cdef class Plan:
     cdef public object everyone
     cdef public bint matched
     cdef public tuple gates
-    cdef public object tariff
-    cdef public object holding_min
+    cdef public Tariff tariff
+    cdef public long long holding_min
     cdef public object chooser
     cdef public bint chooses
     cdef public long long output_max

@@ -1,10 +1,11 @@
 """ROUTE: from a model's name to the deployments that may answer, in the order they are tried."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import randrange
 from typing import Any
 
+from kpgate._fast.bill import Bill, Tariff
 from kpgate._fast.choice import Choice
 from kpgate._fast.limit import Gate
 from kpgate._fast.pulse import Pulse
@@ -13,7 +14,7 @@ from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.dialect import Counter, Way
 from kpgate.domain.errors import Fault, GatewayError, ModelNotFound, Retry
-from kpgate.domain.price import Price, Tariff
+from kpgate.domain.price import Price
 from kpgate.domain.settings import Retries
 
 SAVED_MAX = 100
@@ -29,7 +30,7 @@ class Target:
     Shape: `home` is the model it is a deployment of; `ways` has how calls of an endpoint go to it, by the endpoint's
     path; `key` is how its credential does, where its provider has several;
     `match` is header names and values, lower case, all of which a request must have; `price_source` is where its
-    price is from, in words; `facts` is what the catalogue knows of its model.
+    price is from, in words; `facts` is what the catalogue knows of its model. `bill` is its price to be reckoned with.
     Units: `*_us` microseconds. `price` is what calls are charged, `rates` what they are chosen by.
     """
 
@@ -52,6 +53,11 @@ class Target:
     rates: Price | None = None
     price_source: str = ""
     facts: ModelFacts | None = None
+    bill: Bill | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.price is not None:
+            self.bill = Bill(self.price)
 
 
 @dataclass(eq=False)

@@ -1,6 +1,6 @@
 """SETTLE: what a call really used."""
 
-from msgspec.structs import replace
+from dataclasses import replace
 
 from kpgate.domain.call import Record
 from kpgate.domain.dialect import Counter, Framing, Turned, Way

@@ -9,13 +9,14 @@ import pytest
 import uvloop
 
 from kpgate._fast.credit import BUSY, DONE, STALE
-from kpgate.domain.call import Record
+from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import ANONYMOUS
 from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.price import AMOUNT_MAX, Price
 from kpgate.domain.usage import Usage
 from kpgate.services.hold import Hold, Holds
 from kpgate.services.offload import Offload
+from kpgate.services.route import Plan, Target
 from tests.kit.gateway_process import until
 
 PRICE = Price(1_000_000, 1_000_000, 0, 0, 0, 0, 0)
@@ -51,9 +52,15 @@ class Paper:
         return True
 
 
-class Answering:
-    price = PRICE
-    price_version = 1
+def answering(price: Price) -> Target:
+    return Target(
+        *(0, "model", "provider", "deployment", cast(Any, None), None, {}, cast(Any, None), 0, 0, 0, 0),
+        price=price,
+        price_version=1,
+    )
+
+
+ANSWERING = answering(PRICE)
 
 
 def ended(credit: Busy) -> tuple[Holds, Hold, Paper, Record]:
@@ -63,7 +70,7 @@ def ended(credit: Busy) -> tuple[Holds, Hold, Paper, Record]:
     hold.handle = 7
     record = Record("req-00000001", 0, "/v1/chat/completions", "POST")
     record.usage = Usage(20, 10, source="provider")
-    hold.end(5, record, cast(Any, Answering()))
+    hold.end(5, record, ANSWERING)
     return holds, hold, paper, record
 
 
@@ -73,7 +80,7 @@ def test_an_end_is_decided_and_written_before_the_reply() -> None:
         _, hold, paper, record = ended(credit)
         assert hold.may_reply and paper.asked == [1]
         assert (record.cost, record.held, credit.ends) == (30, 50, [(7, 30)])
-        hold.end(6, record, cast(Any, Answering()))
+        hold.end(6, record, ANSWERING)
         assert credit.ends == [(7, 30)], "a second time has no effect"
 
     uvloop.run(main())
@@ -87,8 +94,7 @@ def test_what_no_account_could_hold_is_the_house_s() -> None:
         hold.handle = 8
         record = Record("req-00000002", 0, "/v1/chat/completions", "POST")
         record.usage = Usage(1 << 40, 1 << 40, source="provider")
-        dear = type("Dear", (), {"price": Price(1 << 50, 1 << 50, 0, 0, 0, 0, 0), "price_version": 1})
-        hold.end(5, record, cast(Any, dear))
+        hold.end(5, record, answering(Price(1 << 50, 1 << 50, 0, 0, 0, 0, 0)))
         assert credit.ends[-1] == (8, AMOUNT_MAX)
         assert (record.cost, record.overrun) == (50, AMOUNT_MAX - 50)
 
@@ -221,7 +227,7 @@ def test_what_does_not_reach_the_disk_is_synced_by_a_worker_and_after_two_second
         holds.watch(3_100_000)
         assert holds.lags
         with pytest.raises(StoreUnavailable) as caught:
-            holds.take(0, 0, ANONYMOUS, cast(Any, None), Record("", 0, "", ""), cast(Any, None))
+            holds.take(0, 0, ANONYMOUS, Plan.__new__(Plan), Record("", 0, "", ""), Call("model", None, None))
         assert caught.value.retry_after_us > 0
         disk.answers.set()
         until(lambda: disk.durable == 200)

@@ -66,7 +66,7 @@ def decode_usage(said: Tokens | None) -> Usage | None:
     details = said.output_tokens_details
     thought = (details.thinking_tokens or 0) if details is not None else 0
     prompt = fresh + written + cached
-    if min(fresh, written, cached, output, thought) < 0 or max(prompt, output) > TOKENS_MAX:
+    if min(fresh, written, cached, output, thought) < 0 or max(prompt, output, thought) > TOKENS_MAX:
         return None
     if not written:
         return Usage(prompt, output, cached, thought, "provider") if prompt + output else None

@@ -50,7 +50,7 @@ def decode_usage(said: UsageMetadata | None) -> Usage | None:
         seen,
         aloud,
     )
-    if min(given) < 0 or max(prompt, output) > TOKENS_MAX or not prompt + output:
+    if min(given) < 0 or max(*given, prompt, output) > TOKENS_MAX or not prompt + output:
         return None
     return Usage(prompt, output, cached, thoughts, "provider", heard, aloud, seen)
 

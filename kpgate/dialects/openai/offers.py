@@ -6,6 +6,7 @@ Source: OpenAI API reference, moderations, images and audio pages (checked Novem
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -156,7 +157,7 @@ def decode_usage(raw: bytes) -> Usage | None:
     total, made = said.input_tokens or 0, said.output_tokens or 0
     parts = said.input_tokens_details or said.input_token_details or _Details()
     image, heard = parts.image_tokens or 0, parts.audio_tokens or 0
-    if not (0 <= total <= TOKENS_MAX and 0 <= made <= TOKENS_MAX) or min(image, heard) < 0:
+    if min(total, made, image, heard) < 0 or max(total, made, image, heard) > TOKENS_MAX:
         return None
     return Usage(total, made, source="provider", image=image, audio_input=heard) if total or made else None
 
@@ -174,7 +175,7 @@ def read_usage(body: bytes) -> Usage | None:
         return None
     used = decode_usage(bytes(said.usage)) if bytes(said.usage) else None
     if used is not None and said.data:
-        used = msgspec.structs.replace(used, units=len(said.data))
+        used = replace(used, units=len(said.data))
     if used is None and isinstance(said.duration, float | int) and said.duration > 0:
         used = Usage(source="provider", units=whole_seconds(said.duration))
     return used

@@ -126,10 +126,10 @@ class Bent:
             return usage
         cached: int = (getattr(said, quirks.cached) or 0) if quirks.cached else 0
         if cached > 0 and not usage.cached:
-            usage = replace(usage, cached=min(cached, usage.input))
+            usage = dataclasses.replace(usage, cached=min(cached, usage.input))
         # Only where the total says so: should the provider count as OpenAI does one day, nothing is charged twice.
         if quirks.reasoning_apart and said.total_tokens == usage.total + usage.reasoning:
-            usage = replace(usage, output=usage.output + usage.reasoning)
+            usage = dataclasses.replace(usage, output=usage.output + usage.reasoning)
         return usage
 
     def find_usage(self, body: bytes) -> Usage | None:

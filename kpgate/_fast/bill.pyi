@@ -1,0 +1,41 @@
+from typing import Any, final
+
+from typing_extensions import disjoint_base
+
+MOST: int
+
+@final
+@disjoint_base
+class Bill:
+    def __init__(self, price: Any) -> None: ...
+    def charge(self, prompt: int, output: int, factor: int) -> int: ...
+    def charge_kinds(
+        self,
+        prompt: int,
+        output: int,
+        cached: int,
+        reasoning: int,
+        heard: int,
+        spoken: int,
+        seen: int,
+        written: int,
+        kept: int,
+        units: int,
+        factor: int,
+    ) -> int: ...
+
+@final
+@disjoint_base
+class Tariff:
+    input: int
+    output: int
+    request: int
+    margin: int
+    unit: int
+    def __init__(
+        self, input: int, output: int, request: int, margin: int = 100, unit: int = 0
+    ) -> None: ...
+    def bound(self, prompt_tokens: int, output_tokens: int, factor: int = 10_000, units: int = 0) -> int: ...
+    def affordable(self, amount: int, prompt_tokens: int, factor: int = 10_000, units: int = 0) -> int: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
