@@ -66,6 +66,7 @@ ROOMS = {
         "batch",
         "body",
         "call",
+        "caller",
         "chat",
         "dialect",
         "events",

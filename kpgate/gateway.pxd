@@ -1,13 +1,22 @@
 # The compiled form of `gateway.py`: the fields of what it works with, and its steps called without a look-up.
 
+cimport cython
 from kpgate._fast.head cimport Head
 from kpgate._fast.http1 cimport Connection
 from kpgate._fast.limit cimport Verdict
 from kpgate.domain.call cimport Call, Record
-from kpgate.domain.dialect cimport Way
+from kpgate.domain.caller cimport Caller
+from kpgate.domain.dialect cimport Endpoint, Way
+from kpgate.domain.ledger cimport show_call
 from kpgate.life cimport Equipment, Life
-from kpgate.services.route cimport Plan, Target
-from kpgate.services.upstream cimport Attempt
+from kpgate.services.admit cimport reserve, takes_long
+from kpgate.services.hold cimport Hold, Holds
+from kpgate.services.receive cimport check_head, onward
+from kpgate.services.record cimport excerpt
+from kpgate.services.respond cimport describe
+from kpgate.services.route cimport Plan, Target, candidates
+from kpgate.services.settle cimport counted, turned_usage, whole_usage
+from kpgate.services.upstream cimport Attempt, check_whole, is_stream, judge, opening
 
 
 cdef class Gateway:
@@ -15,7 +24,8 @@ cdef class Gateway:
     cdef public object clock
     cdef public set lives
 
-    cpdef object _find(self, Equipment kit, Life life, object caller)
+    cpdef object _find(self, Equipment kit, Life life, Caller caller)
+    cpdef bint _hold(self, Equipment kit, Life life, cython.py_int now_us) except -1
     cpdef object _count(self, Life life)
     cpdef tuple _choose(self, Life life, bytes body)
     cpdef object _settle(self, Equipment kit, Life life, bytes body)

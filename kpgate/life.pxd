@@ -4,9 +4,11 @@ from kpgate._fast.head cimport Head
 from kpgate._fast.limit cimport Verdict
 from kpgate._fast.wait cimport Wheel
 from kpgate.domain.call cimport Call, Record
-from kpgate.domain.dialect cimport Way
+from kpgate.domain.caller cimport Caller
+from kpgate.domain.dialect cimport Endpoint, Way
 from kpgate.services.admit cimport Admit
 from kpgate.services.auth cimport Auth
+from kpgate.services.hold cimport Hold, Holds
 from kpgate.services.meters cimport Meters
 from kpgate.services.receive cimport Ids, Inflight
 from kpgate.services.record cimport Recorder
@@ -22,7 +24,7 @@ cdef class Equipment:
     cdef readonly Auth auth
     cdef readonly Routes routes
     cdef readonly Admit admit
-    cdef readonly object holds
+    cdef readonly Holds holds
     cdef readonly object retrying
     cdef readonly object health
     cdef readonly object offload
@@ -38,19 +40,19 @@ cdef class Equipment:
     cdef readonly tuple checks
     cdef readonly object shadows
 
-    cpdef Plan plan(self, Call call, object caller)
+    cpdef Plan plan(self, Call call, Caller caller)
 
 
 cdef class Life:
     cdef public object exchange
-    cdef public object endpoint
+    cdef public Endpoint endpoint
     cdef public Record record
     cdef public object turned
     cdef public Verdict verdict
     cdef public Way way
     cdef public Attempt attempt
     cdef public object framer
-    cdef public object hold
+    cdef public Hold hold
     cdef public object ended
     cdef public Head head
     cdef public Call call

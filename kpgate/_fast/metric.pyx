@@ -89,12 +89,10 @@ cdef inline void bump(uint64_t *cell, uint64_t more) noexcept nogil:
 cdef class Counter:
     """A number that only rises. Made by `Shard.counter`."""
 
-    cdef Region region
-    cdef uint64_t *cell
-
-    def add(self, uint64_t more):
+    cpdef int add(self, uint64_t more) except -1:
         """Raise it."""
         bump(self.cell, more)
+        return 0
 
     @property
     def value(self):
@@ -106,12 +104,10 @@ cdef class Counter:
 cdef class Gauge:
     """A number that goes up and down; shown as the sum over all shards. Made by `Shard.gauge`."""
 
-    cdef Region region
-    cdef uint64_t *cell
-
-    def add(self, int64_t more):
+    cpdef int add(self, int64_t more) except -1:
         """Raise it, or lower it by less than none."""
         bump(self.cell, <uint64_t>more)
+        return 0
 
     def set(self, int64_t value):
         """Make it this."""
@@ -127,11 +123,7 @@ cdef class Gauge:
 cdef class Histogram:
     """Counts of values up to each bound. Made by `Shard.histogram`."""
 
-    cdef Region region
-    cdef uint64_t *cells
-    cdef uint32_t bounds
-
-    cdef inline void note(self, int64_t value) noexcept nogil:
+    cdef void note(self, int64_t value) noexcept nogil:
         cdef uint32_t low = 0
         cdef uint32_t high = self.bounds
         cdef uint32_t middle
@@ -146,9 +138,10 @@ cdef class Histogram:
         bump(self.cells + self.bounds + low, 1)
         bump(self.cells + 2 * self.bounds + 1, <uint64_t>value)
 
-    def observe(self, int64_t value):
+    cpdef int observe(self, int64_t value) except -1:
         """Count a value in its own unit: microseconds for times. Below 0 counts as 0."""
         self.note(value)
+        return 0
 
     @property
     def counts(self):
@@ -168,13 +161,6 @@ cdef class RequestCells:
     Shape: a tuple of cells for each figure, so that one figure may stand under several names. Keep one a set
     of labels.
     """
-
-    cdef tuple requests
-    cdef tuple total
-    cdef tuple overhead
-    cdef tuple first_byte
-    cdef tuple prompt
-    cdef tuple completion
 
     def __cinit__(
         self,
@@ -204,18 +190,18 @@ cdef class RequestCells:
         self.prompt = prompt_tokens
         self.completion = completion_tokens
 
-    cdef void add_all(self, tuple cells, int64_t more):
+    cdef void add_all(self, tuple cells, int64_t more) noexcept:
         if more > 0:
             for cell in cells:
                 bump((<Counter>cell).cell, <uint64_t>more)
 
-    cdef void note_all(self, tuple cells, int64_t value):
+    cdef void note_all(self, tuple cells, int64_t value) noexcept:
         if value >= 0:
             for cell in cells:
                 (<Histogram>cell).note(value)
 
-    def record(self, int64_t total_us, int64_t overhead_us, int64_t first_byte_us, int64_t prompt_tokens,
-               int64_t completion_tokens):
+    cpdef int record(self, int64_t total_us, int64_t overhead_us, int64_t first_byte_us, int64_t prompt_tokens,
+                     int64_t completion_tokens) except -1:
         """Count one request.
 
         Units: microseconds and tokens; a figure below 0 is not known and not counted.
@@ -226,6 +212,7 @@ cdef class RequestCells:
         self.note_all(self.first_byte, first_byte_us)
         self.add_all(self.prompt, prompt_tokens)
         self.add_all(self.completion, completion_tokens)
+        return 0
 
 
 @cython.final

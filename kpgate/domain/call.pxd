@@ -1,5 +1,6 @@
 # The compiled form of `call.py`: the attributes of a call and of its record as fields.
 
+from kpgate.domain.caller cimport Caller
 from kpgate.domain.usage cimport Usage
 
 
@@ -26,7 +27,7 @@ cdef class Record:
     cdef public object method
     cdef public object phase
     cdef public object peer
-    cdef public object caller
+    cdef public Caller caller
     cdef public object model
     cdef public object provider
     cdef public object deployment

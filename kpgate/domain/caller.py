@@ -1,6 +1,6 @@
 """Who is asking: what AUTH knows of a key, its party and what they may do."""
 
-import msgspec
+from dataclasses import dataclass
 
 from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.tier import NO_TIER, Tier
@@ -16,7 +16,8 @@ OWNER, ADMIN, OPERATOR, AUDITOR, DEVELOPER, CALL = (
 ROLES = (OWNER, ADMIN, OPERATOR, AUDITOR, DEVELOPER, CALL)
 
 
-class Party(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True)
+class Party:
     """A person or organisation that owns keys. `number` is its index in the region, never reused.
 
     Shape: `account` and `budget` are what its calls are charged to, 0 where there is none; `plan` is a
@@ -39,7 +40,8 @@ class Party(msgspec.Struct, frozen=True, gc=False):
         return self.limits if self.limits != UNLIMITED else self.tier.limits
 
 
-class Caller(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True)
+class Caller:
     """A key as the gateway knows it. The secret is not here; `key_id` is safe to show.
 
     Units: `expires_us` microseconds since the epoch, 0 for never.

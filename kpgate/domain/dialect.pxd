@@ -1,4 +1,4 @@
-# The compiled form of `dialect.py`: a way is read by its fields.
+# The compiled form of `dialect.py`: a way is read by its fields, and so is an endpoint.
 
 cdef class Way:
     cdef public bytes head
@@ -15,3 +15,28 @@ cdef class Way:
     cdef public object stream_type
     cdef public object begin
     cdef public object tongue
+
+
+cdef class Endpoint:
+    cdef readonly str path
+    cdef readonly str dialect
+    cdef readonly str upstream_path
+    cdef readonly bint generates
+    cdef readonly object decode
+    cdef readonly object count
+    cdef readonly object encode_error
+    cdef readonly object encode_error_event
+    cdef readonly object encode_limits
+    cdef readonly object neutral
+    cdef readonly object encode_reply
+    cdef readonly object writer
+    cdef readonly object encode_failure
+    cdef readonly dict spelled
+    cdef readonly bytes id_header
+    cdef readonly object tally
+    cdef readonly bytes stream_type
+    cdef readonly object encode_break
+    cdef readonly str unit
+    cdef readonly bint once
+    cdef readonly object tongue
+    cdef readonly object amend

@@ -6,7 +6,7 @@ table of pairs.
 """
 
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 import msgspec
@@ -221,7 +221,8 @@ class Way:
     tongue: Tongue | None = None
 
 
-class Endpoint(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True, eq=False)
+class Endpoint:
     """One path that callers speak to, with the pure functions of its dialect.
 
     `path` is what callers ask for, and the metrics' label; `upstream_path` follows a provider's base URL where it
@@ -250,7 +251,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     encode_reply: Callable[[Reply, Call], bytes] | None = None
     writer: Callable[[Call], Writer] | None = None
     encode_failure: Callable[[int, Failure], bytes] | None = None
-    spelled: dict[str, str] = {}
+    spelled: dict[str, str] = field(default_factory=dict)
     id_header: bytes = b""
     tally: Callable[[int], bytes] | None = None
     stream_type: bytes = b"text/event-stream; charset=utf-8"
@@ -259,6 +260,33 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     once: bool = False
     tongue: Tongue | None = None
     amend: Callable[[bytes, str, str], bytes] | None = None
+
+    def read_by(self, decode: Callable[[bytes, int], Call]) -> "Endpoint":
+        """The same endpoint, whose requests are read by another function: of paths that say what is asked for."""
+        return Endpoint(
+            self.path,
+            self.dialect,
+            self.upstream_path,
+            self.generates,
+            decode,
+            self.count,
+            self.encode_error,
+            self.encode_error_event,
+            self.encode_limits,
+            self.neutral,
+            self.encode_reply,
+            self.writer,
+            self.encode_failure,
+            self.spelled,
+            self.id_header,
+            self.tally,
+            self.stream_type,
+            self.encode_break,
+            self.unit,
+            self.once,
+            self.tongue,
+            self.amend,
+        )
 
 
 class Vendor(msgspec.Struct, frozen=True, gc=False):

@@ -3,7 +3,13 @@
 cimport cython
 from kpgate._fast.limit cimport Limits, Verdict
 from kpgate.domain.call cimport Call, Record
+from kpgate.domain.caller cimport Caller
 from kpgate.services.route cimport Plan, Target
+
+
+cpdef object reserve(cython.py_int prompt_tokens, Call call, cython.py_int output_cap)
+cpdef bint takes_long(Call call, object vocabulary, cython.py_int body_bytes) except -1
+cdef tuple _gates_of(Plan plan, object order)
 
 
 cdef class Admit:
@@ -14,5 +20,7 @@ cdef class Admit:
     cdef public dict _fixed
     cdef public object _owed
 
-    cpdef Verdict take(self, cython.py_int now_us, object caller, Plan plan, object order, cython.py_int tokens)
+    cpdef Verdict take(self, cython.py_int now_us, Caller caller, Plan plan, object order, cython.py_int tokens)
     cpdef object end(self, cython.py_int now_us, Verdict verdict, Record record)
+    cdef int _give_back(self, cython.py_int now_us, cython.py_int call, cython.py_int used) except? -1
+    cdef tuple _gates(self, Caller caller, Plan plan)

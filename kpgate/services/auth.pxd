@@ -1,6 +1,18 @@
 # The compiled form of `auth.py`: the attributes of what every request asks as fields.
 
 
+from kpgate.domain.caller cimport Caller
+from kpgate.domain.keys cimport digest
+
+
+cdef class Entry:
+    cdef public Caller caller
+    cdef public long long until_us
+    cdef public tuple networks
+    cdef public str gone
+    cdef public long long token
+
+
 cdef class Keyring:
     cdef public object wall_us
     cdef public object _reader
@@ -18,7 +30,8 @@ cdef class Keyring:
     cdef public long long _generation
     cdef public long long _retry_us
 
-    cpdef object find(self, bytes credential)
+    cpdef Entry find(self, bytes credential)
+    cdef Entry _read(self, bytes credential, bytes hashed)
 
 
 cdef class Auth:
@@ -30,5 +43,5 @@ cdef class Auth:
     cdef public dict _allowed
 
     cpdef object source(self, str peer, bytes forwarded_for)
-    cpdef object identify(self, str credential, str source)
-    cpdef object authorise(self, object caller, str model)
+    cpdef Caller identify(self, str credential, str source)
+    cpdef object authorise(self, Caller caller, str model)

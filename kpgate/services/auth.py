@@ -8,6 +8,7 @@ No credential is kept, shown or logged here: only keyed hashes.
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -100,7 +101,7 @@ def _entry_of(token: Token, parent: Entry) -> Entry:
     """What a token may: no more than its key."""
     if parent.gone:
         return Entry(ANONYMOUS, gone="the key of this party token was revoked")
-    caller = msgspec.structs.replace(
+    caller = replace(
         parent.caller, role=CALL, models=token.models, token=token.id, cell=token.budget, tag=token.tag
     )
     until_us = min(filter(None, (token.expires_us, parent.until_us)))

@@ -4,6 +4,7 @@ cimport cython
 from kpgate._fast.bill cimport Bill, Tariff
 from kpgate._fast.credit cimport Decision
 from kpgate.domain.call cimport Call, Record
+from kpgate.domain.caller cimport Caller, Party
 from kpgate.domain.ledger cimport note_end, note_hold
 from kpgate.domain.usage cimport Usage
 from kpgate.services.route cimport Plan, Target
@@ -29,7 +30,7 @@ cdef class Hold:
 
 
 cdef class Spender:
-    cdef public object caller
+    cdef public Caller caller
     cdef public object purse
     cdef public long long factor
     cdef public long long holding_min
@@ -50,7 +51,7 @@ cdef class Holds:
     cdef public bint _dirty
     cdef public object _sync
 
-    cpdef Hold take(self, cython.py_int now_us, cython.py_int generation, object caller, Plan plan, Record record, Call call)
+    cpdef Hold take(self, cython.py_int now_us, cython.py_int generation, Caller caller, Plan plan, Record record, Call call)
     cpdef object end(self, cython.py_int now_us, cython.py_int handle, cython.py_int charged, cython.py_int reason, bytes note)
     cpdef bint put_off(self) except -1
     cpdef bint flush(self) except -1
@@ -58,8 +59,8 @@ cdef class Holds:
     cdef Hold _want(self, Spender spender, Plan plan, Record record, Call call)
     cdef long long _cap(self, Tariff tariff, Plan plan, Record record, Call call) except? -1
     cdef bytes _note(self, Hold hold, Plan plan, Record record, Call call)
-    cdef Hold _taken(self, cython.py_int code, Decision decision, Hold hold, object caller)
-    cdef Spender _spender(self, object caller)
+    cdef Hold _taken(self, cython.py_int code, Decision decision, Hold hold, Caller caller)
+    cdef Spender _spender(self, Caller caller)
 
 
 cpdef object charge(Target target, Usage usage, cython.py_int factor)

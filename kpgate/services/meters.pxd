@@ -1,17 +1,19 @@
 # The compiled form of `meters.py`: a record is read by its fields, and so are the cells it moves.
 
 cimport cython
+from kpgate._fast.metric cimport Counter, Gauge, Histogram, RequestCells
 from kpgate.domain.call cimport Record
+from kpgate.domain.usage cimport Usage
 
 
 cdef class _Cells:
-    cdef public object cached
-    cdef public object cached_anew
-    cdef public object input_sizes
-    cdef public object output_sizes
-    cdef public object pace
-    cdef public object reasoning
-    cdef public object request
+    cdef public Counter cached
+    cdef public Counter cached_anew
+    cdef public Histogram input_sizes
+    cdef public Histogram output_sizes
+    cdef public Histogram pace
+    cdef public Counter reasoning
+    cdef public RequestCells request
 
 
 cdef class Meters:
@@ -23,7 +25,11 @@ cdef class Meters:
     cdef public dict _hedges
     cdef public dict _units
     cdef public dict _credit
-    cdef public object inflight
+    cdef public Counter _held
+    cdef public Counter _charged
+    cdef public Gauge inflight
 
+    @cython.locals(counter=Counter)
     cpdef object attempt(self, str provider, str outcome)
+    @cython.locals(cells=_Cells, usage=Usage, counter=Counter)
     cpdef object count(self, Record record, cython.py_int total_us)

@@ -83,6 +83,7 @@ class Meters:
             kind: shard.counter("kpgate_credit_microkpt_total", f'kind="{kind}"')
             for kind in ("held", "charged", "overrun", "hedged", "shadowed")
         }
+        self._held, self._charged = self._credit["held"], self._credit["charged"]
         self._hedges: dict[tuple[str, str], Counter] = {}
         self.inflight: Gauge = shard.gauge("kpgate_inflight")
 
@@ -140,8 +141,8 @@ class Meters:
         if usage.units:
             self._count_units(record)
         if record.held:
-            self._credit["held"].add(record.held)
-            self._credit["charged"].add(record.cost)
+            self._held.add(record.held)
+            self._charged.add(record.cost)
             if record.overrun:
                 self._credit["overrun"].add(record.overrun)
         if record.expected > 0:

@@ -4,6 +4,14 @@ from kpgate._fast.head cimport Head
 from kpgate._fast.wait cimport Timer, Wait, Wheel
 
 
+cimport cython
+
+
+cpdef Head check_head(Head head)
+cpdef bytes onward(Head head, str request_id, cython.py_int body_bytes)
+cpdef bint is_request_id(bytes value) except -1
+
+
 cdef class Ids:
     cdef public object _start
     cdef public long long _count

@@ -2,7 +2,14 @@
 
 cimport cython
 from kpgate.domain.call cimport Record
+from kpgate.domain.caller cimport Caller
+from kpgate.domain.usage cimport Usage
 from kpgate.services.meters cimport Meters
+
+
+@cython.locals(usage=Usage, caller=Caller)
+cpdef object line(Record record, cython.py_int now_us)
+cpdef str excerpt(bytes body)
 
 
 cdef class Recorder:

@@ -1,5 +1,6 @@
 # The compiled form of `route.py`: what every call asks of its plan and its deployment as fields.
 
+cimport cython
 from kpgate._fast.bill cimport Bill, Tariff
 
 
@@ -58,3 +59,6 @@ cdef class Routes:
 
     cpdef Plan find(self, str model)
     cpdef Plan plan(self, str model)
+
+
+cpdef tuple candidates(Plan plan, object headers, cython.py_int random, cython.py_int now_us)

@@ -3,6 +3,7 @@
 cimport cython
 from kpgate._fast.http1 cimport Connection
 from kpgate._fast.wait cimport Timer, Wheel
+from kpgate.domain.call cimport Call
 from kpgate.domain.dialect cimport Way
 from kpgate.services.route cimport Target
 
@@ -21,3 +22,9 @@ cdef class Attempt(Timer):
     cpdef object fail(self, object error)
     cpdef object close(self)
     cpdef object _arm(self, cython.py_int late_at_us)
+
+
+cpdef bytes opening(Way way, Call call, object exchange, bytes sent)
+cpdef bint is_stream(Connection connection, Way way) except -1
+cpdef object check_whole(Connection connection, Target target, bytes body)
+cpdef object judge(Connection connection, Target target)

@@ -1,5 +1,6 @@
 """A store of keys in a process's memory: the tests' oracle for every other store."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -72,7 +73,7 @@ class MemoryKeys:
             raise Conflict("this key exists already")
         party = self._party(key.caller.party.name)
         number = len(self._keys) + 1
-        caller = msgspec.structs.replace(key.caller, number=number, party=party)
+        caller = dataclasses.replace(key.caller, number=number, party=party)
         self._keys[number] = made = msgspec.structs.replace(key, caller=caller)
         self._secrets[digest] = (number, 0)
         self._change(KEY, number)
@@ -101,7 +102,7 @@ class MemoryKeys:
         limits = party.limits if limits is None else limits
         tier = party.tier if tier is None else tier
         of = party.plan if plan is None else plan.name
-        party = self._parties[name] = msgspec.structs.replace(party, limits=limits, tier=tier, plan=of)
+        party = self._parties[name] = dataclasses.replace(party, limits=limits, tier=tier, plan=of)
         if known:
             self._change(PARTY, party.number)
         return party
@@ -183,11 +184,11 @@ class MemoryKeys:
         if name not in self._parties:
             self._parties[name] = Party(len(self._parties) + 1, name)
         party = self._parties[name]
-        return msgspec.structs.replace(party, tier=self._tiers.get(party.tier.name, NO_TIER))
+        return dataclasses.replace(party, tier=self._tiers.get(party.tier.name, NO_TIER))
 
     def _fresh(self, key: StoredKey) -> StoredKey:
         party = self._party(key.caller.party.name)
-        return msgspec.structs.replace(key, caller=msgspec.structs.replace(key.caller, party=party))
+        return msgspec.structs.replace(key, caller=dataclasses.replace(key.caller, party=party))
 
     def _change(self, kind: int, number: int) -> None:
         self._position += 1

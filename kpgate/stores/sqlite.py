@@ -4,6 +4,7 @@ Readers open connections that cannot write. Every value is a bound parameter. Wh
 StoreUnavailable here, the cause kept.
 """
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
@@ -229,7 +230,7 @@ class SqliteStore:
         """
         number = self._rows(statement, values)[0][0]
         self._rows("INSERT INTO secrets (digest, key) VALUES (?, ?)", (digest, number))
-        caller = msgspec.structs.replace(caller, number=number, party=party)
+        caller = dataclasses.replace(caller, number=number, party=party)
         return msgspec.structs.replace(key, caller=caller)
 
     def rotate(self, number: int, digest: bytes, until_us: int) -> None:
@@ -253,7 +254,7 @@ class SqliteStore:
             statement = "UPDATE parties SET plan = ? WHERE number = ?"
             self._rows(statement, (plan.number or None, party.number))
         of = party.plan if plan is None else plan.name
-        return msgspec.structs.replace(party, limits=limits, tier=tier, plan=of)
+        return dataclasses.replace(party, limits=limits, tier=tier, plan=of)
 
     def party(self, name: str) -> Party | None:
         rows = self._rows(f"{_PARTIES} WHERE parties.name = ?", (name,))

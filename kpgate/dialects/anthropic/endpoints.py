@@ -1,6 +1,6 @@
 """The Anthropic API's inference endpoints: one row each, and how a provider that speaks it is asked for them."""
 
-import msgspec
+from dataclasses import replace
 
 from kpgate.dialects.anthropic import ask, count, neutral, reply, request, usage
 from kpgate.dialects.anthropic.framing import Frames
@@ -57,7 +57,7 @@ MESSAGES = Endpoint(
     tongue=TONGUE,
     amend=_amend,
 )
-COUNT = msgspec.structs.replace(
+COUNT = replace(
     MESSAGES,
     path="/v1/messages/count_tokens",
     upstream_path="/messages/count_tokens",

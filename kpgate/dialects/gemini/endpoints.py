@@ -4,11 +4,10 @@ The model stands in the path: `find` reads it there, and gives an endpoint that 
 """
 
 import re
+from dataclasses import replace
 from functools import partial
 from typing import NoReturn
 from urllib.parse import quote, unquote_to_bytes
-
-import msgspec
 
 from kpgate.dialects.gemini import ask, count, neutral, reply, request, usage
 from kpgate.dialects.gemini.stream import Frames, StreamReader, StreamWriter
@@ -75,14 +74,17 @@ def _endpoint(method: str, upstream: str, generates: bool) -> Endpoint:
 
 GENERATE = _endpoint("generateContent", ":generateContent", True)
 STREAM = _endpoint("streamGenerateContent", ":streamGenerateContent?alt=sse", True)
-COUNT = msgspec.structs.replace(
+COUNT = replace(
     _endpoint("countTokens", ":countTokens", False),
     decode=request.decode_count,
     neutral=None,
     tally=reply.encode_count,
 )
 ENDPOINTS = (GENERATE, STREAM, COUNT)
-UNKNOWN = msgspec.structs.replace(GENERATE, path="/v1beta")
+LISTED = replace(
+    STREAM, encode_error_event=reply.encode_error_item, stream_type=b"application/json; charset=utf-8"
+)
+UNKNOWN = replace(GENERATE, path="/v1beta")
 _METHODS = {
     b"generateContent": GENERATE,
     b"streamGenerateContent": STREAM,
@@ -112,10 +114,10 @@ def find(path: bytes, query: bytes) -> Endpoint | None:
     if query and _QUERY_KEY.search(query):
         # Who sends no other key is told by AUTH, which comes first, why this one is not read.
         error = InvalidRequest(f"key: {KEY_UNREAD}", param="key")
-        return msgspec.structs.replace(_refusing(endpoint, error), encode_error=_encode_keyless)
+        return replace(_refusing(endpoint, error), encode_error=_encode_keyless)
     if endpoint is not STREAM:
         decode = request.decode_count if endpoint is COUNT else request.decode_generate
-        return msgspec.structs.replace(endpoint, decode=partial(decode, model=model))
+        return endpoint.read_by(partial(decode, model=model))
     return _streaming(model, query)
 
 
@@ -128,20 +130,15 @@ def _streaming(model: str, query: bytes) -> Endpoint:
     form = alt[1] if alt is not None else b"json"
     if form == b"sse":
         decode = partial(request.decode_generate, model=model, stream=True)
-        return msgspec.structs.replace(STREAM, decode=decode)
+        return STREAM.read_by(decode)
     if form != b"json":
         return _refusing(STREAM, InvalidRequest("alt: expected sse or json", param="alt"))
-    return msgspec.structs.replace(
-        STREAM,
-        decode=partial(request.decode_generate, model=model, stream=True, listed=True),
-        encode_error_event=reply.encode_error_item,
-        stream_type=b"application/json; charset=utf-8",
-    )
+    return LISTED.read_by(partial(request.decode_generate, model=model, stream=True, listed=True))
 
 
 def _refusing(endpoint: Endpoint, error: GatewayError) -> Endpoint:
     """An endpoint that refuses every body."""
-    return msgspec.structs.replace(endpoint, decode=partial(_refuse, error))
+    return endpoint.read_by(partial(_refuse, error))
 
 
 def _refuse(error: GatewayError, body: bytes, depth_max: int) -> NoReturn:

@@ -1,6 +1,6 @@
 """The OpenAI API's inference endpoints: one row each, and how a provider that speaks it is asked for them."""
 
-from msgspec.structs import replace
+from dataclasses import replace
 
 from kpgate._fast.sse import Framer
 from kpgate.dialects.openai import answer, ask, count, neutral, offers, reply, request, stream

@@ -10,8 +10,6 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-import msgspec
-
 from kpgate.dialects.openai import reply
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Counter, Endpoint, Way
@@ -92,9 +90,7 @@ def find(method: str, path: bytes, query: bytes) -> Endpoint | None:
     """The endpoint of a raw path. None: it is not of this kind."""
     if not path.startswith(PREFIX):
         return None
-    return msgspec.structs.replace(
-        THROUGH, decode=partial(_decode, method=method, path=path[len(PREFIX) :], query=query)
-    )
+    return THROUGH.read_by(partial(_decode, method=method, path=path[len(PREFIX) :], query=query))
 
 
 def _decode(body: bytes, depth_max: int, method: str, path: bytes, query: bytes) -> Call:
