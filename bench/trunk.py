@@ -38,7 +38,7 @@ from kpgate._fast.wait import Wheel, clock
 from kpgate.app.config import load
 from kpgate.app.equipment import Ground, equip, names
 from kpgate.dialects.openai.endpoints import ENDPOINTS
-from kpgate.domain.phase import Phase
+from kpgate.domain.phase import PHASES, Phase
 from kpgate.gateway import Gateway
 from kpgate.life import Equipment
 from kpgate.life import Life as Call
@@ -82,17 +82,17 @@ class Stamps:
         self.stamp = stamp
 
     @classmethod
-    def learn(cls, phase: Phase) -> None:
+    def learn(cls, phase: str) -> None:
         """Stamp the looks at that one; by a property, as a stamp ought to cost little."""
 
-        def look(stamps: Stamps) -> Phase:
+        def look(stamps: Stamps) -> str:
             stamps.stamp(phase)
             return phase
 
-        setattr(cls, phase.name, property(look))
+        setattr(cls, phase.upper(), property(look))
 
 
-for one_phase in Phase:
+for one_phase in PHASES:
     Stamps.learn(one_phase)
 
 
@@ -205,7 +205,7 @@ class Trunk:
         headers = [(b"authorization", b"Bearer " + self.key.encode())]
         exchange = FakeExchange(PATH.encode(), self.body, headers)
         stamp = self.stamp
-        stamp(Phase.RECEIVE.value)
+        stamp(Phase.RECEIVE)
         coroutine = self.gateway.serve(exchange, self._endpoint)
         coroutine.send(None)
         self._answer()
@@ -242,7 +242,7 @@ class Trunk:
         def call() -> None:
             stamp = self.stamp
             written = self.plug.written
-            stamp(Phase.RECEIVE.value)
+            stamp(Phase.RECEIVE)
             at = 0
             while at < len(data):
                 buffer = client.get_buffer(-1)

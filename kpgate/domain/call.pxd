@@ -22,26 +22,26 @@ cdef class Call:
 
 
 cdef class Record:
-    cdef public object request_id
-    cdef public object path
-    cdef public object method
-    cdef public object phase
-    cdef public object peer
+    cdef public str request_id
+    cdef public str path
+    cdef public str method
+    cdef public str phase
+    cdef public str peer
     cdef public Caller caller
-    cdef public object model
-    cdef public object provider
-    cdef public object deployment
-    cdef public object dropped
-    cdef public object route
-    cdef public object checked
+    cdef public str model
+    cdef public str provider
+    cdef public str deployment
+    cdef public str dropped
+    cdef public str route
+    cdef public str checked
     cdef public long long expected
     cdef public Usage usage
     cdef public object error
-    cdef public object asked
-    cdef public object said
+    cdef public str asked
+    cdef public str said
     cdef public bint stream
     cdef public bint generates
-    cdef public object held_as
+    cdef public str held_as
     cdef public long long held
     cdef public long long cost
     cdef public long long overrun

@@ -7,7 +7,6 @@ spell it, transports send it. Nothing here holds a secret, a key or a prompt.
 from enum import StrEnum
 from typing import ClassVar
 
-from kpgate.domain.phase import Phase
 
 
 class Fault(StrEnum):
@@ -47,7 +46,7 @@ class GatewayError(Exception):
         message: str,
         *,
         param: str | None = None,
-        phase: Phase | None = None,
+        phase: str | None = None,
         retry_after_us: int = 0,
     ) -> None:
         super().__init__(message)
@@ -63,7 +62,7 @@ class GatewayError(Exception):
             raise TypeError(f"{cls.__name__} needs a code, a meaning and a remedy")
         REGISTRY[cls.code] = cls
 
-    def at(self, phase: Phase) -> "GatewayError":
+    def at(self, phase: str) -> "GatewayError":
         """The same error, with the phase it arose in unless it already had one.
 
         It forgets where it was raised: a record that keeps it would keep the call, its connection too, until the
