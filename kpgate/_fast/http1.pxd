@@ -63,6 +63,7 @@ cdef class Connection:
     cpdef object abort(self)
     cpdef bint rest(self) except -1
     cdef bint _clean(self) except -1
+    cdef int _take(self, const char *name, Py_ssize_t size, const char *value, Py_ssize_t value_size) except -1
     cdef bint _whole_at(self, const char *at, Py_ssize_t size) except -1
     cdef bint _not_plain(self) except -1
     cdef int _transfer(self, bytes value) except -1

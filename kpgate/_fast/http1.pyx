@@ -80,9 +80,12 @@ class UpstreamLost(Exception):
         return f"{self.phase}: {self.reason}"
 
 
-cdef inline bint _is(bytes name, const char *known) noexcept:
-    """Whether a header's name, already known to be as long, is this one."""
-    return strncasecmp(PyBytes_AS_STRING(name), known, <size_t>PyBytes_GET_SIZE(name)) == 0
+cdef inline bint _digits(const char *at, Py_ssize_t size) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(size):
+        if not c"0" <= at[i] <= c"9":
+            return False
+    return size > 0
 
 
 cdef inline const char *_line_end(const char *at) noexcept nogil:
@@ -394,40 +397,10 @@ cdef class Connection:
 
     def on_header(self, bytes name, bytes value):
         """The parser: one header, or one trailer."""
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(name)
-        cdef bytes prefix
-        if self._state != HEAD:
-            return
-        self._headers += 1
-        self._header_bytes += size + PyBytes_GET_SIZE(value)
-        if self._headers > HEADERS_MAX or self._header_bytes > HEAD_BYTES_MAX:
-            self._note("the reply's head is too large")
-            return
-        # The parser leaves the white space behind a value in it.
-        value = value.rstrip(b" \t")
-        if size == 12:
-            if _is(name, b"content-type"):
-                self.content_type = value
-            elif _is(name, b"x-request-id"):
-                self.request_id = value
-        elif size == 14:
-            if _is(name, b"content-length"):
-                self.content_length = strtoll(PyBytes_AS_STRING(value), NULL, 10)
-        elif size == 17:
-            if _is(name, b"transfer-encoding"):
-                self._transfer(value)
-        elif size == 11:
-            if _is(name, b"retry-after"):
-                self.retry_after = value
-        elif size == 16:
-            if _is(name, b"content-encoding"):
-                self.content_encoding = value
-        for prefix in self._prefixes:
-            if size >= PyBytes_GET_SIZE(prefix) and (
-                strncasecmp(PyBytes_AS_STRING(name), PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)) == 0
-            ):
-                self.passed.append((name.lower(), value))
-                return
+        if self._state == HEAD:
+            self._take(
+                PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name), PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
+            )
 
     def on_headers_complete(self):
         """The parser: the head is whole."""
@@ -465,6 +438,41 @@ cdef class Connection:
 
     # Inside
 
+    cdef int _take(self, const char *name, Py_ssize_t size, const char *value, Py_ssize_t value_size) except -1:
+        """Keep of a header what somebody asks for."""
+        cdef bytes prefix
+        self._headers += 1
+        self._header_bytes += size + value_size
+        if self._headers > HEADERS_MAX or self._header_bytes > HEAD_BYTES_MAX:
+            return self._note("the reply's head is too large")
+        # The parser leaves the white space behind a value in it.
+        while value_size and (value[value_size - 1] == c" " or value[value_size - 1] == c"\t"):
+            value_size -= 1
+        if size == 12:
+            if strncasecmp(name, b"content-type", 12) == 0:
+                self.content_type = value[:value_size]
+            elif strncasecmp(name, b"x-request-id", 12) == 0:
+                self.request_id = value[:value_size]
+        elif size == 14:
+            if strncasecmp(name, b"content-length", 14) == 0:
+                self.content_length = strtoll(value[:value_size], NULL, 10)
+        elif size == 17:
+            if strncasecmp(name, b"transfer-encoding", 17) == 0:
+                self._transfer(value[:value_size])
+        elif size == 11:
+            if strncasecmp(name, b"retry-after", 11) == 0:
+                self.retry_after = value[:value_size]
+        elif size == 16:
+            if strncasecmp(name, b"content-encoding", 16) == 0:
+                self.content_encoding = value[:value_size]
+        for prefix in self._prefixes:
+            if size >= PyBytes_GET_SIZE(prefix) and (
+                strncasecmp(name, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)) == 0
+            ):
+                self.passed.append((name[:size].lower(), value[:value_size]))
+                return 0
+        return 0
+
     cdef bint _whole_at(self, const char *at, Py_ssize_t size) except -1:
         """Read a reply that is here as a whole and as plain as they come; whatever is not is the parser's."""
         cdef const char *stop = <const char *>memmem(at, size, b"\r\n\r\n", 4)
@@ -475,7 +483,7 @@ cdef class Connection:
         cdef int status
         if stop is NULL or size < 17 or memcmp(at, b"HTTP/1.1 ", 9) != 0 or not c"2" <= at[9] <= c"5":
             return False
-        if not at[9:12].isdigit() or at[12] != c" ":
+        if not _digits(at + 9, 3) or at[12] != c" ":
             return False
         status = (at[9] - 48) * 100 + (at[10] - 48) * 10 + at[11] - 48
         line = _line_end(at + 12)
@@ -498,11 +506,11 @@ cdef class Connection:
             if name_size == 17 or (name_size == 10 and strncasecmp(line, b"connection", 10) == 0):
                 return self._not_plain()
             elif name_size == 14 and strncasecmp(line, b"content-length", 14) == 0:
-                if self.content_length >= 0 or not 0 < at - value < 10 or not value[:at - value].isdigit():
+                if self.content_length >= 0 or not 0 < at - value < 10 or not _digits(value, at - value):
                     return self._not_plain()
                 self.content_length = strtoll(value, NULL, 10)
             else:
-                self.on_header(line[:name_size], value[: at - value])
+                self._take(line, name_size, value, at - value)
             line = at
         stop += 4
         if self._fault is not None or self.content_length != end - stop or status == 204 or status == 304:

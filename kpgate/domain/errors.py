@@ -8,7 +8,6 @@ from enum import StrEnum
 from typing import ClassVar
 
 
-
 class Fault(StrEnum):
     """Whose doing it was; the log's `end=` says the same."""
 

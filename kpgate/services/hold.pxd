@@ -63,4 +63,4 @@ cdef class Holds:
     cdef Spender _spender(self, Caller caller)
 
 
-cpdef object charge(Target target, Usage usage, cython.py_int factor)
+cpdef object reason_of(Record record)

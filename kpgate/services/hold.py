@@ -13,7 +13,6 @@ from threading import Lock
 from time import sleep
 from typing import TypeAlias
 
-
 from kpgate._fast.bill import Tariff
 from kpgate._fast.credit import (
     BUSY,
@@ -178,43 +177,12 @@ class Hold:
             version = target.price_version
             if usage.source != "none":
                 # A provider may say anything: no account holds more, and beyond the hold it is the house's.
-                charged = min(charge(target, usage, self.factor), AMOUNT_MAX)
+                charged = min(target.charge(usage, self.factor), AMOUNT_MAX)
                 record.cost = min(charged, self.amount)
                 record.overrun = charged - record.cost
         record.held = self.amount
         note = note_end(record.provider, record.deployment, record.attempts, record.status, version, usage)
-        reason = Reason.CREDIT if self.cut else _DONE if record.error is None else reason_of(record)
-        self._holds.end(now_us, handle, charged, reason, note)
-
-
-def charge(target: Target, usage: Usage, factor: int) -> int:
-    """What a call costs at who answered. Order: only what has a price is charged."""
-    bill = target.bill
-    assert bill is not None, "only what has a price is charged"
-    if not (
-        usage.cached
-        or usage.reasoning
-        or usage.audio_input
-        or usage.audio_output
-        or usage.image
-        or usage.cache_write
-        or usage.cache_write_long
-        or usage.units
-    ):
-        return bill.charge(usage.input, usage.output, factor)
-    return bill.charge_kinds(
-        usage.input,
-        usage.output,
-        usage.cached,
-        usage.reasoning,
-        usage.audio_input,
-        usage.audio_output,
-        usage.image,
-        usage.cache_write,
-        usage.cache_write_long,
-        usage.units,
-        factor,
-    )
+        self._holds.end(now_us, handle, charged, Reason.CREDIT if self.cut else reason_of(record), note)
 
 
 Taken: TypeAlias = Hold | None
@@ -468,10 +436,7 @@ class Holds:
 
 def reason_of(record: Record) -> Reason:
     """Why a call ended, for the journal."""
-    error = record.error
-    if error is None:
-        return Reason.DONE
-    return _REASONS.get(error.code, Reason.FAILED)
+    return _DONE if record.error is None else _REASONS.get(record.error.code, Reason.FAILED)
 
 
 _DONE = Reason.DONE

@@ -2,6 +2,7 @@
 
 cimport cython
 from kpgate._fast.bill cimport Bill, Tariff
+from kpgate.domain.usage cimport Usage
 
 
 cdef class Target:
@@ -25,6 +26,9 @@ cdef class Target:
     cdef public object rates
     cdef public str price_source
     cdef public object facts
+
+    @cython.locals(bill=Bill)
+    cpdef object charge(self, Usage usage, cython.py_int factor)
 
 
 cdef class Plan:

@@ -16,6 +16,7 @@ from kpgate.domain.dialect import Counter, Way
 from kpgate.domain.errors import Fault, GatewayError, ModelNotFound, Retry
 from kpgate.domain.price import Price
 from kpgate.domain.settings import Retries
+from kpgate.domain.usage import Usage
 
 SAVED_MAX = 100
 HEDGES_SAVED_MAX = 10
@@ -58,6 +59,26 @@ class Target:
     def __post_init__(self) -> None:
         if self.price is not None:
             self.bill = Bill(self.price)
+
+    def charge(self, usage: Usage, factor: int) -> int:
+        """What a call costs that it answered. Order: only what has a price is charged. Units: `factor` basis points."""
+        bill = self.bill
+        assert bill is not None, "only what has a price is charged"
+        if usage.plain:
+            return bill.charge(usage.input, usage.output, factor)
+        return bill.charge_kinds(
+            usage.input,
+            usage.output,
+            usage.cached,
+            usage.reasoning,
+            usage.audio_input,
+            usage.audio_output,
+            usage.image,
+            usage.cache_write,
+            usage.cache_write_long,
+            usage.units,
+            factor,
+        )
 
 
 @dataclass(eq=False)

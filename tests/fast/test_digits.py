@@ -1,9 +1,10 @@
 """Numbers and durations in headers."""
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kpgate._fast.digits import decimal, spell
+from kpgate._fast.digits import decimal, hexadecimal, spell
 from tests.kit.oracle import digits as oracle
 
 
@@ -24,3 +25,8 @@ def test_decimal_is_what_python_writes(number: int) -> None:
 @given(st.integers(-5, 2**63 - 1) | st.integers(0, 10**11))
 def test_durations_are_spelt_as_the_oracle_spells_them(duration_us: int) -> None:
     assert spell(duration_us) == oracle.spell(duration_us)
+
+
+@pytest.mark.parametrize("number", [0, 1, 0xABCDEF, 1 << 63, (1 << 64) - 1])
+def test_hexadecimal_digits_are_sixteen(number: int) -> None:
+    assert hexadecimal(number) == f"{number:016x}"
