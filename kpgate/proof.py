@@ -80,7 +80,7 @@ class Proof:
         tokens = endpoint.count(call, vocabulary, life.plan.name) if vocabulary is not None else 0
         if not await self._afford(gateway, kit, life, (used, tokens)):
             raise await _refused(
-                gateway, life, found, used, "; there is no credit for a repair, or a cap on its cost"
+                gateway, life, found, used, "; there is no credit for a repair, or its cost is capped"
             )
         attempt.close()
         life.call, life.turned = call, None
@@ -109,9 +109,13 @@ class Proof:
     async def _afford(self, gateway: Asking, kit: Equipment, life: Life, asked: tuple[Usage, int]) -> bool:
         """Hold what a second answer may cost beside the first."""
         hold, tariff, attempt, (used, tokens) = life.hold, life.plan.tariff, life.attempt, asked
-        if hold is None or tariff is None or attempt is None or attempt.target.price is None:
+        price = attempt.target.price if attempt is not None else None
+        if hold is None or tariff is None or price is None:
             return True
-        spent = attempt.target.price.charge(used, hold.factor)
+        if price.at(used.input) != price.at(used.input - (-tokens * tariff.margin // 100)):
+            # Both are charged as one call, which would be a long one where neither prompt may be.
+            return False
+        spent = price.charge(used, hold.factor)
         most = spent + tariff.bound(tokens, life.call.choices * hold.cap, hold.factor)
         if 0 <= life.call.cost_max < most:
             return False

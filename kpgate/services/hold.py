@@ -129,6 +129,7 @@ class Hold:
         """
         price, credit = target.price, self._holds.credit
         assert price is not None, "only what has a price is metered"
+        price = price.at(record.prompt_tokens)
         used = price.charge(Usage(record.prompt_tokens, spoken, source="counted"), self.factor)
         if used > self.amount:
             more = used - self.amount + rounded(AHEAD_TOKENS * price.output, 0, self.factor)

@@ -53,6 +53,12 @@ price = { input = 2.5, output = 10 }
 output = { validate = true, repair = true }
 output_tokens_max = 100
 [[models]]
+name = "t"
+deployments = [{provider = "p", model = "up"}]
+price = { input = 2.5, output = 10, long_above = 60, long_input = 5, long_output = 20 }
+output = { validate = true, repair = true }
+output_tokens_max = 100
+[[models]]
 name = "f"
 deployments = [{provider = "p", model = "up"}]
 price = { input = 2.5, output = 10 }
@@ -207,6 +213,19 @@ def test_a_repair_is_held_for_or_not_made(gate: Whole) -> None:
     ):
         client.chat.completions.create(model="r", messages=HELLO, response_format=FORMAT, extra_headers=cap)
     assert payer.paid() == 20 * IN + 10 * OUT, "a cap is one for both"
+
+
+def test_no_repair_makes_one_long_call_of_two_short_ones(gate: Whole) -> None:
+    for prompt, times in ((20, 1), (61, 2)):
+        payer, factor = Payer(gate), 1 if prompt < 60 else 2
+        reply: Any = completion(BAD, prompt, 10)
+        reply["choices"][0]["finish_reason"] = "stop"
+        better: Any = completion(GOOD, prompt, 10)
+        better["choices"][0]["finish_reason"] = "stop"
+        gate.script(*[answer(reply), answer(better)][:times])
+        status, _, body = ask(payer, "t")
+        assert status == (200 if times == 2 else 502), body
+        assert payer.paid() == times * factor * (prompt * IN + 10 * OUT)
 
 
 def test_who_leaves_during_a_repair_pays_the_first_answer_and_the_second_prompt(gate: Whole) -> None:
