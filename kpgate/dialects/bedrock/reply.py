@@ -1,7 +1,7 @@
 """What Converse's replies say, whole: messages, usage, errors.
 
-Source: docs.aws.amazon.com, Bedrock API reference, "Converse", "TokenUsage", by botocore 1.44's model of it; user
-guide, "Prompt caching" (checked November 2026).
+Source: docs.aws.amazon.com, Bedrock API reference, "Converse", "TokenUsage", "CacheDetail", by botocore 1.44's model of
+it; user guide, "Prompt caching" (checked November 2026).
 """
 
 import msgspec
@@ -26,14 +26,23 @@ TOKENS_MAX = 1 << 40
 MESSAGE_MAX = 2000
 
 
+class Written(msgspec.Struct, gc=False, rename="camel"):
+    """What was put into the cache to be kept for so long."""
+
+    ttl: str = ""
+    input_tokens: int = 0
+
+
 class Tokens(msgspec.Struct, gc=False, rename="camel"):
-    """What was used. Shape: what a cache was read or written for stands beside `input_tokens`."""
+    """What was used. Shape: what a cache was read or written for stands beside `input_tokens`; `cache_details` are what
+    was written, by how long it is kept: `5m` or `1h`."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     total_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_write_input_tokens: int | None = None
+    cache_details: list[Written] | None = None
 
 
 class ToolUse(msgspec.Struct, gc=False, rename="camel"):
@@ -154,7 +163,12 @@ def decode_usage(said: Tokens | None) -> Usage | None:
         prompt = fresh
     if min(fresh, output, cached, written) < 0 or max(prompt, output) > TOKENS_MAX:
         return None
-    return Usage(prompt, output, cached, source="provider") if prompt + output else None
+    if not written:
+        return Usage(prompt, output, cached, source="provider") if prompt + output else None
+    kept = sum([one.input_tokens for one in said.cache_details or () if one.ttl == "1h"])
+    # Whatever the parts come to, no more was written than that.
+    kept = max(0, min(kept, written))
+    return Usage(prompt, output, cached, source="provider", cache_write=written - kept, cache_write_long=kept)
 
 
 def decode_fault(body: bytes) -> str:

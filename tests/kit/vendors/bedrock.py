@@ -41,6 +41,8 @@ UNCHANGED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 SKEW = timedelta(minutes=5)
 """How far the signer's clock may be off."""
 WRITTEN = 3
+KEPT = 1
+"""Of what was written, what is kept for an hour."""
 """Units: tokens that a cache was written for."""
 ERRORS = {
     400: ("ValidationException", "The value at 'inferenceConfig.temperature' is not valid."),
@@ -138,6 +140,7 @@ def usage() -> Json:
         "totalTokens": INPUT + OUTPUT,
         "cacheReadInputTokens": CACHED,
         "cacheWriteInputTokens": WRITTEN,
+        "cacheDetails": [{"ttl": "1h", "inputTokens": KEPT}, {"ttl": "5m", "inputTokens": WRITTEN - KEPT}],
     }
 
 
