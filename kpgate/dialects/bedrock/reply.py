@@ -4,10 +4,13 @@ Source: docs.aws.amazon.com, Bedrock API reference, "Converse", "TokenUsage", "C
 it; user guide, "Prompt caching" (checked November 2026).
 """
 
+from typing import Any
+
 import msgspec
 
+from kpgate.domain import citing
 from kpgate.domain.chat import Part, Text, Thinking, ToolCall
-from kpgate.domain.reply import Choice, Failure, Finish, Reply
+from kpgate.domain.reply import Choice, Citation, Failure, Finish, Reply
 from kpgate.domain.usage import NOTHING, Usage
 
 FINISHES = {
@@ -68,8 +71,24 @@ class _Cited(msgspec.Struct, gc=False):
     text: str = ""
 
 
+class _Web(msgspec.Struct, gc=False):
+    url: str = ""
+
+
+class _Location(msgspec.Struct, gc=False):
+    web: _Web | None = None
+
+
+class _Citation(msgspec.Struct, gc=False, rename="camel"):
+    title: str = ""
+    source: str = ""
+    source_content: list[_Cited] = []
+    location: _Location | None = None
+
+
 class _Citations(msgspec.Struct, gc=False):
     content: list[_Cited] | None = None
+    citations: Any = None
 
 
 class _Block(msgspec.Struct, gc=False, rename="camel"):
@@ -116,9 +135,28 @@ def decode_reply(body: bytes) -> Reply:
     said = _answer.decode(body)
     finish = finish_of(said.stop_reason)
     parts: list[Part] = []
+    cited: list[Citation] = []
+    length = 0
     for block in said.output.message.content:
+        before, count = length, len(parts)
         _add(block, parts)
-    return Reply("", "", [Choice(parts, finish)], decode_usage(said.usage) or NOTHING)
+        length += sum([len(part.text) for part in parts[count:] if isinstance(part, Text)])
+        if block.citations_content is not None:
+            cited += read_citations(block.citations_content.citations, before, length)
+    choice = Choice(parts, finish, "", None, cited)
+    return Reply("", "", [choice], decode_usage(said.usage) or NOTHING)
+
+
+def read_citations(raw: Any, start: int, end: int) -> list[Citation]:
+    """What a block is from. Shape: the block is the text from `start` to before `end`."""
+    found = []
+    for one in citing.convert(raw, _Citation):
+        page = one.location.web if one.location is not None else None
+        quoted = "".join([piece.text for piece in one.source_content])
+        said = citing.source(page.url if page is not None else one.source, one.title, quoted)
+        placed = citing.place(said, start, end, end)
+        found += [] if placed is None else [placed]
+    return found
 
 
 def _add(block: _Block, parts: list[Part]) -> None:
@@ -138,7 +176,7 @@ def _add(block: _Block, parts: list[Part]) -> None:
         elif block.reasoning_content.redacted_content:
             parts.append(Thinking(redacted=block.reasoning_content.redacted_content))
     elif block.citations_content is not None:
-        # What is cited is a part of the answer; where it is from has no place in the neutral form.
+        # What is cited is a part of the answer.
         text = "".join([one.text for one in block.citations_content.content or ()])
         if text:
             parts.append(Text(text))

@@ -41,9 +41,9 @@ UNCHANGED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123
 SKEW = timedelta(minutes=5)
 """How far the signer's clock may be off."""
 WRITTEN = 3
-KEPT = 1
-"""Of what was written, what is kept for an hour."""
 """Units: tokens that a cache was written for."""
+KEPT = 1
+"""Of those, what is kept for an hour."""
 ERRORS = {
     400: ("ValidationException", "The value at 'inferenceConfig.temperature' is not valid."),
     424: ("ModelErrorException", "The model failed."),
