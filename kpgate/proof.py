@@ -16,6 +16,7 @@ from kpgate.domain.errors import GatewayError, InvalidRequest, OutputInvalid
 from kpgate.domain.reply import MALFORMED, Finish
 from kpgate.domain.usage import Usage
 from kpgate.life import Equipment, Life
+from kpgate.services.admit import reserve
 from kpgate.services.route import Target
 from kpgate.services.schemas import Fault, Schemas, Unused
 from kpgate.services.settle import counted, whole_usage
@@ -82,6 +83,12 @@ class Proof:
             raise await _refused(
                 gateway, life, found, used, "; there is no credit for a repair, or its cost is capped"
             )
+        assert record.caller is not None, "somebody asked"
+        most = reserve(tokens, call, life.plan.output_cap)
+        try:
+            taken = await kit.admit.take_again(gateway.clock(), record.caller, life.plan, target, most)
+        except GatewayError as error:
+            raise await _refused(gateway, life, found, used, f"; no repair: {error.message}") from None
         attempt.close()
         life.call, life.turned = call, None
         # Whoever leaves now has the provider work on.
@@ -94,6 +101,8 @@ class Proof:
             raise await _refused(
                 gateway, life, found, used, f"; its repair failed: {error.message}"
             ) from None
+        finally:
+            kit.admit.give_back(gateway.clock(), taken)
         connection = life.attempt.connection if life.attempt is not None else None
         if connection is None or connection.status >= 300:
             raise await _refused(gateway, life, found, used, "; its repair was refused")
