@@ -132,7 +132,9 @@ def choice_of(count: int, folder: Path, strategy: int = WEIGHTED) -> Choice:
     region = Region.create(pulse.areas(1, 64), 1)
     life = Life.claim(folder, 0, 1)
     pulses = Pulses(region, Seat(region, life))
-    candidates = [(pulses.of(i), None, 0, i + 1, 0, i, i, 1 + i, 2 + i, 0) for i in range(count)]
+    candidates = [
+        (pulses.of(i), None, 0, i + 1, 0, i, i, 1 + i, 2 + i, 0, 0, 1 + i, 2 + i) for i in range(count)
+    ]
     return Choice(candidates, Rules(slow_us=30_000_000, panic_percent=50), strategy)
 
 

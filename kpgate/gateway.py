@@ -291,6 +291,7 @@ class Gateway:
                     decision.pass_on(connection.status, first, way, target, record.attempts)
                 if way.turn is not None:
                     life.turned = way.turn(connection.status, first, call)
+                    record.dropped = call.dropped
                     first = life.turned.body
         except GatewayError as error:
             if life.ended is None:

@@ -16,6 +16,7 @@ from kpgate.domain.errors import GatewayError, InvalidRequest, OutputInvalid
 from kpgate.domain.reply import MALFORMED, Finish
 from kpgate.domain.usage import Usage
 from kpgate.life import Equipment, Life
+from kpgate.services.admit import reserve
 from kpgate.services.route import Target
 from kpgate.services.schemas import Fault, Schemas, Unused
 from kpgate.services.settle import counted, whole_usage
@@ -80,8 +81,14 @@ class Proof:
         tokens = endpoint.count(call, vocabulary, life.plan.name) if vocabulary is not None else 0
         if not await self._afford(gateway, kit, life, (used, tokens)):
             raise await _refused(
-                gateway, life, found, used, "; there is no credit for a repair, or a cap on its cost"
+                gateway, life, found, used, "; there is no credit for a repair, or its cost is capped"
             )
+        assert record.caller is not None, "somebody asked"
+        most = reserve(tokens, call, life.plan.output_cap)
+        try:
+            taken = await kit.admit.take_again(gateway.clock(), record.caller, life.plan, target, most)
+        except GatewayError as error:
+            raise await _refused(gateway, life, found, used, f"; no repair: {error.message}") from None
         attempt.close()
         life.call, life.turned = call, None
         # Whoever leaves now has the provider work on.
@@ -94,6 +101,8 @@ class Proof:
             raise await _refused(
                 gateway, life, found, used, f"; its repair failed: {error.message}"
             ) from None
+        finally:
+            kit.admit.give_back(gateway.clock(), taken)
         connection = life.attempt.connection if life.attempt is not None else None
         if connection is None or connection.status >= 300:
             raise await _refused(gateway, life, found, used, "; its repair was refused")
@@ -109,9 +118,13 @@ class Proof:
     async def _afford(self, gateway: Asking, kit: Equipment, life: Life, asked: tuple[Usage, int]) -> bool:
         """Hold what a second answer may cost beside the first."""
         hold, tariff, attempt, (used, tokens) = life.hold, life.plan.tariff, life.attempt, asked
-        if hold is None or tariff is None or attempt is None or attempt.target.price is None:
+        price = attempt.target.price if attempt is not None else None
+        if hold is None or tariff is None or price is None:
             return True
-        spent = attempt.target.price.charge(used, hold.factor)
+        if price.at(used.input) != price.at(used.input - (-tokens * tariff.margin // 100)):
+            # Both are charged as one call, which would be a long one where neither prompt may be.
+            return False
+        spent = price.charge(used, hold.factor)
         most = spent + tariff.bound(tokens, life.call.choices * hold.cap, hold.factor)
         if 0 <= life.call.cost_max < most:
             return False

@@ -35,7 +35,9 @@ cdef class Tariff:
     cdef readonly int64_t request
     cdef readonly int64_t margin
     cdef readonly int64_t unit
+    cdef readonly tuple steps
 
+    cdef Tariff at(self, int64_t prompt_tokens)
     cdef int128 fixed(self, int64_t prompt_tokens, int64_t units) noexcept
     cpdef int64_t bound(
         self, int64_t prompt_tokens, int64_t output_tokens, int64_t factor=*, int64_t units=*

@@ -28,7 +28,16 @@ class Tariff:
     request: int
     margin: int
     unit: int
-    def __init__(self, input: int, output: int, request: int, margin: int = 100, unit: int = 0) -> None: ...
+    steps: tuple[tuple[int, Tariff], ...]
+    def __init__(
+        self,
+        input: int,
+        output: int,
+        request: int,
+        margin: int = 100,
+        unit: int = 0,
+        steps: tuple[tuple[int, Tariff], ...] = (),
+    ) -> None: ...
     def bound(self, prompt_tokens: int, output_tokens: int, factor: int = 10_000, units: int = 0) -> int: ...
     def affordable(self, amount: int, prompt_tokens: int, factor: int = 10_000, units: int = 0) -> int: ...
     def __eq__(self, other: object, /) -> bool: ...

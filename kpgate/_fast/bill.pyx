@@ -104,25 +104,42 @@ cdef class Tariff:
     """The most that a model's calls may cost, over all deployments that may answer.
 
     Units: as prices; `margin` is what a prompt's count is multiplied by, in percent.
-    Errors: ValueError for what no price can be.
+    Shape: `steps` are (above so many prompt tokens, the tariff that holds there), the highest first: its own figures
+    hold below all of them. None is less than one before it, so that a bound holds for every shorter prompt.
+    Errors: ValueError for what no price can be, and for steps that do not fall.
     """
 
-    def __init__(self, int64_t input, int64_t output, int64_t request, int64_t margin=100, int64_t unit=0):
+    def __init__(
+        self, int64_t input, int64_t output, int64_t request, int64_t margin=100, int64_t unit=0, tuple steps=()
+    ):
         if not 0 <= min(input, output, request, unit) <= max(input, output, request, unit) <= A_PRICE_MAX:
             raise ValueError("no tariff: a price is from 0 to 2**60")
         if not 100 <= margin <= 1000:
             raise ValueError("no tariff: a margin is from 100 to 1000 percent")
         self.input, self.output, self.request = input, output, request
         self.margin, self.unit = margin, unit
+        above = [step[0] for step in steps]
+        if above != sorted(set(above), reverse=True):
+            raise ValueError("no tariff: its steps fall")
+        self.steps = steps
 
     def __repr__(self):
-        return f"Tariff({self.input}, {self.output}, {self.request}, margin={self.margin}, unit={self.unit})"
+        steps = f", steps={self.steps!r}" if self.steps else ""
+        return f"Tariff({self.input}, {self.output}, {self.request}, margin={self.margin}, unit={self.unit}{steps})"
 
     def __eq__(self, other):
         return isinstance(other, Tariff) and repr(self) == repr(other)
 
     def __hash__(self):
         return hash(repr(self))
+
+    cdef Tariff at(self, int64_t prompt_tokens):
+        """What holds for a prompt, with its margin."""
+        cdef int128 most = (<int128>prompt_tokens * self.margin + 99) // 100
+        for above, step in self.steps:
+            if most > <int64_t>above:
+                return step
+        return self
 
     cdef int128 fixed(self, int64_t prompt_tokens, int64_t units) noexcept:
         """What a call costs whatever is answered, before it is rounded."""
@@ -133,16 +150,18 @@ cdef class Tariff:
         self, int64_t prompt_tokens, int64_t output_tokens, int64_t factor=BASIS_POINTS, int64_t units=0
     ) except -1:
         """No call with so many tokens and units costs more."""
-        return amount_of(self.fixed(prompt_tokens, units) + <int128>output_tokens * self.output, factor)
+        cdef Tariff one = self.at(prompt_tokens) if self.steps else self
+        return amount_of(one.fixed(prompt_tokens, units) + <int128>output_tokens * one.output, factor)
 
     cpdef int64_t affordable(
         self, int64_t amount, int64_t prompt_tokens, int64_t factor=BASIS_POINTS, int64_t units=0
     ) except? -1:
         """The most output tokens with which no call costs more than `amount`. Below 0 where the rest of it does."""
+        cdef Tariff one = self.at(prompt_tokens) if self.steps else self
         cdef int128 left = <int128>amount * TOKENS_PER_PRICE * BASIS_POINTS // factor
-        left -= self.fixed(prompt_tokens, units)
+        left -= one.fixed(prompt_tokens, units)
         if left < 0:
             return -1
-        if self.output:
-            left //= self.output
+        if one.output:
+            left //= one.output
         return SATURATED if left > SATURATED else <int64_t>left

@@ -8,7 +8,7 @@ COST: int
 LATENCY: int
 LEAST_BUSY: int
 
-_Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int]
+_Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int, int, int, int]
 
 @final
 class Size:

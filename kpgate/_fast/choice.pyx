@@ -63,6 +63,10 @@ cdef struct Candidate:
     double input
     double output
     double request
+    # Above so many prompt tokens the call costs what these say.
+    int64_t long_above
+    double long_input
+    double long_output
     int priority
     # Hundredths of a percent of keys or sessions, 0 for no canary.
     int canary
@@ -124,9 +128,10 @@ cdef class Choice:
     """The candidates of one model.
 
     Shape: a candidate is (pulse, pulse of its credential or None, priority, weight, canary, group, identity, input,
-    output, request): `canary` hundredths of a percent, `group` the place of the first candidate of its deployment,
-    `identity` 64 bits that are the same for the same deployment in every configuration, and its prices for a
-    million tokens and a call. At most 64.
+    output, request, long_above, long_input, long_output): `canary` hundredths of a percent, `group` the place of the
+    first candidate of its deployment, `identity` 64 bits that are the same for the same deployment in every
+    configuration, its prices for a million tokens and a call, and those for tokens of a call with more than
+    `long_above` in its prompt. At most 64.
     Errors: ValueError.
     """
 
@@ -159,7 +164,7 @@ cdef class Choice:
         for i in range(self.count):
             at = &self.one[i]
             pulse, key, at.priority, at.weight, at.canary, at.group, at.identity = self.kept[i][:7]
-            at.input, at.output, at.request = self.kept[i][7:]
+            at.input, at.output, at.request, at.long_above, at.long_input, at.long_output = self.kept[i][7:]
             if not 1 <= at.weight or not 0 <= at.canary <= CANARY_WHOLE or not 0 <= at.group <= i:
                 raise ValueError(f"candidate {i} has no such weight, canary or group")
             at.sign, at.seats = pulse.at, pulse.seats
@@ -187,7 +192,10 @@ cdef class Choice:
             output = OUTPUT_UNKNOWN
         if output > asked.output_cap:
             output = asked.output_cap
-        return asked.prompt_tokens * at.input + <double>(output * asked.choices) * at.output + at.request * 1e6
+        output *= asked.choices
+        if asked.prompt_tokens > at.long_above:
+            return asked.prompt_tokens * at.long_input + <double>output * at.long_output + at.request * 1e6
+        return asked.prompt_tokens * at.input + <double>output * at.output + at.request * 1e6
 
     cdef double score(self, int i, Asked *asked) noexcept nogil:
         """The less the better."""

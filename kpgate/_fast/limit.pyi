@@ -31,6 +31,7 @@ class Gate:
         token_burst: int = 0,
         concurrency_max: int = 0,
     ) -> Gate: ...
+    def tokens_alone(self) -> Gate: ...
 
 @final
 class Verdict:

@@ -139,6 +139,17 @@ cdef class Gate:
         """Whether there is any limit here. A gate without one is never looked at."""
         return self.terms.has != 0
 
+    def tokens_alone(self):
+        """The same with its limit on tokens and no other: what is taken by either counts for both."""
+        cdef Rate *rate = &self.terms.tokens
+        return Gate(
+            self.terms.scope,
+            self.terms.number,
+            token_units=rate.units,
+            token_window_us=rate.window_us,
+            token_burst=rate.burst,
+        )
+
     def __repr__(self):
         return f"<Gate {self.terms.scope}:{self.terms.number}>"
 

@@ -86,7 +86,7 @@ WHOLES = {
     "audio_output": "output",
 }
 """A kind that costs what its whole costs is not said."""
-LONG = {"long_input": "input", "long_output": "output", "long_cached": "cached"}
+LONG = {f"long_{kind}": kind for kind in RATES}
 FLAGS = {
     "tools": "supports_function_calling",
     "json_schema": "supports_response_schema",

@@ -11,7 +11,7 @@ import msgspec
 
 from kpgate.app.catalogue import CatalogueUnreadable, Shelf, open_shelf, origin, price_table
 from kpgate.app.settings_tree import Path, did_you_mean, fields
-from kpgate.domain.catalog import ModelFacts, Rates
+from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.presets import PRESETS, Preset, named_by
 from kpgate.domain.settings import Prices
 
@@ -134,22 +134,10 @@ def _lay_price(
     rule = settings.get("unknown_price")
     if facts is not None and settings.get("prices", True) is True:
         table = price_table(facts, fields(Prices))
-        rates = facts.price
-        if table is not None and rates is not None:
+        if table is not None:
             deployment["price"] = table
             saying.note(path, origin(facts))
-            unsaid = _unsaid(rates)
-            if unsaid:
-                saying.warn((*path[:-1], "model"), f"its vendor {unsaid}: set a price of your own for that")
             return
     if isinstance(rule, dict):
         deployment["price"] = {"source": RULE, **rule}
         saying.note(path, RULE)
-
-
-def _unsaid(rates: Rates) -> str:
-    """What a vendor asks for that a price here has no kind for, in words."""
-    if rates.long_above is None or rates.long_input is None:
-        return ""
-    above = f"{rates.long_input:g} instead of {rates.input:g}"
-    return f"asks {above} above {rates.long_above} prompt tokens, which are charged as fewer are"

@@ -9,6 +9,7 @@ from typing import Any
 from kpgate.domain import usage
 from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.price import MICROKPT, PER, WHOLE, Price
+from kpgate.domain.price_step import LongPrice
 from kpgate.services.route import Plan
 
 KINDS = (*usage.KINDS, "request", "unit")
@@ -56,9 +57,16 @@ def _all(facts: Sequence[ModelFacts], name: str) -> bool | None:
 
 
 def _pricing(prices: Sequence[Price], factor: int) -> dict[str, Any] | None:
-    """The dearest of each kind: no deployment asks more."""
+    """The dearest of each kind: no deployment asks more, for a short prompt and for one above the first step."""
     if not prices:
         return None
     dearest = {name: max(getattr(price, name) for price in prices) for name in KINDS}
-    shown = {name: amount * factor / (WHOLE * MICROKPT) for name, amount in dearest.items()}
-    return {"currency": "KPT", "per_tokens": PER, **shown}
+    shown: dict[str, Any] = {"currency": "KPT", "per_tokens": PER}
+    shown |= {name: amount * factor / (WHOLE * MICROKPT) for name, amount in dearest.items()}
+    steps = [one for one in prices if isinstance(one, LongPrice)]
+    if steps:
+        above = min(one.long_above for one in steps)
+        most = {kind: max(getattr(one.at(1 << 62), kind) for one in prices) for kind in usage.KINDS}
+        shown["long_above"] = above
+        shown |= {f"long_{kind}": amount * factor / (WHOLE * MICROKPT) for kind, amount in most.items()}
+    return shown

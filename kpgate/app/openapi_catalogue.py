@@ -2,11 +2,14 @@
 
 from kpgate.app.model_card import KINDS
 from kpgate.app.openapi_parts import Json, open_to_more, ref
+from kpgate.domain import usage
 
 _FLAG: Json = {"type": ["boolean", "null"]}
 _WORDS: Json = {"type": ["array", "null"], "items": {"type": "string"}}
 _COUNT: Json = {"type": ["integer", "null"]}
 _PRICES: Json = {name: {"type": "number"} for name in KINDS}
+_LONG: Json = {"long_above": {"type": "integer"}}
+_LONG |= {f"long_{name}": {"type": "number"} for name in usage.KINDS}
 
 _SHOWN: Json = {
     "context_window": {**_COUNT, "description": "Prompt and output together, in tokens; null if not known."},
@@ -19,8 +22,14 @@ _SHOWN: Json = {
     },
     "pricing": {
         "type": ["object", "null"],
-        "properties": {"currency": {"const": "KPT"}, "per_tokens": {"const": 1_000_000}, **_PRICES},
-        "description": "What it costs this key at most, `request` for a call; null where calls cost nothing.",
+        "properties": {
+            "currency": {"const": "KPT"},
+            "per_tokens": {"const": 1_000_000},
+            **_PRICES,
+            **_LONG,
+        },
+        "description": "What it costs this key at most, `request` for a call; null where calls cost nothing."
+        " `long_` is for calls with more than `long_above` prompt tokens, where that differs.",
     },
 }
 

@@ -163,7 +163,8 @@ def schemas() -> Json:
 
 
 def _prices() -> Json:
-    price = _told(dict.fromkeys((*KINDS, "request", "unit"), AMOUNT))
+    step = dict.fromkeys(("long_above", *(f"long_{kind}" for kind in KINDS)), AMOUNT)
+    price = _told(dict.fromkeys((*KINDS, "request", "unit"), AMOUNT), step)
     share = _told({"party": _TEXT, "basis_points": {"type": "integer"}})
     row = {
         "model": _TEXT,
@@ -171,7 +172,8 @@ def _prices() -> Json:
         "deployment": _TEXT,
         "price": {
             "anyOf": [price, {"type": "null"}],
-            "description": "For a million tokens; null where it is free.",
+            "description": "For a million tokens; null where it is free. `long_above` prompt tokens a call is charged"
+            " by the `long_` prices, where there are any.",
         },
         "version": {"type": ["integer", "null"], "description": "As a receipt's `price` says it."},
         "sha256": {"type": ["string", "null"], "description": "As a receipt's `price_sha256` says it."},

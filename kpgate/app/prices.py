@@ -14,8 +14,12 @@ from kpgate.domain.price import (
     read_price,
     terms_hash,
 )
+from kpgate.domain.price_step import LongPrice, fill
 from kpgate.domain.settings import Deployment, Ledger, Model, Prices
+from kpgate.domain.usage import KINDS
 from kpgate.services.route import Routes
+
+LONG_KINDS = tuple(f"long_{kind}" for kind in KINDS)
 
 
 def price(written: Prices, ledger: Ledger) -> Price:
@@ -24,19 +28,7 @@ def price(written: Prices, ledger: Ledger) -> Price:
     Errors: ValueError, as `field: what is wrong`.
     """
     found: dict[str, int] = {}
-    for field in (
-        "input",
-        "output",
-        "cached",
-        "cache_write",
-        "cache_write_long",
-        "reasoning",
-        "audio_input",
-        "audio_output",
-        "image",
-        "request",
-        "unit",
-    ):
+    for field in (*KINDS, "request", "unit", *LONG_KINDS):
         value = getattr(written, field)
         if value is None:
             continue
@@ -59,8 +51,12 @@ def price(written: Prices, ledger: Ledger) -> Price:
         ("audio_output", "output"),
     ):
         found.setdefault(field, found[whole] if whole else 0)
+    long = {name.removeprefix("long_"): found.pop(name) for name in LONG_KINDS if name in found}
     shares = tuple(Share(one.party, one.basis_points) for one in written.shares)
-    return Price(**found, shares=shares)
+    short = Price(**found, shares=shares)
+    if written.long_above is None or "input" not in long:
+        return short
+    return fill(short, written.long_above, long)
 
 
 def problems(written: Prices, ledger: Ledger) -> list[str]:
@@ -69,7 +65,7 @@ def problems(written: Prices, ledger: Ledger) -> list[str]:
         found = price(written, ledger)
     except ValueError as error:
         return [str(error)]
-    said = []
+    said = _step_problems(written, found)
     if not found.input and (found.output or not (found.unit or found.request)):
         said.append("input: a price of 0 needs `free = true` at the model instead")
     if written.output is not None and not found.output:
@@ -78,6 +74,27 @@ def problems(written: Prices, ledger: Ledger) -> list[str]:
         said.append("shares: come to more than the whole charge")
     if len({one.party for one in found.shares}) < len(found.shares):
         said.append("shares: a party is named twice")
+    return said
+
+
+def _step_problems(written: Prices, found: Price) -> list[str]:
+    """What is wrong with what long prompts cost."""
+    named = [name for name in LONG_KINDS if getattr(written, name) is not None]
+    if written.long_above is None:
+        return [f"{name}: needs `long_above`, the prompt tokens above which it holds" for name in named]
+    if written.long_input is None:
+        return ["long_above: needs `long_input`, what prompt tokens cost above it"]
+    if not isinstance(found, LongPrice):
+        return []
+    said = []
+    for name, short, long in (
+        ("long_input", found.input, found.long_input),
+        ("long_output", found.output, found.long_output),
+    ):
+        if short and not long:
+            said.append(f"{name}: a price of 0 gives long calls away")
+        elif long and not short:
+            said.append(f"{name}: needs `{name.removeprefix('long_')}`, the price of shorter calls")
     return said
 
 

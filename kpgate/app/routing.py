@@ -15,7 +15,8 @@ from kpgate.app.prices import price_of, rates_of
 from kpgate.app.ways import Ways
 from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.encodings import CALIBRATED, EXACT, encoding_for_model
-from kpgate.domain.price import MICROKPT, tariff
+from kpgate.domain.price import MICROKPT, Price
+from kpgate.domain.price_step import LongPrice, tariff
 from kpgate.domain.rules import compile_rule
 from kpgate.domain.settings import Deployment, Model, Provider, Settings, Timeouts, full_name
 from kpgate.proof import Proof
@@ -26,7 +27,7 @@ from kpgate.services.schemas import Schemas
 from kpgate.shadow import Mirror
 
 Numbers = Mapping[tuple[str, str], int]
-Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int]
+Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int, int, int, int]
 UNKNOWN = ModelFacts(name="-", source="https://kpgate.invalid/", checked="2026-11")
 """Of a model that nobody knows: nothing."""
 OWN = "kpgate"
@@ -224,7 +225,7 @@ class Maker:
             )
         }
         for place, target in enumerate(targets):
-            one, price = self._deployments[target.number], target.rates
+            one = self._deployments[target.number]
             found.append(
                 (
                     target.pulse,
@@ -234,7 +235,7 @@ class Maker:
                     round(one.canary_percent * 100),
                     firsts.setdefault(target.number, place),
                     _identity(full_name(target.home, one)),
-                    *((price.input, price.output, price.request) if price is not None else (0, 0, 0)),
+                    *_costs(target.rates),
                 )
             )
         return found
@@ -279,6 +280,15 @@ class Maker:
             price_source=written.source if price is not None and written is not None else "",
             facts=self._facts(provider, deployment),
         )
+
+
+def _costs(price: Price | None) -> tuple[int, int, int, int, int, int]:
+    """What is looked at of a price to choose by. Where there is no step, both are the same."""
+    if price is None:
+        return 0, 0, 0, 0, 0, 0
+    above = price.long_above if isinstance(price, LongPrice) else 0
+    long = price.at(above + 1)
+    return price.input, price.output, price.request, above, long.input, long.output
 
 
 def _chooses(model: Model) -> bool:

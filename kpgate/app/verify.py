@@ -17,7 +17,8 @@ from kpgate.app.signing import endorsement, is_signed, key_id
 from kpgate.domain.ledger import Reason
 from kpgate.domain.merkle import leaf_hash, proves_consistency, proves_inclusion
 from kpgate.domain.money import show_amount
-from kpgate.domain.price import read_terms, terms_hash
+from kpgate.domain.price import terms_hash
+from kpgate.domain.price_step import read_terms
 from kpgate.domain.receipt import VERSION, canonical, follower, head_bytes
 from kpgate.domain.usage import Usage
 

@@ -30,7 +30,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     Shape: a kind that is absent costs what its whole costs. `cached` and `cache_write` are prompt tokens read from
     and put into the vendor's cache, `cache_write_long` put there for longer than by default. `long_above` prompt
-    tokens the `long_*` prices apply to the whole call.
+    tokens the `long_*` prices apply to the whole call; one that is absent rises as its whole does.
     """
 
     input: Amount
@@ -47,6 +47,12 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     long_input: Amount | None = None
     long_output: Amount | None = None
     long_cached: Amount | None = None
+    long_cache_write: Amount | None = None
+    long_cache_write_long: Amount | None = None
+    long_reasoning: Amount | None = None
+    long_audio_input: Amount | None = None
+    long_audio_output: Amount | None = None
+    long_image: Amount | None = None
     currency: Literal["USD", "KPT"] = "USD"
 
 

@@ -4,7 +4,6 @@ Pure integer arithmetic. Units: prices are microKPT for a million tokens or unit
 once, upwards, to a whole microKPT.
 """
 
-from collections.abc import Sequence
 from decimal import Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -13,7 +12,6 @@ from hashlib import sha256
 import msgspec
 from msgspec.structs import force_setattr
 
-from kpgate._fast.bill import Tariff
 from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.usage import Usage
 
@@ -98,18 +96,14 @@ class Price(msgspec.Struct, frozen=True, gc=False):
         )
         return rounded(total, self.request, factor)
 
+    def at(self, prompt_tokens: int) -> "Price":
+        """What a call with such a prompt is charged by: another only where there is a step (`price_step`)."""
+        return self
+
     @property
     def terms(self) -> str:
         """The canonical spelling that a price version stands for."""
         return _encode(self).decode()
-
-
-def read_terms(terms: str) -> Price:
-    """The price that a canonical spelling stands for.
-
-    Errors: msgspec.DecodeError.
-    """
-    return msgspec.json.decode(terms, type=Price)
 
 
 @lru_cache(256)
@@ -123,20 +117,6 @@ def rounded(total: int, request: int, factor: int) -> int:
     if request:
         total += request * PER
     return -(-total * factor // _PARTS)
-
-
-def tariff(prices: Sequence[Price], *, estimated: bool) -> Tariff:
-    """The dearest of some prices. `estimated` says that prompts are not counted exactly."""
-    return Tariff(
-        max(
-            max(one.input, one.cached, one.cache_write, one.cache_write_long, one.audio_input, one.image)
-            for one in prices
-        ),
-        max(max(one.output, one.reasoning, one.audio_output) for one in prices),
-        max(one.request for one in prices),
-        100 + MARGIN_PERCENT if estimated else 100,
-        max(one.unit for one in prices),
-    )
 
 
 def read_price(written: str | float, microkpt: int, markup: int, most: int = PRICE_MAX) -> int:

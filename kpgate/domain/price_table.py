@@ -43,6 +43,24 @@ class Prices(Part, frozen=True):
             " character that is spoken, a second that is heard, a search ([endpoints.md](endpoints.md))."
         ),
     ] = 0.0
+    long_above: Annotated[
+        Annotated[int, Meta(ge=1, le=1 << 31)] | None,
+        Meta(
+            description="Prompt tokens above which the whole call costs what the `long_*` prices say. One that is"
+            " absent rises as its whole does; `long_output` alone is then as `output`.",
+        ),
+    ] = None
+    long_input: Annotated[Amount | None, Meta(description="`input` of such a call.")] = None
+    long_output: Annotated[Amount | None, Meta(description="`output` of such a call.")] = None
+    long_cached: Annotated[Amount | None, Meta(description="`cached` of such a call.")] = None
+    long_cache_write: Annotated[Amount | None, Meta(description="`cache_write` of such a call.")] = None
+    long_cache_write_long: Annotated[
+        Amount | None, Meta(description="`cache_write_long` of such a call.")
+    ] = None
+    long_reasoning: Annotated[Amount | None, Meta(description="`reasoning` of such a call.")] = None
+    long_audio_input: Annotated[Amount | None, Meta(description="`audio_input` of such a call.")] = None
+    long_audio_output: Annotated[Amount | None, Meta(description="`audio_output` of such a call.")] = None
+    long_image: Annotated[Amount | None, Meta(description="`image` of such a call.")] = None
     currency: Annotated[
         Literal["USD", "KPT"], Meta(description="What the prices are in; dollars by `[ledger] kpt_per_usd`.")
     ] = "USD"

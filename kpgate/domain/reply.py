@@ -28,6 +28,21 @@ class Finish(StrEnum):
     CONTEXT = "context"
 
 
+class Citation(msgspec.Struct, gc=False):
+    """What a piece of a choice's text is from.
+
+    Shape: from `start` to before `end`, in characters of the choice's texts, joined; `kind` is `url` for what is on the
+    web, `document` for what the caller or a tool gave; `quoted` is the source's own text, each empty where unsaid.
+    """
+
+    start: int
+    end: int
+    kind: str = "url"
+    url: str = ""
+    title: str = ""
+    quoted: str = ""
+
+
 class Choice(msgspec.Struct, gc=False):
     """One answer. Shape: parts in order; `stopped_by` is the stop sequence met; `logprobs` as OpenAI spells them."""
 
@@ -35,6 +50,7 @@ class Choice(msgspec.Struct, gc=False):
     finish: Finish = Finish.STOP
     stopped_by: str = ""
     logprobs: dict[str, Any] | None = None
+    citations: list[Citation] = []
 
 
 class Reply(msgspec.Struct, gc=False):
@@ -101,6 +117,13 @@ class Argued(msgspec.Struct, gc=False):
     choice: int = 0
 
 
+class Cited(msgspec.Struct, gc=False):
+    """What a piece of a choice's text is from. Order: after that piece."""
+
+    citation: Citation
+    choice: int = 0
+
+
 class Finished(msgspec.Struct, gc=False):
     """A choice ended."""
 
@@ -126,7 +149,7 @@ class Broke(msgspec.Struct, gc=False):
     status: int = 0
 
 
-Piece = Begun | Said | Thought | Refused | Called | Argued | Finished | Used | Over | Broke
+Piece = Begun | Said | Thought | Refused | Called | Argued | Cited | Finished | Used | Over | Broke
 
 
 class Failure(msgspec.Struct, gc=False):

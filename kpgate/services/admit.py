@@ -122,6 +122,28 @@ class Admit:
             raise self._refusal(outcome, verdict)
         return verdict
 
+    async def take_again(self, now_us: int, caller: Caller, plan: Plan, target: Target, tokens: int) -> Taken:
+        """Take tokens for a call that is asked once more where it was answered: it is the same request, in the same
+        place. Order: `give_back`, once what both used is to be settled.
+
+        Errors: as `take_patiently`.
+        """
+        alone = [one.tokens_alone() for one in (*self._gates(caller, plan), target.gate)]
+        fixed, candidates = tuple([one for one in alone[:-1] if one.limited]), (alone[-1],)
+        verdict = Verdict()
+        outcome = self._limits.admit(now_us, fixed, candidates, tokens, verdict)
+        if outcome == BUSY:
+            outcome = await self._offload.run(self._patiently, now_us, fixed, candidates, tokens, verdict)
+        if outcome != DONE:
+            raise self._refusal(outcome, verdict)
+        return verdict
+
+    def give_back(self, now_us: int, verdict: Verdict) -> None:
+        """Give back all that was taken. A second time has no effect."""
+        call, verdict.call = verdict.call, 0
+        if call and self._give_back(now_us, call, -1) == BUSY:
+            self._owed.append((call, -1))
+
     def move(self, now_us: int, verdict: Verdict, target: Target, tokens: int) -> None:
         """Take the limits of another deployment instead.
 

@@ -28,7 +28,8 @@ from kpgate.domain.errors import (
     UpstreamFailed,
 )
 from kpgate.domain.filtering import FILTERS, TOO_LONG, Watch, is_filtered
-from kpgate.domain.price import COST_HEADER, MARGIN_PERCENT, read_cost_max, tariff
+from kpgate.domain.price import COST_HEADER, MARGIN_PERCENT, read_cost_max
+from kpgate.domain.price_step import tariff
 from kpgate.domain.rules import Test
 from kpgate.domain.traits import NO_TRAITS, Facts, Traits, read_chat
 from kpgate.services.route import Plan, Target, matching

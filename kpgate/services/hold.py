@@ -127,9 +127,10 @@ class Hold:
 
         Units: `spoken` output tokens so far, over all choices.
         """
-        price, bill, credit = target.price, target.bill, self._holds.credit
-        assert price is not None and bill is not None, "only what has a price is metered"
-        used = bill.charge(record.prompt_tokens, spoken, self.factor)
+        price, credit = target.price, self._holds.credit
+        assert price is not None, "only what has a price is metered"
+        price = price.at(record.prompt_tokens)
+        used = target.charge(Usage(record.prompt_tokens, spoken, source="counted"), self.factor)
         if used > self.amount:
             more = used - self.amount + rounded(AHEAD_TOKENS * price.output, 0, self.factor)
             if self.amount + more > AMOUNT_MAX or (

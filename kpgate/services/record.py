@@ -63,6 +63,7 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     cost_microkpt: int = 0
     expected_microkpt: int = 0
     route: str = ""
+    output: str = ""
     request_bytes: int = 0
     reply_bytes: int = 0
     code: str = ""
@@ -106,6 +107,7 @@ def line(record: Record, now_us: int) -> Line:
         record.cost,
         max(record.expected, 0),
         record.route,
+        record.checked,
         record.request_bytes,
         record.reply_bytes,
         "" if error is None else error.code,

@@ -21,6 +21,8 @@ cdef class Target:
     cdef public tuple match
     cdef public object price
     cdef public Bill bill
+    cdef public Bill long_bill
+    cdef public long long long_above
     cdef public long long price_version
     cdef public object key
     cdef public object rates

@@ -15,11 +15,13 @@ from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.dialect import Counter, Way
 from kpgate.domain.errors import Fault, GatewayError, ModelNotFound, Retry
 from kpgate.domain.price import Price
+from kpgate.domain.price_step import LongPrice
 from kpgate.domain.settings import Retries
 from kpgate.domain.usage import Usage
 
 SAVED_MAX = 100
 HEDGES_SAVED_MAX = 10
+NO_STEP = (1 << 63) - 1
 BIT = 1
 """Not written as itself: compiled, a shift of a literal is one of a machine's words."""
 
@@ -31,7 +33,8 @@ class Target:
     Shape: `home` is the model it is a deployment of; `ways` has how calls of an endpoint go to it, by the endpoint's
     path; `key` is how its credential does, where its provider has several;
     `match` is header names and values, lower case, all of which a request must have; `price_source` is where its
-    price is from, in words; `facts` is what the catalogue knows of its model. `bill` is its price to be reckoned with.
+    price is from, in words; `facts` is what the catalogue knows of its model. `bill` is its price to be reckoned with,
+    `long_bill` that of a prompt of more tokens than `long_above`.
     Units: `*_us` microseconds. `price` is what calls are charged, `rates` what they are chosen by.
     """
 
@@ -55,14 +58,18 @@ class Target:
     price_source: str = ""
     facts: ModelFacts | None = None
     bill: Bill | None = field(init=False, default=None)
+    long_bill: Bill | None = field(init=False, default=None)
+    long_above: int = field(init=False, default=NO_STEP)
 
     def __post_init__(self) -> None:
         if self.price is not None:
             self.bill = Bill(self.price)
+        if isinstance(self.price, LongPrice):
+            self.long_above, self.long_bill = self.price.long_above, Bill(self.price.beyond)
 
     def charge(self, usage: Usage, factor: int) -> int:
         """What a call costs that it answered. Order: only what has a price is charged. Units: `factor` basis points."""
-        bill = self.bill
+        bill = self.bill if usage.input <= self.long_above else self.long_bill
         assert bill is not None, "only what has a price is charged"
         if usage.plain:
             return bill.charge(usage.input, usage.output, factor)

@@ -25,7 +25,8 @@ from kpgate.domain.ledger import (
     read_hold,
     time_of,
 )
-from kpgate.domain.price import Price, read_terms
+from kpgate.domain.price import Price
+from kpgate.domain.price_step import read_terms
 
 RETRY_US = 250_000
 

@@ -12,7 +12,8 @@ import apsw
 from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.invariants import ChargeRow, LotMove, Part, Sums
 from kpgate.domain.ledger import read_hold
-from kpgate.domain.price import Price, read_terms
+from kpgate.domain.price import Price
+from kpgate.domain.price_step import read_terms
 
 RETRY_US = 250_000
 _CHARGES = "SELECT call, lsn, account, amount, refunded, hold, post FROM charges"

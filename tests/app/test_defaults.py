@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kpgate.app import prices
 from kpgate.app.config import Loaded, load
 from kpgate.app.defaults import Saying, underlay, vendor_of
+from kpgate.domain.price_step import LongPrice
 from kpgate.domain.settings import Prices
+from kpgate.domain.usage import Usage
 
 KEY = {"KEY": "k"}
 LEDGER = "[ledger]\nenabled = true\n"
@@ -147,12 +150,47 @@ def test_prices_of_the_catalogue_can_be_left_alone(tmp_path: Path) -> None:
     assert [one.partition(":")[0] for one in said(read(tmp_path, text))] == ["models[0].price"]
 
 
-def test_a_price_that_rises_with_length_is_a_warning(tmp_path: Path) -> None:
+def test_a_price_that_rises_with_length_is_the_catalogue_s(tmp_path: Path) -> None:
     loaded = read(tmp_path, LEDGER + provider("openai") + model("gpt-5.4"))
+    assert loaded.settings is not None and not loaded.warnings, said(loaded)
+    price = loaded.settings.models[0].deployments[0].price
+    assert price is not None and (price.input, price.long_above, price.long_input) == (2.5, 272_000, 5.0)
+    assert (price.long_output, price.long_cached, price.long_cache_write) == (22.5, 0.5, None)
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("long_input = 5", "price.long_input: needs `long_above`"),
+        ("long_above = 10", "price.long_above: needs `long_input`"),
+        ("long_above = 0, long_input = 5", "price.long_above: "),
+        ("long_above = 10, long_input = 0", "price.long_input: a price of 0"),
+        ("long_above = 10, long_input = 5, long_output = 0", "price.long_output: a price of 0"),
+    ],
+)
+def test_a_step_that_is_none_or_gives_something_away_is_refused(tmp_path: Path, step: str, told: str) -> None:
+    own = f"price = {{ input = 2, output = 3, {step} }}\n"
+    assert told in said(read(tmp_path, LEDGER + provider("openai") + model("gpt-5.4") + own))[0]
+
+
+def test_what_a_step_does_not_say_rises_as_its_whole_does(tmp_path: Path) -> None:
+    own = "price = { input = 3, output = 15, cached = 0.3, cache_write = 3.75, cache_write_long = 6, "
+    own += "reasoning = 20, long_above = 200_000, long_input = 6, long_output = 22.5 }\n"
+    loaded = read(tmp_path, LEDGER + provider("openai") + model("gpt-5.4") + own)
     assert loaded.settings is not None, said(loaded)
-    (warning,) = loaded.warnings
-    assert warning.path == "models[0].deployments[0].model"
-    assert "above 272000 prompt tokens" in warning.message
+    written, ledger = loaded.settings.models[0].price, loaded.settings.ledger
+    assert written is not None
+    made = prices.price(written, ledger)
+    assert isinstance(made, LongPrice)
+    cent = 1_000_000 * 100
+    assert (made.long_cached, made.long_cache_write, made.long_cache_write_long) == (
+        6 * cent // 10,
+        75 * cent // 10,
+        12 * cent,
+    )
+    assert (made.long_reasoning, made.long_audio_input, made.long_image) == (30 * cent, 6 * cent, 6 * cent)
+    assert made.charge(Usage(200_000)) == 200_000 * 300
+    assert made.charge(Usage(200_001)) == 200_001 * 600
 
 
 def test_what_is_put_into_a_cache_has_the_catalogue_s_price(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import apsw
 import pytest
 from click.testing import CliRunner
 
-from kpgate._fast.journal import HOLD, recover, segment_name
+from kpgate._fast.journal import HOLD, find_sync, recover, segment_name
 from kpgate.app.cli import cli
 from kpgate.app.poster import SEGMENT_BYTES
 from tests.kit.gateway_process import until
@@ -28,10 +28,20 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         until(lambda: gate.balance("party")["held_microkpt"] == 0)
         live = looked(gate.directory.root)
         assert (live["problems"], live["sound"], live["charges"]) == ([], True, 20)
+        # What says that an entry reached the disk is written after it, by the clerk's next turn.
+        journal = gate.directory.root / "journal"
+        until(lambda: find_sync(journal, first_hold(journal), SEGMENT_BYTES))
         copy = tmp_path_factory.mktemp("copy") / "data"
         # A segment that is just being prepared is new for a moment, and then has another name.
         shutil.copytree(gate.directory.root, copy, ignore=shutil.ignore_patterns("*.sock", "run", "*.new"))
         yield copy
+
+
+def first_hold(journal: Path) -> int:
+    """Where the first hold stands."""
+    found: list[tuple[int, int, bytes]] = []
+    recover(journal, 0, SEGMENT_BYTES, lambda more, end: found.extend(more))
+    return next(lsn for lsn, kind, _ in found if kind == HOLD)
 
 
 def looked(data: Path) -> dict[str, object]:
@@ -71,9 +81,7 @@ def test_a_journal_that_is_damaged_where_it_had_reached_the_disk_is_named(
 ) -> None:
     data = tmp_path / "data"
     shutil.copytree(copied, data)
-    found: list[tuple[int, int, bytes]] = []
-    recover(data / "journal", 0, SEGMENT_BYTES, lambda more, end: found.extend(more))
-    position = next(lsn for lsn, kind, _ in found if kind == HOLD)
+    position = first_hold(data / "journal")
     with (data / "journal" / segment_name(position - position % SEGMENT_BYTES)).open("r+b") as file:
         file.seek(position % SEGMENT_BYTES + 40)
         (byte,) = file.read(1)

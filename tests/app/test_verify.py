@@ -1,6 +1,7 @@
 """Receipts of a real ledger hold, and nothing in one can be changed: two verifiers find it, and ours names it."""
 
 import copy
+import dataclasses
 import json
 import os
 import pty
@@ -25,6 +26,7 @@ from kpgate.domain.ledger import Reason, note_end, note_hold, show_call
 from kpgate.domain.merkle import leaf_hash
 from kpgate.domain.money import Refund, SetCreditLine
 from kpgate.domain.price import Price, Share
+from kpgate.domain.price_step import fill
 from kpgate.domain.receipt import canonical, head_bytes
 from kpgate.domain.settings import Ledger
 from kpgate.domain.usage import Usage
@@ -45,7 +47,7 @@ class Shop:
 
     def __init__(self, bank: Bank, store: SqliteStore) -> None:
         self.bank = bank
-        self.version = store.number("price", [PRICE.terms])[PRICE.terms]
+        self.store = store
         bank.treasury.answer(SetCreditLine(id=f"line-{wall_us()}", party="payer", line=10**12))
         account = bank.ledger.number_of("spend:payer")
         assert account is not None
@@ -60,15 +62,17 @@ class Shop:
         reason: Reason = Reason.DONE,
         model: str = "m",
         metered: int = 0,
+        price: Price = PRICE,
     ) -> str:
         """A call that is charged and posted; its id."""
-        asked = note_hold(f"req-{model}", model, self.version, 1, 1, factor)
+        version = self.store.number("price", [price.terms])[price.terms]
+        asked = note_hold(f"req-{model}", model, version, 1, 1, factor)
         decision = Decision()
         assert self.bank.credit.hold(clock(), 0, self.purse, held, asked, decision) == DONE
         said, charged = b"", metered
         if not metered:
-            said = note_end("p", "d", 1, 200, self.version, usage)
-            charged = PRICE.charge(usage, factor)
+            said = note_end("p", "d", 1, 200, version, usage)
+            charged = price.charge(usage, factor)
         assert self.bank.credit.post(clock(), decision.handle, charged, reason, said) == DONE
         self.bank.poster.post_all()
         return show_call(decision.call)
@@ -138,6 +142,24 @@ class _Opened:
     def __exit__(self, *how: Any) -> None:
         self._opened.__exit__(*how)
         self._store.close()
+
+
+def test_a_long_call_s_receipt_holds_by_its_step_alone(tmp_path: Path) -> None:
+    directory = Directory(tmp_path)
+    directory.prepare()
+    directory.pepper()
+    price = fill(PRICE, 999, {"input": 500_000_003, "output": 1_500_000_001, "cached": 250_000_001})
+    with _Opened(directory, Ledger(enabled=True)) as shop:
+        long = shop.show(shop.charge(EVERY_KIND, price=price))
+        edge = shop.show(shop.charge(dataclasses.replace(EVERY_KIND, input=999), price=price))
+    for shown in (long, edge):
+        assert not ours(shown) and not theirs(shown)
+        assert json.loads(shown["price_terms"])["long_above"] == 999
+    amounts = [one["leaf"]["amount_microkpt"] for one in (long, edge)]
+    assert amounts == [
+        price.beyond.charge(EVERY_KIND),
+        PRICE.charge(dataclasses.replace(EVERY_KIND, input=999)),
+    ]
 
 
 @pytest.fixture(scope="module")

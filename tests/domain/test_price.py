@@ -13,10 +13,9 @@ from kpgate.domain.price import (
     Price,
     Share,
     read_price,
-    read_terms,
-    tariff,
     terms_hash,
 )
+from kpgate.domain.price_step import read_terms, tariff
 from kpgate.domain.usage import Usage
 
 PLAIN = Price(250, 1000, 125, 1000, 4000, 8000, 300, 7)

@@ -18,7 +18,8 @@ from tests.kit.oracle import choice as oracle
 from tests.kit.oracle.choice import One, OracleChoice
 from tests.kit.pulses import SECOND_US, Ward
 
-Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int]
+Candidate = tuple[Pulse, Pulse | None, int, int, int, int, int, int, int, int, int, int, int]
+FREE = (0, 0, 0, 0, 0, 0)
 EVERYONE = (1 << 64) - 1
 NOW_US = 100 * SECOND_US
 SLOW_US = 100 * SECOND_US
@@ -46,9 +47,8 @@ def make(
         bring(pulse, one, rules)
         # The prompt of a thousand tokens costs what is asked for.
         price = round(one.cost) // 1000
-        written.append(
-            (pulse, None, one.priority, one.weight, one.canary, one.group, one.identity, price, 0, 0)
-        )
+        seat = (pulse, None, one.priority, one.weight, one.canary, one.group, one.identity)
+        written.append((*seat, price, 0, 0, 0, price, 0))
     return Choice(written, rules, strategy, sticky)
 
 
@@ -131,8 +131,8 @@ def test_every_order_comes_as_often_as_its_weights_say(ward: Ward) -> None:
 def test_the_cheapest_for_this_call_comes_first(ward: Ward) -> None:
     cheap_in, cheap_out = ward.of(0), ward.of(1)
     candidates: list[Candidate] = [
-        (cheap_in, None, 0, 1, 0, 0, 1, 1, 100, 0),
-        (cheap_out, None, 0, 1, 0, 1, 2, 10, 10, 0),
+        (cheap_in, None, 0, 1, 0, 0, 1, 1, 100, 0, 0, 1, 100),
+        (cheap_out, None, 0, 1, 0, 1, 2, 10, 10, 0, 0, 10, 10),
     ]
     made = Choice(candidates, Rules(), COST)
     assert made.order(7, 3, NOW_US, Size(10_000, 50), 0, 0, False) == (0, 1)
@@ -219,7 +219,7 @@ def test_who_is_back_takes_its_share_little_by_little(ward: Ward) -> None:
 def test_one_call_probes_who_is_half_open_and_the_others_go_elsewhere(ward: Ward) -> None:
     rules, one = Rules(failures=1, percent_max=100, base_us=1, max_us=1, probe_us=SECOND_US), ward.of(0)
     one.failed(0, 1, rules, (one,))
-    made = Choice([(one, None, 0, 1, 0, 0, 1, 0, 0, 0), (ward.of(1), None, 1, 1, 0, 1, 2, 0, 0, 0)], rules)
+    made = Choice([(one, None, 0, 1, 0, 0, 1, *FREE), (ward.of(1), None, 1, 1, 0, 1, 2, *FREE)], rules)
     assert made.order(1, 3, NOW_US, None, 0, 0, True) == (0, 1), "who only asks takes no probe"
     assert made.order(1, 3, NOW_US, None, 0, 0, False) == (0, 1)
     assert made.order(1, 3, NOW_US, None, 0, 0, False) == (1, 0)
@@ -239,8 +239,8 @@ def test_with_too_few_well_all_are_used(ward: Ward) -> None:
 
 def test_the_credentials_of_one_deployment_are_used_in_turn(ward: Ward) -> None:
     keys = [ward.of(100 + i) for i in range(3)]
-    candidates: list[Candidate] = [(ward.of(i), keys[i], 0, 1, 0, 0, 1, 0, 0, 0) for i in range(3)]
-    candidates.append((ward.of(3), None, 1, 1, 0, 3, 2, 0, 0, 0))
+    candidates: list[Candidate] = [(ward.of(i), keys[i], 0, 1, 0, 0, 1, *FREE) for i in range(3)]
+    candidates.append((ward.of(3), None, 1, 1, 0, 3, 2, *FREE))
     made = Choice(candidates, Rules())
     orders = [made.order(number, 15, NOW_US) for number in range(6)]
     assert [order[0] for order in orders] == [1, 2, 0, 1, 2, 0]
@@ -250,6 +250,31 @@ def test_the_credentials_of_one_deployment_are_used_in_turn(ward: Ward) -> None:
     orders = [made.order(number, 15, NOW_US) for number in range(4)]
     assert all(order[:2] == (1, 3) and set(order[2:]) == {0, 2} for order in orders)
     assert made.states(NOW_US) == [oracle.LIMITED, oracle.WELL, oracle.SPENT, oracle.WELL]
+
+
+def test_a_long_prompt_is_judged_by_what_long_ones_cost(ward: Ward) -> None:
+    stepped: Candidate = (
+        ward.of(0),
+        None,
+        0,
+        1,
+        0,
+        0,
+        1,
+        1_000_000,
+        2_000_000,
+        7,
+        1_000,
+        3_000_000,
+        5_000_000,
+    )
+    level: Candidate = (ward.of(1), None, 0, 1, 0, 1, 2, 2_000_000, 3_000_000, 0, 0, 2_000_000, 3_000_000)
+    made = Choice([stepped, level], Rules(), COST)
+    short, long = Size(1_000, 10, 2), Size(1_001, 10, 2)
+    assert (made.expected(0, short, 10_000), made.expected(0, long, 10_000)) == (1_047, 3_003 + 100 + 7)
+    assert made.order(7, 3, NOW_US, short, 0, 0, False) == (0, 1)
+    assert made.order(7, 3, NOW_US, long, 0, 0, False) == (1, 0)
+    assert (made.within(3, short, 1_047, 10_000), made.within(3, long, 2_062, 10_000)) == (1, 2)
 
 
 def test_a_candidate_alone_and_none_at_all(ward: Ward) -> None:
@@ -262,7 +287,7 @@ def test_a_candidate_alone_and_none_at_all(ward: Ward) -> None:
 
 
 def test_what_cannot_be_is_refused(ward: Ward) -> None:
-    good: Candidate = (ward.of(0), None, 0, 1, 0, 0, 1, 0, 0, 0)
+    good: Candidate = (ward.of(0), None, 0, 1, 0, 0, 1, *FREE)
     for candidates in ([], [good] * 65, [(*good[:3], 0, *good[4:])], [(*good[:5], 1, *good[6:])]):
         with pytest.raises(ValueError):
             Choice(candidates, Rules())  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """Who pays for calls in tests: a funded party of its own, and what it has paid."""
 
+import http.client
 import json
 import os
 from typing import Any
@@ -30,6 +31,19 @@ class Payer:
         """Once nothing is held any more."""
         until(lambda: self.gate.balance(self.name)["held_microkpt"] == 0)
         return self.funds - int(self.gate.balance(self.name)["balance_microkpt"])
+
+    def receipt(self, call: str) -> bytes:
+        """A receipt of its own, as it comes."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.gate.port, timeout=20)
+        try:
+            connection.request(
+                "GET", f"/kp/v1/receipts/{call}", headers={"authorization": f"Bearer {self.key}"}
+            )
+            reply = connection.getresponse()
+            assert reply.status == 200, reply.status
+            return reply.read()
+        finally:
+            connection.close()
 
     def client(self) -> openai.OpenAI:
         """OpenAI's own client, which tries once."""

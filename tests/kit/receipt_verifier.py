@@ -274,6 +274,11 @@ def _charged(leaf: Json, price_terms: Any) -> None:
 
 
 def _total(used: Callable[[str], int], terms: dict[str, int]) -> int:
+    if "long_above" in terms and used("input") > terms["long_above"]:
+        long = {
+            name.removeprefix("long_"): price for name, price in terms.items() if name.startswith("long_")
+        }
+        terms = terms | {name: long[name] for name in long if name != "above"}
     input_price = terms["input"]
     write_price = terms.get("cache_write", input_price)
     left, total = used("input"), 0

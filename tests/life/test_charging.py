@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from kpgate.app.control import new_id
+from kpgate.app.verify import problems, read
 from kpgate.domain.money import SetCreditLine
 from tests.kit.gateway_process import until
 from tests.kit.payer import Payer, read_until
 from tests.kit.provider import answer, completion, events, page, raw, silence, stream
+from tests.kit.receipt_verifier import verify_receipt
 from tests.kit.whole import Whole
 
 INPUT, OUTPUT = 250, 1_000
@@ -26,12 +28,23 @@ HELD = -(-HELLO * 115 // 100) * INPUT + 100 * OUTPUT
 """The provider's model is not one whose tokens are counted exactly: hence the margin."""
 
 
+LONG_MODELS = """
+[[models]]
+name = "stepped"
+deployments = [{provider = "p", model = "up"}]
+output_tokens_max = 100
+price = { input = 2.5, output = 10, cached = 1, long_above = 9, long_input = 5, long_output = 15 }
+[ledger]
+enabled = true
+"""
+
+
 @pytest.fixture(scope="module", params=["granian", "direct"])
 def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     folder = tmp_path_factory.mktemp("whole")
     with Whole(
         folder,
-        "[ledger]\nenabled = true",
+        LONG_MODELS,
         server="workers = 2",
         transport=request.param,
         model="output_tokens_max = 100",
@@ -87,6 +100,45 @@ def test_where_the_provider_says_nothing_kpgate_s_count_is_charged(gate: Whole, 
         gate.script(answer(told))
         assert gate.chat(payer.key)[0] == 200
         assert payer.paid() == HELLO * INPUT + 3 * OUTPUT
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("prompt", "cached", "cost"),
+    [(9, 0, 9 * 250 + 3 * 1_000), (10, 0, 10 * 500 + 3 * 1_500), (10, 4, 6 * 500 + 4 * 200 + 3 * 1_500)],
+)
+def test_a_long_prompt_s_call_costs_what_long_calls_do(
+    gate: Whole, prompt: int, cached: int, cost: int, streamed: bool
+) -> None:
+    payer = Payer(gate)
+    told = completion("one two three", prompt, 3)
+    told["usage"]["prompt_tokens_details"] = {"cached_tokens": cached}
+    if streamed:
+        said = [event for event in events("one two three") if b"DONE" not in event]
+        last = b'data: {"choices":[],"usage":' + json.dumps(told["usage"]).encode() + b"}\n\n"
+        gate.script(stream([*said, last, b"data: [DONE]\n\n"]))
+        with payer.send(model="stepped", stream=True) as connection:
+            reply = read_until(connection, b"[DONE]")
+        call = reply.partition(b"x-kpgate-receipt: ")[2].partition(b"\r")[0].decode()
+    else:
+        gate.script(answer(told))
+        status, headers, _ = gate.chat(payer.key, "stepped")
+        assert status == 200 and int(headers["x-kpgate-cost-microkpt"]) == cost
+        call = headers["x-kpgate-receipt"]
+    assert payer.paid() == cost
+    shown = payer.receipt(call)
+    assert not list(problems(read(shown), "")), "kpgate verify"  # type: ignore[arg-type]
+    verify_receipt(shown, "")
+
+
+def test_a_hold_is_for_the_step_that_a_prompt_may_reach(gate: Whole) -> None:
+    # Eight tokens and their margin are ten, which the step is for.
+    held = 10 * 500 + 100 * 1_500
+    poor, payer = Payer(gate, held - 1), Payer(gate, held)
+    assert gate.chat(poor.key, "stepped")[0] == 402
+    gate.script(answer(completion("one", 500, 5_000)))
+    assert gate.chat(payer.key, "stepped")[0] == 200
+    assert payer.paid() == held, "no more than was held"
 
 
 def test_embeddings_are_charged_by_the_same_path(gate: Whole) -> None:

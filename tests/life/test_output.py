@@ -53,6 +53,26 @@ price = { input = 2.5, output = 10 }
 output = { validate = true, repair = true }
 output_tokens_max = 100
 [[models]]
+name = "few"
+deployments = [{provider = "p", model = "up"}]
+price = { input = 2.5, output = 10 }
+output = { validate = true, repair = true }
+output_tokens_max = 100
+limits = { tokens = "200/h" }
+[[models]]
+name = "many"
+deployments = [{provider = "p", model = "up", limits = { tokens = "1000/h", concurrency = 1, requests = "9/h" }}]
+price = { input = 2.5, output = 10 }
+output = { validate = true, repair = true }
+output_tokens_max = 100
+limits = { tokens = "2000/h", concurrency = 1, requests = "9/h" }
+[[models]]
+name = "t"
+deployments = [{provider = "p", model = "up"}]
+price = { input = 2.5, output = 10, long_above = 60, long_input = 5, long_output = 20 }
+output = { validate = true, repair = true }
+output_tokens_max = 100
+[[models]]
 name = "f"
 deployments = [{provider = "p", model = "up"}]
 price = { input = 2.5, output = 10 }
@@ -143,6 +163,12 @@ def test_every_client_gets_a_repaired_answer_and_a_clear_error(gate: Whole) -> N
     )
 
 
+def logged(gate: Whole, id: str) -> dict[str, Any]:
+    """A request's log line."""
+    until(lambda: any(one["id"] == id for one in gate.records()))
+    return next(one for one in gate.records() if one["id"] == id)
+
+
 def test_headers_say_what_became_of_it_and_what_it_cost(gate: Whole) -> None:
     payer = Payer(gate)
     for steps, model, status, told, answers in (
@@ -166,6 +192,7 @@ def test_headers_say_what_became_of_it_and_what_it_cost(gate: Whole) -> None:
         assert payer.paid() - before == answers * (20 * IN + 10 * OUT), body
         assert int(headers["x-kpgate-cost-microkpt"]) == payer.paid() - before
         assert headers["x-kpgate-attempts"] == str(len(steps))
+        assert logged(gate, headers["x-request-id"])["output"] == (told or "")
         if status == 502:
             assert (body["error"]["code"], body["error"]["type"]) == ("output_invalid", "server_error")
             assert "canary" not in json.dumps(body)
@@ -207,6 +234,37 @@ def test_a_repair_is_held_for_or_not_made(gate: Whole) -> None:
     ):
         client.chat.completions.create(model="r", messages=HELLO, response_format=FORMAT, extra_headers=cap)
     assert payer.paid() == 20 * IN + 10 * OUT, "a cap is one for both"
+
+
+def test_a_repair_is_reserved_for_in_the_limits_on_tokens_alone(gate: Whole) -> None:
+    payer = Payer(gate)
+    gate.script(says(BAD))
+    before = len(gate.provider.requests)
+    status, _, body = ask(payer, "few")
+    assert status == 502 and "; no repair: the model's limit on tokens is reached" in body["error"]["message"]
+    assert len(gate.provider.requests) - before == 1 and payer.paid() == 20 * IN + 10 * OUT
+    left = []
+    for steps in ([says(BAD), says(GOOD)], [says(GOOD)]):
+        gate.script(*steps)
+        status, headers, _ = ask(payer, "many")
+        assert status == 200, "there is one place alone, and it is the same call's"
+        left.append(int(headers["x-ratelimit-remaining-tokens"]))
+        assert headers["x-ratelimit-remaining-requests"] == str(8 - (len(left) - 1))
+    # A few come back while the test runs.
+    assert 57 <= left[0] - left[1] <= 60, "both answers are counted, by what they used"
+
+
+def test_no_repair_makes_one_long_call_of_two_short_ones(gate: Whole) -> None:
+    for prompt, times in ((20, 1), (61, 2)):
+        payer, factor = Payer(gate), 1 if prompt < 60 else 2
+        reply: Any = completion(BAD, prompt, 10)
+        reply["choices"][0]["finish_reason"] = "stop"
+        better: Any = completion(GOOD, prompt, 10)
+        better["choices"][0]["finish_reason"] = "stop"
+        gate.script(*[answer(reply), answer(better)][:times])
+        status, _, body = ask(payer, "t")
+        assert status == (200 if times == 2 else 502), body
+        assert payer.paid() == times * factor * (prompt * IN + 10 * OUT)
 
 
 def test_who_leaves_during_a_repair_pays_the_first_answer_and_the_second_prompt(gate: Whole) -> None:

@@ -16,7 +16,9 @@ from tests.kit.vendors import bedrock
 from tests.kit.vendors.server import INPUT, OUTPUT, VendorServer
 from tests.kit.whole import SECRET, Whole
 
-PAID = INPUT * 250 + OUTPUT * 1_000
+FRESH = INPUT - bedrock.CACHED - bedrock.WRITTEN
+WRITES = (bedrock.WRITTEN - bedrock.KEPT) * 500 + bedrock.KEPT * 800
+PAID = FRESH * 250 + bedrock.CACHED * 100 + WRITES + OUTPUT * 1_000
 CAP = 64
 MODELS = {
     "again": (("amazon", "error-500"), ("amazon", "plain")),
@@ -53,7 +55,7 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             )
             said += (
                 f'[[models]]\nname = "{name}"\ndeployments = [{rows}]\noutput_tokens_max = {CAP}\n'
-                "price = { input = 2.5, output = 10 }\n"
+                "price = { input = 2.5, output = 10, cached = 1, cache_write = 5, cache_write_long = 8 }\n"
             )
         with Whole(folder, said, transport=request.param) as gate:
             yield Scene(gate, vendor, keys)

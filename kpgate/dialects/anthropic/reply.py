@@ -10,14 +10,16 @@ import msgspec
 
 from kpgate._fast.digits import decimal
 from kpgate._fast.limit import Verdict
+from kpgate.dialects.anthropic import citations
 from kpgate.dialects.anthropic.forms import Block
 from kpgate.dialects.anthropic.usage import Tokens, decode_usage, encode_usage
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Part, Refusal, Text, Thinking, ToolCall
+from kpgate.domain.citing import leave_out, within
 from kpgate.domain.dialect import Header
 from kpgate.domain.durations import instant
 from kpgate.domain.errors import GatewayError, UpstreamFailed
-from kpgate.domain.reply import Choice, Failure, Finish, Reply
+from kpgate.domain.reply import Choice, Citation, Failure, Finish, Reply
 from kpgate.domain.usage import NOTHING
 
 KINDS = {
@@ -109,10 +111,22 @@ def decode_reply(body: bytes) -> Reply:
     said = _answer.decode(body)
     if said.type != "message":
         raise ValueError("it is not a message")
-    parts = [part for block in said.content if (part := part_of(block)) is not None]
+    parts: list[Part] = []
+    cited: list[Citation] = []
+    at = 0
+    for block in said.content:
+        part = part_of(block)
+        if part is None:
+            continue
+        parts.append(part)
+        if type(part) is Text:
+            if block.citations:
+                cited += citations.read(block.citations, at, at + len(part.text))
+            at += len(part.text)
     if said.stop_details is not None and said.stop_details.explanation:
         parts.append(Refusal(said.stop_details.explanation))
-    choice = Choice(parts, FINISHES.get(said.stop_reason or "", Finish.STOP), said.stop_sequence or "")
+    finish = FINISHES.get(said.stop_reason or "", Finish.STOP)
+    choice = Choice(parts, finish, said.stop_sequence or "", None, cited)
     return Reply(said.id, said.model, [choice], decode_usage(said.usage) or NOTHING)
 
 
@@ -151,8 +165,10 @@ def encode_reply(reply: Reply, call: Call) -> bytes:
     choice = reply.choices[0] if reply.choices else Choice([])
     content, details = [], None
     reason, shows = REASONS[choice.finish], call.content.shows_thinking
-    for part in choice.parts:
-        if type(part) is Refusal:
+    for part in _cited(choice, call) if choice.citations else choice.parts:
+        if type(part) is dict:
+            content.append(part)
+        elif type(part) is Refusal:
             reason, details = REASONS[Finish.REFUSED], refused(part.text)
         elif (block := encode_part(part, shows)) is not None:
             content.append(block)
@@ -169,6 +185,21 @@ def encode_reply(reply: Reply, call: Call) -> bytes:
             "usage": encode_usage(reply.usage),
         }
     )
+
+
+def _cited(choice: Choice, call: Call) -> list[Any]:
+    """A choice's parts, its texts as blocks by what they are from."""
+    made: list[Any] = []
+    at = 0
+    for part in choice.parts:
+        if type(part) is Text:
+            made += citations.blocks(part.text, within(choice.citations, at, len(part.text)))
+            at += len(part.text)
+        else:
+            made.append(part)
+    if sum(len(one.get("citations", ())) for one in made if type(one) is dict) < len(choice.citations):
+        leave_out(call)
+    return made
 
 
 def refused(why: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from kpgate.dialects.anthropic import citations
 from kpgate.dialects.anthropic.forms import Block
 from kpgate.dialects.anthropic.reply import FINISHES, REASONS, STATUSES, Fault, StopDetails, refused
 from kpgate.dialects.anthropic.usage import Tokens, decode_usage, encode_usage, merge
@@ -16,6 +17,8 @@ from kpgate.domain.reply import (
     Begun,
     Broke,
     Called,
+    Citation,
+    Cited,
     Finish,
     Finished,
     Over,
@@ -39,6 +42,7 @@ class Delta(msgspec.Struct, gc=False):
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: StopDetails | None = None
+    citation: Any = None
 
 
 class Head(msgspec.Struct, gc=False):
@@ -66,9 +70,15 @@ EMPTY = b"{}"
 
 
 class StreamReader:
-    """Reads a provider's stream. Shape: `_calls` numbers the blocks that are calls; `_argued` have had arguments."""
+    """Reads a provider's stream.
+
+    Shape: `_calls` numbers the blocks that are calls; `_argued` have had arguments; `_cites` are what the text block
+    under way is from, which began after `_before` of `_length` characters.
+    """
 
     def __init__(self) -> None:
+        self._length = self._before = 0
+        self._cites: list[Any] = []
         self._calls: dict[int, int] = {}
         self._argued: set[int] = set()
         self._tokens: Tokens | None = None
@@ -84,6 +94,9 @@ class StreamReader:
         if kind == "content_block_start":
             return self._begin(event.index, _needed(event.content_block))
         if kind == "content_block_stop":
+            if self._cites:
+                cites, self._cites = self._cites, []
+                return [Cited(one) for one in citations.read(cites, self._before, self._length)]
             call = self._calls.get(event.index, -1)
             if call >= 0 and call not in self._argued:
                 self._argued.add(call)
@@ -113,7 +126,10 @@ class StreamReader:
     def _more(self, index: int, delta: Delta) -> list[Piece]:
         kind = delta.type
         if kind == "text_delta":
-            return [Said(delta.text)] if delta.text else []
+            if not delta.text:
+                return []
+            self._length += len(delta.text)
+            return [Said(delta.text)]
         if kind == "input_json_delta":
             call = self._calls.get(index, -1)
             # Those of Anthropic's own tools have no place in the neutral form.
@@ -125,6 +141,8 @@ class StreamReader:
             return [Thought(delta.thinking)] if delta.thinking else []
         if kind == "signature_delta":
             return [Thought(signature=delta.signature)] if delta.signature else []
+        if kind == "citations_delta":
+            self._cites.append(delta.citation)
         return []
 
     def _begin(self, index: int, block: Block) -> list[Piece]:
@@ -140,6 +158,9 @@ class StreamReader:
                 found.append(Argued(given.decode(), call))
             return found
         if kind == "text":
+            self._before = self._length
+            self._cites = list(block.citations) if isinstance(block.citations, list) else []
+            self._length += len(block.text or "")
             return [Said(block.text)] if block.text else []
         if kind == "thinking":
             return [Thought(block.thinking)] if block.thinking else []
@@ -168,7 +189,7 @@ def _needed(value: Any) -> Any:
     return value
 
 
-TEXT, THINKING = "text", "thinking"
+TEXT, THINKING, CITED = "text", "thinking", "cited"
 _quote = msgspec.json.Encoder().encode
 
 
@@ -217,6 +238,8 @@ class StreamWriter:
             return self._called(piece)  # type: ignore[arg-type]
         if kind is Thought:
             return self._thought(piece)  # type: ignore[arg-type]
+        if kind is Cited:
+            return self._cite(piece.citation)  # type: ignore[union-attr]
         if kind is Refused:
             self._refused += piece.text  # type: ignore[union-attr]
         elif kind is Finished:
@@ -257,6 +280,16 @@ class StreamWriter:
         begin = b"" if self._open == TEXT else self._switch(TEXT, {"type": "text", "text": ""})
         self._deltas += 1
         return b"%b%b%b}}\n\n" % (begin, self._prefix, _quote(piece.text))
+
+    def _cite(self, citation: Citation) -> bytes:
+        """What the text block under way is from: what is said after that is a block of its own."""
+        said = citations.spell(citation) if self._open in (TEXT, CITED) else None
+        if said is None:
+            return b""
+        self._open = CITED
+        delta = {"type": "citations_delta", "citation": said}
+        told = {"type": "content_block_delta", "index": self._blocks - 1, "delta": delta}
+        return _event(b"content_block_delta", told)
 
     def _thought(self, piece: Thought) -> bytes:
         if piece.redacted:

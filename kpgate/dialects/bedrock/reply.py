@@ -1,13 +1,16 @@
 """What Converse's replies say, whole: messages, usage, errors.
 
-Source: docs.aws.amazon.com, Bedrock API reference, "Converse", "TokenUsage", by botocore 1.44's model of it; user
-guide, "Prompt caching" (checked November 2026).
+Source: docs.aws.amazon.com, Bedrock API reference, "Converse", "TokenUsage", "CacheDetail", by botocore 1.44's model of
+it; user guide, "Prompt caching" (checked November 2026).
 """
+
+from typing import Any
 
 import msgspec
 
+from kpgate.domain import citing
 from kpgate.domain.chat import Part, Text, Thinking, ToolCall
-from kpgate.domain.reply import Choice, Failure, Finish, Reply
+from kpgate.domain.reply import Choice, Citation, Failure, Finish, Reply
 from kpgate.domain.usage import NOTHING, Usage
 
 FINISHES = {
@@ -26,14 +29,23 @@ TOKENS_MAX = 1 << 40
 MESSAGE_MAX = 2000
 
 
+class Written(msgspec.Struct, gc=False, rename="camel"):
+    """What was put into the cache to be kept for so long."""
+
+    ttl: str = ""
+    input_tokens: int = 0
+
+
 class Tokens(msgspec.Struct, gc=False, rename="camel"):
-    """What was used. Shape: what a cache was read or written for stands beside `input_tokens`."""
+    """What was used. Shape: what a cache was read or written for stands beside `input_tokens`; `cache_details` are what
+    was written, by how long it is kept: `5m` or `1h`."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     total_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_write_input_tokens: int | None = None
+    cache_details: list[Written] | None = None
 
 
 class ToolUse(msgspec.Struct, gc=False, rename="camel"):
@@ -59,8 +71,24 @@ class _Cited(msgspec.Struct, gc=False):
     text: str = ""
 
 
+class _Web(msgspec.Struct, gc=False):
+    url: str = ""
+
+
+class _Location(msgspec.Struct, gc=False):
+    web: _Web | None = None
+
+
+class _Citation(msgspec.Struct, gc=False, rename="camel"):
+    title: str = ""
+    source: str = ""
+    source_content: list[_Cited] = []
+    location: _Location | None = None
+
+
 class _Citations(msgspec.Struct, gc=False):
     content: list[_Cited] | None = None
+    citations: Any = None
 
 
 class _Block(msgspec.Struct, gc=False, rename="camel"):
@@ -107,9 +135,28 @@ def decode_reply(body: bytes) -> Reply:
     said = _answer.decode(body)
     finish = finish_of(said.stop_reason)
     parts: list[Part] = []
+    cited: list[Citation] = []
+    length = 0
     for block in said.output.message.content:
+        before, count = length, len(parts)
         _add(block, parts)
-    return Reply("", "", [Choice(parts, finish)], decode_usage(said.usage) or NOTHING)
+        length += sum([len(part.text) for part in parts[count:] if isinstance(part, Text)])
+        if block.citations_content is not None:
+            cited += read_citations(block.citations_content.citations, before, length)
+    choice = Choice(parts, finish, "", None, cited)
+    return Reply("", "", [choice], decode_usage(said.usage) or NOTHING)
+
+
+def read_citations(raw: Any, start: int, end: int) -> list[Citation]:
+    """What a block is from. Shape: the block is the text from `start` to before `end`."""
+    found = []
+    for one in citing.convert(raw, _Citation):
+        page = one.location.web if one.location is not None else None
+        quoted = "".join([piece.text for piece in one.source_content])
+        said = citing.source(page.url if page is not None else one.source, one.title, quoted)
+        placed = citing.place(said, start, end, end)
+        found += [] if placed is None else [placed]
+    return found
 
 
 def _add(block: _Block, parts: list[Part]) -> None:
@@ -129,7 +176,7 @@ def _add(block: _Block, parts: list[Part]) -> None:
         elif block.reasoning_content.redacted_content:
             parts.append(Thinking(redacted=block.reasoning_content.redacted_content))
     elif block.citations_content is not None:
-        # What is cited is a part of the answer; where it is from has no place in the neutral form.
+        # What is cited is a part of the answer.
         text = "".join([one.text for one in block.citations_content.content or ()])
         if text:
             parts.append(Text(text))
@@ -154,7 +201,12 @@ def decode_usage(said: Tokens | None) -> Usage | None:
         prompt = fresh
     if min(fresh, output, cached, written) < 0 or max(prompt, output) > TOKENS_MAX:
         return None
-    return Usage(prompt, output, cached, source="provider") if prompt + output else None
+    if not written:
+        return Usage(prompt, output, cached, source="provider") if prompt + output else None
+    kept = sum([one.input_tokens for one in said.cache_details or () if one.ttl == "1h"])
+    # Whatever the parts come to, no more was written than that.
+    kept = max(0, min(kept, written))
+    return Usage(prompt, output, cached, source="provider", cache_write=written - kept, cache_write_long=kept)
 
 
 def decode_fault(body: bytes) -> str:

@@ -4,11 +4,32 @@ Source: docs.aws.amazon.com, Bedrock API reference, "ConverseStream", by botocor
 2026).
 """
 
+from typing import Any
+
 import msgspec
 
 from kpgate.dialects.bedrock.framing import FAULT
-from kpgate.dialects.bedrock.reply import Tokens, ToolUse, decode_fault, decode_usage, finish_of
-from kpgate.domain.reply import Argued, Begun, Broke, Called, Finished, Over, Piece, Said, Thought, Used
+from kpgate.dialects.bedrock.reply import (
+    Tokens,
+    ToolUse,
+    decode_fault,
+    decode_usage,
+    finish_of,
+    read_citations,
+)
+from kpgate.domain.reply import (
+    Argued,
+    Begun,
+    Broke,
+    Called,
+    Cited,
+    Finished,
+    Over,
+    Piece,
+    Said,
+    Thought,
+    Used,
+)
 
 STATUSES = {
     "internalServerException": 500,
@@ -37,6 +58,7 @@ class _Delta(msgspec.Struct, gc=False, rename="camel"):
     text: str | None = None
     tool_use: _Argument | None = None
     reasoning_content: _Reasoning | None = None
+    citation: Any = None
 
 
 class _Event(msgspec.Struct, gc=False, rename="camel"):
@@ -53,9 +75,15 @@ _event = msgspec.json.Decoder(_Event)
 
 
 class StreamReader:
-    """Reads a provider's stream. Shape: `_calls` numbers the blocks that are calls; `_argued` have had arguments."""
+    """Reads a provider's stream.
+
+    Shape: `_calls` numbers the blocks that are calls; `_argued` have had arguments; `_cites` are what the block under
+    way is from, which began after `_before` of `_length` characters of text.
+    """
 
     def __init__(self) -> None:
+        self._length = self._before = 0
+        self._cites: list[Any] = []
         self._calls: dict[int, int] = {}
         self._argued: set[int] = set()
         self._stopped = False
@@ -103,7 +131,11 @@ class StreamReader:
 
     def _more(self, index: int, delta: _Delta) -> list[Piece]:
         if delta.text:
+            self._length += len(delta.text)
             return [Said(delta.text)]
+        if delta.citation is not None:
+            self._cites.append(delta.citation)
+            return []
         if delta.tool_use is not None:
             number = self._calls.get(index, -1)
             # Those of Bedrock's own tools have no place in the neutral form.
@@ -117,6 +149,10 @@ class StreamReader:
         return [Thought(thought.text, 0, thought.signature, thought.redacted_content)]
 
     def _close(self, index: int) -> list[Piece]:
+        cites, before, self._before = self._cites, self._before, self._length
+        if cites:
+            self._cites = []
+            return [Cited(one) for one in read_citations(cites, before, self._length)]
         number = self._calls.get(index, -1)
         if number < 0 or number in self._argued:
             return []

@@ -1,16 +1,16 @@
 """What Cohere's replies say, whole: messages, usage, errors.
 
-Citations have no place in the neutral form: they are left behind.
-Source: docs.cohere.com, API reference, "Chat" (v2), "Errors"; guide "How does Cohere's pricing work?" (checked
-November 2026).
+Source: docs.cohere.com, API reference, "Chat" (v2), "Errors"; guides "How does Cohere's pricing work?", "Retrieval
+augmented generation", citations (checked November 2026).
 """
 
 from typing import Any
 
 import msgspec
 
+from kpgate.domain import citing
 from kpgate.domain.chat import Part, Text, Thinking, ToolCall
-from kpgate.domain.reply import Choice, Failure, Finish, Reply
+from kpgate.domain.reply import Choice, Citation, Failure, Finish, Reply
 from kpgate.domain.usage import NOTHING, Usage
 
 FINISHES = {
@@ -70,8 +70,28 @@ class Logprob(msgspec.Struct, gc=False):
     logprobs: list[float] | None = None
 
 
+class _Source(msgspec.Struct, gc=False):
+    """Shape: a document that the request brought, or what a tool came to: whatever the caller put there."""
+
+    type: str = ""
+    id: str = ""
+    document: dict[str, Any] | None = None
+    tool_output: dict[str, Any] | None = None
+
+
+class _Citation(msgspec.Struct, gc=False):
+    """Shape: characters of one of the message's contents, a text unless `type` says another."""
+
+    start: int
+    end: int
+    sources: list[_Source] = []
+    content_index: int = 0
+    type: str | None = None
+
+
 class _Message(msgspec.Struct, gc=False):
     content: list[Block] | None = None
+    citations: Any = None
     tool_plan: str | None = None
     tool_calls: list[Call] | None = None
 
@@ -100,18 +120,47 @@ def decode_reply(body: bytes) -> Reply:
     parts: list[Part] = []
     if message.tool_plan:
         parts.append(Thinking(message.tool_plan))
+    begins: list[int] = []
+    length = 0
     for block in message.content or ():
+        begins.append(length)
         if block.thinking:
             parts.append(Thinking(block.thinking))
         elif block.text:
             parts.append(Text(block.text))
+            length += len(block.text)
     for call in message.tool_calls or ():
         function = call.function
         if not call.id or function is None or not function.name:
             raise ValueError("tool_calls: one has no id or no name")
         parts.append(ToolCall(call.id, function.name, arguments_of(function.arguments)))
     logprobs = spell_logprobs(said.logprobs) if said.logprobs else None
-    return Reply(said.id, "", [Choice(parts, finish, "", logprobs)], decode_usage(said.usage) or NOTHING)
+    cited = read_citations(message.citations, begins, length) if message.citations else []
+    choice = Choice(parts, finish, "", logprobs, cited)
+    return Reply(said.id, "", [choice], decode_usage(said.usage) or NOTHING)
+
+
+def read_citations(raw: Any, begins: list[int], length: int) -> list[Citation]:
+    """What an answer's text is from, each source for itself.
+
+    Shape: `begins` is where each content's text begins in all of it, which is of such a length.
+    """
+    found = []
+    for one in citing.convert(raw, _Citation):
+        if one.type not in (None, "TEXT_CONTENT") or not 0 <= one.content_index < len(begins):
+            continue
+        at = begins[one.content_index]
+        for source in one.sources:
+            placed = citing.place(_source(source), one.start + at, one.end + at, length)
+            found += [] if placed is None else [placed]
+    return found
+
+
+def _source(source: _Source) -> Citation:
+    said = source.document or source.tool_output or {}
+    names = {name: text for name, text in said.items() if isinstance(text, str)}
+    quoted = names.get("snippet") or names.get("text") or ""
+    return citing.source(names.get("url", ""), names.get("title") or source.id, quoted)
 
 
 def finish_of(reason: str) -> Finish:

@@ -15,9 +15,22 @@ from kpgate.dialects.cohere.reply import (
     Metered,
     decode_usage,
     finish_of,
+    read_citations,
     spell_logprobs,
 )
-from kpgate.domain.reply import Argued, Begun, Broke, Called, Finished, Over, Piece, Said, Thought, Used
+from kpgate.domain.reply import (
+    Argued,
+    Begun,
+    Broke,
+    Called,
+    Cited,
+    Finished,
+    Over,
+    Piece,
+    Said,
+    Thought,
+    Used,
+)
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -26,6 +39,7 @@ class _Message(msgspec.Struct, gc=False):
     content: Block | list[Any] | None = None
     tool_calls: Call | list[Any] | None = None
     tool_plan: str | None = None
+    citations: Any = None
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -51,9 +65,15 @@ _NOTHING = _Message()
 
 
 class StreamReader:
-    """Reads a provider's stream. Shape: `_calls` numbers the calls by their index; `_argued` have had arguments."""
+    """Reads a provider's stream.
+
+    Shape: `_calls` numbers the calls by their index; `_argued` have had arguments; `_begins` is how much of the
+    `_length` characters of text there were before each content.
+    """
 
     def __init__(self) -> None:
+        self._length = 0
+        self._begins: list[int] = []
         self._calls: dict[int, int] = {}
         self._argued: set[int] = set()
         self._over = False
@@ -72,6 +92,7 @@ class StreamReader:
         if kind == "tool-plan-delta":
             return [Thought(message.tool_plan)] if message.tool_plan else []
         if kind == "content-start":
+            self._begins.append(self._length)
             return self._said(message, None)
         if kind == "tool-call-start":
             return self._call(event.index or 0, message)
@@ -83,7 +104,10 @@ class StreamReader:
             return self._end(delta or _Delta())
         if not kind:
             return [Broke(event.message or "it says no more")]
-        # Citations, which have no place, and kinds that are still to come.
+        if kind == "citation-start":
+            raw = message.citations if isinstance(message.citations, list) else [message.citations]
+            return [Cited(one) for one in read_citations(raw, self._begins or [0], self._length)]
+        # Kinds that are still to come.
         return []
 
     def end(self) -> list[Piece]:
@@ -100,6 +124,7 @@ class StreamReader:
             return [Thought(block.thinking)]
         if not block.text:
             return []
+        self._length += len(block.text)
         return [Said(block.text, 0, spell_logprobs([logprobs]) if logprobs is not None else None)]
 
     def _call(self, index: int, message: _Message) -> list[Piece]:

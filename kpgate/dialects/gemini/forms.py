@@ -119,6 +119,7 @@ class Candidate(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
     finish_message: str | None = None
     index: int | None = None
     logprobs_result: LogprobsResult | None = None
+    grounding_metadata: Any = None
 
 
 class ModalityTokens(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):

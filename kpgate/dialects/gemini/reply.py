@@ -10,7 +10,7 @@ import msgspec
 
 from kpgate._fast.digits import decimal, spell
 from kpgate._fast.limit import Verdict
-from kpgate.dialects.gemini import parts
+from kpgate.dialects.gemini import grounding, parts
 from kpgate.dialects.gemini.forms import Answer, Candidate, Content, Fault, parts_of
 from kpgate.dialects.gemini.forms import Part as Piece
 from kpgate.dialects.gemini.usage import decode_usage, encode_usage
@@ -112,7 +112,21 @@ def _choice(candidate: Candidate, seed: str) -> Choice:
         found += _pieces(piece, seed, number)
     called = any(isinstance(part, ToolCall) for part in found)
     finish = finish_of(candidate, called, bool(found))
-    return Choice(found, finish, logprobs=parts.logprobs_in(candidate.logprobs_result))
+    logprobs = parts.logprobs_in(candidate.logprobs_result)
+    if candidate.grounding_metadata is None or candidate.content is None:
+        return Choice(found, finish, logprobs=logprobs)
+    cited = grounding.read(candidate.grounding_metadata, places(parts_of(candidate.content)))
+    return Choice(found, finish, logprobs=logprobs, citations=cited)
+
+
+def places(pieces: list[Piece]) -> list[tuple[int, str]]:
+    """Of each piece where it begins in the candidate's text, and what it says there."""
+    found, at = [], 0
+    for piece in pieces:
+        text = "" if piece.thought else piece.text or ""
+        found.append((at, text))
+        at += len(text)
+    return found
 
 
 def _pieces(piece: Piece, seed: str, number: int) -> list[Part]:
@@ -142,14 +156,18 @@ def encode_reply(reply: Reply, call: Call) -> bytes:
     """A whole reply as Gemini's callers know it. Errors: UpstreamFailed for a call whose arguments are no object."""
     candidates = []
     for index, choice in enumerate(reply.choices):
+        pieces = encode_parts(shown(choice.parts, call))
         said: dict[str, Any] = {
-            "content": Content(encode_parts(shown(choice.parts, call)), "model"),
+            "content": Content(pieces, "model"),
             "finishReason": REASONS[choice.finish],
             "index": index,
         }
         logprobs = parts.logprobs_out(choice.logprobs)
         if logprobs is not None:
             said["logprobsResult"] = logprobs
+        grounds = grounding.spell(choice.citations, places(pieces)) if choice.citations else None
+        if grounds is not None:
+            said["groundingMetadata"] = grounds
         candidates.append(said)
     told: dict[str, Any] = {"candidates": candidates}
     if reply.usage.source != "none":

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from kpgate.dialects.gemini import parts
+from kpgate.dialects.gemini import grounding, parts
 from kpgate.dialects.gemini.forms import Answer, Candidate, Part, UsageMetadata, parts_of
 from kpgate.dialects.gemini.reply import REASONS, blocked, encode_parts, finish_of, said_in
 from kpgate.dialects.gemini.usage import decode_usage, encode_usage, is_last
@@ -23,6 +23,8 @@ from kpgate.domain.reply import (
     Begun,
     Broke,
     Called,
+    Citation,
+    Cited,
     Finish,
     Finished,
     Over,
@@ -130,6 +132,7 @@ class StreamReader:
         self._calls: dict[int, int] = {}
         self._ended: set[int] = set()
         self._spoke: set[int] = set()
+        self._said: list[Said] = []
         self._provisional: UsageMetadata | None = None
 
     def read(self, name: bytes, data: bytes) -> Sequence[Neutral]:
@@ -175,7 +178,9 @@ class StreamReader:
         logprobs = parts.logprobs_in(candidate.logprobs_result) if candidate.logprobs_result else None
         for piece in parts_of(candidate.content) if candidate.content is not None else ():
             if piece.text and not piece.thought and not piece.thought_signature:
-                said.append(Said(piece.text, choice, logprobs))
+                one_said = Said(piece.text, choice, logprobs)
+                self._said.append(one_said)
+                said.append(one_said)
                 logprobs = None
                 continue
             if piece.function_call is not None:
@@ -190,16 +195,26 @@ class StreamReader:
                 raise ValueError("it has pictures or sound, which are not carried in streams")
             for one in parts.spoken(piece):
                 if isinstance(one, Text):
-                    said.append(Said(one.text, choice, logprobs))
+                    one_said = Said(one.text, choice, logprobs)
+                    self._said.append(one_said)
+                    said.append(one_said)
                     logprobs = None
                 elif isinstance(one, Thinking):
                     said.append(Thought(one.text, choice, one.signature, one.redacted))
         if len(said) > before:
             self._spoke.add(choice)
+        if candidate.grounding_metadata is not None:
+            places = [(0, text_of(self._said, choice))]
+            said += [Cited(one, choice) for one in grounding.read(candidate.grounding_metadata, places)]
         if candidate.finish_reason:
             called = choice in self._calls
             said.append(Finished(finish_of(candidate, called, choice in self._spoke), choice))
             self._ended.add(choice)
+
+
+def text_of(said: list[Said], choice: int) -> str:
+    """All that a choice said."""
+    return "".join([one.text for one in said if one.choice == choice])
 
 
 class StreamWriter:
@@ -218,6 +233,8 @@ class StreamWriter:
         self._open: dict[int, ToolCall] = {}
         self._unseen: dict[int, str] = {}
         self._ends: dict[int, Finish] = {}
+        self._heard: list[Said] = []
+        self._cited: dict[int, list[Citation]] = {}
         self._used: Usage | None = None
         self._tails: dict[int, bytes] = {}
         self._after = b"}"
@@ -245,6 +262,9 @@ class StreamWriter:
             done = self._whole(piece.choice)
             self._ends[piece.choice] = piece.finish
             return done
+        if isinstance(piece, Cited):
+            self._cited.setdefault(piece.choice, []).append(piece.citation)
+            return b""
         if isinstance(piece, Begun):
             names = {"modelVersion": piece.model or self._model, "responseId": piece.id}
             self._after = b"," + orjson.dumps(names)[1:]
@@ -259,6 +279,7 @@ class StreamWriter:
         return self._end()
 
     def _said(self, piece: Said) -> bytes:
+        self._heard.append(piece)
         text = b'{"text":' + orjson.dumps(piece.text) + b"}"
         if piece.logprobs is None:
             return self._part(text, piece.choice)
@@ -299,17 +320,19 @@ class StreamWriter:
         self._events += 1
         return (b",\n" if self._events > 1 else b"[") + data
 
+    def _ended(self, choice: int, finish: Finish) -> dict[str, Any]:
+        """The last of a choice, with where its text is from."""
+        content = {"parts": [{"text": ""}], "role": "model"}
+        said: dict[str, Any] = {"content": content, "finishReason": REASONS[finish], "index": choice}
+        if choice in self._cited:
+            grounds = grounding.spell(self._cited[choice], [(0, text_of(self._heard, choice))])
+            return said | ({"groundingMetadata": grounds} if grounds is not None else {})
+        return said
+
     def _end(self) -> bytes:
         """What is still open, then the ends of all choices, and what they used."""
         done = b"".join([self._whole(choice) for choice in list(self._open)])
-        ends = [
-            {
-                "content": {"parts": [{"text": ""}], "role": "model"},
-                "finishReason": REASONS[finish],
-                "index": choice,
-            }
-            for choice, finish in sorted(self._ends.items())
-        ]
+        ends = [self._ended(choice, finish) for choice, finish in sorted(self._ends.items())]
         last: dict[str, Any] = {"candidates": ends}
         if self._used is not None:
             last["usageMetadata"] = encode_usage(self._used)

@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from kpgate.dialects.openai import annotations
 from kpgate.dialects.openai.reply import error_kind, read_usage
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Audio, Part, Refusal, Text, Thinking, ToolCall
-from kpgate.domain.reply import Choice, Failure, Finish, Reply
+from kpgate.domain.citing import leave_out
+from kpgate.domain.reply import Choice, Citation, Failure, Finish, Reply
 from kpgate.domain.usage import NOTHING, Usage
 
 FINISHES = {
@@ -59,6 +61,7 @@ class _Message(Struct, gc=False):
     reasoning_content: str | None = None
     reasoning: str | None = None
     audio: _Sound | None = None
+    annotations: Any = None
 
 
 class _Choice(Struct, gc=False):
@@ -124,7 +127,10 @@ def _choice(choice: _Choice) -> Choice:
         called = message.function_call
         parts.append(ToolCall("call_0", called.name, _arguments(called.arguments)))
     finish = FINISHES.get(choice.finish_reason or "stop", Finish.STOP)
-    return Choice(parts, finish, "", choice.logprobs)
+    if not message.annotations:
+        return Choice(parts, finish, "", choice.logprobs)
+    cited = annotations.read(message.annotations, len(message.content or ""))
+    return Choice(parts, finish, "", choice.logprobs, cited)
 
 
 def _arguments(text: str | None) -> str:
@@ -151,6 +157,7 @@ class _Shown(Struct, gc=False):
     reasoning_content: str | UnsetType = UNSET
     audio: dict[str, Any] | UnsetType = UNSET
     tool_calls: list[_CallShown] | UnsetType = UNSET
+    annotations: list[dict[str, Any]] | UnsetType = UNSET
 
 
 class _ChoiceShown(Struct, gc=False):
@@ -196,6 +203,9 @@ def encode_reply(reply: Reply, call: Call) -> bytes:
         _ChoiceShown(index, _message(choice.parts), choice.logprobs, REASONS[choice.finish])
         for index, choice in enumerate(reply.choices)
     ]
+    for shown, choice in zip(choices, reply.choices, strict=True):
+        if choice.citations:
+            _annotate(shown.message, choice.citations, call)
     named, model = reply.id or "chatcmpl-kpgate", reply.model or call.model
     used = encode_usage(reply.usage)
     return _encode(_ReplyShown(named, "chat.completion", reply.created_s, model, choices, used))
@@ -220,6 +230,15 @@ def _message(parts: list[Part]) -> _Shown:
     if calls:
         message.tool_calls = calls
     return message
+
+
+def _annotate(message: _Shown, citations: list[Citation], call: Call) -> None:
+    """Where the message is from. What has no address is left out."""
+    found = [said for one in citations if (said := annotations.spell(one)) is not None]
+    if found:
+        message.annotations = found
+    if len(found) < len(citations):
+        leave_out(call)
 
 
 def encode_usage(usage: Usage) -> Spent:

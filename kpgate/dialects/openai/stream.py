@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from kpgate.dialects.openai import annotations
 from kpgate.dialects.openai.answer import FINISHES, REASONS, encode_usage
 from kpgate.dialects.openai.reply import decode_usage
 from kpgate.domain.call import Call
@@ -18,6 +19,7 @@ from kpgate.domain.reply import (
     Begun,
     Broke,
     Called,
+    Cited,
     Finish,
     Finished,
     Over,
@@ -49,6 +51,7 @@ class _Delta(Struct, gc=False):
     reasoning_content: str | None = None
     reasoning: str | None = None
     tool_calls: list[_Call] | None = None
+    annotations: Any = None
 
 
 class _Choice(Struct, gc=False):
@@ -115,6 +118,8 @@ class StreamReader:
                 pieces.append(Refused(delta.refusal, index))
             for call in delta.tool_calls or ():
                 self._read_call(index, call, pieces)
+            if delta.annotations:
+                pieces += [Cited(said, index) for said in annotations.read(delta.annotations)]
         if choice.finish_reason and index not in self._finished:
             self._finished.add(index)
             pieces.append(Finished(FINISHES.get(choice.finish_reason, Finish.STOP), index))
@@ -222,6 +227,12 @@ class StreamWriter:
         call = b'{"index":%d,"function":{"arguments":%b}}' % (piece.call, _encode(piece.text))
         return self._chunk(piece.choice, b'{"tool_calls":[%b]}' % call)
 
+    def _cited(self, piece: Cited) -> bytes:
+        said = annotations.spell(piece.citation)
+        if said is None:
+            return b""
+        return self._open(piece.choice) + self._chunk(piece.choice, b'{"annotations":[%b]}' % _encode(said))
+
     def _finished(self, piece: Finished) -> bytes:
         return self._open(piece.choice) + self._chunk(piece.choice, b"{}", _encode(REASONS[piece.finish]))
 
@@ -245,6 +256,7 @@ _WRITTEN: dict[type, Any] = {
     Refused: StreamWriter._refused,
     Called: StreamWriter._called,
     Argued: StreamWriter._argued,
+    Cited: StreamWriter._cited,
     Finished: StreamWriter._finished,
     Used: StreamWriter._used,
     Over: StreamWriter._over,

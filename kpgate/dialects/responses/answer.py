@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from kpgate.dialects.responses import annotations
 from kpgate.dialects.responses.ask import SEAL
 from kpgate.dialects.responses.request import ResponsesRequest
 from kpgate.dialects.responses.usage import decode_usage, encode_usage
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Part, Refusal, Text, Thinking, ToolCall
-from kpgate.domain.reply import Choice, Finish, Reply
+from kpgate.domain.citing import leave_out, within
+from kpgate.domain.reply import Choice, Citation, Finish, Reply
 from kpgate.domain.usage import NOTHING
 
 Json = dict[str, Any]
@@ -27,6 +29,7 @@ class Piece(Struct, gc=False):
     text: str | None = None
     refusal: str | None = None
     logprobs: list[Any] | None = None
+    annotations: Any = None
 
 
 class Item(Struct, gc=False):
@@ -81,10 +84,27 @@ def decode_reply(body: bytes) -> Reply:
     parts = [part for item in said.output for part in decode_item(item)]
     raw = bytes(said.usage)
     usage = (decode_usage(raw) if raw[:1] == b"{" else None) or NOTHING
-    choice = Choice(
-        parts, finish_of(said, any(type(part) is ToolCall for part in parts)), "", _logprobs(said)
-    )
+    finish = finish_of(said, any(type(part) is ToolCall for part in parts))
+    choice = Choice(parts, finish, "", _logprobs(said), _citations(said))
     return Reply(said.id or "", said.model or "", [choice], usage, int(said.created_at or 0))
+
+
+def _citations(said: Response) -> list[Citation]:
+    """What its texts are from, by places in all of them."""
+    found, at = [], 0
+    for item in said.output or ():
+        for piece in (item.content or ()) if item.type == "message" else ():
+            length = len(piece.text or "")
+            found += [shift(one, at) for one in annotations.read(piece.annotations, length)]
+            at += length
+    return found
+
+
+def shift(citation: Citation, by: int) -> Citation:
+    """The same, so many characters further on."""
+    citation.start += by
+    citation.end += by
+    return citation
 
 
 def told(said: Response) -> str:
@@ -239,32 +259,38 @@ def encode_reply(reply: Reply, call: Call) -> bytes:
     """A whole reply as a response object."""
     made = make(reply.id, reply.model, reply.created_s)
     choice = reply.choices[0]
-    output = _output(choice, made.key)
+    output = _output(choice, made.key, call)
     made.reason = reason_of(choice.finish, any(type(part) is Refusal for part in choice.parts))
     status = "incomplete" if made.reason else "completed"
     return Echo(call).response(made, status, msgspec.json.encode(output), encode_usage(reply.usage))
 
 
-def _output(choice: Choice, key: str) -> list[Json]:
+def _output(choice: Choice, key: str, call: Call) -> list[Json]:
     """The parts as items, in their order: what belongs to one message stands together."""
     items: list[Json] = []
     status = "incomplete" if reason_of(choice.finish, True) else "completed"
     logprobs = (choice.logprobs or {}).get("content") or []
     content: list[Json] | None = None
+    at = cited = 0
     for part in choice.parts:
         if isinstance(part, Text | Refusal):
             if content is None:
                 content = []
                 items.append(message(f"msg_{len(items)}_{key}", status, content))
-            said = refusal(part.text) if isinstance(part, Refusal) else output_text(part.text, logprobs)
-            logprobs = [] if isinstance(part, Text) else logprobs
-            content.append(said)
+            if isinstance(part, Refusal):
+                content.append(refusal(part.text))
+                continue
+            notes = annotations.spell_all(within(choice.citations, at, len(part.text)))
+            content.append(output_text(part.text, logprobs, notes))
+            logprobs, at, cited = [], at + len(part.text), cited + len(notes)
             continue
         content = None
         if isinstance(part, Thinking):
             items.append(reasoning(f"rs_{len(items)}_{key}", part))
         elif isinstance(part, ToolCall):
             items.append(function_call(f"fc_{len(items)}_{key}", status, part))
+    if cited < len(choice.citations):
+        leave_out(call)
     return items
 
 
@@ -273,9 +299,9 @@ def message(id: str, status: str, content: list[Json]) -> Json:
     return {"id": id, "type": "message", "status": status, "role": "assistant", "content": content}
 
 
-def output_text(text: str, logprobs: list[Any]) -> Json:
-    """A message's text."""
-    return {"type": "output_text", "annotations": [], "logprobs": logprobs, "text": text}
+def output_text(text: str, logprobs: list[Any], notes: list[Json]) -> Json:
+    """A message's text. Shape: `notes` say where it is from."""
+    return {"type": "output_text", "annotations": notes, "logprobs": logprobs, "text": text}
 
 
 def refusal(text: str) -> Json:

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kpgate.dialects.responses.answer import Item, Response, Why, decode_thinking, finish_of, told
+from kpgate.dialects.responses import annotations
+from kpgate.dialects.responses.answer import Item, Response, Why, decode_thinking, finish_of, shift, told
 from kpgate.dialects.responses.usage import decode_usage
 from kpgate.domain.errors import UpstreamFailed
 from kpgate.domain.events import Event, Events
@@ -19,6 +20,7 @@ from kpgate.domain.reply import (
     Begun,
     Broke,
     Called,
+    Cited,
     Finished,
     Over,
     Piece,
@@ -52,6 +54,7 @@ class _Event(Struct, gc=False):
     message: str | None = None
     code: str | None = None
     error: Why | None = None
+    annotation: Any = None
 
 
 _event = msgspec.json.Decoder(_Event)
@@ -65,6 +68,8 @@ class StreamReader:
         # By the output's index: the number of its call, and whether its arguments or its text have been told.
         self._calls: dict[int, int] = {}
         self._told: set[int] = set()
+        # How much text there is, and how much there was before the part that grows.
+        self._length = self._before = 0
 
     def read(self, name: bytes, data: bytes) -> Sequence[Piece]:
         """What an event says.
@@ -77,7 +82,9 @@ class StreamReader:
         kind = event.type
         if kind == "response.output_text.delta":
             logprobs = {"content": event.logprobs, "refusal": None} if event.logprobs else None
-            return (Said(_text(event), 0, logprobs),)
+            text = _text(event)
+            self._length += len(text)
+            return (Said(text, 0, logprobs),)
         if kind == "response.function_call_arguments.delta":
             return self._argued(event, _text(event))
         read = _READ.get(kind)
@@ -95,6 +102,15 @@ class StreamReader:
             return ()
         self._begun = True
         return (Begun(response.id or "", response.model or "", NOTHING, int(response.created_at or 0)),)
+
+    def _part(self, event: _Event) -> Sequence[Piece]:
+        """Another part of a message begins."""
+        self._before = self._length
+        return ()
+
+    def _cited(self, event: _Event) -> Sequence[Piece]:
+        found = annotations.read([event.annotation], self._length - self._before)
+        return [Cited(shift(one, self._before)) for one in found]
 
     def _refused(self, event: _Event) -> Sequence[Piece]:
         return (Refused(_text(event)),)
@@ -172,6 +188,8 @@ def _text(event: _Event) -> str:
 _READ: dict[str, Any] = {
     "response.created": StreamReader._begin,
     "response.in_progress": StreamReader._begin,
+    "response.content_part.added": StreamReader._part,
+    "response.output_text.annotation.added": StreamReader._cited,
     "response.refusal.delta": StreamReader._refused,
     "response.reasoning_summary_text.delta": StreamReader._thought,
     "response.reasoning_text.delta": StreamReader._thought,

@@ -11,16 +11,18 @@ import msgspec
 from msgspec import Struct
 
 from kpgate.dialects.openai.reply import error_kind
-from kpgate.dialects.responses import answer
+from kpgate.dialects.responses import annotations, answer
 from kpgate.dialects.responses.answer import Echo, Made
 from kpgate.dialects.responses.usage import encode_usage
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Thinking, ToolCall
+from kpgate.domain.citing import within
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.reply import (
     Argued,
     Begun,
     Called,
+    Cited,
     Finish,
     Finished,
     Over,
@@ -49,6 +51,7 @@ class _Open(Struct, gc=False):
     name: str = ""
     call: str = ""
     logprobs: list[Any] = []
+    notes: list[Json] = []
 
 
 class StreamWriter:
@@ -63,6 +66,8 @@ class StreamWriter:
         self._outputs = 0
         self._part: _Open | None = None
         self._message: list[Json] = []
+        # How much text there was before the part that grows. Units: characters.
+        self._before = 0
         self._calls: dict[int, _Open] = {}
         self._refused = False
         self._finish = Finish.STOP
@@ -87,7 +92,7 @@ class StreamWriter:
             len(self._items),
             part,
             0 if part is None else len(part.texts),
-            [] if part is None else part.logprobs,
+            ([], []) if part is None else (part.logprobs, part.notes),
             self._message,
             len(self._message),
             [(number, call, len(call.texts)) for number, call in self._calls.items()] if self._calls else (),
@@ -102,7 +107,7 @@ class StreamWriter:
         self._items = dict(list(self._items.items())[:whole])
         if part is not None:
             del part.texts[spoken:]
-            part.logprobs = logprobs
+            part.logprobs, part.notes = logprobs
         del message[parts:]
         for _, call, argued in calls:
             del call.texts[argued:]
@@ -136,7 +141,7 @@ class StreamWriter:
         if part is None or part.kind != "output_text":
             if not piece.text:
                 return b""
-            opened = self._open_part("output_text", answer.output_text("", []))
+            opened = self._open_part("output_text", answer.output_text("", [], []))
             part = self._part
             assert part is not None, "it was opened"
         part.texts.append(piece.text)
@@ -154,6 +159,23 @@ class StreamWriter:
             logprobs,
             part.tail,
         )
+
+    def _cite(self, piece: Cited) -> bytes:
+        """Where a piece of the text that grows is from."""
+        part = self._part
+        if piece.choice or part is None or part.kind != "output_text":
+            return b""
+        length = sum(map(len, part.texts))
+        found = annotations.spell_all(within([piece.citation], self._before, length))
+        told = b""
+        for note in found:
+            part.notes = [*part.notes, note]
+            told += self._event(
+                "response.output_text.annotation.added",
+                b'"item_id":"%b","output_index":%d,"content_index":%d,"annotation_index":%d,"annotation":%b'
+                % (part.id.encode(), part.output, part.place, len(part.notes) - 1, _encode(note)),
+            )
+        return told
 
     def _refuse(self, piece: Refused) -> bytes:
         self._refused = True
@@ -206,7 +228,8 @@ class StreamWriter:
             said = answer.refusal(text)
             told = b'%b,"refusal":%b' % (where, _encode(text))
         else:
-            said = answer.output_text(text, part.logprobs)
+            said = answer.output_text(text, part.logprobs, part.notes)
+            self._before += len(text)
             told = b'%b,"text":%b,"logprobs":%b' % (where, _encode(text), _encode(part.logprobs))
         self._message.append(said)
         done = self._event(f"response.{part.kind}.done", told)
@@ -388,6 +411,7 @@ _WRITTEN: dict[type, Callable[[StreamWriter, Any], bytes]] = {
     Refused: StreamWriter._refuse,
     Called: StreamWriter._call,
     Argued: StreamWriter._argue,
+    Cited: StreamWriter._cite,
     Finished: StreamWriter._finished,
     Used: StreamWriter._used,
     Over: StreamWriter._over,

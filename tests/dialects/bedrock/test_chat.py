@@ -295,7 +295,14 @@ def answered(scenario: str) -> Reply:
 
 
 def test_whole_replies() -> None:
-    used = Usage(INPUT, OUTPUT, CACHED, source="provider")
+    used = Usage(
+        INPUT,
+        OUTPUT,
+        CACHED,
+        source="provider",
+        cache_write=bedrock.WRITTEN - bedrock.KEPT,
+        cache_write_long=bedrock.KEPT,
+    )
     assert answered("plain") == Reply("", "", [Choice([Text(TEXT)])], used)
     assert answered("thinking").choices[0].parts == [Thinking(THOUGHT, SIGNATURE), Text(TEXT)]
     calls = answered("tools").choices[0]
@@ -342,6 +349,28 @@ def test_usage_with_caches_beside_the_input_or_within_it(
     names = ("inputTokens", "outputTokens", "totalTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
     found = reply([{"text": "a"}], dict(zip(names, said, strict=True))).usage
     assert (found.input, found.output, found.cached) == used
+
+
+@pytest.mark.parametrize(
+    ("details", "written"),
+    [
+        (None, (8, 0)),
+        ([], (8, 0)),
+        ([{"ttl": "1h", "inputTokens": 3}, {"ttl": "5m", "inputTokens": 5}], (5, 3)),
+        ([{"ttl": "1h", "inputTokens": 8}], (0, 8)),
+        ([{"ttl": "1h", "inputTokens": 9}], (0, 8)),
+        ([{"ttl": "1h", "inputTokens": -9}], (8, 0)),
+        ([{"ttl": "1d", "inputTokens": 8}], (8, 0)),
+    ],
+)
+def test_what_went_into_a_cache_is_told_apart_by_how_long_it_is_kept(
+    details: Any, written: tuple[int, int]
+) -> None:
+    said: Any = {"inputTokens": 10, "outputTokens": 5, "totalTokens": 27, "cacheReadInputTokens": 4}
+    said |= {"cacheWriteInputTokens": 8} | ({} if details is None else {"cacheDetails": details})
+    found = reply([{"text": "a"}], said).usage
+    assert (found.input, found.output, found.cached) == (22, 5, 4)
+    assert (found.cache_write, found.cache_write_long) == written
 
 
 CALLED = b'{"output":{"message":{"content":[{"toolUse":%b}]}},"stopReason":"tool_use"}'

@@ -30,7 +30,8 @@ from kpgate.domain.usage import Usage
 from tests.kit.vendors import bedrock
 from tests.kit.vendors.server import CACHED, CALLS, INPUT, OUTPUT, PIECES, SIGNATURE, THOUGHT, Asked
 
-USED = Used(Usage(INPUT, OUTPUT, CACHED, source="provider"))
+WRITTEN = {"cache_write": bedrock.WRITTEN - bedrock.KEPT, "cache_write_long": bedrock.KEPT}
+USED = Used(Usage(INPUT, OUTPUT, CACHED, source="provider", **WRITTEN))
 
 
 def streamed(scenario: str) -> bytes:

@@ -42,6 +42,8 @@ SKEW = timedelta(minutes=5)
 """How far the signer's clock may be off."""
 WRITTEN = 3
 """Units: tokens that a cache was written for."""
+KEPT = 1
+"""Of those, what is kept for an hour."""
 ERRORS = {
     400: ("ValidationException", "The value at 'inferenceConfig.temperature' is not valid."),
     424: ("ModelErrorException", "The model failed."),
@@ -138,6 +140,7 @@ def usage() -> Json:
         "totalTokens": INPUT + OUTPUT,
         "cacheReadInputTokens": CACHED,
         "cacheWriteInputTokens": WRITTEN,
+        "cacheDetails": [{"ttl": "1h", "inputTokens": KEPT}, {"ttl": "5m", "inputTokens": WRITTEN - KEPT}],
     }
 
 
