@@ -1,0 +1,208 @@
+"""A body that goes on to the provider as it comes, once it is known what is asked for: nobody keeps it.
+
+Owns what of it is here: its beginning, for as long as another attempt could need that, and at most a piece more; who
+waits for whom, the client for the provider or the other way; and what may still be wrong with it, or still be asked
+for in it: its last piece goes on when that is settled. Knows neither transport nor vendor.
+"""
+
+from msgspec.structs import replace
+
+from kpgate._fast.http1 import Connection
+from kpgate.domain.call import Call
+from kpgate.domain.dialect import Intake
+from kpgate.domain.errors import GatewayError, InsufficientCredit, Internal, MaxCostExceeded
+from kpgate.life import Equipment, Life
+from kpgate.services.pool import Made
+from kpgate.services.receive import onward
+from kpgate.services.upstream import Attempt
+
+KEPT_BYTES_MAX = 65_536
+"""What is not larger is read whole; what is not known within so much of a body, never goes on as it comes."""
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+async def take_in(kit: Equipment, life: Life) -> bytes:
+    """Read a body until it is known whether it may go on as it comes, and then its beginning; else all of it.
+
+    Errors: as the exchange's `read_body`; as the endpoint's `decode`.
+    """
+    exchange, size, asked = life.exchange, life.head.content_length, life.endpoint.intake
+    assert asked is not None, "only where the endpoint has one"
+    if not 0 <= size <= KEPT_BYTES_MAX:
+        intake, here = asked(size), b""
+        while intake.goes_on is None and len(here) < KEPT_BYTES_MAX:
+            seen, here = len(here), await exchange.peek(len(here), kit.body_bytes_max)
+            if len(here) == seen:
+                break
+            intake.feed(here[seen:])
+        if not here:
+            # Whether it is too large is known before any of it has come.
+            here = await exchange.peek(-1, kit.body_bytes_max)
+        if intake.goes_on:
+            life.upload = upload = Upload(kit, life, intake, here)
+            life.endpoint = replace(life.endpoint, decode=upload.decode)
+            return here
+    return await exchange.read_body(kit.body_bytes_max)
+
+
+class Upload:
+    """The rest of one call's body, on its way. It is where the client's transport gives it, and what the provider's
+    connection asks for more.
+
+    Shape: `spent` says that something was sent on that nobody can send again, `whole` that the provider has it all.
+    Order: `decode`, `send` for each attempt, `close` once.
+    """
+
+    __slots__ = (
+        "_beginning",
+        "_call",
+        "_chunked",
+        "_connection",
+        "_intake",
+        "_kit",
+        "_last",
+        "_life",
+        "_piece",
+        "_pouring",
+        "spent",
+        "whole",
+    )
+
+    def __init__(self, kit: Equipment, life: Life, intake: Intake, beginning: bytes) -> None:
+        self._kit = kit
+        self._life = life
+        self._intake = intake
+        self._call = intake.call()
+        self._beginning = len(beginning)
+        self._chunked = life.head.content_length < 0
+        self._connection: Connection | None = None
+        self._piece = b""
+        self._last = self._pouring = False
+        self.spent = self.whole = False
+
+    def decode(self, body: bytes, depth_max: int) -> Call:
+        """What is asked for, by the beginning that was read."""
+        return self._call
+
+    async def send(self, attempt: Attempt, head: bytes, beginning: bytes) -> Made:
+        """Send a request that begins so, and the rest of the body as it comes, and wait for the reply's head.
+
+        Errors: as `Attempt.send`; what is wrong with the rest ends the call.
+        """
+        life, size = self._life, len(beginning)
+        rest = life.head.content_length - self._beginning
+        head += onward(life.head, life.record.request_id, -1 if self._chunked else size + rest)
+        connection = await attempt.send(head, self._framed(beginning), self)
+        if connection.status >= 300:
+            # It was refused before it was all there: the provider wants no more.
+            self.close()
+        return connection
+
+    def begin(self, connection: Connection, head: bytes) -> None:
+        """Send how it begins, and have the rest follow. Errors: UpstreamLost."""
+        self._connection = connection
+        connection.begin(head, self)
+        if self._pouring:
+            self.follow()
+            return
+        self._pouring = True
+        assert self._life.attempt is not None, "an attempt sends it"
+        self._life.attempt.wait_for_caller()
+        self._life.exchange.pour(self, self._beginning)
+
+    def take(self, piece: bytes, last: bool) -> bool:
+        """A piece has come. False: no more before `follow`. What is wrong with it ends the call."""
+        life = self._life
+        life.record.request_bytes += len(piece)
+        try:
+            self._intake.feed(piece)
+            if last:
+                self._settle(self._intake.end())
+        except GatewayError as error:
+            self.fail(error)
+            return False
+        except Exception as error:  # noqa: BLE001 - the edge around one request, in a protocol's callback
+            self._kit.alarm(error, life.record)
+            self.fail(Internal("kpgate failed; the log has the cause under this request's id"))
+            return False
+        self._piece, self._last = piece, last
+        return self._go_on()
+
+    def follow(self) -> None:
+        """The provider takes again: what is here, then more."""
+        life = self._life
+        if life.ended is None and self._go_on():
+            life.exchange.follow()
+
+    def fail(self, error: Exception) -> None:
+        """It will never be whole: the call ends."""
+        assert isinstance(error, GatewayError), "transports speak of nothing else"
+        self._life.fail(error)
+
+    def close(self) -> None:
+        """No more of it is wanted."""
+        self._connection = None
+        self._piece = b""
+        if self._pouring and not self._last:
+            self._life.exchange.pour(None)
+
+    def _go_on(self) -> bool:
+        """Send what is here, if the attempt under way still takes it. Whether more may come."""
+        connection, attempt, piece = self._connection, self._life.attempt, self._piece
+        if connection is None or not connection.takes:
+            return False
+        assert attempt is not None, "it has a connection"
+        if not (piece or self._last):
+            attempt.wait_for_caller()
+            return True
+        self._piece = b""
+        self.spent = True
+        framed = self._framed(piece)
+        if self._last:
+            self.whole = True
+            if self._chunked:
+                framed += LAST_CHUNK
+            if self._life.hold is not None:
+                self._life.hold.sent()
+        follows = connection.push(framed)
+        if self._last:
+            connection.end()
+        if follows and not self._last:
+            attempt.wait_for_caller()
+        else:
+            attempt.wait_for_provider()
+        return follows
+
+    def _framed(self, piece: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked and piece else piece
+
+    def _settle(self, asked: Call | None) -> None:
+        """What stood behind the files counts as if it had come first: before the provider has the last of it.
+
+        Errors: InsufficientCredit, MaxCostExceeded.
+        """
+        if asked is None:
+            return
+        kit, life, call = self._kit, self._life, self._call
+        record, plan, hold = life.record, life.plan, life.hold
+        call.stream, call.choices, call.units, call.content = (
+            asked.stream,
+            asked.choices,
+            asked.units,
+            asked.content,
+        )
+        record.stream, record.units = call.stream, call.units
+        if plan.vocabulary is not None:
+            record.prompt_tokens = life.endpoint.count(call, plan.vocabulary, plan.name)
+        if hold is None or plan.tariff is None:
+            return
+        units = call.units_max or call.units
+        most = plan.tariff.bound(record.prompt_tokens, call.choices * hold.cap, hold.factor, units)
+        if 0 <= call.cost_max < most:
+            raise MaxCostExceeded(f"it may cost more than {call.cost_max} microKPT")
+        if most <= hold.amount:
+            return
+        now_us = kit.wheel.now_us
+        if not hold.extend(now_us, kit.auth.generation, 0, most):
+            raise InsufficientCredit("what stands behind the files costs more than there is credit for")
+        hold.fill = call.choices * hold.cap if call.units else 0
