@@ -136,7 +136,9 @@ class AsgiExchange(AsgiInlet):
             self.watch(self._leave)
 
     def _watch(self) -> None:
-        if not self._watched and not self._ended and self._sink is None:
+        if self._is_coming:
+            self._ask()
+        elif not self._watched and not self._ended:
             self._watched = True
             self._listen()
 

@@ -32,6 +32,7 @@ class AsgiInlet(Timer):
         "_backlog",
         "_bounds",
         "_bytes_max",
+        "_cut",
         "_deadline_us",
         "_got",
         "_peeked",
@@ -53,6 +54,7 @@ class AsgiInlet(Timer):
         self._receiving: Any = None
         self._peeked: bytes | None = None
         self._sink: Sink | None = None
+        self._cut: GatewayError | None = None
         self._got = 0
         self._whole = False
 
@@ -91,6 +93,7 @@ class AsgiInlet(Timer):
         if length > bytes_max:
             raise BodyTooLarge(f"the body is {length} bytes; at most {bytes_max} are read")
         self._bytes_max = bytes_max
+        self._peeked, self._backlog, self._stopped = here, b"", True
         while len(here) <= seen and not self._whole:
             here += await self._more()
             self._peeked = here
@@ -100,10 +103,14 @@ class AsgiInlet(Timer):
     def pour(self, sink: Sink | None, seen: int = 0) -> None:
         """Give the body to `sink`, as `Exchange.pour`."""
         self._sink = sink
-        self._backlog = (self._peeked or b"")[seen:]
-        self._stopped = False
-        if sink is not None:
-            self._peeked = None
+        self._backlog = (self._peeked or b"")[seen:] + self._backlog
+        self._peeked, self._stopped = None, False
+        if sink is None:
+            self._backlog = b""
+        elif self._cut is not None:
+            sink.fail(self._cut)
+        else:
+            self._deadline_us = self._wheel.now_us + self._bounds.body_idle_us
             self._deliver()
 
     def follow(self) -> None:
@@ -112,6 +119,11 @@ class AsgiInlet(Timer):
             self._stopped = False
             self._deadline_us = self._wheel.now_us + self._bounds.body_idle_us
             self._deliver()
+
+    @property
+    def _is_coming(self) -> bool:
+        """Whether more of the body is to be given on, now or later."""
+        return self._sink is not None or (self._peeked is not None and not self._whole)
 
     # What an exchange does besides
 
@@ -167,7 +179,7 @@ class AsgiInlet(Timer):
         return body
 
     def _deliver(self) -> None:
-        """Give on what is here, if it is wanted now, and have more come, if there is room for it."""
+        """Give on what is here, if it is wanted now, and have more come."""
         sink, piece = self._sink, self._backlog
         if sink is None:
             return
@@ -178,11 +190,13 @@ class AsgiInlet(Timer):
             self._stopped = not sink.take(piece, self._whole)
             if self._whole:
                 self._poured()
-        wanted = self._sink is sink and not self._whole and self._receiving is None
-        if wanted and len(self._backlog) <= AHEAD_BYTES_MAX:
+        if self._sink is sink:
             self._ask()
 
     def _ask(self) -> None:
+        """Have more come, if there is room for it: that it ends is seen by nothing else."""
+        if self._whole or self._receiving is not None or len(self._backlog) > AHEAD_BYTES_MAX:
+            return
         self._deadline_us = self._wheel.now_us + self._bounds.body_idle_us
         if not self.armed:
             self._wheel.add(self, self._deadline_us)
@@ -191,8 +205,7 @@ class AsgiInlet(Timer):
 
     def _came(self, received: Any) -> None:
         self._receiving = None
-        sink = self._sink
-        if sink is None:
+        if not self._is_coming:
             self._heard(received)
             return
         try:
@@ -204,8 +217,9 @@ class AsgiInlet(Timer):
             body = self._note(received.result())
             self._bound(self._bytes_max)
         except GatewayError as error:
-            self._sink = None
-            sink.fail(error)
+            sink, self._sink, self._cut = self._sink, None, error
+            if sink is not None:
+                sink.fail(error)
         else:
             self._backlog += body
             self._deliver()
@@ -214,7 +228,7 @@ class AsgiInlet(Timer):
         """Whether what is received has taken too long: then it ends. Order: while it receives, once the wheel fires."""
         if now_us < self._deadline_us:
             self._wheel.add(self, self._deadline_us)
-        elif self._sink is not None and self._stopped:
+        elif self._is_coming and self._stopped:
             self._wheel.add(self, now_us + self._bounds.body_idle_us)
         else:
             return True
