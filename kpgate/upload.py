@@ -29,16 +29,15 @@ async def take_in(kit: Equipment, life: Life) -> bytes:
     exchange, size, asked = life.exchange, life.head.content_length, life.endpoint.intake
     assert asked is not None, "only where the endpoint has one"
     if not 0 <= size <= KEPT_BYTES_MAX:
-        intake, here = asked(size), b""
-        while intake.goes_on is None and len(here) < KEPT_BYTES_MAX:
-            seen, here = len(here), await exchange.peek(len(here), kit.body_bytes_max)
-            if len(here) == seen:
-                break
+        intake, seen = asked(size), -1
+        # Without a length there may be no body at all; with one it is known to be too large before any of it has come.
+        here = await exchange.peek(-1 if size > 0 else 0, kit.body_bytes_max)
+        intake.feed(here)
+        while intake.goes_on is None and seen < len(here) < KEPT_BYTES_MAX:
+            seen = len(here)
+            here = await exchange.peek(seen, kit.body_bytes_max)
             intake.feed(here[seen:])
-        if not here:
-            # Whether it is too large is known before any of it has come.
-            here = await exchange.peek(-1, kit.body_bytes_max)
-        if intake.goes_on:
+        if intake.goes_on and (here or size > 0):
             life.upload = upload = Upload(kit, life, intake, here)
             life.endpoint = replace(life.endpoint, decode=upload.decode)
             return here

@@ -222,6 +222,8 @@ class AsgiInlet(Timer):
                 sink.fail(error)
         else:
             self._backlog += body
+            if self._sink is None:
+                self._ask()
             self._deliver()
 
     def _is_late(self, now_us: int) -> bool:

@@ -111,9 +111,13 @@ class Stage:
             guest.leave()
         self._socket.close()
 
+    def connection(self) -> socket.socket:
+        """The next connection, waited for, on which nothing is read."""
+        return self._socket.accept()[0]
+
     def guest(self) -> Guest:
         """The next request, waited for: its head, and of its body nothing yet."""
-        guest = Guest(self._socket.accept()[0])
+        guest = Guest(self.connection())
         self._guests.append(guest)
         return guest
 

@@ -12,9 +12,11 @@ from time import monotonic
 from typing import Any
 
 import pytest
+import trustme
 
 from tests.kit.gateway_process import TRANSPORTS, until
 from tests.kit.payer import Payer
+from tests.kit.provider import answer
 from tests.kit.stage import Guest, Stage
 from tests.kit.talk import Talk
 from tests.kit.whole import Whole, pid_of
@@ -23,6 +25,7 @@ SECOND, IMAGE, ROAD = 10_000, 4_000_000, 1_000_000
 MEBI = 1 << 20
 FILE_BYTES = 24 * MEBI
 GROWTH_KIB = 2048
+IDLE_S = 0.4
 HEARD = {"text": "Hello there.", "usage": {"type": "duration", "seconds": 8.47}}
 DRAWN = {"created": 1, "data": [{"b64_json": "aW1hZ2U="}]}
 PATH = "/v1/audio/transcriptions"
@@ -49,14 +52,27 @@ def gate(
     assert not [said for said in gate.said if said.get("event") in ("text", "failure", "lost")]
 
 
+@pytest.fixture(scope="module", params=TRANSPORTS)
+def hasty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
+    """A gateway that does not wait for its clients long, and whose provider speaks TLS."""
+    model = '[[models]]\nname = "heard"\ndeployments = [{provider = "p", model = "up-heard"}]\n'
+    ledger = "[ledger]\nenabled = true\n" + model + "price = { unit = 0.0001 }\n"
+    server = f"workers = 1\nbody_idle_s = {IDLE_S}\nbytes_a_second_min = 100000"
+    folder = tmp_path_factory.mktemp("hasty")
+    with Whole(folder, ledger, server=server, transport=request.param, authority=trustme.CA()) as gate:
+        yield gate
+
+
 def settings(stage: Stage, nobody: str = "http://127.0.0.1:1/v1", more: str = "") -> str:
     """A provider on the stage, one that takes little time, one that is not there."""
     providers = {"v": (f"{stage.url}/v1", "passthrough = { request = 0.01 }"), "gone": (nobody, "")}
+    providers["mute"] = (stage.url.replace("http:", "https:"), "")
     providers["hasty"] = (f"{stage.url}/v1", "[providers.timeouts]\nfirst_byte_s = 0.5")
     models = {
         "heard": ("v", "unit = 0.0001"),
         "drawn": ("v", "unit = 0.04"),
         "hasty": ("hasty", "unit = 0.0001"),
+        "mute": ("mute", "unit = 0.0001"),
         "spoken": ("v", "unit = 0.0000001"),
     }
     return (
@@ -270,6 +286,17 @@ def test_who_leaves_in_the_middle_ends_it_and_pays_nothing(payer: Payer, stage: 
     assert payer.paid() == 0
 
 
+def test_who_leaves_before_a_provider_is_reached_is_seen(payer: Payer, stage: Stage) -> None:
+    talk = upload(payer, beginning("mute") + bytes(4000), FILE_BYTES)
+    with stage.connection():
+        # It was reached by the system alone: nobody answers its greeting.
+        talk.leave()
+        began = monotonic()
+        assert record(payer)["end"] == "caller@upstream"
+        assert monotonic() - began < 1
+    assert payer.paid() == 0
+
+
 @pytest.mark.parametrize("reset", [False, True], ids=["closes", "resets"])
 def test_a_provider_that_dies_in_the_middle_is_said_so(payer: Payer, stage: Stage, reset: bool) -> None:
     first = beginning("heard") + bytes(200_000)
@@ -414,6 +441,29 @@ def test_a_provider_s_own_path_gets_what_is_sent_as_it_comes(payer: Payer, stage
         guest.answer({"id": "file-1"})
         assert talk.reply().status == 200
     assert record(payer)["request_bytes"] == 70_005 and payer.paid() == ROAD
+
+
+def test_a_file_goes_on_over_tls(hasty: Whole) -> None:
+    payer, first, body = Payer(hasty), beginning("heard"), bytes(range(256)) * 8192
+    hasty.script(answer(HEARD))
+    with upload(payer, first, len(body) + len(END)) as talk:
+        talk.send(body, END)
+        assert json.loads(talk.reply().body) == HEARD
+    assert hasty.provider.requests[-1].body == first.replace(b"\r\nheard", b"\r\nup-heard") + body + END
+    assert payer.paid() == 9 * SECOND
+
+
+def test_who_comes_too_slowly_is_not_waited_for(hasty: Whole) -> None:
+    # Granian's clients may be as slow as they like, if they do not stand still: docs/operating.md.
+    for every_s in (0.0, IDLE_S / 8)[: 1 + (hasty.transport == "direct")]:
+        payer, asked = Payer(hasty), len(hasty.provider.requests)
+        hasty.script(answer(HEARD))
+        with upload(payer, beginning("heard") + bytes(70_000), FILE_BYTES) as talk:
+            if every_s:
+                talk.drip(bytes(1000), every_s)
+            assert said(talk) == (408, "request_timeout")
+        until(hasty.provider.requests[asked].gone.is_set)
+        assert record(payer)["end"] == "caller@upstream" and payer.paid() == 0
 
 
 def arrives(talk: Talk, wanted: bytes) -> bytes:
