@@ -8,9 +8,10 @@ for in it: its last piece goes on when that is settled. Knows neither transport 
 from msgspec.structs import replace
 
 from kpgate._fast.http1 import Connection
+from kpgate._fast.wait import Timer
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Intake
-from kpgate.domain.errors import GatewayError, InsufficientCredit, Internal, MaxCostExceeded
+from kpgate.domain.errors import GatewayError, InsufficientCredit, Internal, MaxCostExceeded, RequestTimeout
 from kpgate.life import Equipment, Life
 from kpgate.services.pool import Made
 from kpgate.services.receive import onward
@@ -44,9 +45,9 @@ async def take_in(kit: Equipment, life: Life) -> bytes:
     return await exchange.read_body(kit.body_bytes_max)
 
 
-class Upload:
+class Upload(Timer):
     """The rest of one call's body, on its way. It is where the client's transport gives it, and what the provider's
-    connection asks for more.
+    connection asks for more; it is the timer of a client that takes as long as no provider may.
 
     Shape: `spent` says that something was sent on that nobody can send again, `whole` that the provider has it all.
     Order: `decode`, `send` for each attempt, `close` once.
@@ -68,6 +69,7 @@ class Upload:
     )
 
     def __init__(self, kit: Equipment, life: Life, intake: Intake, beginning: bytes) -> None:
+        # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
         self._kit = kit
         self._life = life
         self._intake = intake
@@ -105,8 +107,7 @@ class Upload:
             self.follow()
             return
         self._pouring = True
-        assert self._life.attempt is not None, "an attempt sends it"
-        self._life.attempt.wait_for_caller()
+        self._wait(True)
         self._life.exchange.pour(self, self._beginning)
 
     def take(self, piece: bytes, last: bool) -> bool:
@@ -140,6 +141,7 @@ class Upload:
 
     def close(self) -> None:
         """No more of it is wanted."""
+        self.cancel()
         self._connection = None
         self._piece = b""
         if self._pouring and not self._last:
@@ -147,12 +149,11 @@ class Upload:
 
     def _go_on(self) -> bool:
         """Send what is here, if the attempt under way still takes it. Whether more may come."""
-        connection, attempt, piece = self._connection, self._life.attempt, self._piece
+        connection, piece = self._connection, self._piece
         if connection is None or not connection.takes:
             return False
-        assert attempt is not None, "it has a connection"
         if not (piece or self._last):
-            attempt.wait_for_caller()
+            self._wait(True)
             return True
         self._piece = b""
         self.spent = True
@@ -166,11 +167,22 @@ class Upload:
         follows = connection.push(framed)
         if self._last:
             connection.end()
-        if follows and not self._last:
-            attempt.wait_for_caller()
-        else:
-            attempt.wait_for_provider()
+        self._wait(follows and not self._last)
         return follows
+
+    def _wait(self, for_caller: bool) -> None:
+        """Whose turn it is, and whose time runs."""
+        attempt = self._life.attempt
+        assert attempt is not None, "an attempt sends it"
+        if for_caller:
+            self._kit.wheel.add(self, attempt.pause())
+        else:
+            self.cancel()
+            attempt.resume()
+
+    def fire(self) -> None:
+        """The wheel: all of an attempt's time has passed, and it was the client that was waited for."""
+        self.fail(RequestTimeout("the body was not there in the time that a provider has for all of it"))
 
     def _framed(self, piece: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked and piece else piece

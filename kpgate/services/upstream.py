@@ -99,12 +99,13 @@ class Attempt(Timer):
                     continue
                 raise self._translate(error) from error
 
-    def wait_for_caller(self) -> None:
-        """The provider has all that there is of the body: until more comes only the whole attempt's time runs."""
-        self._wheel.add(self, self._total_at_us)
+    def pause(self) -> int:
+        """The provider has all that there is of the request: none of its time-outs runs. When the attempt must end."""
+        self.cancel()
+        return self._total_at_us
 
-    def wait_for_provider(self) -> None:
-        """It is the provider's turn to take what is there of the body, or to answer it."""
+    def resume(self) -> None:
+        """It is the provider's turn to take what there is of the request, or to answer it."""
         connection = self.connection
         began = connection is not None and connection.status != 0
         self._arm(self._clock() + (self.target.idle_us if began else self.target.first_byte_us))

@@ -66,6 +66,7 @@ def hasty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def settings(stage: Stage, nobody: str = "http://127.0.0.1:1/v1", more: str = "") -> str:
     """A provider on the stage, one that takes little time, one that is not there."""
     providers = {"v": (f"{stage.url}/v1", "passthrough = { request = 0.01 }"), "gone": (nobody, "")}
+    providers["brief"] = (f"{stage.url}/v1", "[providers.timeouts]\nfirst_byte_s = 0.5\ntotal_s = 0.5")
     providers["mute"] = (stage.url.replace("http:", "https:"), "")
     providers["hasty"] = (f"{stage.url}/v1", "[providers.timeouts]\nfirst_byte_s = 0.5")
     models = {
@@ -73,6 +74,7 @@ def settings(stage: Stage, nobody: str = "http://127.0.0.1:1/v1", more: str = ""
         "drawn": ("v", "unit = 0.04"),
         "hasty": ("hasty", "unit = 0.0001"),
         "mute": ("mute", "unit = 0.0001"),
+        "brief": ("brief", "unit = 0.0001"),
         "spoken": ("v", "unit = 0.0000001"),
     }
     return (
@@ -340,6 +342,15 @@ def test_a_provider_that_takes_nothing_is_not_waited_for_long(payer: Payer, stag
         assert said(talk) == (504, "upstream_timeout")
         in_a_second(guest)
     assert payer.paid() == 0
+
+
+def test_a_client_that_takes_too_long_is_no_fault_of_its_provider(payer: Payer, stage: Stage) -> None:
+    with upload(payer, beginning("brief"), FILE_BYTES) as talk:
+        guest = stage.guest()
+        assert said(talk) == (408, "request_timeout")
+        in_a_second(guest)
+    found = record(payer)
+    assert (found["end"], found["attempts"]) == ("caller@upstream", 1) and payer.paid() == 0
 
 
 def test_another_provider_is_asked_as_long_as_nothing_was_sent_on(payer: Payer, stage: Stage) -> None:

@@ -213,14 +213,15 @@ class Listener:
             client.reply(200, [(b"x-size", b"%d" % len(body))], body)
 
     async def pour(self, client: Client) -> bytes:
-        here = await client.peek(0, BODY_BYTES_MAX)
+        here: bytes = await client.peek(0, BODY_BYTES_MAX)
         more = await client.peek(len(here), BODY_BYTES_MAX)
         assert more.startswith(here), "it stays where it was looked at"
         basin = Basin(self.loop, client)
         client.watch(lambda: basin.fail(Refusal("client_gone")))
         client.pour(basin, len(here))
         try:
-            return here + await basin.whole
+            rest: bytes = await basin.whole
+            return here + rest
         finally:
             client.pour(None)
 
