@@ -5,6 +5,8 @@ waits for whom, the client for the provider or the other way; and what may still
 for in it: its last piece goes on when that is settled. Knows neither transport nor vendor.
 """
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from kpgate._fast.http1 import Connection
@@ -39,10 +41,16 @@ async def take_in(kit: Equipment, life: Life) -> bytes:
             here = await exchange.peek(seen, kit.body_bytes_max)
             intake.feed(here[seen:])
         if intake.goes_on and (here or size > 0):
-            life.upload = upload = Upload(kit, life, intake, here)
-            life.endpoint = replace(life.endpoint, decode=upload.decode)
+            call = intake.call()
+            life.upload = Upload(kit, life, intake, call, len(here))
+            life.endpoint = replace(life.endpoint, decode=partial(_known, call))
             return here
     return await exchange.read_body(kit.body_bytes_max)
+
+
+def _known(call: Call, beginning: bytes, depth_max: int) -> Call:
+    """What is asked for: it was read already."""
+    return call
 
 
 class Upload(Timer):
@@ -50,11 +58,11 @@ class Upload(Timer):
     connection asks for more; it is the timer of a client that takes as long as no provider may.
 
     Shape: `spent` says that something was sent on that nobody can send again, `whole` that the provider has it all.
-    Order: `decode`, `send` for each attempt, `close` once.
+    Order: `send` for each attempt, `close` once.
     """
 
     __slots__ = (
-        "_beginning",
+        "_beginning_bytes",
         "_call",
         "_chunked",
         "_connection",
@@ -68,22 +76,18 @@ class Upload(Timer):
         "whole",
     )
 
-    def __init__(self, kit: Equipment, life: Life, intake: Intake, beginning: bytes) -> None:
+    def __init__(self, kit: Equipment, life: Life, intake: Intake, call: Call, beginning_bytes: int) -> None:
         # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
         self._kit = kit
         self._life = life
         self._intake = intake
-        self._call = intake.call()
-        self._beginning = len(beginning)
+        self._call = call
+        self._beginning_bytes = beginning_bytes
         self._chunked = life.head.content_length < 0
         self._connection: Connection | None = None
         self._piece = b""
         self._last = self._pouring = False
         self.spent = self.whole = False
-
-    def decode(self, body: bytes, depth_max: int) -> Call:
-        """What is asked for, by the beginning that was read."""
-        return self._call
 
     async def send(self, attempt: Attempt, head: bytes, beginning: bytes) -> Made:
         """Send a request that begins so, and the rest of the body as it comes, and wait for the reply's head.
@@ -91,12 +95,13 @@ class Upload(Timer):
         Errors: as `Attempt.send`; what is wrong with the rest ends the call.
         """
         life, size = self._life, len(beginning)
-        rest = life.head.content_length - self._beginning
+        rest = life.head.content_length - self._beginning_bytes
         head += onward(life.head, life.record.request_id, -1 if self._chunked else size + rest)
         connection = await attempt.send(head, self._framed(beginning), self)
         if connection.status >= 300:
-            # It was refused before it was all there: the provider wants no more.
-            self.close()
+            # It may be refused before it is all there: this provider gets no more, another might.
+            self._connection = None
+            self.cancel()
         return connection
 
     def begin(self, connection: Connection, head: bytes) -> None:
@@ -108,7 +113,7 @@ class Upload(Timer):
             return
         self._pouring = True
         self._wait(True)
-        self._life.exchange.pour(self, self._beginning)
+        self._life.exchange.pour(self, self._beginning_bytes)
 
     def take(self, piece: bytes, last: bool) -> bool:
         """A piece has come. False: no more before `follow`. What is wrong with it ends the call."""
@@ -145,6 +150,7 @@ class Upload(Timer):
         self._connection = None
         self._piece = b""
         if self._pouring and not self._last:
+            self._pouring = False
             self._life.exchange.pour(None)
 
     def _go_on(self) -> bool:

@@ -63,7 +63,7 @@ def hasty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield gate
 
 
-def settings(stage: Stage, nobody: str = "http://127.0.0.1:1/v1", more: str = "") -> str:
+def settings(stage: Stage, nobody: str) -> str:
     """A provider on the stage, one that takes little time, one that is not there."""
     providers = {"v": (f"{stage.url}/v1", "passthrough = { request = 0.01 }"), "gone": (nobody, "")}
     providers["brief"] = (f"{stage.url}/v1", "[providers.timeouts]\nfirst_byte_s = 0.5\ntotal_s = 0.5")
@@ -89,7 +89,9 @@ def settings(stage: Stage, nobody: str = "http://127.0.0.1:1/v1", more: str = ""
             for name, (at, price) in models.items()
         )
         + '[[models]]\nname = "moved"\nprice = { unit = 0.0001 }\ndeployments = ['
-        '{provider = "gone", model = "up"}, {provider = "v", model = "up-moved", priority = 2}]\n' + more
+        '{provider = "gone", model = "up"}, {provider = "v", model = "up-moved", priority = 2}]\n'
+        '[[models]]\nname = "again"\nprice = { unit = 0.0001 }\ndeployments = ['
+        '{provider = "v", model = "up"}, {provider = "v", model = "up-again", priority = 2}]\n'
     )
 
 
@@ -361,6 +363,35 @@ def test_another_provider_is_asked_as_long_as_nothing_was_sent_on(payer: Payer, 
         guest.answer(HEARD)
         assert talk.reply().headers["x-kpgate-attempts"] == "2"
     assert record(payer)["attempts"] == 2 and payer.paid() == 9 * SECOND
+
+
+def test_who_refuses_before_anything_was_sent_on_is_followed_by_another(payer: Payer, stage: Stage) -> None:
+    first, rest = beginning("again"), bytes(100_000) + END
+    with upload(payer, first, len(rest)) as talk:
+        guest = stage.guest()
+        guest.take(len(first) - len("again") + len("up"))
+        guest.answer({"error": {"message": "overloaded"}}, 503)
+        talk.send(rest[:10])
+        guest = stage.guest()
+        talk.send(rest[10:])
+        assert guest.body() == first.replace(b"\r\nagain", b"\r\nup-again") + rest
+        guest.answer(HEARD)
+        assert talk.reply().headers["x-kpgate-attempts"] == "2"
+    assert payer.paid() == 9 * SECOND
+
+
+def test_a_client_that_asks_whether_to_send_is_told_once_somebody_takes_it(
+    payer: Payer, stage: Stage
+) -> None:
+    with upload(payer, b"", 70_000, "/providers/v/files", more="expect: 100-continue\r\n") as talk:
+        guest = stage.guest()
+        assert talk.reply().status == 100
+        talk.send(bytes(70_000))
+        assert guest.body() == bytes(70_000)
+        guest.answer({"id": "file-1"})
+        assert talk.reply().status == 200
+    with upload(payer, b"", 70_000, key="sk-kp-nobody", more="expect: 100-continue\r\n") as talk:
+        assert said(talk) == (401, "invalid_api_key")
 
 
 @pytest.mark.parametrize("how", ["short", "no end", "a boundary", "twice"])
