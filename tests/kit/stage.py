@@ -33,10 +33,13 @@ class Guest:
 
     def take(self, size: int) -> bytes:
         """So many bytes more, waited for. Errors: EOFError, ConnectionResetError."""
-        while len(self._left) < size:
-            self._left += self._receive()
-        taken, self._left = self._left[:size], self._left[size:]
-        return taken
+        pieces, left = [self._left], size - len(self._left)
+        while left > 0:
+            pieces.append(self._receive())
+            left -= len(pieces[-1])
+        taken = b"".join(pieces)
+        self._left = taken[size:]
+        return taken[:size]
 
     def body(self, taken: int = 0) -> bytes:
         """The rest of the body, as the head frames it, `taken` bytes of which were read."""
