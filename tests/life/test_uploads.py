@@ -27,8 +27,8 @@ MEBI = 1 << 20
 FILE_BYTES = 24 * MEBI
 GROWTH_KIB = 2048
 IDLE_S = 0.4
-HEARD = {"text": "Hello there.", "usage": {"type": "duration", "seconds": 8.47}}
-DRAWN = {"created": 1, "data": [{"b64_json": "aW1hZ2U="}]}
+HEARD: dict[str, Any] = {"text": "Hello there.", "usage": {"type": "duration", "seconds": 8.47}}
+DRAWN: dict[str, Any] = {"created": 1, "data": [{"b64_json": "aW1hZ2U="}]}
 PATH = "/v1/audio/transcriptions"
 END = b"\r\n--x--\r\n"
 
@@ -420,7 +420,7 @@ def test_what_stands_behind_a_file_counts_as_well(payer: Payer, stage: Stage) ->
         guest = stage.guest()
         talk.send(behind)
         guest.body()
-        guest.answer({**DRAWN, "data": DRAWN["data"] * 3})  # type: ignore[operator]
+        guest.answer({**DRAWN, "data": DRAWN["data"] * 3})
         assert talk.reply().status == 200
     assert payer.paid() == 3 * IMAGE
     poor = Payer(payer.gate, funds=2 * IMAGE)
