@@ -219,7 +219,7 @@ class Upload(Timer):
             raise MaxCostExceeded(f"it may cost more than {call.cost_max} microKPT")
         if most <= hold.amount:
             return
-        now_us = kit.wheel.now_us
-        if not hold.extend(now_us, kit.auth.generation, 0, most):
+        # What goes to the provider waits for the journal's file by itself, if that is said.
+        if not (hold.extend(kit.wheel.now_us, kit.auth.generation, 0, most) and hold.may_send):
             raise InsufficientCredit("what stands behind the files costs more than there is credit for")
         hold.fill = call.choices * hold.cap if call.units else 0
