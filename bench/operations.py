@@ -134,6 +134,28 @@ def of_client(folder: Path) -> list[Operation]:
     ]
 
 
+class _Taker:
+    """Where a body goes."""
+
+    def take(self, piece: bytes, last: bool) -> bool:
+        return True
+
+    def fail(self, error: Exception) -> None:
+        raise error
+
+
+def of_inlet(folder: Path) -> list[Operation]:
+    """A request's body that is looked at, and then given on."""
+    data, sent, taker = request(b"x" * 65_536), whole("x" * 200), _Taker()
+
+    async def pour(exchange: Client) -> None:
+        await exchange.peek(0, 1 << 20)
+        exchange.pour(taker, 200)
+        exchange.reply(200, [], sent)
+
+    return [Operation("a body of 64 KB looked at, given on, and answered", _called(pour, data))]
+
+
 def of_commit(folder: Path) -> list[Operation]:
     """The node's one lock."""
     region = Region.create(limit.areas(64, 64, 64, 64, 256), 4)
@@ -559,6 +581,7 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "flow": of_flow,
     "head": of_head,
     "http1": of_http1,
+    "inlet": of_inlet,
     "journal": of_journal,
     "lane": of_lane,
     "limit": of_limit,

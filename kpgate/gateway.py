@@ -33,6 +33,7 @@ from kpgate.services.upstream import (
     judge,
     opening,
 )
+from kpgate.upload import take_in
 
 FOLD_BYTES = 8192
 
@@ -90,9 +91,9 @@ class Gateway:
         record.phase = Phase.DECODE
         body = exchange.take_body(kit.body_bytes_max)
         if body is None:
-            body = await exchange.read_body(kit.body_bytes_max)
+            body = await (take_in(kit, life) if endpoint.intake else exchange.read_body(kit.body_bytes_max))
         record.request_bytes, record.asked = len(body), excerpt(body) if kit.log_bodies else ""
-        decode, depth_max, long = endpoint.decode, kit.json_depth_max, len(body) >= kit.long_bytes
+        decode, depth_max, long = life.endpoint.decode, kit.json_depth_max, len(body) >= kit.long_bytes
         life.call = call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
         record.stream, record.units = call.stream, call.units
 
@@ -228,14 +229,13 @@ class Gateway:
         try:
             while True:
                 try:
-                    if life.plan.hedging is None or life.endpoint.once:
+                    if life.plan.hedging is None or life.endpoint.once or life.upload is not None:
                         first = await self.attempt(kit, life, order[tries % len(order)], body)
                     else:
                         first = await Race.of(self.attempt, self.clock, kit, life, body).run(order, tries)
                 except GatewayError as error:
                     tries = life.record.attempts
-                    ended = life.ended is not None or life.endpoint.once
-                    if ended or not kit.retrying.allows(error, tries, len(order), kit.ids.given):
+                    if life.is_over or not kit.retrying.allows(error, tries, len(order), kit.ids.given):
                         raise
                 else:
                     proof = life.plan.proof if life.framer is None else None
@@ -272,11 +272,14 @@ class Gateway:
             sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
             record.dropped = call.dropped
             head = opening(way, call, life.exchange, sent)
-            head += onward(life.head, record.request_id, len(sent))
             record.phase = Phase.UPSTREAM
-            if hold is not None:
-                hold.sent()
-            connection = await attempt.send(head, sent)
+            if life.upload is None:
+                head += onward(life.head, record.request_id, len(sent))
+                if hold is not None:
+                    hold.sent()
+                connection = await attempt.send(head, sent)
+            else:
+                connection = await life.upload.send(attempt, head, sent)
             if (error := judge(connection, target)) is not None:
                 raise error
             if call.stream and is_stream(connection, way):
@@ -420,7 +423,7 @@ class Gateway:
         record.error = error.at(record.phase)
         if isinstance(error, ClientGone):
             record.status = error.status
-            if record.attempts and record.usage.source == "none":
+            if life.was_asked and record.usage.source == "none":
                 # The provider was asked, and works on: the prompt was used.
                 record.usage = counted(record, "", None)
             life.exchange.abort()

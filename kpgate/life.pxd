@@ -59,6 +59,7 @@ cdef class Life:
     cdef public Plan plan
     cdef public object decision
     cdef public object race
+    cdef public object upload
     cdef public bint placed
     cdef public long tokens
     cdef public long spoken

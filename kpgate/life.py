@@ -111,6 +111,7 @@ class Life:
         "spoken",
         "tokens",
         "turned",
+        "upload",
         "verdict",
         "way",
     )
@@ -131,6 +132,7 @@ class Life:
         self.hold: Hold | None = None
         self.decision: Decision | None = None
         self.race: Any = None
+        self.upload: Any = None
         self.ended: GatewayError | None = None
         self.placed = False
         self.tokens = 0
@@ -144,6 +146,18 @@ class Life:
                 self.attempt.fail(error)
             if self.race is not None:
                 self.race.fail(error)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no further attempt can be made, whatever became of the last."""
+        if self.ended is not None or self.endpoint.once:
+            return True
+        return self.upload is not None and bool(self.upload.spent)
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether a provider had all that it was asked: it works on, whoever leaves."""
+        return self.record.attempts > 0 and (self.upload is None or self.upload.whole)
 
     def fold(self, keeps: bool) -> None:
         """Count what was sent on since last, and forget it: a provider may end without saying what was used."""
@@ -162,6 +176,9 @@ class Life:
             # Each knows the other: neither is to wait for the collector.
             race, self.race = self.race, None
             race.close(self.record)
+        if self.upload is not None:
+            self.upload.close()
+            self.upload = None
 
     def leave(self) -> None:
         """The client has gone."""

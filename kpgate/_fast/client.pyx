@@ -1,23 +1,22 @@
 # cython: auto_pickle=False, autotestdict=False
 """The direct transport: a client's HTTP/1.1 connection.
 
-Owns the framing of requests and replies, every time-out of a client and back-pressure both ways. A connection
-is the exchange of the request it carries, one at a time: what a client sends ahead waits, unread as far as it
-can. Knows no dialect, and errors by their code alone.
+Owns the framing of requests and replies, every time-out of a client and back-pressure both ways; a request's body
+is its inlet's. A connection is the exchange of the request it carries, one at a time: what a client sends ahead
+waits, unread as far as it can. Knows no dialect, and errors by their code alone.
 Source: RFC 9112 (November 2026); uvloop 0.23, whose buffered protocols read into one buffer of ours.
 """
 
 cimport cython
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_GET_SIZE
-from cpython.bytearray cimport PyByteArray_Resize
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int64_t, uint8_t
-from libc.string cimport memcpy
 
 from kpgate._fast.chunks cimport Chunks
-from kpgate._fast.flow cimport BODY, CLOSED, HEAD, LINGER, LINGER_IDLE_US, OPENING, SERVING, UNSENT, Flow
+from kpgate._fast.flow cimport BODY, CLOSED, HEAD, LINGER, LINGER_IDLE_US, OPENING, RATE_CHECK_US, SERVING, UNSENT
 from kpgate._fast.head cimport Head, end_of_head, has_bare_lf, parse_at, refused
+from kpgate._fast.inlet cimport Inlet
 from kpgate._fast.lane cimport CHUNKED, CLOSING, KEPT, Lane, frame
 from kpgate._fast.wait cimport Wait, clock_us
 
@@ -31,14 +30,11 @@ cdef enum:
     READ_BYTES = 131_072
     HEAD_BYTES_MAX = 65_536
     PREAMBLE_BYTES_MAX = 4096
-    # Of what a client sends ahead of its turn, and of a body that nobody has asked for yet.
-    AHEAD_BYTES_MAX = 16_384
     BODY_READ_BYTES = 1_048_576
     JOINED_BYTES_MAX = 65_536
     UNSENT_BYTES_MAX = 16_384
     UNSENT_BYTES_MIN = 4096
     LINGER_BYTES_MAX = 67_108_864
-    RATE_CHECK_US = 5_000_000
     PROBE_FIRST_US = 300_000
     PROBE_SECOND_US = 200_000
     PROBE_US = 1_000_000
@@ -49,7 +45,6 @@ cdef enum:
     ENDED = 2
 
 cdef tuple STATES = ("opening", "head", "body", "serving", "unsent", "linger", "closed")
-cdef str TOO_LONG = "the body is longer than the %d bytes that are read"
 cdef str CUT_SHORT = "the client left before its body was complete"
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
@@ -61,30 +56,23 @@ cdef char *_shared_start = PyByteArray_AS_STRING(_shared)
 
 
 @cython.final
-cdef class Client(Flow):
+cdef class Client(Inlet):
     """One client's connection, a buffered protocol of the loop, and the exchange of the request it carries.
 
     Order: as `services/exchange.py` says. It is its own timer.
     """
 
-    cdef readonly Head head
     cdef readonly str method
     cdef readonly bytes path
     cdef readonly bytes query
     cdef readonly str peer
     cdef readonly int64_t received_us
     cdef readonly bint gone
-    cdef object _leave, _error
-    cdef bytes _body, _held
-    cdef bytearray _heap
-    # The beginning of a body where it was read to, while its call is begun: that may say where the body goes.
-    cdef const char *_early
-    cdef Py_ssize_t _early_bytes
-    cdef Chunks _chunks
-    cdef Wait _reading, _room
-    cdef int64_t _body_max
+    cdef object _leave
+    cdef bytes _held
+    cdef Wait _room
     cdef uint8_t _output, _probes
-    cdef bint _chunked, _eof, _closing, _at_boundary, _turning, _surplus
+    cdef bint _chunked, _eof, _at_boundary, _turning
 
     def __init__(self, Lane lane not None):
         self.lane = lane
@@ -96,58 +84,6 @@ cdef class Client(Flow):
     def headers(self):
         """All headers, read anew each time."""
         return self.head.pairs()
-
-    def take_body(self, int64_t bytes_max):
-        """The request's body if it is here. None: `await read_body`.
-
-        Errors: body_too_large.
-        """
-        if self._state == BODY:
-            return None
-        if PyBytes_GET_SIZE(self._body) > bytes_max:
-            raise self._too_large(self.head.content_length, bytes_max)
-        return self._body
-
-    def read_body(self, int64_t bytes_max):
-        """Await the request's body.
-
-        Errors: body_too_large, request_timeout, client_gone, invalid_request for chunks that are none.
-        """
-        cdef Wait wait
-        cdef Py_ssize_t size
-        size = 0 if self._chunks is None else <Py_ssize_t>self._chunks.size
-        if self.head.content_length > bytes_max or size > bytes_max:
-            raise self._too_large(self.head.content_length, bytes_max)
-        wait = Wait(self.lane.loop)
-        if self._error is not None:
-            wait.fail(self._error)
-        elif self._state != BODY:
-            wait.resolve(self._body)
-        else:
-            self._body_max = bytes_max
-            self._reading = wait
-            self._began_us = self._last_us = self.lane.wheel.now_us
-            if self._chunks is None:
-                self._settle_body()
-            if self.head.expects and self.head.modern and not self._filled:
-                self.lane.outbox.put(self._transport, CONTINUE)
-            self._due(min(self.lane.body_idle_us, RATE_CHECK_US))
-            self._resume()
-        return wait
-
-    cdef int _settle_body(self) except -1:
-        """Make room for a body of a known length, with what is here of it: the rest is read to its place."""
-        cdef Py_ssize_t size = self._early_bytes
-        self._body = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>self.head.content_length)
-        if size:
-            memcpy(PyBytes_AS_STRING(self._body), self._early, size)
-            self._early_bytes = 0
-        elif self._heap is not None:
-            size = PyByteArray_GET_SIZE(self._heap)
-            memcpy(PyBytes_AS_STRING(self._body), PyByteArray_AS_STRING(self._heap), size)
-            self._heap = None
-        self._filled = size
-        return 0
 
     def watch(self, leave):
         """Call `leave` once if the client goes away from now on; at once if it has gone."""
@@ -343,7 +279,7 @@ cdef class Client(Flow):
             else:
                 self._shut()
         elif self._state == BODY:
-            if self._reading is None or self._reading.done:
+            if not self._attends():
                 return
             if now_us - self._last_us >= lane.body_idle_us or self._crawls(now_us):
                 self._end_body("request_timeout", "the body stopped arriving, or came too slowly")
@@ -458,6 +394,8 @@ cdef class Client(Flow):
         self.gone = True
         leave, self._leave = self._leave, None
         error = self._error = self.lane.error("client_gone", words)
+        if self._peeking is not None:
+            reading, self._peeking = self._peeking, None
         if reading is not None and not reading.done:
             reading.fail(error)
         if room is not None and not room.done:
@@ -585,6 +523,8 @@ cdef class Client(Flow):
                 self._fill(rest, size)
             else:
                 self._early, self._early_bytes = rest, size
+        if self._state == BODY:
+            self._attended = False
         if self._eof:
             if self._state == BODY:
                 self._end_body("client_gone", CUT_SHORT)
@@ -594,74 +534,6 @@ cdef class Client(Flow):
         size, self._early_bytes = self._early_bytes, 0
         return self._fill(rest, size) if size and self._state == BODY else 0
 
-    cdef int _fill(self, const char *at, Py_ssize_t size) except -1:
-        """A piece of a body, of which nobody has said where it goes."""
-        cdef Py_ssize_t used
-        cdef bytearray heap
-        if self._chunks is None:
-            self._hold(at, size)
-            heap = self._heap
-            if PyByteArray_GET_SIZE(heap) >= self.head.content_length:
-                used = <Py_ssize_t>self.head.content_length
-                self._body = PyBytes_FromStringAndSize(PyByteArray_AS_STRING(heap), used)
-                self._heap = None
-                at = PyByteArray_AS_STRING(heap) + used
-                size = PyByteArray_GET_SIZE(heap) - used
-                self._end_body(None, None)
-                if size and self._state != CLOSED:
-                    self._keep(at, size)
-            elif PyByteArray_GET_SIZE(heap) > AHEAD_BYTES_MAX:
-                self._pause()
-            return 0
-        used = self._chunks.feed_at(at, size)
-        if self._chunks.fault is not None:
-            return self._end_body("invalid_request", self._chunks.fault)
-        if self._reading is not None and self._chunks.size > self._body_max:
-            return self._end_body("body_too_large", TOO_LONG % self._body_max)
-        if self._chunks.complete:
-            self._body = self._chunks.take()
-            if used < size:
-                self._keep(at + used, size - used)
-            return self._end_body(None, None)
-        self._filled = self._chunks.size
-        if self._reading is None and self._chunks.size > AHEAD_BYTES_MAX:
-            self._pause()
-        return 0
-
-    cdef int _end_body(self, str code, str words) except -1:
-        """The body is whole, or will never be. The last thing a callback does: whoever waited may run."""
-        cdef Wait wait = self._reading
-        if code is None:
-            self._state = SERVING
-            if wait is not None:
-                wait.resolve(self._body)
-            return 0
-        self._closing = True
-        self._error = self.lane.error(code, words)
-        if wait is not None:
-            wait.fail(self._error)
-        return 0
-
-    cdef int _keep(self, const char *at, Py_ssize_t size) except -1:
-        """What came ahead of its turn."""
-        if self._closing:
-            self._surplus = True
-        else:
-            self._hold(at, size)
-            if PyByteArray_GET_SIZE(self._heap) > AHEAD_BYTES_MAX:
-                self._pause()
-        return 0
-
-    cdef int _hold(self, const char *at, Py_ssize_t size) except -1:
-        cdef Py_ssize_t before
-        if self._heap is None:
-            self._heap = PyByteArray_FromStringAndSize(at, size)
-            return 0
-        before = PyByteArray_GET_SIZE(self._heap)
-        PyByteArray_Resize(self._heap, before + size)
-        memcpy(PyByteArray_AS_STRING(self._heap) + before, at, size)
-        return 0
-
     # Inside
 
     cdef int _check(self, int status) except -1:
@@ -670,13 +542,6 @@ cdef class Client(Flow):
         if self._output != NOTHING:
             raise AssertionError("a reply begins once")
         return 0
-
-    def _too_large(self, int64_t length, int64_t bytes_max):
-        if length > bytes_max:
-            said = f"the body is {length} bytes; at most {bytes_max} are read"
-        else:
-            said = TOO_LONG % bytes_max
-        return self.lane.error("body_too_large", said)
 
     cdef bint _is_last(self) noexcept:
         """Whether no request can come behind this one: the client sends no more, and nothing is left."""

@@ -18,6 +18,7 @@ cdef enum:
     # What a client still sends is read a while, so that it gets to the reply; as nginx's lingering_close.
     LINGER_US = 30_000_000
     LINGER_IDLE_US = 2_000_000
+    RATE_CHECK_US = 5_000_000
 
 
 cdef class Flow(Step):

@@ -35,6 +35,7 @@ cdef class Connection:
     cdef Wait _wait
     cdef list _pieces
     cdef list _unsent
+    cdef object _sink
     cdef str _fault
     cdef int64_t _unread
     cdef int64_t _limit
@@ -54,6 +55,9 @@ cdef class Connection:
     cdef bint _write_paused
 
     cpdef object send(self, bytes head, object body=*)
+    cpdef object begin(self, bytes head, object sink)
+    cpdef bint push(self, bytes data) except -1
+    cpdef object end(self)
     cpdef Wait head(self)
     cpdef Wait chunk(self)
     cpdef object hold(self)

@@ -164,6 +164,29 @@ cdef class Connection:
         else:
             self._outbox.then(self._transport, self._pour)
 
+    cpdef object begin(self, bytes head, object sink):
+        """Send a request whose body is still to come: its head, and what is here of the body behind it.
+
+        Order: `push` as it comes, then `end`. `sink.follow()` is called once the other side takes again.
+        Errors: as `send`.
+        """
+        self.send(head)
+        self._sink = sink
+
+    cpdef bint push(self, bytes data) except -1:
+        """Send more of the body. False: the other side does not follow, wait for the sink's `follow`."""
+        self._put(data)
+        return not self._write_paused
+
+    cpdef object end(self):
+        """The body was all sent."""
+        self._sink = None
+
+    @property
+    def takes(self):
+        """Whether more of a body that was begun can be sent."""
+        return self._alive and self._sink is not None and self._error is None
+
     cpdef Wait head(self):
         """Await the reply's head: its status and headers are then here. Interim replies are skipped."""
         cdef Wait wait = self._arm()
@@ -263,6 +286,7 @@ cdef class Connection:
             and not self._paused
             and self._error is None
             and self._unsent is None
+            and self._sink is None
             and not self._socket.is_closing()
             and self._socket.get_write_buffer_size() == 0
             and (not self.secure or self._transport.get_write_buffer_size() == 0)
@@ -322,7 +346,7 @@ cdef class Connection:
         """The loop: the socket is closed, by whomever. Parser and transports are let go."""
         cdef uint8_t state = self._state
         self._alive = False
-        self._parser = self._transport = self._socket = self._unsent = None
+        self._parser = self._transport = self._socket = self._unsent = self._sink = None
         if self._error is None and not self.complete:
             self._error = self._lost(_cause(exc))
         if state == HEAD or state == BODY:
@@ -387,6 +411,8 @@ cdef class Connection:
         self._write_paused = False
         if self._unsent is not None:
             self._pour()
+        elif self._sink is not None:
+            self._sink.follow()
 
     # What the parser does: notes only
 

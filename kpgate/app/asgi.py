@@ -1,8 +1,9 @@
 """The ASGI transport: the exchange of one request over Granian's `scope`, `receive` and `send`.
 
-It owns when `receive` is called (each call costs a thread hop, so none that is not needed) and how `send` is
-driven. It knows no dialect and no phase. What it waits for ends by a callback or by the wheel, never by a task of
-its own. Source: ASGI 3.0, HTTP spec 2.3 (checked November 2026); Granian 2.8 (measured).
+It owns how `send` is driven, and when `receive` is called once nobody wants more of the body (each call costs a thread
+hop, so none that is not needed); the body is its inlet's. It knows no dialect and no phase. What it waits for ends by a
+callback or by the wheel, never by a task of its own. Source: ASGI 3.0, HTTP spec 2.3 (checked November 2026); Granian
+2.8 (measured).
 """
 
 import asyncio
@@ -12,12 +13,12 @@ from typing import Any
 import msgspec
 
 from kpgate._fast.head import gather
-from kpgate._fast.wait import Timer, Wait, Wheel, clock
+from kpgate._fast.wait import Wait, Wheel, clock
+from kpgate.app.asgi_inlet import WATCH_AFTER_US, AsgiInlet, Message, Receive
 from kpgate.app.bounds import Bounds
-from kpgate.domain.errors import BodyTooLarge, ClientGone, InvalidRequest, RequestTimeout
-from kpgate.services.exchange import Header
+from kpgate.domain.errors import ClientGone
+from kpgate.services.exchange import Header, Sink
 
-WATCH_AFTER_US = 100_000
 PIECE_BYTES_MAX = 8192
 START, BODY = "http.response.start", "http.response.body"
 SERVER = (b"server", b"kpgate")
@@ -29,8 +30,6 @@ LEFT_BODY = (
 )
 JSON = (b"content-type", b"application/json")
 
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Serve = Callable[["AsgiExchange"], Awaitable[None]]
 
@@ -67,31 +66,25 @@ class Transport(msgspec.Struct, frozen=True):
             raise Cut(CUT)
 
 
-class AsgiExchange(Timer):
+class AsgiExchange(AsgiInlet):
     """One request and its reply. It is its own timer: body idle, then the watch for leaving, then stalled writes.
 
     Order: as `services/exchange.py` says.
     """
 
     __slots__ = (
-        "_bounds",
-        "_deadline_us",
         "_ended",
         "_finishing",
         "_leave",
         "_loop",
         "_opened",
-        "_receive",
-        "_receiving",
         "_rest",
         "_room",
         "_send",
         "_waiting",
         "_watched",
-        "_wheel",
         "cut",
         "gone",
-        "head",
         "headers",
         "method",
         "path",
@@ -102,80 +95,23 @@ class AsgiExchange(Timer):
     )
 
     def __init__(self, transport: Transport, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
         self.received_us = clock()
         self.method: str = scope["method"]
         self.path: bytes = scope["raw_path"]
         self.query: bytes = scope["query_string"]
         self.headers: list[Header] = scope["headers"]
-        self.head = gather(self.headers)
+        super().__init__(gather(self.headers), receive, transport.wheel, transport.bounds)
         client = scope["client"]
         self.peer: str = client[0] if client else ""
         self.gone = self.cut = self.unsent = False
-        self._receive = receive
         self._send = send
-        self._wheel = transport.wheel
         self._loop = transport.loop
-        self._bounds = transport.bounds
         self._opened = self._ended = self._watched = self._finishing = self._waiting = False
         self._leave: Callable[[], None] | None = None
-        self._receiving: Any = None
         self._room: Wait | None = None
         self._rest: memoryview | None = None
 
     # Receiving
-
-    def take_body(self, bytes_max: int) -> bytes | None:
-        """The server has the body, if there is one: `await read_body`."""
-        return b"" if self.head.content_length == 0 else None
-
-    async def read_body(self, bytes_max: int) -> bytes:
-        """The request's body, as `Exchange.read_body`.
-
-        Errors: BodyTooLarge, RequestTimeout, ClientGone; InvalidRequest for a chunked body that ends badly.
-        """
-        length = self.head.content_length
-        if length > bytes_max:
-            raise BodyTooLarge(f"the body is {length} bytes; at most {bytes_max} are read")
-        if length == 0:
-            return b""
-        message = await self._next()
-        body: bytes = message.get("body", b"")
-        # The first message of a body always says that more will come: the length knows better.
-        if len(body) == length:
-            return body
-        pieces, size = [body], len(body)
-        while size != length and message["type"] == "http.request" and message.get("more_body", False):
-            if size > bytes_max:
-                raise BodyTooLarge(f"the body is longer than the {bytes_max} bytes that are read")
-            message = await self._next()
-            body = message.get("body", b"")
-            pieces.append(body)
-            size += len(body)
-        if message["type"] != "http.request":
-            if length > 0:
-                self._left()
-                raise ClientGone("the client left before its body was complete")
-            raise InvalidRequest("the body ended early or its chunks are malformed")
-        if size > bytes_max:
-            raise BodyTooLarge(f"the body is longer than the {bytes_max} bytes that are read")
-        return b"".join(pieces)
-
-    async def _next(self) -> Message:
-        self._receiving = receiving = self._receive()
-        now_us = self._wheel.now_us
-        self._deadline_us = now_us + self._bounds.body_idle_us
-        if not self.armed:
-            # At first as far as the watch will need it: one link on the wheel does for both.
-            self._wheel.add(self, now_us + WATCH_AFTER_US)
-        try:
-            return await receiving
-        except asyncio.CancelledError:
-            if self._receiving is not None:
-                raise
-            raise RequestTimeout("the body stopped arriving") from None
-        finally:
-            self._receiving = None
 
     def watch(self, leave: Callable[[], None]) -> None:
         """Call `leave` once if the client goes away from now on."""
@@ -188,8 +124,21 @@ class AsgiExchange(Timer):
         else:
             self._wheel.add(self, self._wheel.now_us + WATCH_AFTER_US)
 
+    def pour(self, sink: Sink | None, seen: int = 0) -> None:
+        """Give the body to `sink`, as `Exchange.pour`. What nobody wants is watched for the client's leaving."""
+        super().pour(sink, seen)
+        if sink is None:
+            self._watched = self._watched or self._receiving is not None
+            self._poured()
+
+    def _poured(self) -> None:
+        if self._leave is not None:
+            self.watch(self._leave)
+
     def _watch(self) -> None:
-        if not self._watched and not self._ended:
+        if self._is_coming:
+            self._ask()
+        elif not self._watched and not self._ended:
             self._watched = True
             self._listen()
 
@@ -346,9 +295,7 @@ class AsgiExchange(Timer):
         now_us = self._wheel.now_us
         receiving = self._receiving
         if receiving is not None:
-            if now_us < self._deadline_us:
-                self._wheel.add(self, self._deadline_us)
-            else:
+            if self._is_late(now_us):
                 self._receiving = None
                 receiving.cancel()
         elif self._waiting:

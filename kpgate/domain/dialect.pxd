@@ -40,3 +40,4 @@ cdef class Endpoint:
     cdef readonly bint once
     cdef readonly object tongue
     cdef readonly object amend
+    cdef readonly object intake

@@ -93,6 +93,25 @@ class Writer(Protocol):
         """The end of a stream that the gateway cuts: every choice is as long as it may be."""
 
 
+class Intake(Protocol):
+    """Reads a request's body as it comes, until what is decided by is known and the rest may go on unread by anybody
+    else. What goes on is still read here, a piece before the provider has it.
+    """
+
+    @property
+    def goes_on(self) -> bool | None:
+        """Whether the rest may go on as it comes; False: it is to be read whole. None: that is not known yet."""
+
+    def feed(self, piece: bytes) -> None:
+        """Take what arrived. Errors: InvalidRequest."""
+
+    def call(self) -> Call:
+        """What is asked for, as far as it has come. Errors: as the endpoint's `decode`."""
+
+    def end(self) -> Call | None:
+        """There is no more: what is asked for where that is another thing now. Errors: InvalidRequest."""
+
+
 class Unspeakable(Exception):
     """The target's dialect cannot say something. Shape: `name` is a field of the neutral form, or a part of it."""
 
@@ -234,8 +253,9 @@ class Endpoint:
     `unit` names what it counts that is no token, where it does: what is made or read there may be paid for each. `once`
     says that a call is sent once, whatever becomes of it. `encode_break` writes an error
     within a stream where that needs to know how far the stream has come, else `encode_error_event` does. `tongue` is
-    its own dialect's, for what is no chat None; `amend` gives a request once more, with what was answered and what to
-    say to that.
+    its own dialect's, for what is no chat None; `intake` reads a body of so many bytes, -1 where nobody knows, that may
+    go on as it comes: its ways sign no more of it than its beginning. `amend` gives a request once more, with what was
+    answered and what to say to that.
     """
 
     path: str
@@ -260,8 +280,11 @@ class Endpoint:
     once: bool = False
     tongue: Tongue | None = None
     amend: Callable[[bytes, str, str], bytes] | None = None
+    intake: Callable[[int], Intake] | None = None
 
-    def read_by(self, decode: Callable[[bytes, int], Call]) -> "Endpoint":
+    def read_by(
+        self, decode: Callable[[bytes, int], Call], intake: Callable[[int], Intake] | None = None
+    ) -> "Endpoint":
         """The same endpoint, whose requests are read by another function: of paths that say what is asked for."""
         return Endpoint(
             self.path,
@@ -286,6 +309,7 @@ class Endpoint:
             self.once,
             self.tongue,
             self.amend,
+            intake or self.intake,
         )
 
 

@@ -11,11 +11,21 @@ from kpgate._fast.head import Head
 Header = tuple[bytes, bytes]
 
 
+class Sink(Protocol):
+    """Where a body goes as it comes."""
+
+    def take(self, piece: bytes, last: bool) -> bool:
+        """A piece of it. False: no more before the exchange's `follow`."""
+
+    def fail(self, error: Exception) -> None:
+        """It will never be whole: as `Exchange.read_body`."""
+
+
 class Exchange(Protocol):
     """What a conversation with one client can do.
 
-    Order: `take_body` or `read_body` first, then `reply` once, or `open`, any number of writes and `finish` or
-    `abort`.
+    Order: `take_body` or `read_body` first, or any number of `peek` and then `read_body` or `pour`; then `reply` once,
+    or `open`, any number of writes and `finish` or `abort`.
     """
 
     method: str
@@ -51,6 +61,18 @@ class Exchange(Protocol):
 
         Errors: BodyTooLarge, RequestTimeout when it stalls, ClientGone when it ends early.
         """
+
+    def peek(self, seen: int, bytes_max: int) -> Awaitable[bytes]:
+        """More of the request's body than `seen` bytes, or as much as that at its end. It stays to be read.
+
+        Errors: as `read_body`.
+        """
+
+    def pour(self, sink: Sink | None, seen: int = 0) -> None:
+        """Give the body to `sink` as it comes, but for its first `seen` bytes. None: to nobody any more."""
+
+    def follow(self) -> None:
+        """The sink takes again."""
 
     def reply(self, status: int, headers: list[Header], body: bytes) -> None:
         """Send a whole reply; `content-length` is added."""

@@ -106,6 +106,11 @@ class Pool:
         self._dial_more()
         return wait
 
+    def make_room(self) -> None:
+        """See that the next connection can be a new one, as far as that depends on those that rest."""
+        if self._idle and len(self._live) + len(self._dials) >= self.options.connections_max:
+            self._idle.pop(0).abort()
+
     def give(self, connection: Connection) -> None:
         """Take a connection back: for whoever waits, or to rest; aborted where it is not clean or too old."""
         if connection.idle and connection in self._idle:

@@ -38,8 +38,14 @@ def check_head(head: Head) -> Head:
 
 
 def onward(head: Head, request_id: str, body_bytes: int) -> bytes:
-    """The variable end of an upstream request's head: length, trace, and what callers may pass on."""
-    lines = b"content-length: %d\r\nx-request-id: %b\r\n" % (body_bytes, request_id.encode())
+    """The variable end of an upstream request's head: length, trace, and what callers may pass on.
+
+    Units: `body_bytes` is -1 for a body of which nobody knows: it goes in chunks.
+    """
+    if body_bytes >= 0:
+        lines = b"content-length: %d\r\nx-request-id: %b\r\n" % (body_bytes, request_id.encode())
+    else:
+        lines = b"transfer-encoding: chunked\r\nx-request-id: %b\r\n" % request_id.encode()
     if head.plain:
         return lines + b"\r\n"
     if head.traceparent is not None:

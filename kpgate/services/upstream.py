@@ -4,6 +4,7 @@ Owns the three time-outs of an attempt. Never sends anything to the client.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 from kpgate._fast.http1 import Connection, UpstreamLost
 from kpgate._fast.wait import Timer, Wait, Wheel
@@ -20,6 +21,13 @@ REPLY_BYTES_MAX = 256 * 1024 * 1024
 REFUSAL_BYTES_MAX = 1024 * 1024
 RETRY_AFTER_MAX_S = 3600
 BODILESS = (204, 205)
+
+
+class Rest(Protocol):
+    """What sends the rest of a body that has not come yet."""
+
+    def begin(self, connection: Connection, head: bytes) -> None:
+        """Send the head, and what there is of the body behind it. Errors: UpstreamLost."""
 
 
 class Attempt(Timer):
@@ -50,18 +58,21 @@ class Attempt(Timer):
         self._reads = -1
         self._total_at_us = began_us + target.total_us
 
-    async def send(self, head: bytes, body: bytes) -> Made:
-        """Send the request and wait for the reply's head.
+    async def send(self, head: bytes, body: bytes, rest: Rest | None = None) -> Made:
+        """Send the request, or with a `rest` how it begins, and wait for the reply's head.
 
-        A kept-alive connection that turns out dead before any byte of a reply is replaced by a fresh one, once.
+        A kept-alive connection that turns out dead before any byte of a reply is replaced by a fresh one, once. What
+        has not come yet could not be sent again: it gets a fresh one at once.
         Errors: UpstreamFailed, UpstreamTimeout, or whatever `fail` was given.
         """
         target = self.target
-        fresh = False
+        fresh = rest is not None
         while True:
             try:
                 connection: Connection | None = None if fresh else target.pool.take()
                 if connection is None:
+                    if rest is not None:
+                        target.pool.make_room()
                     fresh = True
                     self._opening = target.pool.open(self._clock() + target.connect_us)
                     connection = await self._opening
@@ -73,7 +84,10 @@ class Attempt(Timer):
                         raise self._ended
                 self.connection = connection
                 self._arm(self._clock() + target.first_byte_us)
-                connection.send(head, body)
+                if rest is None:
+                    connection.send(head, body)
+                else:
+                    rest.begin(connection, head + body)
                 await connection.head()
                 return connection
             except PoolFull:
@@ -84,6 +98,17 @@ class Attempt(Timer):
                     fresh = True
                     continue
                 raise self._translate(error) from error
+
+    def pause(self) -> int:
+        """The provider has all that there is of the request: none of its time-outs runs. When the attempt must end."""
+        self.cancel()
+        return self._total_at_us
+
+    def resume(self) -> None:
+        """It is the provider's turn to take what there is of the request, or to answer it."""
+        connection = self.connection
+        began = connection is not None and connection.status != 0
+        self._arm(self._clock() + (self.target.idle_us if began else self.target.first_byte_us))
 
     def take_whole(self) -> bytes | None:
         """The whole body of the reply if it is here. None: `await whole`."""

@@ -401,3 +401,130 @@ def test_a_reply_does_not_change_the_caller_s_list() -> None:
         assert headers == [TEXT]
 
     asyncio.run(main())
+
+
+class Basin:
+    """Where a body is poured. It asks to be waited for if it is `full`."""
+
+    def __init__(self, full: bool = False) -> None:
+        self.full = full
+        self.pieces: list[tuple[bytes, bool]] = []
+        self.errors: list[Exception] = []
+
+    def take(self, piece: bytes, last: bool) -> bool:
+        self.pieces.append((piece, last))
+        return not self.full
+
+    def fail(self, error: Exception) -> None:
+        self.errors.append(error)
+
+
+class Poured:
+    """An exchange whose body was looked at and is poured, until it is `over`."""
+
+    def __init__(self, *headers: tuple[bytes, bytes], full: bool = False, bytes_max: int = 100_000) -> None:
+        self.client = Client(*headers)
+        self.basin = Basin(full)
+        self.left: list[int] = []
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.bytes_max = bytes_max
+        self.exchange: AsgiExchange
+
+    async def story(self, exchange: AsgiExchange) -> None:
+        self.exchange = exchange
+        here = await exchange.peek(0, self.bytes_max)
+        assert await exchange.peek(0, self.bytes_max) == here, "it stays"
+        exchange.watch(lambda: self.left.append(1))
+        exchange.pour(self.basin, 1)
+        await self.over
+        exchange.pour(None)
+        exchange.reply(200, [TEXT], here)
+
+    async def end(self, task: "asyncio.Task[None]") -> None:
+        self.over.set_result(None)
+        await task
+        assert self.client.body == b"ab" and self.client.alarms == []
+
+
+def test_a_body_is_poured_as_it_comes_and_one_piece_ahead() -> None:
+    async def main() -> None:
+        poured = Poured(length(60_006))
+        client, basin = poured.client, poured.basin
+        task = client.serve(poured.story)
+        await turn()
+        client.come(b"ab")
+        await turn()
+        assert basin.pieces == [(b"b", False)]
+        basin.full = True
+        client.come(b"cd")
+        await turn()
+        client.come(b"e" * 30_000)
+        await turn()
+        asked = len(client.asked)
+        client.pass_time(200)
+        assert basin.pieces[1:] == [(b"cd", False)] and len(client.asked) == asked and not client.waiting
+        assert not basin.errors, "while nobody takes it, its client's time stands still"
+        basin.full = False
+        poured.exchange.follow()
+        assert basin.pieces[2:] == [(b"e" * 30_000, False)] and client.waiting
+        client.come(b"f" * 30_002)
+        await turn()
+        assert basin.pieces[3:] == [(b"f" * 30_002, True)] and not client.waiting
+        client.pass_time(0.2)
+        client.leave()
+        await turn()
+        assert poured.left == [1], "once it was all given on, leaving is watched for"
+        poured.over.set_result(None)
+        await task
+
+    asyncio.run(main())
+
+
+def test_a_body_that_is_poured_stops_arriving() -> None:
+    async def main() -> None:
+        poured = Poured(length(10))
+        poured.client.come(b"ab")
+        task = poured.client.serve(poured.story)
+        await turn()
+        poured.client.pass_time(29)
+        poured.client.come(b"c")
+        await turn()
+        poured.client.pass_time(29)
+        assert not poured.basin.errors, "each piece begins the time anew"
+        poured.client.pass_time(2)
+        await turn()
+        assert [type(error) for error in poured.basin.errors] == [RequestTimeout]
+        await poured.end(task)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_that_is_poured_is_cut_short(announced: bool) -> None:
+    async def main() -> None:
+        poured = Poured(*([length(10)] if announced else []))
+        poured.client.come(b"ab")
+        poured.client.leave()
+        task = poured.client.serve(poured.story)
+        await turn()
+        wanted = ClientGone if announced else InvalidRequest
+        assert [type(error) for error in poured.basin.errors] == [wanted]
+        assert poured.left == ([1] if announced else [])
+        poured.over.set_result(None)
+        await task
+
+    asyncio.run(main())
+
+
+def test_a_body_without_length_is_poured_no_further_than_it_may_be() -> None:
+    async def main() -> None:
+        poured = Poured(bytes_max=10)
+        poured.client.come(b"ab")
+        task = poured.client.serve(poured.story)
+        await turn()
+        poured.client.come(b"x" * 9)
+        await turn()
+        assert [type(error) for error in poured.basin.errors] == [BodyTooLarge]
+        await poured.end(task)
+
+    asyncio.run(main())

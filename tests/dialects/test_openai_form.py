@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from kpgate.dialects.openai.form import Form
 from kpgate.dialects.openai.form_request import (
-    MODEL_BYTES_MAX,
     WANTED,
+    coming,
     decode_drawing,
     decode_hearing,
+    draw,
     forward_form,
+    hear,
     sign_form,
 )
 from kpgate.domain.errors import InvalidRequest
@@ -99,14 +101,10 @@ def test_what_is_no_form_is_refused(body: str) -> None:
     assert refused.value.param == BAD[body][1]
 
 
-def test_the_model_comes_before_large_files() -> None:
-    large = part("file", b"x" * MODEL_BYTES_MAX, '; filename="a"')
-    with pytest.raises(InvalidRequest, match="send it before the files") as refused:
-        decode_hearing(form(large, part("model", b"m")), 64)
-    assert refused.value.param == "model"
+def test_the_model_may_stand_behind_large_files() -> None:
+    large = part("file", b"x" * 2_000_000, '; filename="a"')
+    assert decode_hearing(form(large, part("model", b"m")), 64).model == "m"
     assert decode_hearing(form(part("model", b"m"), large), 64).model == "m"
-    small = part("file", b"x" * (MODEL_BYTES_MAX // 2), '; filename="a"')
-    assert decode_hearing(form(small, part("model", b"m")), 64).model == "m"
     with pytest.raises(InvalidRequest, match="twice"):
         decode_hearing(form(part("model", b"m"), large, part("model", b"dear")), 64)
 
@@ -144,3 +142,79 @@ def values(found: Form) -> dict[str, Any]:
 def test_names_are_read_as_they_are_quoted() -> None:
     odd = b"--%b\r\ncontent-disposition: FORM-DATA; Name=model\r\nX-Y: z\r\n\r\nm\r\n" % B
     assert values(read(form(odd, part('fi\\"le', b"x")), 5)) == {"model": "m"}
+
+
+FIELDS = [
+    ("model", "here"),
+    ("prompt", "a boat"),
+    ("n", "2"),
+    ("stream", "true"),
+    ("response_format", "text"),
+]
+
+
+@given(
+    st.permutations(FIELDS),
+    st.integers(0, 5),
+    st.integers(1, 60),
+    st.binary(max_size=200),
+    st.sampled_from(["hear", "draw"]),
+)
+@example([("model", "here"), *FIELDS[1:]], 1, 1, b"\r\n--" + B[:-1], "hear")
+def test_a_form_that_goes_on_is_what_it_is_as_a_whole(
+    fields: list[tuple[str, str]], place: int, size: int, content: bytes, kind: str
+) -> None:
+    parts = [part(name, value.encode()) for name, value in fields]
+    parts.insert(place, part("file", content, '; filename="x"'))
+    body = form(*parts)
+    asks, decode = (hear, decode_hearing) if kind == "hear" else (draw, decode_drawing)
+    needs = ("model",) if kind == "hear" else ("model", "prompt")
+    intake, at = coming(asks, *needs)(len(body)), 0
+    while intake.goes_on is None and at < len(body):
+        intake.feed(body[at : at + size])
+        at = min(at + size, len(body))
+    before = [name for name, _ in fields[:place]]
+    if not intake.goes_on:
+        assert at == len(body) or not set(needs) <= set(before)
+        return
+    call, kept = intake.call(), body[:at]
+    sent = forward_form(kept, call, "there")
+    for start in range(at, len(body), size):
+        intake.feed(body[start : start + size])
+    call = intake.end() or call
+    whole = decode(body, 64)
+    assert (call.model, call.stream, call.units, call.choices) == (
+        whole.model,
+        whole.stream,
+        whole.units,
+        whole.choices,
+    )
+    assert (call.units_max, call.content.prompt) == (whole.units_max, whole.content.prompt)
+    assert sent + body[at:] == forward_form(body, whole, "there")
+
+
+def test_how_much_is_heard_is_told_by_the_size() -> None:
+    intake = coming(hear, "model")(-1)
+    intake.feed(form(part("model", b"m"), FILE))
+    assert intake.goes_on is False
+    drawn = coming(draw, "model")(-1)
+    drawn.feed(part("model", b"m") + part("image", b"x", '; filename="a"')[:-2])
+    assert drawn.goes_on is True
+    drawn.feed(b"\r\n" + part("n", b"0") + b"--" + B + b"--\r\n")
+    with pytest.raises(InvalidRequest, match="from 1 to"):
+        drawn.end()
+
+
+def read_coming(body: bytes) -> Any:
+    """What a form asks for that comes in pieces."""
+    intake = coming(hear, "model")(len(body))
+    for at in range(0, len(body), 7):
+        intake.feed(body[at : at + 7])
+    return intake.end() or intake.call()
+
+
+@pytest.mark.parametrize("body", BAD)
+def test_what_is_no_form_is_refused_on_its_way_as_well(body: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read_coming(BAD[body][0])
+    assert refused.value.param == BAD[body][1]

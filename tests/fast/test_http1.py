@@ -46,6 +46,42 @@ def read_all(wire: Wire, reply: bytes, step: int) -> bytes:
     return body.result()
 
 
+class Source:
+    """Where a body comes from. Notes how often more of it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def follow(self) -> None:
+        self.asked += 1
+
+
+def test_a_body_follows_its_request_as_it_comes():
+    wire, source = Wire(), Source()
+    connection = wire.connection
+    connection.begin(REQUEST + b"ab", source)
+    assert connection.takes and connection.push(b"cd")
+    connection.pause_writing()
+    assert not connection.push(b"ef")
+    connection.resume_writing()
+    assert source.asked == 1
+    assert connection.push(b"gh")
+    connection.end()
+    assert b"".join(wire.writes) == REQUEST + b"abcdefgh" and not connection.takes
+    connection.pause_writing()
+    connection.resume_writing()
+    assert source.asked == 1, "once it is all sent nobody asks for more"
+    assert read_all(wire, FIXED, 65_536) == b"hello world" and connection.rest()
+
+
+def test_a_reply_before_the_body_is_whole_is_read_and_the_connection_is_not_used_again():
+    wire = Wire()
+    connection = wire.connection
+    connection.begin(REQUEST, Source())
+    assert read_all(wire, FIXED, 65_536) == b"hello world"
+    assert not connection.clean and not connection.rest() and not connection.takes
+
+
 @pytest.mark.parametrize("reply", [FIXED, CHUNKED, INTERIM + FIXED, INTERIM + CHUNKED])
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 64, 65_536])
 def test_a_reply_reads_the_same_in_any_pieces(reply: bytes, step: int):

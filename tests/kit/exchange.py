@@ -7,7 +7,7 @@ from time import monotonic_ns
 from kpgate._fast.head import gather
 from kpgate._fast.wait import Wait
 from kpgate.domain.errors import ClientGone
-from kpgate.services.exchange import Header
+from kpgate.services.exchange import Header, Sink
 
 SDK_HEADERS: list[Header] = [
     (b"host", b"localhost:8080"),
@@ -64,6 +64,16 @@ class FakeExchange:
 
     async def read_body(self, bytes_max: int) -> bytes:
         return self._body
+
+    async def peek(self, seen: int, bytes_max: int) -> bytes:
+        return self._body
+
+    def pour(self, sink: Sink | None, seen: int = 0) -> None:
+        if sink is not None:
+            sink.take(self._body[seen:], True)
+
+    def follow(self) -> None:
+        """It was all given at once."""
 
     def reply(self, status: int, headers: list[Header], body: bytes) -> None:
         self.replies += 1

@@ -133,6 +133,7 @@ def test_everything_goes_along_but_the_caller_s_credential(payer: Payer, method:
     assert sent["x-team"] == "ours", "what the operator says goes before what the caller says"
     assert not {"cookie", "x-api-key", "x-forwarded-for"} & set(sent)
     assert sent["x-request-id"] == headers["x-request-id"]
+    assert sent["content-length"] == str(len(body or b"")) and "transfer-encoding" not in sent
     assert payer.paid() == PRICE
 
 

@@ -100,6 +100,20 @@ async def test_a_connection_is_opened_once_and_reused():
 
 
 @looped
+async def test_room_is_made_for_a_new_connection_where_all_rest():
+    async with Provider() as provider, pooled(provider.url, connections_max=1) as (pool, _):
+        await call(pool)
+        pool.make_room()
+        fresh = await pool.open(FAR_US)
+        assert provider.accepted == 2 and pool.counts == Counts(open=1, idle=0, dialing=0, waiting=0)
+        pool.give(fresh)
+    async with Provider() as provider, pooled(provider.url, connections_max=2) as (pool, _):
+        await call(pool)
+        pool.make_room()
+        assert pool.counts.idle == 1, "there is room"
+
+
+@looped
 async def test_the_connection_used_last_is_used_next():
     async with Provider() as provider, pooled(provider.url) as (pool, _):
         first, second = await pool.open(FAR_US), await pool.open(FAR_US)

@@ -26,6 +26,7 @@ FLOORS = {
     "hedge": 4,
     "shadow": 4,
     "proof": 4,
+    "upload": 4,
     "gateway": 4,
     "app": 5,
 }

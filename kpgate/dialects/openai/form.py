@@ -33,12 +33,16 @@ class Field(NamedTuple):
 
 
 class Form:
-    """A form under way. Order: `feed` as it comes, then `finish`. Errors: InvalidRequest for what is none."""
+    """A form under way. Order: `feed` as it comes, then `finish`. Errors: InvalidRequest for what is none.
+
+    Shape: `fields` are those that were asked for, as far as they are whole; `files` have begun so far.
+    """
 
     def __init__(self, wanted: frozenset[str]) -> None:
         self.fields: dict[str, Field] = {}
         self.boundary = b""
         self.ended = False
+        self.files = 0
         self._wanted = wanted
         self._needle = b""
         self._tail = b""
@@ -101,6 +105,7 @@ class Form:
             if self._name in self.fields:
                 raise InvalidRequest(f"{self._name}: stands there twice", param=self._name)
             self._value = bytearray()
+        self.files += is_file
         self._pass(len(head) + 4)
         self._within, self._start = True, self._at
         return True

@@ -3,6 +3,9 @@
 Source: OpenAI API reference, audio and images pages (checked November 2026).
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import msgspec
 
 from kpgate.dialects.openai.form import Field, Form
@@ -10,8 +13,6 @@ from kpgate.domain.call import Call
 from kpgate.domain.dialect import Counter
 from kpgate.domain.errors import InvalidRequest
 
-MODEL_BYTES_MAX = 1_048_576
-"""The model's name stands within so much of a form, or the call is refused: no file is kept to look for it."""
 PIECE_BYTES = 65_536
 """What is read of a form at once: what is left of it after a part is moved for each."""
 IMAGE_MODEL = "dall-e-2"
@@ -37,23 +38,16 @@ def read(body: bytes) -> Form:
     """A form. Errors: InvalidRequest, `param` being what is missing or wrong."""
     form = Form(WANTED)
     for at in range(0, len(body), PIECE_BYTES):
-        if at >= MODEL_BYTES_MAX and "model" not in form.fields and not form.ended:
-            raise InvalidRequest(
-                f"model: is not within the first {MODEL_BYTES_MAX} bytes of the form: send it before the files",
-                param="model",
-            )
         form.feed(body[at : at + PIECE_BYTES])
     form.finish()
     return form
 
 
-def decode_hearing(body: bytes, depth_max: int) -> Call:
-    """Read a request to hear something. Errors: InvalidRequest, naming what was wrong."""
-    form = read(body)
+def hear(form: Form, size: int) -> Call:
+    """What a form of so many bytes asks to be heard. Errors: InvalidRequest, naming what was wrong."""
     model = form.fields.get("model")
     if model is None or not model.value:
         raise InvalidRequest("model: this field is required", param="model")
-    size = len(body)
     most = -(-size // HELD_BYTES_A_SECOND)
     streams = _flag(form, "stream") or _text(form, "response_format") in TEXTS
     sent = Sent(form.boundary, model, _text(form, "prompt"), form, most)
@@ -61,9 +55,8 @@ def decode_hearing(body: bytes, depth_max: int) -> Call:
     return Call(model.value, sent, None, streams, units=units, units_max=most)
 
 
-def decode_drawing(body: bytes, depth_max: int) -> Call:
-    """Read a request to change images. Errors: InvalidRequest, naming what was wrong."""
-    form = read(body)
+def draw(form: Form, size: int) -> Call:
+    """What a form asks to be made of images. Errors: InvalidRequest, naming what was wrong."""
     model, wanted = form.fields.get("model"), _text(form, "n")
     if model is not None and not model.value:
         raise InvalidRequest("model: expected a name", param="model")
@@ -73,6 +66,62 @@ def decode_drawing(body: bytes, depth_max: int) -> Call:
     sent = Sent(form.boundary, model, _text(form, "prompt"), form)
     named = model.value if model is not None else IMAGE_MODEL
     return Call(named, sent, None, _flag(form, "stream"), choices=count, units=count)
+
+
+def decode_hearing(body: bytes, depth_max: int) -> Call:
+    """Read a request to hear something. Errors: InvalidRequest, naming what was wrong."""
+    return hear(read(body), len(body))
+
+
+def decode_drawing(body: bytes, depth_max: int) -> Call:
+    """Read a request to change images. Errors: InvalidRequest, naming what was wrong."""
+    return draw(read(body), len(body))
+
+
+class Coming:
+    """A form that comes in pieces, as `domain.dialect.Intake`: it goes on from its first file, if `needs` stand before.
+
+    Units: `size` is the whole form's bytes, -1 where nobody knows.
+    """
+
+    def __init__(self, asks: Callable[[Form, int], Call], needs: tuple[str, ...], size: int) -> None:
+        self._form = Form(WANTED)
+        self._asks = asks
+        self._needs = needs
+        self._size = size
+        self._count = 0
+
+    @property
+    def goes_on(self) -> bool | None:
+        """Whether the rest may go on as it comes; None: that is not known yet.
+
+        How much is heard is told by the size: without one a form is read whole.
+        """
+        form = self._form
+        if form.ended or (self._size < 0 and self._asks is hear):
+            return False
+        if form.files:
+            return all(name in form.fields for name in self._needs)
+        return None
+
+    def feed(self, piece: bytes) -> None:
+        """Take what arrived. Errors: InvalidRequest for what is no form."""
+        self._form.feed(piece)
+
+    def call(self) -> Call:
+        """What is asked for, as far as it has come. Errors: InvalidRequest, naming what was wrong."""
+        self._count = len(self._form.fields)
+        return self._asks(self._form, self._size)
+
+    def end(self) -> Call | None:
+        """There is no more: what is asked for if fields came since. Errors: InvalidRequest, as `call`; cut short."""
+        self._form.finish()
+        return self.call() if len(self._form.fields) != self._count else None
+
+
+def coming(asks: Callable[[Form, int], Call], *needs: str) -> Callable[[int], Coming]:
+    """What reads forms of an endpoint as they come."""
+    return partial(Coming, asks, needs)
 
 
 def count_form(call: Call, vocabulary: Counter, model: str) -> int:

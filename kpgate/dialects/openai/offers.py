@@ -13,6 +13,8 @@ import msgspec
 
 from kpgate._fast.body import Keys, splice
 from kpgate.dialects.openai import form_request, reply
+from kpgate.dialects.openai.form import Form
+from kpgate.dialects.openai.form_request import draw, hear
 from kpgate.dialects.openai.reply import TOKENS_MAX
 from kpgate.domain.body import read_body
 from kpgate.domain.call import Call
@@ -221,17 +223,22 @@ def _offer(
     )
 
 
+def _form(path: str, asks: Callable[[Form, int], Call], unit: str, *needs: str) -> Endpoint:
+    """An endpoint that takes a form, which goes on as it comes if `needs` stand before its files."""
+    hears = asks is form_request.hear
+    decode = form_request.decode_hearing if hears else form_request.decode_drawing
+    endpoint = _offer(path, decode, form_request.count_form, unit)
+    stream_type = b"" if hears else endpoint.stream_type
+    return replace(endpoint, stream_type=stream_type, intake=form_request.coming(asks, *needs))
+
+
 MODERATION = _offer("/moderations", decode_moderation, count_moderation)
 IMAGES = _offer("/images/generations", decode_picture, count_prompt, "image")
 SPEECH = _offer("/audio/speech", decode_speech, count_speech, "character", b"")
-TRANSCRIPTION = _offer(
-    "/audio/transcriptions", form_request.decode_hearing, form_request.count_form, "second", b""
-)
-TRANSLATION = _offer(
-    "/audio/translations", form_request.decode_hearing, form_request.count_form, "second", b""
-)
-EDITS = _offer("/images/edits", form_request.decode_drawing, form_request.count_form, "image")
-VARIATIONS = _offer("/images/variations", form_request.decode_drawing, form_request.count_form, "image")
+TRANSCRIPTION = _form("/audio/transcriptions", hear, "second", "model")
+TRANSLATION = _form("/audio/translations", hear, "second", "model")
+EDITS = _form("/images/edits", draw, "image", "model", "prompt")
+VARIATIONS = _form("/images/variations", draw, "image", "model")
 FORMS = (TRANSCRIPTION, TRANSLATION, EDITS, VARIATIONS)
 OFFERS = (MODERATION, IMAGES, SPEECH, *FORMS)
 _STREAMS = {SPEECH.path: SPOKEN, TRANSCRIPTION.path: WRITTEN, TRANSLATION.path: WRITTEN}

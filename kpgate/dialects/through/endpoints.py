@@ -6,6 +6,7 @@ refused.
 """
 
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -90,7 +91,28 @@ def find(method: str, path: bytes, query: bytes) -> Endpoint | None:
     """The endpoint of a raw path. None: it is not of this kind."""
     if not path.startswith(PREFIX):
         return None
-    return THROUGH.read_by(partial(_decode, method=method, path=path[len(PREFIX) :], query=query))
+    decode = partial(_decode, method=method, path=path[len(PREFIX) :], query=query)
+    return THROUGH.read_by(decode, partial(Unread, decode))
+
+
+class Unread:
+    """A body that goes on as it comes, as `domain.dialect.Intake`: nothing is decided by it."""
+
+    goes_on = True
+
+    def __init__(self, decode: Callable[[bytes, int], Call], size: int) -> None:
+        self._decode = decode
+
+    def feed(self, piece: bytes) -> None:
+        """Take what arrived."""
+
+    def call(self) -> Call:
+        """Where the call goes. Errors: MethodNotAllowed, NotFound, InvalidRequest."""
+        return self._decode(b"", 0)
+
+    def end(self) -> Call | None:
+        """There is no more."""
+        return None
 
 
 def _decode(body: bytes, depth_max: int, method: str, path: bytes, query: bytes) -> Call:

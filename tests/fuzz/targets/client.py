@@ -124,12 +124,35 @@ class Socket:
         self.reading = True
 
 
+class Basin:
+    """Where a body is poured. It asks to be waited for after each piece."""
+
+    def __init__(self, loop: StillLoop, client: Client) -> None:
+        self.loop = loop
+        self.client = client
+        self.got = b""
+        self.whole = Wait(loop)
+
+    def take(self, piece: bytes, last: bool) -> bool:
+        self.got += piece
+        if last:
+            self.whole.resolve(self.got)
+        else:
+            assert piece, "a piece of nothing"
+            self.loop.call_soon(self.client.follow)
+        return False
+
+    def fail(self, error: Exception) -> None:
+        self.whole.fail(error)
+
+
 class Listener:
     """A lane with one connection and an application that answers in one of four ways: whole, as a stream, without
-    asking for the body, and late."""
+    asking for the body, and late. Poured, a body is looked at, and then taken as it comes."""
 
-    def __init__(self, way: int, slow: bool) -> None:
+    def __init__(self, way: int, slow: bool, poured: bool = False) -> None:
         self.way = way
+        self.poured = poured
         self.loop = StillLoop()
         self.served: list[Request | str] = []
         self.alarms: list[BaseException] = []
@@ -171,7 +194,7 @@ class Listener:
             if self.way != 2:
                 body = client.take_body(BODY_BYTES_MAX)
                 if body is None:
-                    body = await client.read_body(BODY_BYTES_MAX)
+                    body = await (self.pour(client) if self.poured else client.read_body(BODY_BYTES_MAX))
         except Refusal as error:
             self.served.append(str(error))
             client.reply(400, [], b"no")
@@ -188,6 +211,19 @@ class Listener:
             await self.stream(client, body)
         else:
             client.reply(200, [(b"x-size", b"%d" % len(body))], body)
+
+    async def pour(self, client: Client) -> bytes:
+        here: bytes = await client.peek(0, BODY_BYTES_MAX)
+        more = await client.peek(len(here), BODY_BYTES_MAX)
+        assert more.startswith(here), "it stays where it was looked at"
+        basin = Basin(self.loop, client)
+        client.watch(lambda: basin.fail(Refusal("client_gone")))
+        client.pour(basin, len(here))
+        try:
+            rest: bytes = await basin.whole
+            return here + rest
+        finally:
+            client.pour(None)
 
     async def stream(self, client: Client, body: bytes) -> None:
         client.open(200, [(b"x-size", b"%d" % len(body))])
@@ -250,6 +286,7 @@ def check(data: bytes) -> None:
     if len(data) < 2:
         return
     way, lost, stretched, slow = data[0] & 3, bool(data[0] & 4), data[0] >> 3 == 7, bool(data[0] & 64)
+    poured = bool(data[0] & 128)
     sent = data[2:]
     if stretched:
         check_endless(way, slow, sent)
@@ -257,7 +294,7 @@ def check(data: bytes) -> None:
     wanted, verdict = read_requests(sent)
     runs = []
     for cut in (0, data[1]):
-        listener = Listener(way, slow)
+        listener = Listener(way, slow, poured)
         for piece in pieces(sent, cut):
             listener.feed(piece)
         listener.end(lost)

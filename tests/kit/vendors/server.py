@@ -72,7 +72,7 @@ class _Server(ThreadingHTTPServer):
 class VendorServer:
     """A vendor's fake: `with VendorServer(answer) as server:`; `answer` is called with every request.
 
-    Shape: `url` is without a path; `asked` has every request, the newest last.
+    Shape: `url` is without a path; `asked` has every request that came whole, the newest last.
     """
 
     def __init__(self, answer: Callable[[Asked], Answer]) -> None:
@@ -85,7 +85,12 @@ class VendorServer:
             disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
-                raw = self.rfile.read(int(self.headers.get("content-length") or 0))
+                size = int(self.headers.get("content-length") or 0)
+                raw = self.rfile.read(size)
+                if len(raw) < size:
+                    # Whoever leaves in the middle of it has asked for nothing.
+                    self.close_connection = True
+                    return
                 try:
                     body = json.loads(raw)
                 except ValueError:
