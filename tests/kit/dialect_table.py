@@ -16,6 +16,7 @@ from typing import Any
 from tests.kit.callers.anthropic_messages import AnthropicMessages
 from tests.kit.callers.common import ASKS, Caller
 from tests.kit.callers.gemini_content import GeminiContent
+from tests.kit.callers.npm_client import Node, NpmClient
 from tests.kit.callers.openai_chat import OpenAIChat
 from tests.kit.callers.openai_responses import OpenAIResponses
 from tests.kit.gateway_process import ROOT, TRANSPORTS
@@ -44,7 +45,14 @@ CALLERS: dict[str, tuple[str, Any]] = {
     "openai, responses": ("`openai` (Python), responses", OpenAIResponses),
     "anthropic": ("`anthropic` (Python)", AnthropicMessages),
     "gemini": ("`google-genai` (Python)", GeminiContent),
+    "openai of npm, chat": ("`openai` (npm), chat completions", "openai-chat"),
+    "openai of npm, responses": ("`openai` (npm), responses", "openai-responses"),
+    "ai, chat": ("`ai` with `@ai-sdk/openai` (npm), chat completions", "ai-chat"),
+    "ai, responses": ("`ai` with `@ai-sdk/openai` (npm), responses", "ai-responses"),
+    "ai, anthropic": ("`ai` with `@ai-sdk/anthropic` (npm)", "ai-anthropic"),
+    "ai, gemini": ("`ai` with `@ai-sdk/google` (npm)", "ai-google"),
 }
+"""Who asks: as the table has it, and the client's class, or what a client from npm is called there."""
 PROVIDERS: dict[str, Provided] = {
     "openai": Provided("openai", openai.answer, "/v1"),
     "openai with responses": Provided("openai", openai.answer, "/v1", "responses = true"),
@@ -72,8 +80,12 @@ class Crossing:
         self.gate = stack.enter_context(Whole(folder, self._settings(), transport=transport))
         url, key = f"http://127.0.0.1:{self.gate.port}", self.gate.key()
         self._asked = ""
+        node = stack.enter_context(Node())
         self.callers: dict[str, Caller] = {
-            name: stack.enter_context(make(url, key, self._got)) for name, (_, make) in CALLERS.items()
+            name: NpmClient(node, made, url, key, self._got)
+            if isinstance(made, str)
+            else stack.enter_context(made(url, key, self._got))
+            for name, (_, made) in CALLERS.items()
         }
 
     def _settings(self) -> str:
