@@ -251,7 +251,9 @@ def _item(item: _Item, where: str) -> tuple[Role, list[Part]]:
         return Role.TOOL, [ToolResult(item.call_id, _output(item.output, f"{where}.output"))]
     if kind == "reasoning":
         return Role.ASSISTANT, _thinking(item)
-    _keep(f"{where}: {kind[:100]}", where)
+    # Clients that leave everything to be kept speak of items by their ids.
+    hint = " (with `store: false` a client gives the item itself)" if kind == "item_reference" else ""
+    _keep(f"{where}: {kind[:100]}{hint}", where)
 
 
 def _thinking(item: _Item) -> list[Part]:

@@ -1,19 +1,29 @@
-// The AI SDK, by its provider packages: each asks in its vendor's own dialect, and holds every answer to a schema of it.
+// The AI SDK, whichever of its provider packages it asks by: each holds every answer to a schema of its vendor's dialect.
 
-import { createAnthropic } from '@ai-sdk/anthropic';
-import { createGoogleGenerativeAI } from '@ai-sdk/google';
-import { createOpenAI } from '@ai-sdk/openai';
-import { generateObject, generateText, jsonSchema, streamObject, streamText, tool } from 'ai';
+import { generateObject, generateText, streamObject, streamText, tool } from 'ai';
 import { z } from 'zod';
 
 import { caught, FAILURES } from './failures.js';
 
-const used = (usage) => ({
+export const used = (usage) => ({
   input: usage.inputTokens,
   output: usage.outputTokens,
   total: usage.totalTokens,
   cached: usage.inputTokenDetails.cacheReadTokens,
 });
+export const pieces = (parts, kind) => parts.filter((part) => part.type === kind).map((part) => part.text);
+/** The tools; `execute` has them run here. */
+export const offered = ({ tools, results }, execute) =>
+  Object.fromEntries(
+    tools.map(({ name, description, parameters }, at) => [
+      name,
+      tool({
+        description,
+        inputSchema: z.fromJSONSchema(parameters),
+        ...(execute && { execute: (input) => execute(name, input, results[at]) }),
+      }),
+    ]),
+  );
 const called = (calls) => calls.map(({ toolCallId: id, toolName: name, input }) => ({ id, name, arguments: input }));
 
 /** What is thrown within a stream is an event of it, which its caller has to look for. */
@@ -48,7 +58,7 @@ export class AI {
     const stream = streamText({ ...this.always, model: this.model(models.plain), system, prompt: hello });
     const parts = await read(stream);
     return {
-      pieces: parts.filter((part) => part.type === 'text-delta').map((part) => part.text),
+      pieces: pieces(parts, 'text-delta'),
       text: await stream.text,
       finish: await stream.finishReason,
       usage: used(await stream.usage),
@@ -56,14 +66,14 @@ export class AI {
   }
 
   async tools(models, said) {
-    const tools = Object.fromEntries(
-      said.tools.map(({ name, description, parameters }) => [
-        name,
-        tool({ description, inputSchema: jsonSchema(parameters) }),
-      ]),
-    );
     const messages = [{ role: 'user', content: said.hello }];
-    const asked = { ...this.always, model: this.model(models.tools), system: said.system, messages, tools };
+    const asked = {
+      ...this.always,
+      model: this.model(models.tools),
+      system: said.system,
+      messages,
+      tools: offered(said),
+    };
     const whole = await generateText(asked);
     const streamed = streamText(asked);
     await read(streamed);
@@ -120,15 +130,3 @@ export class AI {
     return found;
   }
 }
-
-export const chat = (url, key) => new AI(createOpenAI({ baseURL: `${url}/v1`, apiKey: key }).chat);
-// What the provider keeps it would refer to from then on; a provider of another dialect keeps nothing.
-export const responses = (url, key) =>
-  new AI(createOpenAI({ baseURL: `${url}/v1`, apiKey: key }).responses, { openai: { store: false } });
-export const google = (url, key) =>
-  new AI(createGoogleGenerativeAI({ baseURL: `${url}/v1beta`, apiKey: key }));
-// A model whose name it does not know gets its schema as a tool: here it is asked for what Anthropic has for that.
-export const anthropic = (url, key) =>
-  new AI(createAnthropic({ baseURL: `${url}/v1`, apiKey: key }), {
-    anthropic: { structuredOutputMode: 'outputFormat' },
-  });

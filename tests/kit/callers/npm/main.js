@@ -5,20 +5,21 @@
 
 import { createInterface } from 'node:readline';
 
-import { anthropic, chat, google, responses } from './ai.js';
-import { OpenAIChat } from './openai_chat.js';
+import { anthropic, chat, google, OpenAIChatAtWork, responses, responsesKept } from './at_work.js';
 import { OpenAIResponses } from './openai_responses.js';
 
 const CLIENTS = {
-  'openai-chat': (url, key) => new OpenAIChat(url, key),
+  'openai-chat': (url, key) => new OpenAIChatAtWork(url, key),
   'openai-responses': (url, key) => new OpenAIResponses(url, key),
   'ai-chat': chat,
   'ai-responses': responses,
+  'ai-responses-kept': responsesKept,
   'ai-anthropic': anthropic,
   'ai-google': google,
 };
 // Standard output is for answers.
 globalThis.AI_SDK_LOG_WARNINGS = false;
+console.log = console.info = console.error;
 const PATIENCE_MS = 20_000;
 const open = new Map();
 

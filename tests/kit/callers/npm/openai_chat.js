@@ -48,8 +48,8 @@ export class OpenAIChat {
     const pieces = [];
     stream.on('content', (piece) => pieces.push(piece));
     const { choices, usage } = await stream.finalChatCompletion();
-    const said_ = choices[0].message.content;
-    return { pieces, text: said_, finish: choices[0].finish_reason, usage: used(usage) };
+    const { content: text } = choices[0].message;
+    return { pieces, text, finish: choices[0].finish_reason, usage: used(usage) };
   }
 
   async tools(models, said) {
