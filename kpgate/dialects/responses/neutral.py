@@ -133,6 +133,8 @@ HINTS = (
     "service_tier",
 )
 """Fields that do not change what is answered."""
+REDACTED = "kpgate:redacted:"
+"""Before the seal of what was redacted. Clients leave out an empty summary: a seal alone is on an unshown thought."""
 LOGPROBS = "message.output_text.logprobs"
 INCLUDABLE = (LOGPROBS, "reasoning.encrypted_content", "message.input_image.image_url")
 
@@ -260,10 +262,10 @@ def _thinking(item: _Item) -> list[Part]:
     """What was reasoned: its summary, else what open models tell, and the seal on it. Nothing else is worth a part."""
     told = item.summary or (item.content if isinstance(item.content, list) else None) or []
     seal = item.encrypted_content or ""
-    if told:
-        text = "\n\n".join(part.text or "" for part in told)
-        return [Thinking(text, seal)] if text or seal else []
-    return [Thinking(redacted=seal)] if seal else []
+    if seal.startswith(REDACTED):
+        return [Thinking(redacted=seal.removeprefix(REDACTED))]
+    text = "\n\n".join(part.text or "" for part in told)
+    return [Thinking(text, seal)] if text or seal else []
 
 
 def _output(output: Any, where: str) -> list[Part]:
