@@ -73,14 +73,13 @@ CELLS = [(caller, provider, ask) for caller in CALLERS for provider in PROVIDERS
 class Crossing:
     """A gateway before all the providers, and every client connected to it."""
 
-    def __init__(self, folder: Path, transport: str, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, transport: str, node: Node, stack: ExitStack) -> None:
         self.servers = {
             name: stack.enter_context(VendorServer(provided.answer)) for name, provided in PROVIDERS.items()
         }
         self.gate = stack.enter_context(Whole(folder, self._settings(), transport=transport))
         url, key = f"http://127.0.0.1:{self.gate.port}", self.gate.key()
         self._asked = ""
-        node = stack.enter_context(Node())
         self.callers: dict[str, Caller] = {
             name: NpmClient(node, made, url, key, self._got)
             if isinstance(made, str)
@@ -121,10 +120,10 @@ class Crossing:
 
 
 @contextmanager
-def crossing(folder: Path, transport: str) -> Iterator[Crossing]:
-    """Everything that a cell needs."""
+def crossing(folder: Path, transport: str, node: Node) -> Iterator[Crossing]:
+    """Everything that a cell needs. Shape: `node` is for the clients from npm."""
     with ExitStack() as stack:
-        yield Crossing(folder, transport, stack)
+        yield Crossing(folder, transport, node, stack)
 
 
 def render(outcomes: dict[tuple[str, str, str], str]) -> str:
@@ -160,7 +159,11 @@ def main() -> int:
     outcomes: dict[tuple[str, str, str], str] = {}
     failed = 0
     for transport in TRANSPORTS:
-        with tempfile.TemporaryDirectory() as folder, crossing(Path(folder), transport) as made:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Node() as node,
+            crossing(Path(folder), transport, node) as made,
+        ):
             for cell in CELLS:
                 try:
                     found = made.outcome(*cell)
