@@ -7,7 +7,7 @@ gateways over both transports, and writes the table; a cell that fails for no st
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +70,20 @@ REFUSED: dict[tuple[str, str, str], str] = {}
 CELLS = [(caller, provider, ask) for caller in CALLERS for provider in PROVIDERS for ask in ASKS]
 
 
+def provided(name: str, url: str, models: Mapping[str, str]) -> str:
+    """One of `PROVIDERS` and its models, as TOML. Shape: `models` are their names there by those here."""
+    one = PROVIDERS[name]
+    provider = (
+        f'[[providers]]\nname = "{name}"\ndialect = "{one.dialect}"\n{one.more}\n'
+        f'base_url = "{url}{one.path}"\n{one.credential}'
+    )
+    deployed = [
+        f'[[models]]\nname = "{here}"\ndeployments = [{{provider = "{name}", model = "{there}"}}]'
+        for here, there in models.items()
+    ]
+    return "\n".join([provider, *deployed])
+
+
 class Crossing:
     """A gateway before all the providers, and every client connected to it."""
 
@@ -89,16 +103,9 @@ class Crossing:
 
     def _settings(self) -> str:
         said = ["[retries]\nmax = 0"]
-        for at, (name, provided) in enumerate(PROVIDERS.items()):
-            said.append(
-                f'[[providers]]\nname = "{name}"\ndialect = "{provided.dialect}"\n{provided.more}\n'
-                f'base_url = "{self.servers[name].url}{provided.path}"\n{provided.credential}'
-            )
-            said += [
-                f'[[models]]\nname = "{at}-{scenario}"\n'
-                f'deployments = [{{provider = "{name}", model = "{scenario}"}}]'
-                for scenario in SCENARIOS
-            ]
+        for at, name in enumerate(PROVIDERS):
+            models = {f"{at}-{scenario}": scenario for scenario in SCENARIOS}
+            said.append(provided(name, self.servers[name].url, models))
         return "\n".join(said)
 
     def _got(self) -> bytes:
