@@ -7,6 +7,8 @@ BIN = $(VENV)/bin
 PY = $(BIN)/python
 export PATH := $(abspath $(BIN)):$(PATH)
 STAMP = $(VENV)/.kpgate-setup
+NPM = tests/kit/callers/npm
+CLIENTS = $(NPM)/node_modules/.kpgate-setup
 SOURCES = $(wildcard kpgate/_fast/*.pyx kpgate/_fast/*.pxd kpgate/_fast/*.h kpgate/_fast/*.py) setup.py \
 	$(wildcard kpgate/*.py kpgate/*/*.py kpgate/*/*.pxd kpgate/dialects/*/*.py)
 
@@ -18,7 +20,7 @@ TREE = kpgate tests setup.py pyproject.toml README.md
 define copy_tree
 	mkdir -p build/$(1)
 	find build/$(1) \( -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -path '*/corpus/*' \) -type f -delete
-	tar -c --exclude='*.so' --exclude='kpgate/_fast/*.c' --exclude=__pycache__ $(TREE) | tar -x -C build/$(1)
+	tar -c --exclude='*.so' --exclude='kpgate/_fast/*.c' --exclude=__pycache__ --exclude=node_modules $(TREE) | tar -x -C build/$(1)
 endef
 
 # The runtimes come before everything else; Python's own allocator would hide what runs over its edge.
@@ -29,7 +31,7 @@ SANITIZED = LD_PRELOAD="$(RUNTIMES)" PYTHONMALLOC=malloc UBSAN_OPTIONS=halt_on_e
 # A million code points through the oracle take minutes there, nearly all of them in Python.
 TOO_LONG = -k "not every_code_point"
 
-.PHONY: dialects help run setup build debug sanitize fuzz fmt lint types stubs test sim docs check bench profile soak clean
+.PHONY: dialects help run setup npm build debug sanitize fuzz fmt lint types stubs test sim docs check bench profile soak clean
 
 help:
 	@echo "make run    build and serve the demo on 127.0.0.1:8080"
@@ -50,6 +52,15 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 setup: $(STAMP)
+
+# The vendors' clients from npm, which tests ask with; what runs needs none of it.
+$(CLIENTS): $(NPM)/package.json $(NPM)/package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' && npm --version >/dev/null || \
+		{ echo "tests need Node 18.17 or later, and npm (Debian: apt install nodejs npm)" >&2; exit 1; }
+	npm ci --prefix $(NPM) --ignore-scripts --no-audit --no-fund --loglevel=error --progress=false >/dev/null
+	touch $@
+
+npm: $(CLIENTS)
 
 build/.stamp: $(STAMP) $(SOURCES)
 	$(PY) setup.py --quiet build_ext --inplace -j 2
@@ -78,7 +89,7 @@ types: setup
 stubs: build
 	$(PY) -m mypy.stubtest $(patsubst kpgate/_fast/%.pyx,kpgate._fast.%,$(wildcard kpgate/_fast/*.pyx))
 
-test: build
+test: build npm
 	$(PY) -m pytest -n $(JOBS) --dist worksteal
 
 # What is killed when, and how often: `make sim SEED=7 CYCLES=200 ROUNDS=1000 HISTORIES=500`.
@@ -124,12 +135,12 @@ docs: build
 	$(PY) -m kpgate.app.reference
 
 # Every client against every provider's dialect, and what came of it into docs/dialects.md.
-dialects: build
+dialects: build npm
 	$(PY) -m tests.kit.dialect_table
 
 # What reads the sources alone fills the core that the compiler leaves; tests have the machine to themselves.
 check: setup
-	$(MAKE) --no-print-directory -j $(JOBS) -O build lint types stubs
+	$(MAKE) --no-print-directory -j $(JOBS) -O build npm lint types stubs
 	$(MAKE) test
 
 clean:

@@ -270,13 +270,12 @@ class Gateway:
                 raise InvalidRequest(f"model: {record.model} is not served on {endpoint.path}", param="model")
             life.way = way
             sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
-            record.dropped = call.dropped
             head = opening(way, call, life.exchange, sent)
             record.phase = Phase.UPSTREAM
             if life.upload is None:
-                head += onward(life.head, record.request_id, len(sent))
                 if hold is not None:
                     hold.sent()
+                head += onward(life.head, record.request_id, len(sent))
                 connection = await attempt.send(head, sent)
             else:
                 connection = await life.upload.send(attempt, head, sent)
@@ -294,7 +293,6 @@ class Gateway:
                     decision.pass_on(connection.status, first, way, target, record.attempts)
                 if way.turn is not None:
                     life.turned = way.turn(connection.status, first, call)
-                    record.dropped = call.dropped
                     first = life.turned.body
         except GatewayError as error:
             if life.ended is None:
@@ -307,6 +305,7 @@ class Gateway:
         finally:
             now_us = self.clock()
             record.upstream_us += now_us - began_us
+            record.dropped = call.dropped
         target.pulse.succeeded(now_us)
         if decision is not None:
             decision.answered(now_us, began_us, target, call.stream)

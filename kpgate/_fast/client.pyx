@@ -130,7 +130,8 @@ cdef class Client(Inlet):
         cdef Py_ssize_t size = PyBytes_GET_SIZE(chunk)
         if self.gone or size == 0:
             return not self.gone
-        self._at_boundary = size >= 2 and chunk[size - 1] == c"\n" and chunk[size - 2] == c"\n"
+        self._at_boundary = size > 2 and chunk[size - 1] == c"\n" and (
+            chunk[size - 2] == c"\n" or (chunk[size - 2] == c"\r" and chunk[size - 3] == c"\n"))
         self._held = None
         self.lane.outbox.put(self._transport, frame(held, chunk, self._chunked))
         return not self._write_paused and not self.gone

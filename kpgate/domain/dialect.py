@@ -14,7 +14,7 @@ import msgspec
 from kpgate._fast.limit import Verdict
 from kpgate._fast.outline import Outline
 from kpgate.domain.call import Call
-from kpgate.domain.chat import Chat
+from kpgate.domain.chat import Chat, Choosing
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.identity import Identity
 from kpgate.domain.passing import pass_on, same, silent, uncut, unsaid
@@ -152,6 +152,19 @@ class Aim(msgspec.Struct, gc=False):
             for name in names:
                 if chat.asks(name):
                     self.lack(name)
+
+    def lack_one_call(self, chat: Chat) -> None:
+        """The target cannot be held to one call at a time. Where one tool must be called, that is what comes anyway.
+
+        Errors: Unspeakable where several could come of it, unless it may be dropped.
+        """
+        if chat.parallel_tools is not False or not chat.tools:
+            return
+        how = Choosing.AUTO if chat.tool_choice is None else chat.tool_choice.how
+        if how in (Choosing.NAMED, Choosing.NONE) or (how is Choosing.REQUIRED and len(chat.tools) == 1):
+            self.leave_out("parallel_tools")
+        else:
+            self.lack("parallel_tools")
 
     def leave_out(self, name: str) -> None:
         """Note something that is dropped without asking: a hint that does not change the answer."""

@@ -7,7 +7,7 @@ gateways over both transports, and writes the table; a cell that fails for no st
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 from tests.kit.callers.anthropic_messages import AnthropicMessages
 from tests.kit.callers.common import ASKS, Caller
 from tests.kit.callers.gemini_content import GeminiContent
+from tests.kit.callers.npm_client import Node, NpmClient
 from tests.kit.callers.openai_chat import OpenAIChat
 from tests.kit.callers.openai_responses import OpenAIResponses
 from tests.kit.gateway_process import ROOT, TRANSPORTS
@@ -44,7 +45,14 @@ CALLERS: dict[str, tuple[str, Any]] = {
     "openai, responses": ("`openai` (Python), responses", OpenAIResponses),
     "anthropic": ("`anthropic` (Python)", AnthropicMessages),
     "gemini": ("`google-genai` (Python)", GeminiContent),
+    "openai of npm, chat": ("`openai` (npm), chat completions", "openai-chat"),
+    "openai of npm, responses": ("`openai` (npm), responses", "openai-responses"),
+    "ai, chat": ("`ai` with `@ai-sdk/openai` (npm), chat completions", "ai-chat"),
+    "ai, responses": ("`ai` with `@ai-sdk/openai` (npm), responses", "ai-responses"),
+    "ai, anthropic": ("`ai` with `@ai-sdk/anthropic` (npm)", "ai-anthropic"),
+    "ai, gemini": ("`ai` with `@ai-sdk/google` (npm)", "ai-google"),
 }
+"""Who asks: as the table has it, and the client's class, or what a client from npm is called there."""
 PROVIDERS: dict[str, Provided] = {
     "openai": Provided("openai", openai.answer, "/v1"),
     "openai with responses": Provided("openai", openai.answer, "/v1", "responses = true"),
@@ -62,10 +70,24 @@ REFUSED: dict[tuple[str, str, str], str] = {}
 CELLS = [(caller, provider, ask) for caller in CALLERS for provider in PROVIDERS for ask in ASKS]
 
 
+def provided(name: str, url: str, models: Mapping[str, str]) -> str:
+    """One of `PROVIDERS` and its models, as TOML. Shape: `models` are their names there by those here."""
+    one = PROVIDERS[name]
+    provider = (
+        f'[[providers]]\nname = "{name}"\ndialect = "{one.dialect}"\n{one.more}\n'
+        f'base_url = "{url}{one.path}"\n{one.credential}'
+    )
+    deployed = [
+        f'[[models]]\nname = "{here}"\ndeployments = [{{provider = "{name}", model = "{there}"}}]'
+        for here, there in models.items()
+    ]
+    return "\n".join([provider, *deployed])
+
+
 class Crossing:
     """A gateway before all the providers, and every client connected to it."""
 
-    def __init__(self, folder: Path, transport: str, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, transport: str, node: Node, stack: ExitStack) -> None:
         self.servers = {
             name: stack.enter_context(VendorServer(provided.answer)) for name, provided in PROVIDERS.items()
         }
@@ -73,21 +95,17 @@ class Crossing:
         url, key = f"http://127.0.0.1:{self.gate.port}", self.gate.key()
         self._asked = ""
         self.callers: dict[str, Caller] = {
-            name: stack.enter_context(make(url, key, self._got)) for name, (_, make) in CALLERS.items()
+            name: NpmClient(node, made, url, key, self._got)
+            if isinstance(made, str)
+            else stack.enter_context(made(url, key, self._got))
+            for name, (_, made) in CALLERS.items()
         }
 
     def _settings(self) -> str:
         said = ["[retries]\nmax = 0"]
-        for at, (name, provided) in enumerate(PROVIDERS.items()):
-            said.append(
-                f'[[providers]]\nname = "{name}"\ndialect = "{provided.dialect}"\n{provided.more}\n'
-                f'base_url = "{self.servers[name].url}{provided.path}"\n{provided.credential}'
-            )
-            said += [
-                f'[[models]]\nname = "{at}-{scenario}"\n'
-                f'deployments = [{{provider = "{name}", model = "{scenario}"}}]'
-                for scenario in SCENARIOS
-            ]
+        for at, name in enumerate(PROVIDERS):
+            models = {f"{at}-{scenario}": scenario for scenario in SCENARIOS}
+            said.append(provided(name, self.servers[name].url, models))
         return "\n".join(said)
 
     def _got(self) -> bytes:
@@ -109,10 +127,10 @@ class Crossing:
 
 
 @contextmanager
-def crossing(folder: Path, transport: str) -> Iterator[Crossing]:
-    """Everything that a cell needs."""
+def crossing(folder: Path, transport: str, node: Node) -> Iterator[Crossing]:
+    """Everything that a cell needs. Shape: `node` is for the clients from npm."""
     with ExitStack() as stack:
-        yield Crossing(folder, transport, stack)
+        yield Crossing(folder, transport, node, stack)
 
 
 def render(outcomes: dict[tuple[str, str, str], str]) -> str:
@@ -148,7 +166,11 @@ def main() -> int:
     outcomes: dict[tuple[str, str, str], str] = {}
     failed = 0
     for transport in TRANSPORTS:
-        with tempfile.TemporaryDirectory() as folder, crossing(Path(folder), transport) as made:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Node() as node,
+            crossing(Path(folder), transport, node) as made,
+        ):
             for cell in CELLS:
                 try:
                     found = made.outcome(*cell)

@@ -4,21 +4,34 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.dialect_table import CELLS, Crossing, crossing, written
+from tests.kit.callers.common import ASKS
+from tests.kit.callers.npm_client import Node
+from tests.kit.dialect_table import CALLERS, CELLS, PROVIDERS, Crossing, crossing, written
 from tests.kit.gateway_process import TRANSPORTS
 
 PAGE = written()
 
 
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    with Node() as node:
+        yield node
+
+
 @pytest.fixture(scope="module", params=TRANSPORTS)
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossing]:
-    with crossing(tmp_path_factory.mktemp("table"), request.param) as made:
+def made(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, node: Node
+) -> Iterator[Crossing]:
+    with crossing(tmp_path_factory.mktemp("table"), request.param, node) as made:
         yield made
 
 
-@pytest.mark.parametrize("cell", CELLS, ids=", ".join)
-def test_a_cell_is_as_the_page_says(made: Crossing, cell: tuple[str, str, str]) -> None:
-    assert made.outcome(*cell) == PAGE.get(cell), "`make dialects` writes the table anew"
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("caller", CALLERS)
+def test_a_row_is_as_the_page_says(made: Crossing, caller: str, provider: str) -> None:
+    for ask in ASKS:
+        found = made.outcome(caller, provider, ask)
+        assert found == PAGE.get((caller, provider, ask)), f"{ask}; `make dialects` writes the table anew"
 
 
 def test_the_page_has_no_other_cells() -> None:

@@ -471,6 +471,17 @@ def test_leaving_closes_the_upstream_and_is_one_record(whole: Whole, streamed: b
     assert records_of(whole, name) == [(499, "caller@upstream")]
 
 
+def test_leaving_a_stream_whose_lines_end_as_google_s_is_seen(whole: Whole) -> None:
+    whole.script(stream(events("a b")[:1], stall=True))
+    path = "/v1beta/models/m:streamGenerateContent?alt=sse"
+    asked = json.dumps({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}).encode()
+    headers = (f"x-goog-api-key: {whole.key()}", "X-Request-Id: left-google")
+    talk = Talk(whole.open(kept(path, *headers, body=asked)))
+    assert talk.connection.recv(65_536).endswith(b"\r\n\r\n\r\n")
+    talk.leave()
+    assert records_of(whole, "left-google") == [(499, "caller@upstream")]
+
+
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 def test_half_closing_is_not_leaving(whole: Whole, streamed: bool) -> None:
     name = f"half-{streamed}"

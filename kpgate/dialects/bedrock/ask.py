@@ -131,8 +131,7 @@ def _arm(chat: Chat, asked: Json, aim: Aim) -> None:
     elif choice is not None and choice.how is not Choosing.NONE:
         config["toolChoice"] = {"any" if choice.how is Choosing.REQUIRED else "auto": {}}
     asked["toolConfig"] = config
-    if chat.parallel_tools is False:
-        aim.lack("parallel_tools")
+    aim.lack_one_call(chat)
 
 
 def _is_call(turn: Turn) -> bool:

@@ -153,8 +153,7 @@ def _arm(chat: Chat, asked: Json, aim: Aim) -> None:
         aim.leave_out("strict")
     if choice is not None and choice.how is not Choosing.AUTO:
         asked["tool_choice"] = "NONE" if choice.how is Choosing.NONE else "REQUIRED"
-    if chat.parallel_tools is False:
-        aim.lack("parallel_tools")
+    aim.lack_one_call(chat)
 
 
 def _tool(tool: Tool, aim: Aim) -> Json:

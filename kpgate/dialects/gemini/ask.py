@@ -57,8 +57,7 @@ def encode_chat(chat: Chat, aim: Aim) -> bytes:
 
 def _refuse(chat: Chat, aim: Aim) -> None:
     """What Gemini has nothing for."""
-    if chat.parallel_tools is False and chat.tools:
-        aim.lack("parallel_tools")
+    aim.lack_one_call(chat)
     if chat.logit_bias:
         aim.lack("logit_bias")
     if chat.verbosity:

@@ -242,6 +242,8 @@ class StreamWriter:
     def write(self, piece: Neutral) -> bytes:
         """A piece in Google's spelling, empty where it has no place there. Order: nothing follows `Over`."""
         kind = type(piece)
+        if self._unseen and self._shows and kind is not Thought:
+            return self._tell() + self.write(piece)
         if kind is Said:
             return self._said(piece)  # type: ignore[arg-type]
         if isinstance(piece, Argued):
@@ -276,7 +278,7 @@ class StreamWriter:
         """The end of a stream that the gateway cuts: every choice is as long as it may be."""
         self._ends = dict.fromkeys(range(self._choices), Finish.LENGTH)
         self._used = None
-        return self._end()
+        return self._tell() + self._end() if self._shows else self._end()
 
     def _said(self, piece: Said) -> bytes:
         self._heard.append(piece)
@@ -287,15 +289,31 @@ class StreamWriter:
         return self._part(text, piece.choice, b',"logprobsResult":' + result)
 
     def _thought(self, piece: Thought) -> bytes:
-        """A thought, if it was asked for. A seal on it comes with what was said under it, to be given back whole."""
+        """A thought, if it was asked for. A seal on it comes with what was said under it, to be given back whole.
+
+        Of what is shown the last piece waits for that: clients take no seal from a part without text.
+        """
         choice = piece.choice
-        text, sealed = piece.text, parts.seal(piece.signature, piece.redacted)
-        if not self._shows:
-            text = self._unseen.pop(choice, "") + text
-            if sealed is None:
-                self._unseen[choice] = text
-                return b""
-        return self._part(msgspec.json.encode(Part(text, True, sealed)), choice)
+        before, sealed = self._unseen.pop(choice, ""), parts.seal(piece.signature, piece.redacted)
+        if not self._shows and sealed is None:
+            self._unseen[choice] = before + piece.text
+            return b""
+        if not self._shows or (piece.signature and not piece.text):
+            return self._part(msgspec.json.encode(Part(before + piece.text, True, sealed)), choice)
+        done = self._part(msgspec.json.encode(Part(before, True)), choice) if before else b""
+        if sealed is None:
+            self._unseen[choice] = piece.text
+            return done
+        return done + self._part(msgspec.json.encode(Part(piece.text, True, sealed)), choice)
+
+    def _tell(self) -> bytes:
+        """What was thought last, on which no seal came."""
+        waits, self._unseen = self._unseen, {}
+        return b"".join(
+            self._part(msgspec.json.encode(Part(text, True)), choice)
+            for choice, text in waits.items()
+            if text
+        )
 
     def _whole(self, choice: int) -> bytes:
         """The call under way, which is whole now."""

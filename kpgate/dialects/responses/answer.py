@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from kpgate.dialects.responses import annotations
 from kpgate.dialects.responses.ask import SEAL
+from kpgate.dialects.responses.neutral import REDACTED
 from kpgate.dialects.responses.request import ResponsesRequest
 from kpgate.dialects.responses.usage import decode_usage, encode_usage
 from kpgate.domain.call import Call
@@ -316,8 +317,8 @@ def function_call(id: str, status: str, call: ToolCall) -> Json:
 
 
 def reasoning(id: str, thought: Thinking) -> Json:
-    """A reasoning item. Shape: an empty summary and a seal are what was redacted, one of no text an unshown thought."""
-    seal = thought.signature or thought.redacted
+    """A reasoning item. Shape: what was redacted says so in its seal, for clients give no empty summary back."""
+    seal = REDACTED + thought.redacted if thought.redacted else thought.signature
     shown = bool(thought.text) or bool(thought.signature)
     summary = [{"type": "summary_text", "text": thought.text}] if shown else []
     said: Json = {"id": id, "type": "reasoning", "summary": summary}

@@ -133,6 +133,8 @@ HINTS = (
     "service_tier",
 )
 """Fields that do not change what is answered."""
+REDACTED = "kpgate:redacted:"
+"""Before the seal of what was redacted. Clients leave out an empty summary: a seal alone is on an unshown thought."""
 LOGPROBS = "message.output_text.logprobs"
 INCLUDABLE = (LOGPROBS, "reasoning.encrypted_content", "message.input_image.image_url")
 
@@ -251,17 +253,19 @@ def _item(item: _Item, where: str) -> tuple[Role, list[Part]]:
         return Role.TOOL, [ToolResult(item.call_id, _output(item.output, f"{where}.output"))]
     if kind == "reasoning":
         return Role.ASSISTANT, _thinking(item)
-    _keep(f"{where}: {kind[:100]}", where)
+    # Clients that leave everything to be kept speak of items by their ids.
+    hint = " (with `store: false` a client gives the item itself)" if kind == "item_reference" else ""
+    _keep(f"{where}: {kind[:100]}{hint}", where)
 
 
 def _thinking(item: _Item) -> list[Part]:
     """What was reasoned: its summary, else what open models tell, and the seal on it. Nothing else is worth a part."""
     told = item.summary or (item.content if isinstance(item.content, list) else None) or []
     seal = item.encrypted_content or ""
-    if told:
-        text = "\n\n".join(part.text or "" for part in told)
-        return [Thinking(text, seal)] if text or seal else []
-    return [Thinking(redacted=seal)] if seal else []
+    if seal.startswith(REDACTED):
+        return [Thinking(redacted=seal.removeprefix(REDACTED))]
+    text = "\n\n".join(part.text or "" for part in told)
+    return [Thinking(text, seal)] if text or seal else []
 
 
 def _output(output: Any, where: str) -> list[Part]:

@@ -181,6 +181,8 @@ def test_tools_and_which_is_to_be_called() -> None:
     assert asked(*history, tools=tools, tool_choice=none, drops=True)["dropped"] == ["tool_choice"]
     with pytest.raises(Unspeakable, match="parallel_tools"):
         asked(tools=tools, parallel_tools=False)
+    named = asked(tools=tools, tool_choice=ToolChoice(Choosing.NAMED, "g"), parallel_tools=False)
+    assert named["dropped"] == ["parallel_tools"], "one call is what comes of it"
 
 
 def test_a_schema_goes_as_text() -> None:

@@ -176,6 +176,8 @@ def test_tools_and_which_is_to_be_called() -> None:
         asked(tools=tools, tool_choice=ToolChoice(Choosing.NAMED, "h"))
     with pytest.raises(Unspeakable, match="parallel_tools"):
         asked(tools=tools, parallel_tools=False)
+    named = asked(tools=tools[1:], tool_choice=ToolChoice(Choosing.NAMED, "g"), parallel_tools=False)
+    assert named["dropped"] == ["parallel_tools"], "one call is what comes of it"
 
 
 def test_formats() -> None:

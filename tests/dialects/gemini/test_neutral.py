@@ -411,6 +411,17 @@ def test_what_gemini_has_nothing_for_is_refused_by_name(chat: Chat, name: str) -
     assert lacking(chat) == name
 
 
+@pytest.mark.parametrize("how", [Choosing.NAMED, Choosing.REQUIRED, Choosing.NONE])
+def test_one_call_is_what_comes_of_one_tool_that_must_be_called(how: Choosing) -> None:
+    aim = Aim(OLDER, dropped=[])
+    encode_chat(ask(tools=[Tool("f")], tool_choice=ToolChoice(how, "f"), parallel_tools=False), aim)
+    assert aim.dropped == ["parallel_tools"]
+    several = ask(
+        tools=[Tool("f"), Tool("g")], tool_choice=ToolChoice(Choosing.REQUIRED), parallel_tools=False
+    )
+    assert lacking(several) == "parallel_tools"
+
+
 def test_hints_are_left_out_and_said() -> None:
     aim = Aim(OLDER, dropped=[])
     parts: list[Part] = [Text("hello", cached=True), Image("image/png", "aGVsbG8=", detail="low")]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kpgate.dialects.bridge import Translator
 from kpgate.dialects.gemini.endpoints import GENERATE, STREAM, VENDOR
 from kpgate.dialects.gemini.neutral import neutral
+from kpgate.dialects.gemini.parts import seal
 from kpgate.dialects.gemini.request import decode_generate
 from kpgate.dialects.gemini.stream import Frames, StreamReader, StreamWriter
 from kpgate.domain.call import Call
@@ -262,7 +263,29 @@ def test_thoughts_that_nobody_asked_for_are_kept_for_their_seal() -> None:
     ]
     parts = [one["candidates"][0]["content"]["parts"][0] for one in items(written(pieces, shows=False))]
     assert parts == [{"text": "ab", "thought": True, "thoughtSignature": SIGNATURE}, {"text": "c"}]
-    assert len(items(written(pieces, shows=True))) == 4
+
+
+def thoughts(*pieces: Piece) -> list[Any]:
+    """The parts that come of them, where thoughts were asked for."""
+    said = items(written([Begun("r", "m"), *pieces, Finished(Finish.STOP), Over()], shows=True))
+    return [one["candidates"][0]["content"]["parts"][0] for one in said[:-1]]
+
+
+def test_a_seal_comes_with_the_last_of_what_was_thought() -> None:
+    """The AI SDK has no place for a seal on a part without text."""
+    first, last = {"text": "a", "thought": True}, {"text": "b", "thought": True}
+    sealed, said = last | {"thoughtSignature": SIGNATURE}, {"text": "c"}
+    assert thoughts(Thought("a"), Thought("b"), Thought(signature=SIGNATURE), Said("c")) == [
+        first,
+        sealed,
+        said,
+    ]
+    assert thoughts(Thought("a"), Thought("b"), Said("c")) == [first, last, said]
+    assert thoughts(Thought("a"), Thought("b")) == [first, last]
+    redacted = {"text": "", "thought": True, "thoughtSignature": seal("", "x")}
+    assert thoughts(Thought("a"), Thought(redacted="x"), Thought("b")) == [first, redacted, last]
+    writer = StreamWriter(asked(shows=True))
+    assert writer.write(Thought("b")) == b"" and b'"text":"b"' in writer.cut()
 
 
 def test_refusals_logprobs_and_usage_at_the_beginning() -> None:

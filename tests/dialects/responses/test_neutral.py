@@ -85,7 +85,8 @@ def test_every_field_has_its_place() -> None:
                 "encrypted_content": "seal",
             },
             {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "hidden"},
-            {"type": "reasoning", "id": "rs_3", "summary": []},
+            {"type": "reasoning", "id": "rs_3", "summary": [], "encrypted_content": "kpgate:redacted:x"},
+            {"type": "reasoning", "id": "rs_4", "summary": []},
             {
                 "id": "msg_1",
                 "type": "message",
@@ -147,7 +148,8 @@ def test_every_field_has_its_place() -> None:
     ]
     assert assistant.parts == [
         Thinking("hm", "seal"),
-        Thinking(redacted="hidden"),
+        Thinking(signature="hidden"),
+        Thinking(redacted="x"),
         Text("one"),
         Refusal("no"),
         ToolCall("c1", "f", '{"a":1}'),
