@@ -22,7 +22,7 @@ from kpgate.services.exchange import Exchange
 from kpgate.services.receive import check_head, onward
 from kpgate.services.record import excerpt
 from kpgate.services.respond import JSON, describe, refuse
-from kpgate.services.route import Target, candidates
+from kpgate.services.route import Target, candidates, serving, unserved
 from kpgate.services.settle import counted, stream_usage, turned_usage, whole_usage
 from kpgate.services.upstream import (
     REPLY_BYTES_MAX,
@@ -191,8 +191,8 @@ class Gateway:
             life.tokens = reserve(record.prompt_tokens, life.call, cap)
             if life.endpoint.neutral is not None:
                 return order
-        # What has no neutral form is asked of those who have the endpoint; where nobody does, the first one says so.
-        return tuple([one for one in order if life.endpoint.path in one.ways]) or order
+        # What has no neutral form is asked of those who have the endpoint.
+        return serving(order, life.endpoint.path, counts=life.endpoint.tally is not None)
 
     def _tell(self, life: Life, tally: Callable[[int], bytes]) -> None:
         """Answer with the prompt's count. It is a request among the limits, but uses no tokens and costs nothing."""
@@ -267,7 +267,7 @@ class Gateway:
             hold = life.hold
             way = target.ways.get(endpoint.path)
             if way is None:
-                raise InvalidRequest(f"model: {record.model} is not served on {endpoint.path}", param="model")
+                raise unserved(record.model, endpoint.path)
             life.way = way
             sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
             head = opening(way, call, life.exchange, sent)

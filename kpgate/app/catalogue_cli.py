@@ -137,7 +137,7 @@ def show(vendor: str, model: str, config: Path | None) -> None:
 @VENDOR
 @CONFIG
 def diff(file: Path, only: tuple[str, ...], config: Path | None) -> None:
-    """Show what FILE would change: rows in TOML, or a copy of LiteLLM's public table in JSON."""
+    """Show what FILE would change: rows in TOML, or a copy of LiteLLM's or genai-prices' public table in JSON."""
     desk = Desk(config)
     _show(desk, _changes(desk, file, only))
 
@@ -163,7 +163,7 @@ def update(file: Path, only: tuple[str, ...], config: Path | None) -> None:
 
 
 def _changes(desk: Desk, file: Path, only: Sequence[str]) -> list[Change]:
-    rows = _sound(lambda: read_rows(file))
+    rows = _sound(lambda: read_rows(file, desk.shelf))
     return changes([row for row in rows if not only or row.vendor in only], desk.shelf)
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from kpgate.app.catalogue import CatalogueUnreadable, Rows, Shelf, read_own
 from kpgate.app.catalogue_import import read_public
+from kpgate.app.catalogue_prices import read_prices
 from kpgate.domain.catalog import ModelFacts
 
 UNSAID = ("vendor", "name", "source", "checked")
@@ -28,8 +29,9 @@ class Change(msgspec.Struct, frozen=True):
     new: bool
 
 
-def read_rows(path: Path) -> Rows:
-    """The rows of a file: TOML of our own form, or the public table as JSON.
+def read_rows(path: Path, shelf: Shelf) -> Rows:
+    """The rows of a file: TOML of our own form, or one of the two public tables as JSON. Shape: the one of prices alone
+    goes over what is known by `shelf`.
 
     Errors: CatalogueUnreadable.
     """
@@ -39,7 +41,10 @@ def read_rows(path: Path) -> Rows:
         content = path.read_bytes()
     except OSError as error:
         raise CatalogueUnreadable(f"{path} cannot be read: {error.strerror}") from None
-    return read_public(content, str(path), datetime.now(UTC).strftime("%Y-%m"))
+    month = datetime.now(UTC).strftime("%Y-%m")
+    if content.lstrip()[:1] == b"[":
+        return read_prices(content, str(path), month, shelf)
+    return read_public(content, str(path), month)
 
 
 def changes(rows: Iterable[ModelFacts], shelf: Shelf) -> list[Change]:

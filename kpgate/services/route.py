@@ -13,7 +13,7 @@ from kpgate._fast.routes import Router
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.dialect import Counter, Way
-from kpgate.domain.errors import Fault, GatewayError, ModelNotFound, Retry
+from kpgate.domain.errors import Fault, GatewayError, InvalidRequest, ModelNotFound, Retry
 from kpgate.domain.price import Price
 from kpgate.domain.price_step import LongPrice
 from kpgate.domain.settings import Retries
@@ -247,6 +247,22 @@ def candidates(
         )
     order = plan.choice.order(random, eligible, now_us, None, 0, 0, False)
     return tuple([targets[index] for index in order])
+
+
+def serving(order: tuple[Target, ...], path: str, *, counts: bool) -> tuple[Target, ...]:
+    """Those of an order who have an endpoint, by its path. `counts` says that where nobody does, kpgate answers.
+
+    Errors: InvalidRequest where nobody does.
+    """
+    found = tuple([one for one in order if path in one.ways])
+    if not (found or counts):
+        raise unserved(order[0].home, path)
+    return found or order
+
+
+def unserved(model: str, path: str) -> InvalidRequest:
+    """What it is called that a model is not asked for by such an endpoint."""
+    return InvalidRequest(f"model: {model} is not served on {path}", param="model")
 
 
 def matching(plan: Plan, headers: Sequence[tuple[bytes, bytes]]) -> int:

@@ -141,6 +141,24 @@ def test_a_hold_is_for_the_step_that_a_prompt_may_reach(gate: Whole) -> None:
     assert payer.paid() == held, "no more than was held"
 
 
+def test_a_long_prompt_s_stream_is_metered_by_what_long_calls_cost(gate: Whole) -> None:
+    long = [{"role": "user", "content": "hello " * 20}]
+    payer = Payer(gate)
+    with payer.send(model="stepped", stream=True, messages=long) as connection:
+        read_until(connection, b"[DONE]")
+    until(lambda: any(one["party"] == payer.name for one in gate.records()))
+    prompt = next(one["prompt_tokens"] for one in gate.records() if one["party"] == payer.name)
+    held = -(-prompt * 115 // 100) * 500 + 100 * 1_500
+    payer = Payer(gate, held)
+    endless = [event for event in events("word " * 400) if b"DONE" not in event and b'"stop"' not in event]
+    gate.script(stream(endless, stall=True))
+    with payer.send(model="stepped", stream=True, messages=long) as connection:
+        reply = read_until(connection, b"[DONE]")
+    assert b'"finish_reason":"length"' in reply and payer.paid() == held
+    # Were they metered by the price of short calls, half as many more would have been sent on.
+    assert 0 < reply.count(b'"content": "word"') <= (held - prompt * 500) // 1_500
+
+
 def test_embeddings_are_charged_by_the_same_path(gate: Whole) -> None:
     payer = Payer(gate)
     body = json.dumps({"model": "m", "input": "hello"}).encode()

@@ -219,7 +219,9 @@ def test_bodies_that_are_none(payer: Payer, path: str) -> None:
     assert (found[0], found[2]["error"]["code"]) == (404, "model_not_found")
     # The echo has a price for tokens, and none of these endpoints.
     found = post(payer, path, BODIES[path] | {"model": "echo"})
-    assert found[0] in (400, 403) and found[2]["error"]["param"] == "model"
+    assert (found[0], found[2]["error"]["code"]) == (400, "invalid_request")
+    assert found[2]["error"]["message"].startswith("model: echo is not served on")
+    assert found[2]["error"]["param"] == "model" and "x-kpgate-receipt" not in found[1]
     assert payer.paid() == 0
 
 

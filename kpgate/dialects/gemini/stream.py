@@ -4,7 +4,9 @@ byte for byte; `StreamReader` and `StreamWriter` are for those who do not.
 Source: ai.google.dev, API reference, "models.streamGenerateContent" (checked November 2026).
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
+from io import StringIO
 from typing import Any
 
 import msgspec
@@ -124,7 +126,10 @@ class Frames(Spoken):
 
 
 class StreamReader:
-    """Reads a Gemini stream: `domain.dialect.Reader`."""
+    """Reads a Gemini stream: `domain.dialect.Reader`.
+
+    It keeps each choice's text: what comes at the end says by bytes of it where it is from.
+    """
 
     def __init__(self) -> None:
         self._begun = False
@@ -132,7 +137,7 @@ class StreamReader:
         self._calls: dict[int, int] = {}
         self._ended: set[int] = set()
         self._spoke: set[int] = set()
-        self._said: list[Said] = []
+        self._texts: defaultdict[int, StringIO] = defaultdict(StringIO)
         self._provisional: UsageMetadata | None = None
 
     def read(self, name: bytes, data: bytes) -> Sequence[Neutral]:
@@ -178,9 +183,8 @@ class StreamReader:
         logprobs = parts.logprobs_in(candidate.logprobs_result) if candidate.logprobs_result else None
         for piece in parts_of(candidate.content) if candidate.content is not None else ():
             if piece.text and not piece.thought and not piece.thought_signature:
-                one_said = Said(piece.text, choice, logprobs)
-                self._said.append(one_said)
-                said.append(one_said)
+                self._texts[choice].write(piece.text)
+                said.append(Said(piece.text, choice, logprobs))
                 logprobs = None
                 continue
             if piece.function_call is not None:
@@ -195,16 +199,15 @@ class StreamReader:
                 raise ValueError("it has pictures or sound, which are not carried in streams")
             for one in parts.spoken(piece):
                 if isinstance(one, Text):
-                    one_said = Said(one.text, choice, logprobs)
-                    self._said.append(one_said)
-                    said.append(one_said)
+                    self._texts[choice].write(one.text)
+                    said.append(Said(one.text, choice, logprobs))
                     logprobs = None
                 elif isinstance(one, Thinking):
                     said.append(Thought(one.text, choice, one.signature, one.redacted))
         if len(said) > before:
             self._spoke.add(choice)
         if candidate.grounding_metadata is not None:
-            places = [(0, text_of(self._said, choice))]
+            places = [(0, self._texts[choice].getvalue())]
             said += [Cited(one, choice) for one in grounding.read(candidate.grounding_metadata, places)]
         if candidate.finish_reason:
             called = choice in self._calls
@@ -212,16 +215,11 @@ class StreamReader:
             self._ended.add(choice)
 
 
-def text_of(said: list[Said], choice: int) -> str:
-    """All that a choice said."""
-    return "".join([one.text for one in said if one.choice == choice])
-
-
 class StreamWriter:
     """Writes a stream as Gemini's callers know it: `domain.dialect.Writer`.
 
-    Shape: a call's arguments are held until they are whole, for Google has them as an object; ends and usage come in
-    one last event.
+    Shape: a call's arguments are held until they are whole, for Google has them as an object; ends, usage and what the
+    text is from come in one last event, and that names pieces of the text, which is kept for it.
     """
 
     def __init__(self, call: Call) -> None:
@@ -233,7 +231,7 @@ class StreamWriter:
         self._open: dict[int, ToolCall] = {}
         self._unseen: dict[int, str] = {}
         self._ends: dict[int, Finish] = {}
-        self._heard: list[Said] = []
+        self._texts: defaultdict[int, StringIO] = defaultdict(StringIO)
         self._cited: dict[int, list[Citation]] = {}
         self._used: Usage | None = None
         self._tails: dict[int, bytes] = {}
@@ -281,7 +279,7 @@ class StreamWriter:
         return self._tell() + self._end() if self._shows else self._end()
 
     def _said(self, piece: Said) -> bytes:
-        self._heard.append(piece)
+        self._texts[piece.choice].write(piece.text)
         text = b'{"text":' + orjson.dumps(piece.text) + b"}"
         if piece.logprobs is None:
             return self._part(text, piece.choice)
@@ -343,7 +341,7 @@ class StreamWriter:
         content = {"parts": [{"text": ""}], "role": "model"}
         said: dict[str, Any] = {"content": content, "finishReason": REASONS[finish], "index": choice}
         if choice in self._cited:
-            grounds = grounding.spell(self._cited[choice], [(0, text_of(self._heard, choice))])
+            grounds = grounding.spell(self._cited[choice], [(0, self._texts[choice].getvalue())])
             return said | ({"groundingMetadata": grounds} if grounds is not None else {})
         return said
 
