@@ -11,7 +11,8 @@ SOURCES = $(wildcard kpgate/_fast/*.pyx kpgate/_fast/*.pxd kpgate/_fast/*.h kpga
 	$(wildcard kpgate/*.py kpgate/*/*.py kpgate/*/*.pxd kpgate/dialects/*/*.py)
 
 # What a start loads, compiled to bytecode once and not by each process anew where nothing may be written.
-SERVED = kpgate.app.serve, kpgate.app.build, kpgate.app.worker, kpgate.app.direct, kpgate.app.embedded, kpgate.app.clerk_child
+SERVED = kpgate.app.serve, kpgate.app.build, kpgate.app.worker, kpgate.app.direct, kpgate.app.embedded, \
+	kpgate.app.clerk_child, kpgate.app.messenger, kpgate.app.token_signing
 
 SECONDS ?= 60
 TARGETS ?=
