@@ -12,6 +12,10 @@ CLIENTS = $(NPM)/node_modules/.kpgate-setup
 SOURCES = $(wildcard kpgate/_fast/*.pyx kpgate/_fast/*.pxd kpgate/_fast/*.h kpgate/_fast/*.py) setup.py \
 	$(wildcard kpgate/*.py kpgate/*/*.py kpgate/*/*.pxd kpgate/dialects/*/*.py)
 
+# What a start loads, compiled to bytecode once and not by each process anew where nothing may be written.
+SERVED = kpgate.app.serve, kpgate.app.build, kpgate.app.worker, kpgate.app.direct, kpgate.app.embedded, \
+	kpgate.app.clerk_child, kpgate.app.messenger, kpgate.app.token_signing
+
 SECONDS ?= 60
 TARGETS ?=
 
@@ -67,6 +71,7 @@ build/.stamp: $(STAMP) $(SOURCES)
 	$(PY) -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'kpgate.pth').write_text('$(CURDIR)\n')"
 	printf '#!/bin/sh\nexec "%s" -m kpgate "$$@"\n' "$(abspath $(PY))" > $(BIN)/kpgate
 	chmod +x $(BIN)/kpgate
+	PYTHONDONTWRITEBYTECODE= $(PY) -c "import $(SERVED)"
 	mkdir -p build && touch build/.stamp
 
 build: build/.stamp

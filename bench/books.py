@@ -9,7 +9,8 @@ from typing import Any
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.credit import Credit
 from kpgate._fast.journal import Journal
-from kpgate.app.bank import HOLD_LIFE_US, Bank, areas
+from kpgate.app.areas import areas
+from kpgate.app.bank import HOLD_LIFE_US, Bank
 from kpgate.app.control import new_id, new_random, wall_us
 from kpgate.app.directory import Directory
 from kpgate.domain.management import CreateKey, build

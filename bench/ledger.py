@@ -19,7 +19,8 @@ from bench.target import Lab, Shape, Target
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.journal import HOLD, POST
 from kpgate._fast.wait import clock
-from kpgate.app.bank import Bank, areas
+from kpgate.app.areas import areas
+from kpgate.app.bank import Bank
 from kpgate.app.control import wall_us
 from kpgate.app.directory import Directory
 from kpgate.domain.ledger import End, Hold, note_end, note_hold, write_end, write_hold

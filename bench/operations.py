@@ -22,6 +22,7 @@ from kpgate._fast.commit import DEPLOYMENT, KEY, MODEL, PARTY, Life, Region, Sea
 from kpgate._fast.credit import Credit, Decision, Purse
 from kpgate._fast.digits import decimal, spell
 from kpgate._fast.head import gather, parse
+from kpgate._fast.heap import give_back
 from kpgate._fast.http1 import Connection
 from kpgate._fast.journal import Journal
 from kpgate._fast.lane import Lane
@@ -223,6 +224,11 @@ def of_head(folder: Path) -> list[Operation]:
         Operation(f"parse {len(pairs)} headers and read the credential", read),
         Operation(f"gather {len(pairs)} headers from a list", lambda: gather(pairs)),
     ]
+
+
+def of_heap(folder: Path) -> list[Operation]:
+    """What a worker does once."""
+    return [Operation("free memory given back, again", give_back)]
 
 
 def of_http1(folder: Path) -> list[Operation]:
@@ -580,6 +586,7 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "digits": of_digits,
     "flow": of_flow,
     "head": of_head,
+    "heap": of_heap,
     "http1": of_http1,
     "inlet": of_inlet,
     "journal": of_journal,

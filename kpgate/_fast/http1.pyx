@@ -214,8 +214,10 @@ cdef class Connection:
         return wait
 
     cpdef object hold(self):
-        """Read no more before the next `chunk`: whoever it is for does not follow."""
+        """Read no more before the next `chunk`: whoever it is for does not follow. What was given is let go."""
         self._pause()
+        if self._wanted == NOTHING:
+            self._wait.reset()
 
     cpdef Wait whole(self, int64_t bytes_max):
         """Await the whole body.

@@ -20,6 +20,10 @@ from kpgate.domain.errors import ClientGone
 from kpgate.services.exchange import Header, Sink
 
 PIECE_BYTES_MAX = 8192
+PIECE_BYTES_MIN = 2048
+PROVEN_BYTES = 524_288
+"""A client that has taken so much reads. Until then a stream goes in smaller pieces: of those the server has taken over
+it keeps a number, whatever their size, for a reader that stands still."""
 START, BODY = "http.response.start", "http.response.body"
 SERVER = (b"server", b"kpgate")
 CUT = "the reply was cut"
@@ -78,9 +82,11 @@ class AsgiExchange(AsgiInlet):
         "_leave",
         "_loop",
         "_opened",
+        "_piece",
         "_rest",
         "_room",
         "_send",
+        "_sent",
         "_waiting",
         "_watched",
         "cut",
@@ -110,6 +116,8 @@ class AsgiExchange(AsgiInlet):
         self._leave: Callable[[], None] | None = None
         self._room: Wait | None = None
         self._rest: memoryview | None = None
+        self._piece = PIECE_BYTES_MIN
+        self._sent = 0
 
     # Receiving
 
@@ -191,7 +199,7 @@ class AsgiExchange(AsgiInlet):
             # Only a last word may be written without asking for room; it waits its turn.
             self._rest = memoryview(b"".join((self._rest or b"", chunk)))
             return False
-        if len(chunk) <= PIECE_BYTES_MAX:
+        if len(chunk) <= self._piece:
             return self._push(chunk, True)
         self._rest = memoryview(chunk)
         return self._go_on()
@@ -261,8 +269,12 @@ class AsgiExchange(AsgiInlet):
 
     def _go_on(self) -> bool:
         while (rest := self._rest) is not None:
-            self._rest = rest[PIECE_BYTES_MAX:] if len(rest) > PIECE_BYTES_MAX else None
-            if not self._push(bytes(rest[:PIECE_BYTES_MAX]), True):
+            size = self._piece
+            self._rest = rest[size:] if len(rest) > size else None
+            self._sent += size
+            if self._sent > PROVEN_BYTES:
+                self._piece = PIECE_BYTES_MAX
+            if not self._push(bytes(rest[:size]), True):
                 return False
         return True
 
@@ -285,8 +297,14 @@ class AsgiExchange(AsgiInlet):
             self._room.resolve()
 
     def _stall(self) -> None:
-        self._deadline_us = self._wheel.now_us + self._bounds.write_stall_us
-        self._wheel.add(self, self._deadline_us)
+        now_us = self._wheel.now_us
+        self._deadline_us = now_us + self._bounds.write_stall_us
+        self._wheel.add(self, min(self._deadline_us, now_us + WATCH_AFTER_US))
+
+    def _shrink(self) -> None:
+        """Keep no more of a chunk than is still to be sent: it is a while until the client takes that."""
+        if self._rest is not None:
+            self._rest = memoryview(bytes(self._rest))
 
     # Time
 
@@ -300,6 +318,7 @@ class AsgiExchange(AsgiInlet):
                 receiving.cancel()
         elif self._waiting:
             if now_us < self._deadline_us:
+                self._shrink()
                 self._wheel.add(self, self._deadline_us)
             else:
                 self._left()

@@ -18,10 +18,11 @@ import apsw
 
 import kpgate
 from kpgate._fast.journal import recover, segment_name, segments
-from kpgate.app.control import Control, new_id, operator, wall_us
+from kpgate.app.control import Control, new_id, wall_us
 from kpgate.app.directory import Directory
 from kpgate.app.ledger_cli import prove
 from kpgate.app.poster import SEGMENT_BYTES
+from kpgate.app.reach import operator
 from kpgate.app.signing import Keyring, Signer
 from kpgate.domain.audit import OK, Entry
 from kpgate.domain.durations import instant

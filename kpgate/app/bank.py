@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
 
-from kpgate._fast import credit, journal
 from kpgate._fast.account import Accounts
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.credit import Credit
 from kpgate._fast.journal import Journal
 from kpgate._fast.wait import clock
+from kpgate.app.areas import areas
 from kpgate.app.directory import Directory
 from kpgate.app.poster import Poster, Say, Start
 from kpgate.app.signing import Keyring, Signer, endorsement
@@ -46,13 +46,6 @@ _ROTATED = b"log.rotate_key"
 HOLD_LIFE_US = 4 * 3_600_000_000
 ALONE_SEATS = 1
 LOGS_REMEMBERED = 16
-
-
-def areas(settings: Ledger) -> dict[int, tuple[int, int]]:
-    """What a region needs for credits; nothing where there are none."""
-    if not settings.enabled:
-        return {}
-    return {**credit.areas(accounts=settings.accounts_max, budgets=settings.accounts_max), **journal.areas()}
 
 
 class Bank:

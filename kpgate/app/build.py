@@ -23,7 +23,7 @@ from kpgate.app.equipment import Ground, equip, names
 from kpgate.app.gauges import Gauges
 from kpgate.app.money_api import MoneyApi
 from kpgate.app.openapi import encoded
-from kpgate.app.prices import show_prices
+from kpgate.app.price_list import show_prices
 from kpgate.app.routing import Numbers
 from kpgate.app.routing_api import RoutingApi
 from kpgate.app.token_api import TokenApi

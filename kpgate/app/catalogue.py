@@ -7,16 +7,16 @@ rows are used.
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+import kpgate
 from kpgate.domain.catalog import Catalog, ModelFacts, by_name
 
-SHIPPED = files("kpgate") / "catalogue"
+SHIPPED = Path(kpgate.__file__).parent / "catalogue"
 
 Rows = tuple[ModelFacts, ...]
 
@@ -70,7 +70,7 @@ def _where(error: msgspec.ValidationError, raw: dict[str, Any]) -> str:
 
 def vendors() -> list[str]:
     """The vendors that kpgate brings rows of."""
-    return sorted(one.name.removesuffix(".toml") for one in SHIPPED.iterdir() if one.name.endswith(".toml"))
+    return sorted(one.stem for one in SHIPPED.glob("*.toml"))
 
 
 @cache

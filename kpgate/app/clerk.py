@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from random import random
+from typing import Protocol
 
 import msgspec
 
@@ -20,7 +21,6 @@ from kpgate.app.bank import Bank
 from kpgate.app.control import LINE_BYTES_MAX, Said, refusal, wall_us
 from kpgate.app.directory import Directory
 from kpgate.app.failures import Failures
-from kpgate.app.messenger import Messenger
 from kpgate.app.office import Office
 from kpgate.app.warden import Warden
 from kpgate.domain.errors import GatewayError, Internal, InvalidRequest
@@ -48,12 +48,19 @@ TELLING_S = 0.5
 WORKER_LIFE_US = 60_000_000
 
 
+class Tells(Protocol):
+    """What tells of an alert."""
+
+    async def send(self, alert: str, body: bytes) -> str:
+        """Send a message; why it was not taken in, or nothing."""
+
+
 class Alerting(msgspec.Struct, frozen=True):
     """When budgets and balances are told of, and by whom besides the log."""
 
     thresholds: tuple[int, ...]
     balances: tuple[int, ...] = ()
-    messenger: Messenger | None = None
+    messenger: Tells | None = None
 
 
 class Clerk:

@@ -17,7 +17,6 @@ from kpgate._fast.commit import Life, Region
 from kpgate.app.channel import Channel, Message, Order, first_order
 from kpgate.app.clerk import Alerting, Clerk
 from kpgate.app.directory import Directory
-from kpgate.app.messenger import Messenger
 from kpgate.app.poster import Refused
 from kpgate.app.references import resolve
 from kpgate.domain.settings import Settings
@@ -60,6 +59,9 @@ def _alerting(settings: Settings) -> Alerting:
     """Errors: ReferenceFailed, which the check of the configuration finds first."""
     alerts, messenger = settings.alerts, None
     if alerts.url is not None and alerts.secret is not None:
+        # house: imports - few have it, and a client of HTTP takes as long to load as the rest of alerts
+        from kpgate.app.messenger import Messenger
+
         messenger = Messenger(alerts.url, key_of(resolve(alerts.secret, os.environ)))
     return Alerting(alerts.thresholds, alerts.balances_microkpt, messenger)
 

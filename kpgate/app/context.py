@@ -9,6 +9,7 @@ import msgspec
 
 from kpgate._fast.commit import Life
 from kpgate._fast.wait import Wheel
+from kpgate.app.bounds import Bounds
 from kpgate.app.logs import LogWriter
 from kpgate.app.node import Node
 from kpgate.domain.settings import Settings
@@ -68,6 +69,19 @@ class Served(Protocol):
 
     def tick(self, now_us: int) -> None:
         """Let time pass; called every 100 ms."""
+
+
+class Server(Protocol):
+    """One listener's transport."""
+
+    async def run(self, serving: Callable[[], None]) -> None:
+        """Serve until `leave`; `serving` is called once connections are accepted. Open ones end first."""
+
+    def bound(self, bounds: Bounds) -> None:
+        """Say how long clients may take."""
+
+    def leave(self) -> None:
+        """Accept no more connections and end once the open ones have."""
 
 
 Builder = Callable[[Context], Awaitable[Served]]

@@ -1,31 +1,24 @@
-"""The way to management: through the clerk's socket while a gateway runs, else straight to the data directory.
+"""The way to management while a gateway runs: through the clerk's socket.
 
 The wire is one line of JSON each way. A request that got no answer is sent again with the same id, which does
 nothing twice.
 """
 
 import asyncio
-import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from typing import Any, Literal, Protocol
 
 import msgspec
 
-from kpgate.app.bank import opened
 from kpgate.app.directory import Directory
-from kpgate.app.office import Office
 from kpgate.domain.audit import GATEWAY, Actor
 from kpgate.domain.errors import REGISTRY, GatewayError, Internal, StoreUnavailable
 from kpgate.domain.keys import RANDOM_BYTES
-from kpgate.domain.management import Answer, AnyOperation, Asked, EnsureNumbers, Ping, encode
-from kpgate.domain.settings import Ledger
-from kpgate.services.management import Management
-from kpgate.stores.audit import SqliteAudit
-from kpgate.stores.sqlite import SqliteStore
+from kpgate.domain.management import Answer, AnyOperation, Asked, EnsureNumbers, encode
 
 LINE_BYTES_MAX = 1024 * 1024
 PATIENCE_S = 10.0
@@ -33,7 +26,6 @@ PAUSE_S = 0.05
 NAMES_A_REQUEST = 500
 
 Ask = Callable[[AnyOperation], Answer]
-ALONE = Ledger(enabled=True)
 Kind = Literal["model", "deployment", "price", "upstream"]
 KINDS: tuple[Kind, ...] = ("model", "deployment", "price", "upstream")
 
@@ -93,7 +85,8 @@ def read_answer(line: bytes) -> Answer:
     return said.ok
 
 
-def _lost() -> StoreUnavailable:
+def lost() -> StoreUnavailable:
+    """Nobody answers."""
     return StoreUnavailable("the clerk of this data directory does not answer", retry_after_us=1_000_000)
 
 
@@ -117,7 +110,7 @@ class Control:
                 answer = self._exchange(line, deadline)
             except OSError:
                 if time.monotonic() + PAUSE_S >= deadline:
-                    raise _lost() from None
+                    raise lost() from None
                 time.sleep(PAUSE_S)
                 continue
             return read_answer(answer)
@@ -162,7 +155,7 @@ class AsyncControl:
                         return read_answer(await self._exchange(line))
                     await asyncio.sleep(PAUSE_S)
         except TimeoutError:
-            raise _lost() from None
+            raise lost() from None
 
     async def _exchange(self, line: bytes) -> bytes:
         with self._directory.socket_path() as path:
@@ -189,43 +182,3 @@ def number(ask: Ask, kind: Kind, names: Sequence[str]) -> dict[str, int]:
 def wall_us() -> int:
     """The time. Units: microseconds since the epoch."""
     return time.time_ns() // 1000
-
-
-def operator() -> Actor:
-    """Whoever runs this process: on the machine itself, so everything is up to them."""
-    return Actor(via="cli", peer=f"uid {os.getuid()}", request=new_id())
-
-
-@contextmanager
-def reach(directory: Directory, patience_s: float = PATIENCE_S, actor: Actor = GATEWAY) -> Iterator[Ask]:
-    """Whatever carries out what somebody asks for: the clerk if a gateway runs, else the store itself, held alone.
-
-    Errors: StoreUnavailable when the directory is in use and no clerk answers in time.
-    """
-    deadline = time.monotonic() + patience_s
-    while True:
-        lock = directory.join(alone=True)
-        if lock is not None:
-            try:
-                yield from _directly(directory, actor)
-            finally:
-                os.close(lock)
-            return
-        with suppress(StoreUnavailable):
-            control = Control(directory, PAUSE_S)
-            control.ask(Ping(id=new_id()))
-            break
-        if time.monotonic() >= deadline:
-            raise _lost()
-        time.sleep(PAUSE_S)
-    yield Control(directory, patience_s, actor).ask
-
-
-def _directly(directory: Directory, actor: Actor) -> Iterator[Ask]:
-    pepper = directory.pepper()
-    with closing(SqliteStore(directory.store)) as store:
-        # Nobody serves, so there is nobody to tell.
-        audit = SqliteAudit(store.connection)
-        management = Management(store, pepper, lambda kind, number: True, wall_us, audit.append)
-        office = Office(audit, management, wall_us, opens=lambda: opened(directory, ALONE, store, wall_us))
-        yield lambda operation: office.answer(Asked(operation, actor))

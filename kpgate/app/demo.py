@@ -1,4 +1,4 @@
-"""The demo: the built-in `echo` model beside whatever is configured, a key, and a line to paste."""
+"""The demo's welcome: a key, and a line to paste."""
 
 import os
 import secrets
@@ -8,40 +8,23 @@ from pathlib import Path
 
 import msgspec
 
-from kpgate.app.control import new_id, new_random, reach
+from kpgate.app.control import new_id, new_random
 from kpgate.app.directory import Directory
+from kpgate.app.echo_model import NAME
 from kpgate.app.node import Node
+from kpgate.app.reach import reach
 from kpgate.domain.errors import NotFound
 from kpgate.domain.limits import Limits
 from kpgate.domain.management import CreateKey, SetParty
 from kpgate.domain.money import Movement, Transfer
 from kpgate.domain.secret import Secret
-from kpgate.domain.settings import Deployment, Model, Prices, Provider, Settings
 
-NAME = "echo"
 PARTY = "demo"
 LIMITS = Limits(requests="600/min", tokens="1000000/min", concurrency=64)
 
 
 CREDIT = Movement(kind="grant", party=PARTY, amount=1_000_000_000, memo="for trying it out")
 CREDIT_ID = "demo-credit"
-PRICE = Prices(input=2.5, output=10.0)
-
-
-def with_echo(settings: Settings) -> Settings:
-    """The same settings with the `echo` model, where they have none of that name; alone, it is paid for."""
-    if any(NAME in (model.name, *model.aliases) for model in settings.models):
-        return settings
-    provider = next((one for one in settings.providers if one.dialect == "echo"), None)
-    providers = settings.providers
-    if provider is None:
-        provider = Provider(name=NAME, dialect="echo")
-        providers = (*providers, provider)
-    model = Model(name=NAME, deployments=(Deployment(provider=provider.name, model=NAME),), price=PRICE)
-    # Whoever configured models has decided whether calls cost anything.
-    ledger = settings.ledger if settings.models else msgspec.structs.replace(settings.ledger, enabled=True)
-    models = (*settings.models, model)
-    return msgspec.structs.replace(settings, providers=providers, models=models, ledger=ledger)
 
 
 def greet(node: Node, url: str) -> None:

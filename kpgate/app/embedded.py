@@ -17,6 +17,7 @@ from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server import embed
 
 from kpgate.app.asgi import CUT, Transport
+from kpgate.app.bounds import Bounds
 from kpgate.app.descriptors import connections_max
 from kpgate.app.listeners import BACKLOG
 from kpgate.app.logs import LogWriter
@@ -67,6 +68,9 @@ class Embedded(embed.Server):
             await embed.Server._spawn_asgi_worker(*arguments)
 
         await self.serve(spawn_target=cast(Callable[..., None], spawn))
+
+    def bound(self, bounds: Bounds) -> None:
+        """Its transport has the worker's own, which a reload changes."""
 
     def leave(self) -> None:
         """Accept no more connections and end once the open ones have."""

@@ -29,3 +29,9 @@ class Failures:
         if sparing.let(self._clock()):
             missed = sparing.take_missed()
             self._say(name, file=file, line=line, **({"missed": missed} if missed else {}))
+
+
+def where(error: BaseException) -> list[str]:
+    """Where an error arose, innermost last: places only, as its words may hold a caller's."""
+    frames = traceback.extract_tb(error.__traceback__)[-5:]
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]

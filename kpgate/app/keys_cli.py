@@ -13,8 +13,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from kpgate.app.control import new_id, new_random, operator, reach, wall_us
+from kpgate.app.control import new_id, new_random, wall_us
 from kpgate.app.directory import Directory
+from kpgate.app.reach import operator, reach
 from kpgate.domain.caller import CALL, ROLES
 from kpgate.domain.durations import read_duration, read_end
 from kpgate.domain.errors import GatewayError

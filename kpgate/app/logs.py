@@ -4,7 +4,6 @@ import os
 import select
 import stat
 import threading
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,9 +88,3 @@ class LogWriter:
                 begin, size = number, 0
             size += len(line) + 1
         yield memoryview(b"\n".join([*lines[begin:], b""]))
-
-
-def where(error: BaseException) -> list[str]:
-    """Where an error arose, innermost last: places only, as its words may hold a caller's."""
-    frames = traceback.extract_tb(error.__traceback__)[-5:]
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]

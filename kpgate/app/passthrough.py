@@ -6,8 +6,8 @@ So keys, limits, prices, credit and records know it as they know every model.
 from msgspec.structs import replace
 
 from kpgate.app.config_checks import Draft, Say
-from kpgate.dialects.through.endpoints import ANYTHING, name_of
 from kpgate.domain.settings import Deployment, Ledger, Model, Prices, Provider, Settings
+from kpgate.domain.surface import ANYTHING, name_of
 
 NOT_SIGNED = ("echo", "bedrock")
 """Dialects whose providers take no credential as a header."""

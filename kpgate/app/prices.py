@@ -1,8 +1,5 @@
 """Prices as an operator writes them, made into prices as calls are charged by them."""
 
-import msgspec
-
-from kpgate.domain.management import Answer
 from kpgate.domain.price import (
     MICROKPT,
     PER,
@@ -12,12 +9,10 @@ from kpgate.domain.price import (
     Price,
     Share,
     read_price,
-    terms_hash,
 )
 from kpgate.domain.price_step import LongPrice, fill
 from kpgate.domain.settings import Deployment, Ledger, Model, Prices
 from kpgate.domain.usage import KINDS
-from kpgate.services.route import Routes
 
 LONG_KINDS = tuple(f"long_{kind}" for kind in KINDS)
 
@@ -119,23 +114,3 @@ def price_names(models: tuple[Model, ...], ledger: Ledger) -> list[str]:
     """The spelling of every price in force: each is given its version by it."""
     found = [price_of(model, one, ledger) for model in models for one in model.deployments]
     return list(dict.fromkeys(one.terms for one in found if one is not None))
-
-
-def show_prices(routes: Routes) -> Answer:
-    """What calls cost now: a row for each deployment of each model. Units: microKPT for a million tokens."""
-    rows = []
-    for plan in routes.plans:
-        for target in plan.targets:
-            row = {"model": plan.name, "provider": target.provider, "deployment": target.model}
-            source = target.price_source or None
-            rows.append({**row, **_shown(target.price, target.price_version), "source": source})
-    return {"prices": rows}
-
-
-def _shown(price: Price | None, version: int) -> Answer:
-    """Shape: nothing where calls cost nothing; the hash is what a receipt says as `price_sha256`."""
-    if price is None:
-        return {"price": None, "version": None, "sha256": None, "shares": []}
-    kinds = msgspec.to_builtins(price)
-    shares = kinds.pop("shares")
-    return {"price": kinds, "version": version, "sha256": terms_hash(price.terms), "shares": shares}

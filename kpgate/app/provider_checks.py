@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from kpgate.app.settings_tree import Path
-from kpgate.app.ways import VENDORS, region_of
-from kpgate.dialects.openai.azure import is_v1
 from kpgate.domain.provider import Provider
+from kpgate.domain.surface import SIGNED, is_v1, region_of
 
 Say = Callable[[Path, str], None]
 
@@ -39,7 +38,7 @@ def _check_signing(path: Path, provider: Provider, report: Say) -> None:
     """Who signs sends no credential, and says for which region."""
     signing = provider.signing
     assert signing is not None, "it was looked for"
-    if VENDORS[provider.dialect].signer is None:
+    if provider.dialect not in SIGNED:
         report((*path, "signing"), "is for providers of the dialect bedrock")
         return
     if provider.api_key is not None or provider.api_keys:

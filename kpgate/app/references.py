@@ -12,7 +12,8 @@ from kpgate.domain.secret import Secret
 
 SECRET_BYTES_MAX = 64 * 1024
 _ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
-_SHOWN = re.compile(r"[!-~\x80-\U0010ffff]([ -~\x80-\U0010ffff]*[!-~\x80-\U0010ffff])?")
+# By what it has not: a class that names the rest of Unicode takes 5 ms to compile.
+_SHOWN = re.compile(r"[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?")
 
 
 class ReferenceFailed(ValueError):

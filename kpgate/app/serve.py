@@ -13,13 +13,12 @@ import msgspec
 
 from kpgate._fast import limit, metric, pulse
 from kpgate._fast.commit import Region
-from kpgate.app import bank
+from kpgate.app import areas
 from kpgate.app.channel import Order
 from kpgate.app.config import Loaded, load
 from kpgate.app.config_checks import NO_MODELS
-from kpgate.app.demo import greet as welcome
-from kpgate.app.demo import with_echo
 from kpgate.app.descriptors import raise_descriptor_limit
+from kpgate.app.echo_model import with_echo
 from kpgate.app.listeners import PortRefused, open_listeners, spell_address
 from kpgate.app.node import Node, NodeRefused
 from kpgate.app.options import ServeOptions
@@ -57,8 +56,9 @@ def run(
     if settings is None:
         say("configuration_refused", problems=[str(problem) for problem in loaded.problems])
         return 1
-    if options.demo:
-        greet = greet or welcome
+    if options.demo and greet is None:
+        # house: imports - whoever greets reaches the clerk and can do its work: nobody else here needs all that
+        from kpgate.app.demo import greet
     node = Node(options.data)
     try:
         node.create()
@@ -128,8 +128,8 @@ class _Ground:
 
 def make_region(seats: int, ledger: Ledger = NO_LEDGER) -> Region:
     """The shared memory that all processes of the node decide in. It lives as long as this process."""
-    areas = limit.areas() | metric.areas(seats) | pulse.areas(seats) | bank.areas(ledger)
-    return Region.create(areas, seats)
+    room = limit.areas() | metric.areas(seats) | pulse.areas(seats) | areas.areas(ledger)
+    return Region.create(room, seats)
 
 
 def first_order(

@@ -1,15 +1,13 @@
 """The node's signing keys: Ed25519, in DATA/signing, made once; they sign the heads of the log.
 
-A key that is rotated out stays for verification; the new one is endorsed by it.
+A key that is rotated out stays for verification; the new one is endorsed by it. The library that signs is loaded with
+the first key: a clerk without a ledger starts without it.
 """
 
 import os
 import secrets
 from hashlib import sha256
 from pathlib import Path
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from kpgate.domain.errors import StoreUnavailable
 
@@ -21,6 +19,9 @@ class Signer:
     """One key."""
 
     def __init__(self, seed: bytes) -> None:
+        # house: imports - a tenth of the clerk's start and of its memory, where nothing is ever signed
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
         self.public = self._private.public_key().public_bytes_raw()
         self.id = key_id(self.public)
@@ -45,6 +46,12 @@ def endorsement(public: bytes) -> bytes:
 
 def is_signed(public: bytes, signature: bytes, message: bytes) -> bool:
     """Whether a signature is that key's."""
+    # house: imports - as above
+    from cryptography.exceptions import InvalidSignature
+
+    # house: imports - as above
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     try:
         Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
     except (InvalidSignature, ValueError):

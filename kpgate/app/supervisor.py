@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from kpgate.app.channel import Channel, Message, Order
-from kpgate.app.logs import where
+from kpgate.app.failures import where
 from kpgate.app.slot import Slot
 from kpgate.app.turn import Asker, Turn
 from kpgate.domain.settings import Settings

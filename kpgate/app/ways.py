@@ -3,7 +3,6 @@
 The one file that names every dialect: a new one is a row here.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from time import time
@@ -22,14 +21,14 @@ from kpgate.dialects.openai import endpoints as openai
 from kpgate.dialects.rerank import shapes as rerank
 from kpgate.dialects.responses import endpoints as responses
 from kpgate.dialects.shaped import shaped
-from kpgate.dialects.through.endpoints import ANYTHING, SHOWN, THROUGH, Road
+from kpgate.dialects.through.endpoints import SHOWN, THROUGH, Road
 from kpgate.dialects.through.endpoints import find as find_through
 from kpgate.domain.dialect import Endpoint, Header, Heads, Shape, Vendor, Way
 from kpgate.domain.identity import NO_TOKEN, Identity
 from kpgate.domain.presets import PRESETS
 from kpgate.domain.provider import Provider
 from kpgate.domain.settings import Settings
-from kpgate.domain.upstream import Origin, parse_origin
+from kpgate.domain.surface import ANYTHING, is_v1, origin_of, region_of
 
 VENDORS: dict[str, Vendor] = {
     "openai": openai.VENDOR,
@@ -64,15 +63,6 @@ through = find_through
 
 USER_AGENT = b"kpgate"
 JSON = b"content-type: application/json\r\n"
-_REGION = re.compile(r"(?:^|\.)bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
-
-
-def region_of(provider: Provider) -> str:
-    """The region that a provider's calls are signed for; empty where nothing says which."""
-    if provider.signing is not None and provider.signing.region:
-        return provider.signing.region
-    found = _REGION.search(_origin(provider).host)
-    return found[1] if found is not None else ""
 
 
 def passed_headers(provider: Provider) -> tuple[bytes, ...]:
@@ -83,7 +73,7 @@ def passed_headers(provider: Provider) -> tuple[bytes, ...]:
 
 def vendor_of(provider: Provider) -> Vendor:
     """What a provider speaks, by its dialect, its preset and what else is set for it."""
-    dated = provider.dialect == "azure" and not azure.is_v1(_origin(provider).base_path)
+    dated = provider.dialect == "azure" and not is_v1(origin_of(provider).base_path)
     return _vendor("azure dated" if dated else provider.dialect, provider.responses, provider.preset)
 
 
@@ -212,17 +202,17 @@ class Ways:
         """The way to a provider's other paths."""
         lines = self._lines(provider, vendor, credential or provider.api_key, ()).replace(JSON, b"")
         said = frozenset(line.partition(b":")[0] for line in lines.split(b"\r\n") if line)
-        return Road(_origin(provider).base_path, paths, said).way(lines)
+        return Road(origin_of(provider).base_path, paths, said).way(lines)
 
     def _head(self, provider: Provider, path: str, rest: bytes) -> bytes:
-        base = _origin(provider).base_path.encode()
+        base = origin_of(provider).base_path.encode()
         return b"POST %b%b HTTP/1.1\r\n%b" % (base, path.encode(), rest)
 
     def _lines(
         self, provider: Provider, vendor: Vendor, credential: str | None, more: tuple[Header, ...]
     ) -> bytes:
         """The header lines that every call to a provider has; what the configuration says stands for the vendor's."""
-        lines = [b"host: " + _origin(provider).host_header]
+        lines = [b"host: " + origin_of(provider).host_header]
         if credential is not None:
             name, before = vendor.credential
             lines.append(name + b": " + before + resolve(credential, self._environ).reveal().encode())
@@ -237,7 +227,3 @@ class Ways:
             b"",
         ]
         return b"\r\n".join(lines)
-
-
-def _origin(provider: Provider) -> Origin:
-    return Origin("http", "echo", 80) if provider.dialect == "echo" else parse_origin(provider.base_url)

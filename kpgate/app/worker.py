@@ -19,14 +19,14 @@ import msgspec
 import uvloop
 
 from kpgate._fast.commit import Life
+from kpgate._fast.heap import give_back
 from kpgate._fast.wait import Wheel, clock
 from kpgate.app.asgi import Transport
 from kpgate.app.bounds import Bounds
 from kpgate.app.channel import Channel, Message, Order, first_order
-from kpgate.app.context import Builder, Context, Served
-from kpgate.app.direct import Direct
-from kpgate.app.embedded import Embedded, log_to
-from kpgate.app.logs import LogWriter, where
+from kpgate.app.context import Builder, Context, Served, Server
+from kpgate.app.failures import where
+from kpgate.app.logs import LogWriter
 from kpgate.app.node import Node
 from kpgate.domain.settings import Settings
 
@@ -52,7 +52,7 @@ class Worker:
         self.bounds = Bounds()
         self.loop = asyncio.get_running_loop()
         self.stopping: asyncio.Future[None] = self.loop.create_future()
-        self._servers: list[Embedded | Direct] = []
+        self._servers: list[Server] = []
         self._prepared: dict[int, tuple[Settings, Any]] = {}
         self._asked: dict[int, asyncio.Future[tuple[str, ...]]] = {}
         self._questions = 0
@@ -69,10 +69,13 @@ class Worker:
         """Serve until told to stop. `rest` was said before there was anybody to hear it."""
         self._application = await self._build()
         self._bound(self.settings)
+        self._make_servers()
         gc.collect()
         gc.freeze()
+        # What the start needed, as for making a vocabulary's table, no call needs.
+        give_back()
         self._tick()
-        running = [self.loop.create_task(server.run(self._is_serving)) for server in self._make_servers()]
+        running = [self.loop.create_task(server.run(self._is_serving)) for server in self._servers]
         self.loop.add_reader(self.channel.fileno(), self._hear)
         for message in rest:
             self._obey(message)
@@ -103,16 +106,17 @@ class Worker:
         build: Builder = getattr(importlib.import_module(module), name)
         return await build(context)
 
-    def _make_servers(self) -> list[Embedded | Direct]:
+    def _make_servers(self) -> None:
         for number, listener in enumerate(self.order.listeners):
             serve = partial(self.application.serve, admin=True) if number else self.application.serve
             self._servers.append(self._make_server(serve, listener, public=number == 0))
-        log_to(self.log)
-        return self._servers
 
-    def _make_server(self, serve: Any, listener: int, *, public: bool) -> Embedded | Direct:
+    def _make_server(self, serve: Any, listener: int, *, public: bool) -> Server:
         settings = self.settings.server
         if settings.transport == "direct":
+            # house: imports - a worker loads the transport that it serves by, not both
+            from kpgate.app.direct import Direct
+
             direct = Direct(
                 serve,
                 listener,
@@ -124,10 +128,15 @@ class Worker:
             )
             direct.bound(self.bounds)
             return direct
+        # house: imports - as above
+        from kpgate.app.embedded import Embedded, log_to
+
         transport = Transport(
             serve=serve, wheel=self.wheel, loop=self.loop, bounds=self.bounds, alarm=self._alarm
         )
-        return Embedded(transport, listener, settings, tls=public)
+        embedded = Embedded(transport, listener, settings, tls=public)
+        log_to(self.log)
+        return embedded
 
     def _is_serving(self) -> None:
         self._serving += 1
@@ -143,8 +152,7 @@ class Worker:
         self.settings = settings
         self.bounds.follow(settings.server)
         for server in self._servers:
-            if isinstance(server, Direct):
-                server.bound(self.bounds)
+            server.bound(self.bounds)
 
     def _tick(self) -> None:
         self.loop.call_later(TICK_S, self._tick)

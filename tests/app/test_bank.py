@@ -9,7 +9,8 @@ from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.credit import DONE, Decision, Purse
 from kpgate._fast.journal import recover
 from kpgate._fast.wait import clock
-from kpgate.app.bank import Bank, areas
+from kpgate.app.areas import areas
+from kpgate.app.bank import Bank
 from kpgate.app.control import wall_us
 from kpgate.app.directory import Directory
 from kpgate.app.poster import AHEAD_BYTES, KEPT_BYTES, SEGMENT_BYTES

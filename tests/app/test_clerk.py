@@ -17,8 +17,9 @@ import uvloop
 
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.limit import DONE, Gate, Verdict
-from kpgate.app.control import AsyncControl, Control, new_id, new_random, number, reach
+from kpgate.app.control import AsyncControl, Control, new_id, new_random, number
 from kpgate.app.directory import Directory
+from kpgate.app.reach import reach
 from kpgate.app.warden import Warden
 from kpgate.domain.errors import Conflict, InvalidApiKey, NotFound, StoreUnavailable
 from kpgate.domain.management import CreateKey, GetKey, ListKeys, Ping, RevokeKey, RotateKey, build

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from kpgate.app.config import load
-from kpgate.app.ways import Ways, region_of
+from kpgate.app.ways import VENDORS, Ways
 from kpgate.domain.settings import Provider, Settings
+from kpgate.domain.surface import SIGNED, region_of
 
 ENVIRON = {"ID": "AKIDEXAMPLE", "SECRET": "canary-51f0", "SESSION": "session"}
 SIGNING = "signing = { access_key = 'env:ID', secret_key = 'env:SECRET' }"
@@ -37,6 +38,10 @@ def _read(*lines: str):  # type: ignore[no-untyped-def]
 
 def problems(*lines: str) -> str:
     return "\n".join(str(problem) for problem in _read(*lines).problems)
+
+
+def test_the_dialects_that_sign_are_those_with_a_signer() -> None:
+    assert set(SIGNED) == {name for name, vendor in VENDORS.items() if vendor.signer is not None}
 
 
 def test_the_region_is_the_address_s_or_what_is_said() -> None:

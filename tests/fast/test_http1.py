@@ -2,6 +2,7 @@
 
 import gc
 import pickle
+import sys
 import weakref
 
 import pytest
@@ -467,6 +468,24 @@ def test_an_unread_stream_stops_the_socket_until_it_is_taken():
     assert first is not None
     assert 16_384 < len(first) <= 26_384
     assert wire.reading
+
+
+def test_a_stream_on_hold_keeps_nothing_of_what_was_taken():
+    wire = asked()
+    wire.feed(HEAD + b"content-length: 300000\r\n\r\n" + b"x" * 10_000)
+    taken = wire.connection.chunk().result()  # type: ignore[attr-defined]
+    held = sys.getrefcount(taken)
+    wire.connection.hold()
+    assert not wire.reading
+    assert sys.getrefcount(taken) == held - 1
+    further = wire.connection.chunk()
+    assert wire.reading
+    wire.feed(b"y" * 10_000)
+    assert further.result() == b"y" * 10_000  # type: ignore[attr-defined]
+    wire.connection.hold()
+    wire.connection.fail(KeyError("gone"))
+    with pytest.raises(KeyError):
+        wire.connection.chunk().result()  # type: ignore[attr-defined]
 
 
 def test_a_body_that_is_wanted_whole_does_not_stop_the_socket():

@@ -13,8 +13,9 @@ from typing import Any, Self, TypeVar
 
 import trustme
 
-from kpgate.app.control import Ask, new_id, new_random, reach
+from kpgate.app.control import Ask, new_id, new_random
 from kpgate.app.directory import Directory
+from kpgate.app.reach import reach
 from kpgate.domain.limits import UNLIMITED, Limits
 from kpgate.domain.management import CreateKey, RevokeKey, SetParty, build
 from kpgate.domain.money import Movement, ShowBalance, Transfer

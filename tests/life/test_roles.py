@@ -14,9 +14,10 @@ import apsw
 import pytest
 
 from kpgate.app.audit_cli import examine
-from kpgate.app.control import new_id, new_random, reach
+from kpgate.app.control import new_id, new_random
 from kpgate.app.directory import Directory
 from kpgate.app.ledger_cli import prove
+from kpgate.app.reach import reach
 from kpgate.domain.audit import Actor, ListAudit
 from kpgate.domain.caller import ADMIN, AUDITOR, CALL, DEVELOPER, OPERATOR, OWNER, ROLES
 from kpgate.domain.management import CreateKey, ListKeys, build

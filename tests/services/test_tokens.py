@@ -10,7 +10,8 @@ import pytest
 from kpgate._fast.commit import Life, Region, Seat
 from kpgate._fast.credit import DONE, GONE, OVER_BUDGET, Decision, Purse
 from kpgate._fast.wait import clock
-from kpgate.app.bank import Bank, areas
+from kpgate.app.areas import areas
+from kpgate.app.bank import Bank
 from kpgate.app.control import new_random, wall_us
 from kpgate.app.directory import Directory
 from kpgate.app.ledger_cli import entries_of

@@ -1,6 +1,7 @@
 """Where vocabularies come from: checked ranks, a table made once, and made anew whatever became of it."""
 
 import gzip
+import subprocess
 import sys
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
@@ -97,6 +98,20 @@ def test_threads_that_build_at_once_all_succeed(tmp_path: Path, made: bytes) -> 
     assert [path.read_bytes() == made for path in tmp_path.iterdir()] == [True]
 
 
+def test_processes_that_start_at_once_share_one_table(tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib\n"
+        "from kpgate.stores.vocabulary import open_vocabulary\n"
+        f"vocabulary = open_vocabulary({ENCODING!r}, pathlib.Path(sys.argv[1]), {{}})\n"
+        "maps = pathlib.Path('/proc/self/maps').read_text().splitlines()\n"
+        "print([line.split()[4] for line in maps if line.endswith('.kpt')])\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    mapped = {one.communicate()[0] for one in running}
+    assert mapped == {f"['{next(tmp_path.iterdir()).stat().st_ino}']\n"}
+
+
 def test_what_a_killed_builder_left_is_in_nobodys_way(tmp_path: Path, made: bytes) -> None:
     path = place(tmp_path, made)
     path.rename(f"{path}.1")
@@ -152,7 +167,7 @@ def test_a_package_without_usable_ranks_is_told(
     kept = {"no gzip": b"plain", "cut": packed[:-6], "other": packed}
     if fault in kept:
         (data / f"{ENCODING}.tiktoken.gz").write_bytes(kept[fault])
-    monkeypatch.setattr("kpgate.stores.vocabulary.files", lambda package: tmp_path)
+    monkeypatch.setattr("kpgate.stores.vocabulary._folder_of", lambda package: tmp_path)
     with pytest.raises(VocabularyUnavailable, match=ENCODING):
         open_vocabulary(ENCODING, tmp_path / "cache", {})
     assert not (tmp_path / "cache").exists()

@@ -191,7 +191,7 @@ def test_waits_are_our_own_on_the_path_of_a_call(path: Path) -> None:
 
 
 def test_only_build_names_concrete_stores() -> None:
-    allowed = {"app.build", "app.bank", "app.backup", "app.clerk", "app.keys_cli", "app.control"}
+    allowed = {"app.build", "app.bank", "app.backup", "app.clerk", "app.keys_cli", "app.reach"}
     for path in MODULES:
         name = name_of(path)
         for target, line in imports(ast.parse(source(path))):

@@ -12,13 +12,7 @@ from msgspec.structs import replace
 from kpgate.dialects.openai import endpoints
 from kpgate.domain.dialect import Endpoint
 
-V1_PATHS = ("/openai/v1", "/v1")
 CREDENTIAL = (b"api-key", b"")
-
-
-def is_v1(base_path: str) -> bool:
-    """Whether a base URL's path is that of the undated API. Shape: without a last slash."""
-    return base_path.endswith(V1_PATHS)
 
 
 def _path(endpoint: Endpoint, model: str, stream: bool) -> str:

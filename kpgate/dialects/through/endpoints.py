@@ -15,10 +15,9 @@ from kpgate.dialects.openai import reply
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Counter, Endpoint, Way
 from kpgate.domain.errors import InvalidRequest, MethodNotAllowed, NotFound
+from kpgate.domain.surface import name_of
 
 PREFIX = b"/providers/"
-ANYTHING = "*"
-"""What a provider's other paths are called as its deployment: it is no model's name there."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PATH_BYTES_MAX = 2048
 DECODED_MAX = 3
@@ -80,11 +79,6 @@ class Passed:
         return (
             isinstance(name, bytes) and name not in self._kept_back and not name.startswith(KEPT_BACK_STARTS)
         )
-
-
-def name_of(provider: str) -> str:
-    """The model that a provider's other paths are, for keys, limits, prices and records."""
-    return f"providers/{provider}"
 
 
 def find(method: str, path: bytes, query: bytes) -> Endpoint | None:
