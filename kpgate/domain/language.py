@@ -272,7 +272,8 @@ def language_by(letters: int, scripts: Sequence[int], words: Sequence[int]) -> s
     clear."""
     if scripts[0] and scripts[0] * JAPANESE_SHARE >= letters:
         return _BY_SCRIPT[0]
-    most = max(scripts)
+    # Most texts have none of them.
+    most = max(scripts) if any(scripts) else 0
     if most * JAPANESE_SHARE >= letters * 3 and most:
         return _BY_SCRIPT[scripts.index(most)]
     most = max(words)

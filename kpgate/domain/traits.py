@@ -4,9 +4,8 @@ Pure, and bounded: of a long prompt only the beginning of the last user turn is 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
-
-import msgspec
 
 from kpgate._fast.prose import Lexicon
 from kpgate.domain.chat import Chat, Image, Role, Text
@@ -62,7 +61,8 @@ def see(text: str) -> Seen:
     return Seen(*_LEXICON.read(text, TEXT_MAX))
 
 
-class Traits(msgspec.Struct, gc=False):
+@dataclass
+class Traits:
     """What was read of a call's content.
 
     Shape: `text` begins the last user turn, `opening` what the conversation began with; `metadata` is the caller's.

@@ -5,12 +5,10 @@ Calls nobody. A model that uses none of this has no decision, and pays for none.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from typing import Any
-
-import msgspec
 
 from kpgate._fast.choice import Choice, Size
 from kpgate._fast.pulse import Pulse
@@ -40,7 +38,8 @@ NOT_FOR_HEADERS = "not for requests with these headers"
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-class Ability(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True)
+class Ability:
     """What the candidates of one mask can do. None is not known, which counts as possible.
 
     Units: `context_tokens` prompt and output together; `output_cap` tokens a choice.
@@ -56,7 +55,8 @@ class Ability(msgspec.Struct, frozen=True, gc=False):
     output_cap: int = 0
 
 
-class Ruling(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True)
+class Ruling:
     """A rule at work. Shape: `choice` None is the model's own; `cost_max` -1 for none."""
 
     name: str
@@ -67,7 +67,8 @@ class Ruling(msgspec.Struct, frozen=True, gc=False):
     cost_max: int = -1
 
 
-class Asked(msgspec.Struct, gc=False):
+@dataclass
+class Asked:
     """What a decision is about.
 
     Shape: `random` is 64 random bits; `cost_max` is the header's, None for none; `traits` are read of the body where
@@ -85,7 +86,8 @@ class Asked(msgspec.Struct, gc=False):
     traits: Traits | None = None
 
 
-class Terms(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True)
+class Terms:
     """How the calls of one model are decided.
 
     Shape: `own` is the mask of its own deployments, all others are fallbacks' where there are `fallbacks`; `by_cost`

@@ -68,3 +68,4 @@ cdef class Routes:
 
 
 cpdef tuple candidates(Plan plan, object headers, cython.py_int random, cython.py_int now_us)
+cpdef object matching(Plan plan, object headers)
