@@ -29,7 +29,8 @@ METHOD = (
     "target's processes over the chunks that reached the client in the window.",
     "First byte added is the median of the streams' first bytes less the direct one. On two cores client and provider "
     f"of {STREAMS} streams want more than the one core they have, and the first bytes of those wait for them; so it "
-    f"is also taken at {FEW} streams, and that is the figure compared with its bound.",
+    f"is also taken at {FEW} streams, and that is the figure compared with its bound. Every stream opens a connection "
+    "to the provider: behind TLS its first byte waits for a handshake, nginx's as well.",
 )
 
 
