@@ -15,6 +15,7 @@ from bench.tokens import CJK, PROSE
 from bench.twins import NAMES, chat_body, choice_of
 from kpgate._fast import body, credit, journal, limit, metric, pulse, sse
 from kpgate._fast.account import PLAIN, Accounts
+from kpgate._fast.bill import Bill, Tariff
 from kpgate._fast.choice import COST, Size
 from kpgate._fast.chunks import Chunks
 from kpgate._fast.client import Client
@@ -28,12 +29,14 @@ from kpgate._fast.journal import Journal
 from kpgate._fast.lane import Lane
 from kpgate._fast.limit import Gate, Limits, Verdict
 from kpgate._fast.metric import RequestCells, Shard
+from kpgate._fast.note import pack_end, pack_hold
 from kpgate._fast.outbox import Outbox
 from kpgate._fast.outline import outline
 from kpgate._fast.pulse import Pulses
 from kpgate._fast.routes import Router
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.dialects.openai.request import CONVERSATION
+from kpgate.domain.price import Price
 from kpgate.domain.traits import see
 from kpgate.services.meters import LATENCY_BOUNDS_US
 from kpgate.stores.vocabulary import open_vocabulary
@@ -208,6 +211,30 @@ def of_digits(folder: Path) -> list[Operation]:
         Operation("a number of 6 digits", lambda: decimal(999_999)),
         Operation("a duration in milliseconds", lambda: spell(120_000)),
         Operation("a duration in minutes", lambda: spell(359_000_000)),
+    ]
+
+
+def of_bill(folder: Path) -> list[Operation]:
+    """What a call may cost, and what it costs."""
+    price = Price(250_000, 1_000_000, 125_000, 1_000_000, 4_000_000, 8_000_000, 300_000, 7)
+    bill, tariff = Bill(price), Tariff(250_000, 1_000_000, 7)
+    return [
+        Operation("the most that a call may cost", lambda: tariff.bound(200, 4096, 10_000)),
+        Operation("a charge for tokens in and out", lambda: bill.charge(200, 150, 10_000)),
+        Operation(
+            "a charge for ten kinds",
+            lambda: bill.charge_kinds(2000, 150, 1000, 50, 10, 20, 5, 30, 40, 2, 10_000),
+        ),
+    ]
+
+
+def of_note(folder: Path) -> list[Operation]:
+    """What a call's journal entries say of it."""
+    hold = ("0a1b2c3d4e5f-1f", "gpt-4.1-mini", 7, 200, 4096, 10_000)
+    end: tuple[Any, ...] = ("openai", "gpt-4.1-mini", 1, 200, 7, 200, 150, *[0] * 8, "provider")
+    return [
+        Operation("the note of a hold", lambda: pack_hold(*hold)),
+        Operation("the note of an end", lambda: pack_end(*end)),
     ]
 
 
@@ -577,6 +604,7 @@ def _called(
 
 OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "account": of_account,
+    "bill": of_bill,
     "body": of_body,
     "choice": of_choice,
     "chunks": of_chunks,
@@ -593,6 +621,7 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "lane": of_lane,
     "limit": of_limit,
     "metric": of_metric,
+    "note": of_note,
     "outbox": of_outbox,
     "outline": of_outline,
     "prose": of_prose,

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from kpgate.app.model_card import card
-from kpgate.app.prices import show_prices
+from kpgate.app.price_list import show_prices
 from kpgate.domain.price import Price, terms_hash
 from kpgate.domain.price_step import fill
 

@@ -6,6 +6,7 @@ The rules here know parties by name and grants by their end; they know nothing o
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -465,6 +466,8 @@ class History(RuleBasedStateMachine):
             assert {(slot, amount) for slot, amount, _ in row.lots} == lots
 
 
+# Long by what is asked of it: half a minute of a core that has nothing else to do.
+@pytest.mark.timeout(180)
 def test_twenty_thousand_steps_of_any_histories_come_to_what_the_rules_say() -> None:
     History.steps, told = 0, settings(max_examples=150, stateful_step_count=150, deadline=None)
     while History.steps < STEPS:
