@@ -73,6 +73,7 @@ ROOMS = {
         "keys",
         "language",
         "ledger",
+        "merkle",
         "price",
         "receipt",
         "rules",

@@ -57,8 +57,7 @@ class Batch:
 
     Shape: `transfers` are (lsn, part, kind, debit, credit, amount, time, call, memo); `deltas` by account; `lots` by
     (account, slot): change and expiry, 0 for as before; `lot_moves` (lsn, part, account, slot, change, expiry), but for
-    what charges took; `uses` by (budget, period, window); `ended` those that were
-    open before.
+    what charges took; `ended` those that were open before.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class Batch:
         self.deltas: dict[int, int] = {}
         self.lots: dict[tuple[int, int], tuple[int, int]] = {}
         self.lot_moves: list[tuple[int, int, int, int, int, int]] = []
-        self.uses: dict[tuple[int, int, int], int] = {}
+        self._spent: dict[tuple[int, int, int, int], int] = {}
         self.operations: list[tuple[str, bytes, int]] = []
         self.refunds: list[tuple[int, int]] = []
 
@@ -99,6 +98,14 @@ class Batch:
             self.opened[call] = self._held(call)._replace(metered=amount)
         elif kind == TRANSFER:
             self._transfer(lsn, body)
+
+    def uses(self) -> dict[tuple[int, int, int], int]:
+        """What was charged to budgets: by (budget, period, window)."""
+        found: dict[tuple[int, int, int], int] = {}
+        for budget, amount in self._spent.items():
+            for key in uses_of(budget):
+                found[key] = found.get(key, 0) + amount
+        return found
 
     def _held(self, call: int) -> Opened:
         found = self.opened.get(call)
@@ -135,10 +142,9 @@ class Batch:
             for slot in range(LOTS):
                 if end.lots[slot]:
                     self._lot(hold.account, slot, -end.lots[slot], 0)
-        uses, amount = self.uses, end.amount
+        spent, amount = self._spent, end.amount
         for budget in hold.budgets:
-            for key in uses_of(budget):
-                uses[key] = uses.get(key, 0) + amount
+            spent[budget] = spent.get(budget, 0) + amount
 
     def _transfer(self, lsn: int, body: bytes) -> None:
         time_us, legs, note = read_transfer(body)

@@ -44,7 +44,16 @@ class Receipts:
 
     def append(self, ledger: SqliteLedger, charges: Sequence[Charge]) -> int:
         """Make leaves of charges; the index of the first. Order: within the posting's transaction."""
-        return self._log.append([self._leaf(ledger, charge) for charge in charges])
+        log, terms = self._log, ledger.terms
+        since, origin, secret = log.since, log.origin, self._secret(log.origin)
+        return log.append(
+            [
+                leaf(one.hold, one.end, terms, origin, secret)
+                if one.end.lsn >= since
+                else self._leaf(ledger, one)
+                for one in charges
+            ]
+        )
 
     def forget(self) -> None:
         """The transaction failed."""

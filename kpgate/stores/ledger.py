@@ -3,6 +3,7 @@
 Order: one writer, the clerk; before its first post the journal's past is read from `cursor` on.
 """
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
@@ -131,7 +132,7 @@ class SqliteLedger:
         batch = Batch(self._open, self._price, self._number)
         posted = False
         try:
-            with _translated(), self._connection:
+            with _translated(), _uncollected(), self._connection:
                 for entry in entries:
                     batch.take(entry)
                 self._write(batch)
@@ -143,7 +144,7 @@ class SqliteLedger:
                 self._leaves.forget()
                 self._load()
         self._cursor = cursor
-        self._spent.update(batch.uses)
+        self._spent.update(batch.uses())
         self._moved.update(batch.deltas)
         for call in batch.ended:
             self._open.pop(call, None)
@@ -175,7 +176,7 @@ class SqliteLedger:
         many("INSERT INTO lot_moves VALUES (?, ?, ?, ?, ?, ?)", batch.lot_moves)
         many(
             "INSERT INTO budget_uses VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET used = used + ?4",
-            [(*key, used) for key, used in batch.uses.items() if used],
+            [(*key, used) for key, used in batch.uses().items() if used],
         )
         many("INSERT INTO operations (id, content, lsn) VALUES (?, ?, ?)", batch.operations)
         many("UPDATE charges SET refunded = refunded + ? WHERE call = ?", batch.refunds)
@@ -234,6 +235,8 @@ class SqliteLedger:
         return int(rows[0][0])
 
     def _price(self, version: int) -> Price | None:
+        if not version:
+            return None
         price = self._prices.get(version)
         if price is None and (terms := self.terms(version)):
             price = self._prices[version] = read_terms(terms)
@@ -404,6 +407,18 @@ def _translated() -> Iterator[None]:
         yield
     except apsw.Error as error:
         raise StoreUnavailable("the ledger's store does not answer", retry_after_us=RETRY_US) from error
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A batch makes ten thousands of objects that all live to its end: the collector would look at them in vain."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def lost_end(hold: Hold, metered: int, time_us: int, ends_us: Mapping[int, int]) -> End:
