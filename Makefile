@@ -57,11 +57,12 @@ $(STAMP): pyproject.toml
 
 setup: $(STAMP)
 
-# The vendors' clients from npm, which tests ask with; what runs needs none of it.
+# The vendors' clients from npm, which tests ask with; what runs needs none of it. Registries are verified by the system's
+# certificates, as pip does it, not by Node's own.
 $(CLIENTS): $(NPM)/package.json $(NPM)/package-lock.json
 	@node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' && npm --version >/dev/null || \
 		{ echo "tests need Node 18.17 or later, and npm (Debian: apt install nodejs npm)" >&2; exit 1; }
-	npm ci --prefix $(NPM) --ignore-scripts --no-audit --no-fund --loglevel=error --progress=false >/dev/null
+	NODE_OPTIONS="$$NODE_OPTIONS --use-openssl-ca" npm ci --prefix $(NPM) --ignore-scripts --no-audit --no-fund --loglevel=error --progress=false >/dev/null
 	touch $@
 
 npm: $(CLIENTS)

@@ -9,9 +9,6 @@ than `MOST` is `MOST`, which is more than any account holds.
 
 from libc.stdint cimport int64_t
 
-cdef extern from *:
-    ctypedef signed long long int128 "__int128"
-
 cdef enum:
     TOKENS_PER_PRICE = 1_000_000
     BASIS_POINTS = 10_000
