@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from kpgate._fast.bill import Tariff
-from kpgate.domain.price import MARGIN_PERCENT, WHOLE, Price
+from kpgate.domain.price import MARGIN_PERCENT, PRICE_MAX, WHOLE, Price
 from kpgate.domain.usage import KINDS, Usage
 
 ABOVE = "long_above"
@@ -93,10 +93,15 @@ def fill(price: Price, long_above: int, said: dict[str, int]) -> LongPrice:
     """A price with a step, of which only some kinds are said: each other rises as what it is a part of does.
 
     Shape: `said` has kinds by name, `input` among them; `output` that is not said is as below.
+    Errors: ValueError, as `field: what is wrong`, for what rises beyond any price.
     """
     long = {"input": said["input"], "output": said.get("output", price.output)}
     for kind, whole in WHOLES.items():
         long[kind] = said.get(kind, _risen(getattr(price, kind), getattr(price, whole), long[whole]))
+        if long[kind] > PRICE_MAX:
+            raise ValueError(
+                f"long_{kind}: rises with `long_{whole}` to more than any price may be; write it"
+            )
     steps = {"long_above": long_above} | {f"long_{kind}": rate for kind, rate in long.items()}
     return msgspec.convert(asdict(price) | steps, LongPrice)
 

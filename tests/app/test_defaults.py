@@ -166,6 +166,7 @@ def test_a_price_that_rises_with_length_is_the_catalogue_s(tmp_path: Path) -> No
         ("long_above = 0, long_input = 5", "price.long_above: "),
         ("long_above = 10, long_input = 0", "price.long_input: a price of 0"),
         ("long_above = 10, long_input = 5, long_output = 0", "price.long_output: a price of 0"),
+        ("cached = 9e6, long_above = 10, long_input = 5e6", "price.long_cached: rises with `long_input`"),
     ],
 )
 def test_a_step_that_is_none_or_gives_something_away_is_refused(tmp_path: Path, step: str, told: str) -> None:

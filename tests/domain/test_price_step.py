@@ -52,6 +52,12 @@ def test_a_kind_that_is_not_said_rises_as_its_whole_does() -> None:
     assert fill(replace(SHORT, output=0), 200, {"input": 500, "output": 9}).long_reasoning == 1000
 
 
+def test_what_would_rise_beyond_any_price_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="long_cached: rises with `long_input`"):
+        fill(replace(SHORT, input=1, cached=1 << 40), 200, {"input": 1 << 40})
+    assert fill(replace(SHORT, input=1, cached=1 << 40), 200, {"input": 2}).long_cached == 1 << 41
+
+
 def test_what_has_no_step_is_spelled_as_it_was() -> None:
     assert SHORT.terms == (
         '{"audio_input":4000,"audio_output":8000,"cache_write":310,"cache_write_long":500,"cached":125,'
