@@ -38,7 +38,7 @@ from kpgate._fast.wait import Wheel, clock
 from kpgate.app.config import load
 from kpgate.app.equipment import Ground, equip, names
 from kpgate.dialects.openai.endpoints import ENDPOINTS
-from kpgate.domain.phase import PHASES, Phase
+from kpgate.domain.phase import Phase
 from kpgate.gateway import Gateway
 from kpgate.life import Equipment
 from kpgate.life import Life as Call
@@ -82,18 +82,19 @@ class Stamps:
         self.stamp = stamp
 
     @classmethod
-    def learn(cls, phase: str) -> None:
+    def learn(cls, name: str, phase: str) -> None:
         """Stamp the looks at that one; by a property, as a stamp ought to cost little."""
 
         def look(stamps: Stamps) -> str:
             stamps.stamp(phase)
             return phase
 
-        setattr(cls, phase.upper(), property(look))
+        setattr(cls, name, property(look))
 
 
-for one_phase in PHASES:
-    Stamps.learn(one_phase)
+for one_name, one_phase in vars(Phase).items():
+    if one_name.isupper():
+        Stamps.learn(one_name, one_phase)
 
 
 class Watched(Gateway):

@@ -21,8 +21,7 @@ cdef class Bill:
     cdef int64_t unit
     cdef int64_t request
 
-    cpdef int64_t charge(self, int64_t prompt, int64_t output, int64_t factor) except -1
-    cpdef int64_t charge_kinds(
+    cpdef int64_t charge(
         self, int64_t prompt, int64_t output, int64_t cached, int64_t reasoning, int64_t heard, int64_t spoken,
         int64_t seen, int64_t written, int64_t kept, int64_t units, int64_t factor,
     ) except -1

@@ -5,8 +5,7 @@ MOST: int
 @final
 class Bill:
     def __new__(cls, price: Any) -> Bill: ...
-    def charge(self, prompt: int, output: int, factor: int) -> int: ...
-    def charge_kinds(
+    def charge(
         self,
         prompt: int,
         output: int,

@@ -60,17 +60,11 @@ cdef class Bill:
         self.unit = price_of(price, "unit")
         self.request = price_of(price, "request")
 
-    cpdef int64_t charge(self, int64_t prompt, int64_t output, int64_t factor) except -1:
-        """What tokens of the two plain kinds cost."""
-        return amount_of(
-            <int128>prompt * self.input + <int128>output * self.output + <int128>self.request * TOKENS_PER_PRICE, factor
-        )
-
-    cpdef int64_t charge_kinds(
+    cpdef int64_t charge(
         self, int64_t prompt, int64_t output, int64_t cached, int64_t reasoning, int64_t heard, int64_t spoken,
         int64_t seen, int64_t written, int64_t kept, int64_t units, int64_t factor,
     ) except -1:
-        """What a call costs that used tokens of several kinds, in `Usage`'s order. Parts are never more than the whole:
+        """What a call costs, by what it used of each kind. Parts are never more than the whole:
         what is counted under two kinds is charged as the first of cached, written to a cache for long, written to
         one, audio, image; of the output as reasoning.
         """

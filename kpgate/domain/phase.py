@@ -13,9 +13,3 @@ class Phase:
     UPSTREAM = "upstream"
     SETTLE = "settle"
     RESPOND = "respond"
-
-
-PHASES = (
-    *(Phase.RECEIVE, Phase.DECODE, Phase.AUTH, Phase.ADMIT, Phase.ROUTE),
-    *(Phase.HOLD, Phase.UPSTREAM, Phase.SETTLE, Phase.RESPOND),
-)

@@ -282,13 +282,6 @@ def _compare(token: _Token, left: _Term, right: _Term) -> _Term:
         own = left.value
         one = lambda facts: own  # noqa: E731 - a constant on the left is rare, and costs a call
     if other is None:
-        # A sign by itself costs half of what a call for it does.
-        if token.text == "==":
-            return _Term(TRUTH, lambda facts: one(facts) == fixed, None, left.at)
-        if token.text == "<":
-            return _Term(TRUTH, lambda facts: one(facts) < fixed, None, left.at)
-        if token.text == ">":
-            return _Term(TRUTH, lambda facts: one(facts) > fixed, None, left.at)
         return _Term(TRUTH, lambda facts: compare(one(facts), fixed), None, left.at)
     return _Term(TRUTH, lambda facts: compare(one(facts), other(facts)), None, left.at)
 

@@ -46,20 +46,6 @@ class Usage:
         """What was put into the provider's prompt cache, for however long."""
         return self.cache_write + self.cache_write_long
 
-    @property
-    def plain(self) -> bool:
-        """Whether there is nothing but tokens in and out, of no kind of their own."""
-        return not (
-            self.cached
-            or self.reasoning
-            or self.audio_input
-            or self.audio_output
-            or self.image
-            or self.cache_write
-            or self.cache_write_long
-            or self.units
-        )
-
     def plus(self, other: "Usage") -> "Usage":
         """Both together: the provider's word only where both are."""
         source = "provider" if self.source == other.source == "provider" else "counted"

@@ -71,9 +71,7 @@ class Target:
         """What a call costs that it answered. Order: only what has a price is charged. Units: `factor` basis points."""
         bill = self.bill if usage.input <= self.long_above else self.long_bill
         assert bill is not None, "only what has a price is charged"
-        if usage.plain:
-            return bill.charge(usage.input, usage.output, factor)
-        return bill.charge_kinds(
+        return bill.charge(
             usage.input,
             usage.output,
             usage.cached,

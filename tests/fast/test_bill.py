@@ -29,9 +29,8 @@ def kinds(usage: Usage) -> tuple[int, ...]:
 @example(Price(*[PRICE_MAX] * 8), Usage(*[(1 << 63) - 1] * 4), PRICE_FACTOR_MAX)
 @example(Price(*[PRICE_MAX] * 8), Usage((1 << 63) - 1, (1 << 63) - 1), 1)
 def test_a_charge_is_the_price_s_own(price: Price, usage: Usage, factor: int) -> None:
-    assert Bill(price).charge_kinds(*kinds(usage), factor) == min(price.charge(usage, factor), MOST)
-    plain = Usage(usage.input, usage.output)
-    assert Bill(price).charge(plain.input, plain.output, factor) == min(price.charge(plain, factor), MOST)
+    for used in (usage, Usage(usage.input, usage.output)):
+        assert Bill(price).charge(*kinds(used), factor) == min(price.charge(used, factor), MOST)
 
 
 @given(rates, rates, rates, st.integers(100, 1000), rates, counts, counts, counts, factors)
