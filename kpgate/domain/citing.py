@@ -34,11 +34,11 @@ def convert(raw: Any, kind: type[T]) -> list[T]:
     return found
 
 
-def place(citation: Citation, start: int, end: int, length: int) -> Citation | None:
-    """A citation at its place in a text of such a length. None: it is at none, or names nothing."""
+def place(citation: Citation, start: int, end: int, length: int) -> list[Citation]:
+    """A citation at its place in a text of such a length; none where it is at none, or names nothing."""
     start, end = max(0, start), min(end, length)
     names = citation.url or citation.title or citation.quoted
-    return replace(citation, start=start, end=end) if names and start < end else None
+    return [replace(citation, start=start, end=end)] if names and start < end else []
 
 
 def within(citations: Iterable[Citation], at: int, length: int) -> list[Citation]:
@@ -46,9 +46,7 @@ def within(citations: Iterable[Citation], at: int, length: int) -> list[Citation
     found = []
     for one in citations:
         if at <= one.start < at + length:
-            placed = place(one, one.start - at, one.end - at, length)
-            if placed is not None:
-                found.append(placed)
+            found += place(one, one.start - at, one.end - at, length)
     return found
 
 

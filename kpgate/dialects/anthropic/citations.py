@@ -33,8 +33,7 @@ def read(raw: Any, start: int, end: int) -> list[Citation]:
     for one in citing.convert(raw, _Location):
         title = one.title or one.document_title or ""
         said = citing.source(one.url or one.source, title, one.cited_text or "")
-        placed = citing.place(said, start, end, end)
-        found += [] if placed is None else [placed]
+        found += citing.place(said, start, end, end)
     return found
 
 

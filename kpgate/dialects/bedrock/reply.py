@@ -154,8 +154,7 @@ def read_citations(raw: Any, start: int, end: int) -> list[Citation]:
         page = one.location.web if one.location is not None else None
         quoted = "".join([piece.text for piece in one.source_content])
         said = citing.source(page.url if page is not None else one.source, one.title, quoted)
-        placed = citing.place(said, start, end, end)
-        found += [] if placed is None else [placed]
+        found += citing.place(said, start, end, end)
     return found
 
 

@@ -151,8 +151,7 @@ def read_citations(raw: Any, begins: list[int], length: int) -> list[Citation]:
             continue
         at = begins[one.content_index]
         for source in one.sources:
-            placed = citing.place(_source(source), one.start + at, one.end + at, length)
-            found += [] if placed is None else [placed]
+            found += citing.place(_source(source), one.start + at, one.end + at, length)
     return found
 
 

@@ -53,12 +53,12 @@ def read(raw: Any, places: Places) -> list[Citation]:
         if not 0 <= segment.part_index < len(places):
             continue
         at, text = places[segment.part_index]
-        start, end = (citing.characters(text, one) for one in (segment.start_index, segment.end_index))
+        start = citing.characters(text, segment.start_index)
+        end = citing.characters(text, segment.end_index)
         for number in support.grounding_chunk_indices:
             said = chunks[number] if 0 <= number < len(chunks) else None
-            placed = citing.place(said, start, end, len(text)) if said is not None else None
-            if placed is not None:
-                found.append(replace(placed, start=placed.start + at, end=placed.end + at))
+            for one in citing.place(said, start, end, len(text)) if said is not None else ():
+                found.append(replace(one, start=one.start + at, end=one.end + at))
     return found
 
 

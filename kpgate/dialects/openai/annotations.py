@@ -5,7 +5,6 @@ reference does not list it there.
 Source: OpenAI API reference, chat completions: the object, `annotations`; guide "Web search" (checked November 2026).
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -28,14 +27,13 @@ class _Annotation(msgspec.Struct, gc=False):
 
 def read(raw: Any, length: int = 1 << 60) -> list[Citation]:
     """A message's annotations. Units: `length` characters of its text, where that is known."""
-    found = citing.convert(raw, _Annotation)
-    return [said for one in found if one.type == "url_citation" for said in _read(one.url_citation, length)]
-
-
-def _read(page: _Page, length: int) -> Iterable[Citation]:
-    said = Citation(0, 0, citing.URL, page.url, page.title or "")
-    placed = citing.place(said, page.start_index, page.end_index, length)
-    return () if placed is None else (placed,)
+    found = []
+    for one in citing.convert(raw, _Annotation):
+        page = one.url_citation
+        if one.type == "url_citation":
+            said = Citation(0, 0, citing.URL, page.url, page.title or "")
+            found += citing.place(said, page.start_index, page.end_index, length)
+    return found
 
 
 def spell(citation: Citation) -> dict[str, Any] | None:

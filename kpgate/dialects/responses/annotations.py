@@ -28,8 +28,7 @@ def read(raw: Any, length: int) -> list[Citation]:
     for one in citing.convert(raw, _Annotation):
         if one.type == "url_citation":
             said = Citation(0, 0, citing.URL, one.url, one.title or "")
-            placed = citing.place(said, one.start_index, one.end_index, length)
-            found += [] if placed is None else [placed]
+            found += citing.place(said, one.start_index, one.end_index, length)
     return found
 
 
