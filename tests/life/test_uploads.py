@@ -4,7 +4,9 @@ The provider is the test's own: it says what has arrived while the client still 
 """
 
 import json
+import os
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -310,6 +312,30 @@ def test_a_provider_that_dies_in_the_middle_is_said_so(payer: Payer, stage: Stag
     found = record(payer)
     assert (found["attempts"], found["end"]) == (1, "upstream@upstream"), "what was sent on is sent once"
     assert payer.paid() == 0 and not stage.is_asked()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_worker_that_dies_or_must_end_in_the_middle_charges_nothing(
+    tmp_path: Path, stage: Stage, transport: str
+) -> None:
+    server = "workers = 1\ndrain_s = 0.2"
+    with Whole(tmp_path, settings(stage, stage.url), server=server, transport=transport) as gate:
+        payer, first = Payer(gate), beginning("heard") + bytes(100_000)
+        with upload(payer, first, FILE_BYTES):
+            guest, before = stage.guest(), pid_of(gate, 1)
+            guest.take(len(first))
+            os.kill(before, signal.SIGKILL)
+            assert guest.is_left()
+        assert payer.paid() == 0
+        until(lambda: pid_of(gate, 1) not in (0, before) and gate.chat(payer.key, "none")[0] == 404)
+        with upload(payer, first, FILE_BYTES) as talk:
+            guest = stage.guest()
+            guest.take(len(first))
+            gate.signal(signal.SIGTERM)
+            assert said(talk) == (503, "draining")
+            assert guest.is_left()
+        gate.ended()
+        assert payer.paid() == 0
 
 
 def test_a_provider_that_refuses_early_is_heard(payer: Payer, stage: Stage) -> None:
