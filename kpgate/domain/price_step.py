@@ -3,7 +3,8 @@
 Vendors charge the whole call by the higher prices once its prompt has more than so many tokens, output and what was
 read from their cache included; none is known that charges only the tokens beyond. A price without a step knows nothing
 of this: its terms, its charge and its bound are `domain/price`'s.
-Source: the pricing pages of Google's Gemini API, Anthropic, OpenAI and xAI (checked November 2026).
+Source: the price tables of LiteLLM and genai-prices, whose rows name the vendors' pages, and Perplexity's list of what
+OpenAI and xAI charge through it (checked November 2026). The vendors' own pages were not read.
 """
 
 from collections.abc import Sequence
