@@ -41,6 +41,9 @@ from kpgate.domain.reply import (
 from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import Usage
 
+STREAM_BYTES_MAX = 256 * 1024 * 1024
+"""As long as a whole reply may be: readers and writers keep text, to say at the end what it is from, or all of it."""
+
 
 class Allowance(msgspec.Struct, frozen=True):
     """What an operator lets a bridge do. Units: `output_default` tokens, where neither caller nor hold caps."""
@@ -156,6 +159,7 @@ class Translator(Spoken):
     """A provider's stream in the caller's dialect, event by event: `domain.dialect.Framing`."""
 
     __slots__ = (
+        "_bytes",
         "_events",
         "_late",
         "_mark",
@@ -182,6 +186,7 @@ class Translator(Spoken):
         # Whether anything was said, and what went wrong after what is still to be sent.
         self._spoke = False
         self._late: UpstreamFailed | None = None
+        self._bytes = 0
         self.events = 0
         self.usage: Usage | None = None
 
@@ -197,7 +202,10 @@ class Translator(Spoken):
             self._mark()
         heard = self.heard
         out: list[bytes] = []
+        self._bytes += len(chunk)
         try:
+            if self._bytes > STREAM_BYTES_MAX:
+                raise ValueError(f"it has more than {STREAM_BYTES_MAX} bytes")
             for name, data in self._events.feed(chunk):
                 self._take(self._reader.read(name, data), out)
         except UpstreamFailed as error:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpgate.dialects.bridge import Translator
+from kpgate.dialects.bridge import STREAM_BYTES_MAX, Translator
 from kpgate.dialects.gemini.endpoints import GENERATE, STREAM, VENDOR
 from kpgate.dialects.gemini.neutral import neutral
 from kpgate.dialects.gemini.parts import seal
@@ -339,3 +339,14 @@ def test_a_whole_reply_goes_through_as_it_came() -> None:
     assert way.turn(200, body[:54] + b"}", asked()).text == "a", "counted where no usage is said"
     with pytest.raises(UpstreamFailed, match="credential"):
         way.turn(400, b"".join(gemini._bad_key().pieces), asked())
+
+
+def test_a_stream_without_end_is_ended() -> None:
+    through = Translator("gemini", Events(EVENT_BYTES_MAX), StreamReader(), StreamWriter(asked()))
+    said = streamed("plain")
+    assert through.feed(said)
+    silence = b": " + bytes(1 << 19) + b"\n\n"
+    for _ in range((STREAM_BYTES_MAX - len(said)) // len(silence)):
+        assert through.feed(silence) == b""
+    with pytest.raises(UpstreamFailed, match="268435456 bytes"):
+        through.feed(silence)
