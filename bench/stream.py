@@ -29,8 +29,9 @@ METHOD = (
     "target's processes over the chunks that reached the client in the window.",
     "First byte added is the median of the streams' first bytes less the direct one. On two cores client and provider "
     f"of {STREAMS} streams want more than the one core they have, and the first bytes of those wait for them; so it "
-    f"is also taken at {FEW} streams, and that is the figure compared with its bound. Every stream opens a connection "
-    "to the provider: behind TLS its first byte waits for a handshake, nginx's as well.",
+    f"is also taken at {FEW} streams, and that is the figure compared with its bound. Every stream needs a connection "
+    "to the provider of its own, and behind TLS a handshake: nginx's first byte waits for it, kpgate opens one ahead "
+    "(`preconnect`) once eight are in use.",
 )
 
 

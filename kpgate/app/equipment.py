@@ -155,6 +155,7 @@ def _pool(provider: Provider, timeouts: Timeouts, ground: Ground) -> Any:
         connections_max=provider.connections_max,
         waiters_max=provider.connections_max,
         connect_us=_us(timeouts.connect_s),
+        ahead=provider.preconnect,
         ca=provider.ca,
         proxy=parse_proxy(shown(provider.proxy, ground.environ)) if provider.proxy else None,
         # The limits that a provider tells of are read where there is another credential to go on with.

@@ -130,6 +130,10 @@ class Provider(Part, frozen=True):
         ),
     ] = False
     connections_max: Annotated[Count, Meta(description="Connections a worker opens to it.")] = 1024
+    preconnect: Annotated[
+        bool,
+        Meta(description="With eight or more connections in use and none at rest, a worker opens one ahead."),
+    ] = True
     timeouts: Annotated[Timeouts, Meta(description="For all its deployments that set none.")] = Timeouts()
     checks: Annotated[
         Checks | None, Meta(description="Active checks of its deployments; absent, none are made.")

@@ -53,6 +53,7 @@ class Proxy(Struct, frozen=True, repr_omit_defaults=True):
 class PoolOptions(Struct, frozen=True, kw_only=True):
     """How a worker keeps connections to one provider.
 
+    Shape: `ahead`, whether the next connection is opened before a call needs it.
     Units: microseconds. `idle_max` None is 64 on TLS, where each holds tens of KiB, and no cap otherwise.
     """
 
@@ -64,6 +65,7 @@ class PoolOptions(Struct, frozen=True, kw_only=True):
     connect_us: int = 5_000_000
     ca: str | None = None
     proxy: Proxy | None = None
+    ahead: bool = True
     passed: tuple[bytes, ...] = (b"openai-", b"x-ratelimit-")
 
 

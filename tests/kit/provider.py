@@ -284,8 +284,14 @@ class Provider:
         assert self._server is not None
         self._server.close()
 
+    async def restart(self, tls: ssl.SSLContext | None = None) -> None:
+        """Be another process at the same address, its connections closed."""
+        await self.__aexit__(None, None, None)
+        self._tls = tls
+        await self.__aenter__()
+
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -14,7 +14,7 @@ import trustme
 from kpgate._fast.http1 import Connection, UpstreamLost
 from kpgate._fast.wait import Wait, Wheel
 from kpgate.domain.upstream import Origin, PoolOptions, Proxy, parse_origin, parse_proxy
-from kpgate.services.pool import Counts, Pool, PoolFull, interleave
+from kpgate.services.pool import AHEAD_FROM, Counts, Pool, PoolFull, interleave
 from tests.kit import provider as kit
 from tests.kit.connect_proxy import ConnectProxy
 from tests.kit.loops import looped, until
@@ -35,6 +35,13 @@ class Authority:
     def server(self, name: str) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self.ca.issue_cert(name).configure_cert(context)
+        return context
+
+    @staticmethod
+    def another(name: str) -> ssl.SSLContext:
+        """A server's context by an authority that nobody knows."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        trustme.CA().issue_cert(name).configure_cert(context)
         return context
 
 
@@ -244,6 +251,49 @@ async def test_tls_is_verified_against_the_given_authority(authority: Authority)
             assert "not trusted" in (await lost(pool.open(FAR_US))).reason
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+def test_a_tls_session_is_resumed(authority: Authority, version: ssl.TLSVersion):
+    @looped
+    async def main():
+        server = authority.server("127.0.0.1")
+        server.maximum_version = version
+        async with Provider(server) as provider, pooled(provider.url, ca=authority.file) as (pool, _):
+            first = await pool.open(FAR_US)
+            pool.give(first)
+            # A ticket of TLS 1.3 comes behind the handshake.
+            assert (await call(pool))[0] == 200
+            assert pool.take() is first
+            later = [await pool.open(FAR_US) for _ in range(3)]
+            assert provider.accepted == 4
+            assert server.session_stats()["hits"] == 3
+            first.abort()
+            for connection in later:
+                connection.abort()
+            await until(lambda: pool.counts == NOTHING)
+            # What nobody uses any more can be gone on from as well.
+            assert (await call(pool))[0] == 200
+            assert server.session_stats()["hits"] == 4
+
+    main()
+
+
+@looped
+async def test_a_session_that_the_provider_forgot_is_begun_anew(authority: Authority):
+    server = authority.server("127.0.0.1")
+    async with Provider(server) as provider:
+        port = provider.port
+        origin = Origin("https", "127.0.0.1", port)
+        async with pooled(origin, ca=authority.file) as (pool, _):
+            assert (await call(pool))[0] == 200
+            await provider.restart(authority.server("127.0.0.1"))
+            await until(lambda: pool.counts == NOTHING)
+            assert (await call(pool))[0] == 200
+            # Not by a certificate that is not trusted any more, either.
+            await provider.restart(Authority.another("127.0.0.1"))
+            await until(lambda: pool.counts == NOTHING)
+            assert "not trusted" in (await lost(pool.open(FAR_US))).reason
+
+
 @looped
 async def test_old_tls_is_refused(authority: Authority):
     server = authority.server("127.0.0.1")
@@ -321,6 +371,48 @@ async def test_what_is_too_old_is_not_used_again():
         wheel.advance(700_000_000)
         pool.give(connection)
         assert pool.counts.idle == 0
+
+
+@looped
+async def test_from_the_eighth_connection_on_the_next_one_is_opened_ahead():
+    async with Provider() as provider, pooled(provider.url) as (pool, _):
+        held = [await pool.open(FAR_US) for _ in range(AHEAD_FROM)]
+        assert pool.counts == Counts(open=AHEAD_FROM, idle=0, dialing=0, waiting=0)
+        held.append(await pool.open(FAR_US))
+        for number in range(AHEAD_FROM + 1, AHEAD_FROM + 4):
+            await until(lambda n=number: pool.counts == Counts(open=n + 1, idle=1, dialing=0, waiting=0))
+            connection = pool.take()
+            assert connection is not None
+            held.append(connection)
+        await until(lambda: pool.counts.idle == 1)
+        accepted = provider.accepted
+        for connection in held:
+            pool.give(connection)
+        for _ in range(3):
+            await asyncio.gather(*(call(pool) for _ in range(len(held))))
+        # Whoever comes back is enough: no more are opened than calls and the one ahead.
+        assert provider.accepted == accepted == len(held) + 1
+
+
+@looped
+@pytest.mark.parametrize("options", [{"ahead": False}, {"idle_max": 0}, {"connections_max": AHEAD_FROM + 2}])
+async def test_none_is_opened_ahead_where_it_may_not_be_or_could_not_rest(options: dict[str, int]):
+    async with Provider() as provider, pooled(provider.url, **options) as (pool, _):
+        for _ in range(AHEAD_FROM + 2):
+            _ = pool.take() or await pool.open(FAR_US)
+        assert pool.counts.dialing == pool.counts.idle == 0
+        assert provider.accepted == pool.counts.open == AHEAD_FROM + 2
+
+
+@looped
+async def test_a_provider_that_is_gone_is_dialled_once_ahead_and_by_each_call():
+    async with Provider() as provider, pooled(provider.url) as (pool, _):
+        held = [await pool.open(FAR_US) for _ in range(AHEAD_FROM)]
+        provider.refuse()
+        for _ in range(3):
+            assert "refused" in (await lost(pool.open(FAR_US))).reason
+            await until(lambda: pool.counts == Counts(open=AHEAD_FROM, idle=0, dialing=0, waiting=0))
+        assert all(connection.idle for connection in held)
 
 
 @looped
