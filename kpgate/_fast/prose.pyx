@@ -8,13 +8,10 @@ cimport cython
 from cpython.unicode cimport (
     PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ, Py_UNICODE_ISALPHA, Py_UNICODE_TOLOWER,
 )
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
 
 cdef enum:
-    KINDS_MAX = 32
-    SCRIPTS_MAX = 16
     WORD_LENGTH_MAX = 32
 
 cdef uint64_t BASIS = <uint64_t>0xCBF29CE484222325
@@ -30,6 +27,36 @@ cdef struct Script:
     Py_UCS4 first
     Py_UCS4 last
     int place
+
+
+@cython.final
+cdef class Prose:
+    """What one pass over the beginning of a text counted.
+
+    Shape: `fences` are of three backquotes, `code_lines` end as code does, `items` are lines that begin as a list's do.
+    """
+
+    cpdef int64_t of_script(self, int place) except -1:
+        """How many letters are of a script, by its place in the lexicon."""
+        if not 0 <= place < self.script_count:
+            raise IndexError(f"no script {place}")
+        return self.in_scripts[place]
+
+    cpdef int64_t of_kind(self, int place) except -1:
+        """How many words are of a kind, by its place in the lexicon."""
+        if not 0 <= place < self.kind_count:
+            raise IndexError(f"no kind {place}")
+        return self.in_kinds[place]
+
+    @property
+    def scripts(self) -> tuple:
+        """Letters of each script."""
+        return tuple([self.in_scripts[i] for i in range(self.script_count)])
+
+    @property
+    def kinds(self) -> tuple:
+        """Words of each kind."""
+        return tuple([self.in_kinds[i] for i in range(self.kind_count)])
 
 
 @cython.final
@@ -100,21 +127,11 @@ cdef class Lexicon:
         return -1
 
     def read(self, str text not None, Py_ssize_t length_max):
-        """Read the beginning of a text.
-
-        Shape: (how many letters, letters of each script, words, words of each kind, fences ```, lines that end as code
-        does, lines that begin as a list's do).
-        """
+        """Read the beginning of a text."""
+        cdef Prose found = Prose.__new__(Prose)
         cdef int kind_of_text = PyUnicode_KIND(text)
         cdef const void *data = PyUnicode_DATA(text)
         cdef Py_ssize_t end = min(PyUnicode_GET_LENGTH(text), length_max)
-        cdef uint32_t scripts[SCRIPTS_MAX]
-        cdef uint32_t kinds[KINDS_MAX]
-        cdef uint32_t letters = 0
-        cdef uint32_t words = 0
-        cdef uint32_t fences = 0
-        cdef uint32_t code_lines = 0
-        cdef uint32_t items = 0
         cdef uint32_t ticks = 0
         cdef uint64_t hashed = BASIS
         cdef uint32_t bits
@@ -124,55 +141,47 @@ cdef class Lexicon:
         cdef Py_UCS4 last = 0
         cdef int script, i
         cdef bint in_word = False
-        memset(&scripts[0], 0, sizeof(scripts))
-        memset(&kinds[0], 0, sizeof(kinds))
+        found.script_count = self.script_count
+        found.kind_count = self.kinds
         while at <= end:
             c = PyUnicode_READ(kind_of_text, <void *>data, at) if at < end else c"\n"
             if (c"a" <= c <= c"z") or (c"A" <= c <= c"Z") or (c > 127 and Py_UNICODE_ISALPHA(c)):
-                letters += 1
+                found.letters += 1
                 if c <= 127:
                     hashed = (hashed ^ (<uint64_t>c | 32)) * PRIME
                 else:
                     hashed = (hashed ^ <uint64_t>Py_UNICODE_TOLOWER(c)) * PRIME
                     script = self.script_of(c)
                     if script >= 0:
-                        scripts[script] += 1
+                        found.in_scripts[script] += 1
                 in_word = True
                 ticks = 0
                 last = c
                 at += 1
                 continue
             if in_word:
-                words += 1
+                found.words += 1
                 bits = self.place(hashed).kinds
                 i = 0
                 while bits:
-                    kinds[i] += bits & 1
+                    found.in_kinds[i] += bits & 1
                     bits >>= 1
                     i += 1
                 hashed = BASIS
                 in_word = False
             ticks = ticks + 1 if c == c"`" else 0
             if ticks == 3:
-                fences += 1
+                found.fences += 1
                 ticks = 0
             if c == c"\n":
-                code_lines += last == c"{" or last == c"}" or last == c";"
-                items += is_item(kind_of_text, data, line, at)
+                found.code_lines += last == c"{" or last == c"}" or last == c";"
+                found.items += is_item(kind_of_text, data, line, at)
                 line = at + 1
                 last = 0
             elif c != c" " and c != c"\t" and c != c"\r":
                 last = c
             at += 1
-        return (
-            letters,
-            tuple([scripts[i] for i in range(self.script_count)]),
-            words,
-            tuple([kinds[i] for i in range(self.kinds)]),
-            fences,
-            code_lines,
-            items,
-        )
+        return found
 
 
 cdef uint64_t hash_of(str word):

@@ -4,7 +4,7 @@ Scripts that one language has nearly alone tell at once. Latin and Cyrillic text
 fail to occur in two sentences; short ones, mixed ones and languages that are not listed here give nothing.
 """
 
-from collections.abc import Sequence
+from kpgate._fast.prose import Prose
 
 LENGTH_MAX = 1000
 """How much of a text is looked at. Units: characters."""
@@ -267,16 +267,26 @@ _BY_SCRIPT = tuple(SCRIPTS)
 _BY_WORDS = tuple(COMMON)
 
 
-def language_by(letters: int, scripts: Sequence[int], words: Sequence[int]) -> str:
-    """The language of a text with so many letters of `SCRIPTS` and words of `COMMON`, as `en`; empty where it is not
-    clear."""
-    if scripts[0] and scripts[0] * JAPANESE_SHARE >= letters:
+def language_of(prose: Prose) -> str:
+    """The language of a text, as `en`; empty where it is not clear.
+
+    Shape: `prose` counted the scripts of `SCRIPTS` and, before any other kinds, the words of `COMMON`.
+    """
+    own = prose.of_script(0)
+    if own and own * JAPANESE_SHARE >= prose.letters:
         return _BY_SCRIPT[0]
-    # Most texts have none of them.
-    most = max(scripts) if any(scripts) else 0
-    if most * JAPANESE_SHARE >= letters * 3 and most:
-        return _BY_SCRIPT[scripts.index(most)]
-    most = max(words)
-    if most < WORDS_MIN or words.count(most) > 1:
-        return ""
-    return _BY_WORDS[words.index(most)]
+    most = found = 0
+    for place in range(len(_BY_SCRIPT)):
+        count = prose.of_script(place)
+        if count > most:
+            most, found = count, place
+    if most and most * JAPANESE_SHARE >= prose.letters * 3:
+        return _BY_SCRIPT[found]
+    most = second = 0
+    for place in range(len(_BY_WORDS)):
+        count = prose.of_kind(place)
+        if count > most:
+            most, second, found = count, most, place
+        elif count > second:
+            second = count
+    return "" if most < WORDS_MIN or second == most else _BY_WORDS[found]

@@ -1,4 +1,4 @@
-"""The language in which rules about calls are written: read once, made into closures, run on every call.
+"""The language in which rules about calls are written: read once, made into conditions, which look at every call.
 
 `tier == "free" and prompt_tokens < 2000`, `header("x-team") in ["red", "blue"]`, `not images`,
 `key startswith "batch-"`. It has no loops, no assignment and no calls but `header`: a rule's cost is bounded by its
@@ -7,8 +7,10 @@ length. Operators, from the loosest: `or`, `and`, `not`, then one comparison.
 
 import re
 from collections.abc import Callable
-from operator import attrgetter, eq, ge, gt, le, lt, ne
 from typing import Any, NamedTuple
+
+from kpgate.domain import conditions
+from kpgate.domain.conditions import Condition, Constant
 
 LENGTH_MAX = 1000
 DEPTH_MAX = 16
@@ -43,8 +45,6 @@ VARIABLES: dict[str, tuple[str, str]] = {
 READS = ("turns", "complexity", "language", "tools", "images", "json_schema", "reasoning", "metadata")
 """Those for which the call's content must be read."""
 
-Test = Callable[[Any], bool]
-
 
 class RuleError(ValueError):
     """What is wrong with a rule, and where. Units: `position` characters from its beginning."""
@@ -55,10 +55,9 @@ class RuleError(ValueError):
 
 
 class Compiled(NamedTuple):
-    """A rule at work. Shape: `test` takes whatever has the attributes of `VARIABLES`, `header(name)` and
-    `metadata(key)`; `names` are those it reads."""
+    """A rule at work. Shape: `names` are those of `VARIABLES`, header and metadata that it reads."""
 
-    test: Test
+    test: Condition
     names: frozenset[str]
 
 
@@ -69,12 +68,12 @@ class _Token(NamedTuple):
 
 
 class _Term(NamedTuple):
-    """A part of an expression. Shape: `get` is None where `value` is the same for all calls."""
+    """A part of an expression. Shape: `value` is what a constant is, None for what depends on the call."""
 
     kind: str
-    get: Callable[[Any], Any] | None
-    value: Any
+    part: Condition
     at: int
+    value: Any = None
 
 
 _TOKENS = re.compile(
@@ -83,7 +82,15 @@ _TOKENS = re.compile(
 )
 _ESCAPE = re.compile(r"\\(.)")
 _WORDS = frozenset({"and", "or", "not", "in", "startswith", "endswith", "contains", "true", "false"})
-_COMPARE = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
+_ORDERS = {
+    "==": (False, True, False),
+    "!=": (True, False, True),
+    "<": (True, False, False),
+    "<=": (True, True, False),
+    ">": (False, False, True),
+    ">=": (False, True, True),
+}
+"""For which of less, equal and greater each is true."""
 _HINTS = {"&&": "write `and`", "||": "write `or`", "!": "write `not`", "=": "write `==`"}
 
 
@@ -153,26 +160,25 @@ class _Reading:
         terms = [self.both(depth)]
         while self.took("or"):
             terms.append(self.both(depth))
-        return _joined(terms, any_of)
+        return _joined(terms, conditions.Any)
 
     def both(self, depth: int) -> _Term:
         terms = [self.negated(depth)]
         while self.took("and"):
             terms.append(self.negated(depth))
-        return _joined(terms, all_of)
+        return _joined(terms, conditions.All)
 
     def negated(self, depth: int) -> _Term:
         token = self.look()
         if depth > DEPTH_MAX:
             raise RuleError(token.at, f"nested more than {DEPTH_MAX} deep")
         if self.took("not"):
-            test = _truth(self.negated(depth + 1))
-            return _Term(TRUTH, lambda facts: not test(facts), None, token.at)
+            return _Term(TRUTH, conditions.Not(_truth(self.negated(depth + 1))), token.at)
         return self.compared(depth)
 
     def compared(self, depth: int) -> _Term:
         left, token = self.operand(depth), self.look()
-        if token.text in _COMPARE and token.kind == "sign":
+        if token.text in _ORDERS and token.kind == "sign":
             self._next += 1
             return _compare(token, left, self.operand(depth))
         if token.kind != "word" or token.text in ("and", "or", "true", "false"):
@@ -183,7 +189,7 @@ class _Reading:
             self.expect("in")
         name = "in" if inverse else token.text
         test = _contain(token, name, left, self.operand(depth))
-        return _Term(TRUTH, (lambda facts: not test(facts)) if inverse else test, None, left.at)
+        return _Term(TRUTH, conditions.Not(test) if inverse else test, left.at)
 
     def operand(self, depth: int) -> _Term:
         token = self.take()
@@ -199,7 +205,7 @@ class _Reading:
         if token.kind == "name":
             return self.variable(token)
         value = _constant(token)
-        return _Term(_kind_of(value), None, value, token.at)
+        return _Term(_kind_of(value), Constant(value), token.at, value)
 
     def items(self, opening: _Token) -> _Term:
         values: list[Any] = []
@@ -214,7 +220,8 @@ class _Reading:
                 raise RuleError(token.at, f"a list has at most {LIST_MAX} items")
         if not values:
             raise RuleError(opening.at, "an empty list holds nothing")
-        return _Term(TEXTS if isinstance(values[0], str) else NUMBERS, None, frozenset(values), opening.at)
+        kind = TEXTS if isinstance(values[0], str) else NUMBERS
+        return _Term(kind, Constant(None), opening.at, frozenset(values))
 
     def variable(self, token: _Token) -> _Term:
         name = token.text
@@ -228,48 +235,27 @@ class _Reading:
             self.names.add(name)
             key = _constant(said)
             if name == "header":
-                low = key.lower().encode()
-                return _Term(TEXT, lambda facts: facts.header(low), None, token.at)
-            return _Term(TEXT, lambda facts: facts.metadata(key), None, token.at)
+                return _Term(TEXT, conditions.Header(key.lower().encode()), token.at)
+            return _Term(TEXT, conditions.Metadata(key), token.at)
         if name not in VARIABLES:
             raise RuleError(
                 token.at, f"there is no {name!r}; there are {', '.join(VARIABLES)}, header, metadata"
             )
         self.names.add(name)
-        return _Term(VARIABLES[name][0], attrgetter(name), None, token.at)
+        return _Term(VARIABLES[name][0], conditions.Variable(name), token.at)
 
 
-def any_of(tests: tuple[Test, ...]) -> Test:
-    """True where one of them is."""
-    if len(tests) == 2:
-        one, other = tests
-        return lambda facts: one(facts) or other(facts)
-    return lambda facts: any(test(facts) for test in tests)
-
-
-def all_of(tests: tuple[Test, ...]) -> Test:
-    """True where each of them is."""
-    if len(tests) == 2:
-        one, other = tests
-        return lambda facts: one(facts) and other(facts)
-
-    return lambda facts: all(test(facts) for test in tests)
-
-
-def _joined(terms: list[_Term], join: Callable[[tuple[Test, ...]], Test]) -> _Term:
+def _joined(terms: list[_Term], join: Callable[[tuple[Condition, ...]], Condition]) -> _Term:
     if len(terms) == 1:
         return terms[0]
-    return _Term(TRUTH, join(tuple([_truth(term) for term in terms])), None, terms[0].at)
+    return _Term(TRUTH, join(tuple([_truth(term) for term in terms])), terms[0].at)
 
 
-def _truth(term: _Term) -> Test:
+def _truth(term: _Term) -> Condition:
     """A part as something that is true or not. Errors: RuleError for what is neither."""
     if term.kind != TRUTH:
         raise RuleError(term.at, f"this is {term.kind}, not {TRUTH}: compare it with something")
-    if term.get is None:
-        value: bool = term.value
-        return lambda facts: value
-    return term.get
+    return term.part
 
 
 def _compare(token: _Token, left: _Term, right: _Term) -> _Term:
@@ -277,32 +263,27 @@ def _compare(token: _Token, left: _Term, right: _Term) -> _Term:
         raise RuleError(token.at, f"`{token.text}` cannot compare {left.kind} with {right.kind}")
     if token.text not in ("==", "!=") and left.kind != NUMBER:
         raise RuleError(token.at, f"`{token.text}` compares numbers, not {left.kind}")
-    compare, one, other, fixed = _COMPARE[token.text], left.get, right.get, right.value
-    if one is None:
-        own = left.value
-        one = lambda facts: own  # noqa: E731 - a constant on the left is rare, and costs a call
-    if other is None:
-        return _Term(TRUTH, lambda facts: compare(one(facts), fixed), None, left.at)
-    return _Term(TRUTH, lambda facts: compare(one(facts), other(facts)), None, left.at)
+    if left.kind == NUMBER:
+        return _Term(TRUTH, conditions.Ordered(left.part, right.part, *_ORDERS[token.text]), left.at)
+    same = conditions.Same(left.part, right.part, left.kind == TEXT)
+    return _Term(TRUTH, same if token.text == "==" else conditions.Not(same), left.at)
 
 
-def _contain(token: _Token, name: str, left: _Term, right: _Term) -> Test:
+def _contain(token: _Token, name: str, left: _Term, right: _Term) -> Condition:
     """`in`, `contains`, `startswith`, `endswith`."""
-    if left.get is None:
+    if left.value is not None:
         raise RuleError(left.at, "expected something that depends on the call")
     fits = {TEXT: (TEXT, TEXTS), NUMBER: (NUMBERS,)} if name == "in" else {TEXT: (TEXT,)}
     if right.kind not in fits.get(left.kind, ()):
         raise RuleError(token.at, f"`{name}` does not go with {left.kind} and {right.kind}")
-    if right.get is not None:
+    if right.value is None:
         raise RuleError(right.at, f"expected what is to be found in quotes or a list, after `{name}`")
-    get, value = left.get, right.value
-    if name == "in":
-        return lambda facts: get(facts) in value
-    if name == "contains":
-        return lambda facts: value in get(facts)
-    if name == "startswith":
-        return lambda facts: get(facts).startswith(value)
-    return lambda facts: get(facts).endswith(value)
+    if name == "in" and right.kind != TEXT:
+        return conditions.Among(left.part, right.value, left.kind == TEXT)
+    if name in ("in", "contains"):
+        within = (left.part, right.part) if name == "in" else (right.part, left.part)
+        return conditions.Part(*within)
+    return conditions.Edge(left.part, right.value, name == "endswith")
 
 
 def _constant(token: _Token) -> Any:

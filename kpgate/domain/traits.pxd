@@ -1,6 +1,8 @@
 # The compiled form of `traits.py`: what was read of a call, and what rules ask about it, as fields.
 
 cimport cython
+from kpgate._fast.prose cimport Prose
+from kpgate.domain.language cimport language_of
 
 
 cdef class Traits:
@@ -15,7 +17,13 @@ cdef class Traits:
     cdef public dict metadata
 
 
-cpdef object see(str text)
+cpdef Prose see(str text)
+@cython.locals(
+    tokens=cython.longlong, doublings=cython.longlong, code=cython.longlong, questions=cython.longlong,
+    lists=cython.longlong, turns=cython.longlong, total=cython.longlong,
+)
+cpdef tuple complexity(Traits traits, Prose seen, cython.py_int prompt_tokens)
+cdef object _points(cython.py_int place, cython.py_int count, list[str] made_of)
 
 
 cdef class Facts:
@@ -23,7 +31,7 @@ cdef class Facts:
     cdef public object _read
     cdef public Traits _traits
     cdef public tuple _complexity
-    cdef public object _seen
+    cdef public Prose _seen
     cdef public str _language
     cdef public str party
     cdef public str tier
@@ -33,4 +41,14 @@ cdef class Facts:
     cdef public long long output_cap
     cdef public bint stream
 
+    cpdef Traits read(self)
+    cpdef Prose seen(self)
+    cpdef bint has(self, str name) except -1
+    cpdef long long count(self, str name) except? -1
+    cpdef str word(self, str name)
+    cpdef str made_of(self)
+    @cython.locals(one=bytes)
+    cpdef str header(self, bytes name)
+    @cython.locals(metadata=dict)
+    cpdef str metadata(self, str key)
     cdef tuple _complexities(self)

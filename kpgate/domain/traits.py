@@ -5,11 +5,11 @@ Pure, and bounded: of a long prompt only the beginning of the last user turn is 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from kpgate._fast.prose import Lexicon
+from kpgate._fast.prose import Lexicon, Prose
 from kpgate.domain.chat import Chat, Image, Role, Text
-from kpgate.domain.language import COMMON, SCRIPTS, language_by
+from kpgate.domain.language import COMMON, SCRIPTS, language_of
 
 TEXT_MAX = 4000
 """How much of the last user turn is looked at. Units: characters."""
@@ -39,26 +39,13 @@ QUESTIONS = [
 _LEXICON = Lexicon([*COMMON.values(), QUESTIONS], list(SCRIPTS.values()))
 
 
-class Seen(NamedTuple):
-    """What one pass over a text counted."""
-
-    letters: int
-    scripts: tuple[int, ...]
-    words: int
-    kinds: tuple[int, ...]
-    fences: int
-    code_lines: int
-    items: int
-
-    @property
-    def language(self) -> str:
-        """As `en`; empty where it is not clear."""
-        return language_by(self.letters, self.scripts, self.kinds[:-1])
+QUESTION = len(COMMON)
+"""Which kind of the lexicon's words these are."""
 
 
-def see(text: str) -> Seen:
-    """Look at the beginning of a text."""
-    return Seen(*_LEXICON.read(text, TEXT_MAX))
+def see(text: str) -> Prose:
+    """What one pass over the beginning of a text counts."""
+    return _LEXICON.read(text, TEXT_MAX)
 
 
 @dataclass
@@ -97,30 +84,50 @@ FEATURES: tuple[tuple[str, int, int, str], ...] = (
 """What makes a call complex: the feature, its points, the most it comes to, and what counts. The sum ends at 100."""
 
 
-def complexity(traits: Traits, seen: Seen, prompt_tokens: int) -> tuple[int, str]:
+def complexity(traits: Traits, seen: Prose, prompt_tokens: int) -> tuple[int, str]:
     """How much a call seems to ask of a model, from 0 to 100, and what it is made of.
 
     Shape: as `38` and `tokens=18,code=8,questions=12`. What adds nothing is left out.
     """
-    counts = (
-        (prompt_tokens >> 5).bit_length(),
+    made_of: list[str] = []
+    tokens, doublings = prompt_tokens >> 5, 0
+    while tokens > 0:
+        tokens >>= 1
+        doublings += 1
+    code, questions, lists, turns = (
         seen.fences + seen.code_lines,
-        seen.kinds[-1],
+        seen.of_kind(QUESTION),
         seen.items,
         traits.turns - 2,
-        traits.tools,
-        traits.json_schema,
-        traits.images,
-        traits.reasoning,
     )
-    total, made_of = 0, ""
-    for place, count in enumerate(counts):
-        if count > 0:
-            name, points, most, _ = FEATURES[place]
-            found = min(points * count, most)
-            total += found
-            made_of += f",{name}={found}" if made_of else f"{name}={found}"
-    return min(100, total), made_of
+    total = 0
+    if doublings:
+        total += _points(0, doublings, made_of)
+    if code:
+        total += _points(1, code, made_of)
+    if questions:
+        total += _points(2, questions, made_of)
+    if lists:
+        total += _points(3, lists, made_of)
+    if turns > 0:
+        total += _points(4, turns, made_of)
+    if traits.tools:
+        total += _points(5, 1, made_of)
+    if traits.json_schema:
+        total += _points(6, 1, made_of)
+    if traits.images:
+        total += _points(7, 1, made_of)
+    if traits.reasoning:
+        total += _points(8, 1, made_of)
+    return min(100, total), ",".join(made_of)
+
+
+def _points(place: int, count: int, made_of: list[str]) -> int:
+    """What a feature that occurs so often adds, and says."""
+    name, points, most, _ = FEATURES[place]
+    found: int = min(points * count, most)
+    made_of.append(f"{name}={found}")
+    return found
 
 
 def read_chat(chat: Chat) -> Traits:
@@ -157,7 +164,7 @@ class Facts:
         self._read = read
         self._traits: Traits | None = None
         self._complexity: tuple[int, str] | None = None
-        self._seen: Seen | None = None
+        self._seen: Prose | None = None
         self._language: str | None = None
         self.party = ""
         self.tier = ""
@@ -167,56 +174,65 @@ class Facts:
         self.output_cap = 0
         self.stream = False
 
-    @property
-    def traits(self) -> Traits:
+    def read(self) -> Traits:
         """What was read of the content."""
         if self._traits is None:
             self._traits = self._read()
         return self._traits
 
-    @property
-    def seen(self) -> Seen:
+    def seen(self) -> Prose:
         """What was counted in the last user turn."""
         if self._seen is None:
-            self._seen = see(self.traits.text)
+            self._seen = see(self.read().text)
         return self._seen
 
-    @property
-    def turns(self) -> int:
-        return self.traits.turns
+    def has(self, name: str) -> bool:
+        """What is true or false of a call, by the name that rules have for it."""
+        if name == "stream":
+            return self.stream
+        if name == "tools":
+            return self.read().tools
+        if name == "images":
+            return self.read().images
+        if name == "json_schema":
+            return self.read().json_schema
+        if name == "reasoning":
+            return self.read().reasoning
+        raise KeyError(name)
 
-    @property
-    def tools(self) -> bool:
-        return self.traits.tools
+    def count(self, name: str) -> int:
+        """A number of a call, by the name that rules have for it. `complexity` is from 0 to 100."""
+        if name == "prompt_tokens":
+            return self.prompt_tokens
+        if name == "output_cap":
+            return self.output_cap
+        if name == "turns":
+            return self.read().turns
+        if name == "complexity":
+            return self._complexities()[0]
+        raise KeyError(name)
 
-    @property
-    def images(self) -> bool:
-        return self.traits.images
+    def word(self, name: str) -> str:
+        """A text of a call, by the name that rules have for it. `language` is as `en`, empty where it is not clear."""
+        if name == "party":
+            return self.party
+        if name == "tier":
+            return self.tier
+        if name == "key":
+            return self.key
+        if name == "model":
+            return self.model
+        if name == "language":
+            if self._language is None:
+                self._language = language_of(self.seen())
+            return self._language
+        raise KeyError(name)
 
-    @property
-    def json_schema(self) -> bool:
-        return self.traits.json_schema
-
-    @property
-    def reasoning(self) -> bool:
-        return self.traits.reasoning
-
-    @property
-    def complexity(self) -> int:
-        """From 0 to 100."""
-        return self._complexities()[0]
-
-    @property
     def made_of(self) -> str:
-        """What the complexity is made of; empty where nobody asked."""
-        return "" if self._complexity is None else f"{self._complexity[0]};{self._complexity[1]}"
-
-    @property
-    def language(self) -> str:
-        """As `en`; empty where it is not clear."""
-        if self._language is None:
-            self._language = self.seen.language
-        return self._language
+        """The complexity and what it is made of, as `12:tokens=12`; empty where nobody asked."""
+        if self._complexity is None:
+            return ""
+        return f"{self._complexity[0]}:{self._complexity[1]}"
 
     def header(self, name: bytes) -> str:
         """A header's value, empty where there is none. Shape: `name` in lower case."""
@@ -227,10 +243,11 @@ class Facts:
 
     def metadata(self, key: str) -> str:
         """A value of the caller's metadata as text, empty where there is none."""
-        said = (self.traits.metadata or {}).get(key, "")
+        metadata = self.read().metadata
+        said = metadata.get(key, "") if metadata else ""
         return said if isinstance(said, str) else ""
 
     def _complexities(self) -> tuple[int, str]:
         if self._complexity is None:
-            self._complexity = complexity(self.traits, self.seen, self.prompt_tokens)
+            self._complexity = complexity(self.read(), self.seen(), self.prompt_tokens)
         return self._complexity

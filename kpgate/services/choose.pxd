@@ -3,6 +3,7 @@
 cimport cython
 from kpgate.domain.call cimport Call, Record
 from kpgate.domain.caller cimport Caller
+from kpgate.domain.conditions cimport Condition
 from kpgate.domain.dialect cimport Endpoint, Way
 from kpgate.domain.traits cimport Facts, Traits
 from kpgate.services.route cimport Plan, Target, matching
@@ -21,7 +22,7 @@ cdef class Ability:
 
 cdef class Ruling:
     cdef readonly str name
-    cdef readonly object test
+    cdef readonly Condition test
     cdef readonly object mask
     cdef readonly object choice
     cdef readonly str route
@@ -38,6 +39,8 @@ cdef class Asked:
     cdef public object random
     cdef public bytes cost_max
     cdef public Traits traits
+
+    cpdef Traits read(self)
 
 
 cdef class Terms:

@@ -14,6 +14,7 @@ from kpgate._fast.choice import Choice, Size
 from kpgate._fast.pulse import Pulse
 from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import Caller
+from kpgate.domain.conditions import Condition
 from kpgate.domain.dialect import Endpoint, Way
 from kpgate.domain.encodings import EXACT
 from kpgate.domain.errors import (
@@ -28,7 +29,6 @@ from kpgate.domain.errors import (
 from kpgate.domain.filtering import FILTERS, TOO_LONG, Watch, is_filtered
 from kpgate.domain.price import COST_HEADER, MARGIN_PERCENT, read_cost_max
 from kpgate.domain.price_step import tariff
-from kpgate.domain.rules import Test
 from kpgate.domain.traits import NO_TRAITS, Facts, Traits, read_chat
 from kpgate.services.route import Plan, Target, matching
 
@@ -60,7 +60,7 @@ class Ruling:
     """A rule at work. Shape: `choice` None is the model's own; `cost_max` -1 for none."""
 
     name: str
-    test: Test
+    test: Condition
     mask: int
     choice: Choice | None = None
     route: str = ""
@@ -84,6 +84,18 @@ class Asked:
     random: int = 0
     cost_max: bytes | None = None
     traits: Traits | None = None
+
+    def read(self) -> Traits:
+        """What the call asks for, by its content."""
+        if self.traits is not None:
+            return self.traits
+        if self.endpoint.neutral is None:
+            return NO_TRAITS
+        try:
+            return read_chat(self.endpoint.neutral(self.body, self.call))
+        except InvalidRequest:
+            # What the neutral form cannot hold may well be understood by a provider of the same dialect.
+            return NO_TRAITS
 
 
 @dataclass(frozen=True)
@@ -258,9 +270,9 @@ class Chooser:
             "prompt_tokens": asked.prompt_tokens,
             "max_cost_microkpt": view.cost_max if view.cost_max >= 0 else None,
             "sticky": view.session() != 0,
-            "complexity": view.facts.complexity,
-            "complexity_of": view.facts.made_of.partition(";")[2],
-            "language": view.facts.language,
+            "complexity": view.facts.count("complexity"),
+            "complexity_of": view.facts.made_of().partition(":")[2],
+            "language": view.facts.word("language"),
             "why": view.why(),
             "error": None if mask else view.refusal().code,
             "candidates": sorted(rows, key=lambda row: row["place"] or 1_000),
@@ -311,7 +323,7 @@ class _View:
             tier.priority,
             call.stream,
         )
-        self.facts = facts = Facts(asked.headers, self._read)
+        self.facts = facts = Facts(asked.headers, asked.read)
         facts.party, facts.tier, facts.key = caller.party.name, tier.name, caller.label
         facts.model, facts.prompt_tokens = call.model, asked.prompt_tokens
         facts.output_cap, facts.stream = call.output_cap, call.stream
@@ -323,7 +335,7 @@ class _View:
         if self.chooser.plan.matched:
             mask &= self._drop(mask, matching(self.chooser.plan, self.asked.headers), NOT_FOR_HEADERS)
         for ruling in terms.rulings:
-            if ruling.test(self.facts):
+            if ruling.test.holds(self.facts):
                 self._follow(ruling)
                 mask &= self._drop(mask, ruling.mask, f"rule {ruling.name}")
                 break
@@ -355,9 +367,9 @@ class _View:
         elif kind == "metadata":
             said = self.facts.metadata(name)
         elif kind == "user":
-            said = self.facts.traits.user
+            said = self.facts.read().user
         elif kind == "first_turn":
-            said = self.facts.traits.opening
+            said = self.facts.read().opening
         if not said:
             return 0
         return int.from_bytes(blake2b(said.encode(), digest_size=8).digest(), "little") or 1
@@ -369,14 +381,13 @@ class _View:
 
     def why(self) -> str:
         """The decision in a few words, for a header."""
-        said = [self.route]
+        said = self.route
         if self.rule:
-            said.append(f"rule={self.rule}")
-        if self.facts.made_of:
-            said.append(f"complexity={self.facts.made_of.replace(';', ':', 1)}")
-        if self.chooser.terms.sticky[0]:
-            said.append("sticky")
-        return ";".join(said)
+            said = f"{said};rule={self.rule}"
+        made_of = self.facts.made_of()
+        if made_of:
+            said = f"{said};complexity={made_of}"
+        return f"{said};sticky" if self.chooser.terms.sticky[0] else said
 
     def refusal(self) -> GatewayError:
         """What it is called that nobody is left."""
@@ -393,18 +404,6 @@ class _View:
                 "model: none of its deployments is for requests with these headers", param="model"
             )
         return NoCapableModel(f"no candidate of {plan.name} can answer this call: {said}", param="model")
-
-    def _read(self) -> Traits:
-        endpoint = self.asked.endpoint
-        if self.asked.traits is not None:
-            return self.asked.traits
-        if endpoint.neutral is None:
-            return NO_TRAITS
-        try:
-            return read_chat(endpoint.neutral(self.asked.body, self.asked.call))
-        except InvalidRequest:
-            # What the neutral form cannot hold may well be understood by a provider of the same dialect.
-            return NO_TRAITS
 
     def _follow(self, ruling: Ruling) -> None:
         self.rule = ruling.name
@@ -426,13 +425,13 @@ class _View:
             why = ""
             if one.context_tokens is not None and need > one.context_tokens:
                 why = f"its context has {one.context_tokens} tokens, {need} are needed"
-            elif one.vision is False and facts.images:
+            elif one.vision is False and facts.has("images"):
                 why = "it reads no images"
-            elif one.tools is False and facts.tools:
+            elif one.tools is False and facts.has("tools"):
                 why = "it has no tools"
-            elif one.json_schema is False and facts.json_schema:
+            elif one.json_schema is False and facts.has("json_schema"):
                 why = "it follows no JSON schema"
-            elif one.reasoning is False and facts.reasoning:
+            elif one.reasoning is False and facts.has("reasoning"):
                 why = "it does not reason"
             if why:
                 mask = self._drop(mask, mask & ~one.mask, why)

@@ -3,6 +3,7 @@
 import pytest
 
 from kpgate.domain.chat import Chat, Format, Image, Reasoning, Role, Text, Tool, Turn
+from kpgate.domain.language import language_of
 from kpgate.domain.traits import NO_TRAITS, TEXT_MAX, Facts, Traits, complexity, read_chat, see
 
 
@@ -71,10 +72,10 @@ def test_facts_are_read_when_they_are_asked_for() -> None:
         return Traits(2, metadata={"a": "b", "n": 5}, text="Wie ist das Wetter in Berlin?")
 
     facts = Facts([(b"x-a", b"1")], read)
-    assert (facts.header(b"x-a"), facts.header(b"x-b"), reads, facts.made_of) == ("1", "", [], "")
+    assert (facts.header(b"x-a"), facts.header(b"x-b"), reads, facts.made_of()) == ("1", "", [], "")
     assert (facts.metadata("a"), facts.metadata("n"), facts.metadata("z")) == ("b", "", "")
-    assert (facts.language, facts.turns, facts.complexity) == ("de", 2, 0)
-    assert (facts.made_of, len(reads)) == ("0;", 1)
+    assert (facts.word("language"), facts.count("turns"), facts.count("complexity")) == ("de", 2, 0)
+    assert (facts.made_of(), len(reads)) == ("0:", 1)
 
 
 @pytest.mark.parametrize(
@@ -101,4 +102,4 @@ def test_facts_are_read_when_they_are_asked_for() -> None:
     ],
 )
 def test_a_language_is_told_or_nothing_is_said(text: str, language: str) -> None:
-    assert see(text).language == language
+    assert language_of(see(text)) == language
