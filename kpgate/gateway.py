@@ -123,7 +123,7 @@ class Gateway:
         # SETTLE, RESPOND: a whole reply is settled before it is sent, a stream before its end is.
         if life.framer is None:
             self._settle(kit, life, first)
-            if life.hold is not None and not life.hold.may_reply:
+            if life.hold is not None and not life.hold.may_reply():
                 await life.hold.keep()
             self._whole(kit, life, first)
         else:
@@ -148,12 +148,12 @@ class Gateway:
         assert holds is not None and record.caller is not None, (
             "where calls cost something, there is a ledger"
         )
-        hold = holds.take(now_us, kit.auth.generation, record.caller, life.plan, record, life.call)
+        hold = holds.take(now_us, kit.auth.generation(), record.caller, life.plan, record, life.call)
         if hold is None:
             return False
         life.hold = hold
         record.held_as = show_call(hold.call)
-        return hold.may_send
+        return hold.may_send()
 
     async def _hold_patiently(self, kit: Equipment, life: Life) -> None:
         """The same off the loop, and after asking AUTH again where a key has changed.
@@ -165,11 +165,11 @@ class Gateway:
         while hold is None:
             record.caller = caller = kit.auth.identify(life.head.credential, record.peer)
             hold = await holds.take_patiently(
-                self.clock(), kit.auth.generation, caller, life.plan, record, life.call
+                self.clock(), kit.auth.generation(), caller, life.plan, record, life.call
             )
         life.hold = hold
         record.held_as = show_call(hold.call)
-        if not hold.may_send:
+        if not hold.may_send():
             await hold.write()
 
     def _count(self, life: Life) -> int:
@@ -314,7 +314,7 @@ class Gateway:
 
     def _settle(self, kit: Equipment, life: Life, body: bytes) -> None:
         """What a whole reply used, and what that costs. Order: before any of it is sent."""
-        record, attempt = life.record, life.attempt
+        record, attempt, now_us = life.record, life.attempt, self.clock()
         assert attempt is not None and attempt.connection is not None and life.verdict is not None
         record.phase = Phase.SETTLE
         record.status = attempt.connection.status
@@ -324,9 +324,9 @@ class Gateway:
                 record.usage = whole_usage(life.way, record, body, vocabulary)
             else:
                 record.usage = turned_usage(turned, record, vocabulary)
-        kit.admit.end(self.clock(), life.verdict, record)
+        kit.admit.end(now_us, life.verdict, record)
         if life.hold is not None:
-            life.hold.end(self.clock(), record, attempt.target)
+            life.hold.end(now_us, record, attempt.target)
 
     def _whole(self, kit: Equipment, life: Life, body: bytes) -> None:
         """Send a reply that is here as a whole."""
@@ -382,7 +382,7 @@ class Gateway:
         tail = framer.finish() if life.hold is None or not life.hold.cut else b""
         if life.hold is not None:
             self._settle_stream(kit, life, attempt.target)
-            if not life.hold.may_reply:
+            if not life.hold.may_reply():
                 await life.hold.keep()
         if tail:
             record.reply_bytes += len(tail)
@@ -395,7 +395,7 @@ class Gateway:
         hold, attempt = life.hold, life.attempt
         assert hold is not None and attempt is not None, "a stream that is held for"
         life.fold(kit.log_bodies)
-        return hold.run(self.clock(), kit.auth.generation, life.record, life.spoken, attempt.target)
+        return hold.run(self.clock(), kit.auth.generation(), life.record, life.spoken, attempt.target)
 
     def _settle_stream(self, kit: Equipment, life: Life, target: Target | None) -> None:
         """What a stream used so far, and what that costs. A second time has no effect on its charge."""
@@ -434,17 +434,17 @@ class Gateway:
 
     def _end(self, kit: Equipment, life: Life) -> None:
         """Give everything back and write the record. Runs once, whatever happened."""
-        record, attempt = life.record, life.attempt
+        record, attempt, now_us = life.record, life.attempt, self.clock()
         target = attempt.target if attempt is not None else None
         if life.framer is not None:
             self._settle_stream(kit, life, target)
         elif life.hold is not None:
-            life.hold.end(self.clock(), record, target)
+            life.hold.end(now_us, record, target)
         life.release()
         if life.decision is not None:
             life.decision.close(record, life.call, target)
         if life.verdict is not None:
-            kit.admit.end(self.clock(), life.verdict, record)
+            kit.admit.end(now_us, life.verdict, record)
         if life.placed:
             kit.inflight.leave()
-        kit.recorder.close(record, self.clock())
+        kit.recorder.close(record, now_us)

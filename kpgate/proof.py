@@ -128,9 +128,9 @@ class Proof:
         most = spent + tariff.bound(tokens, life.call.choices * hold.cap, hold.factor)
         if 0 <= life.call.cost_max < most:
             return False
-        if not hold.extend(gateway.clock(), kit.auth.generation, spent, most):
+        if not hold.extend(gateway.clock(), kit.auth.generation(), spent, most):
             return False
-        if not hold.may_send:
+        if not hold.may_send():
             await hold.write()
         return True
 
@@ -196,7 +196,7 @@ async def _refused(gateway: Asking, life: Life, found: Finding, used: Usage, mor
     record.usage, record.checked, record.status = used, "invalid", OutputInvalid.status
     if hold is not None:
         hold.end(gateway.clock(), record, life.attempt.target if life.attempt is not None else None)
-        if not hold.may_reply:
+        if not hold.may_reply():
             await hold.keep()
     which = f"choice {found.choice}" if found.choice else "the answer"
     where = f"{fault.where or 'its whole'} breaks the rule {fault.rule!r}"

@@ -29,8 +29,11 @@ cdef inline int64_t amount_of(int128 total, int64_t factor) noexcept:
     # Beyond this any factor from 1 on comes to more than MOST; below it the product fits.
     if total >> 102:
         return SATURATED if factor else 0
-    parts = total * factor
-    parts = (parts + <int128>TOKENS_PER_PRICE * BASIS_POINTS - 1) // (<int128>TOKENS_PER_PRICE * BASIS_POINTS)
+    parts = total * factor + <int128>TOKENS_PER_PRICE * BASIS_POINTS - 1
+    if not parts >> 63:
+        # Nearly always: without a division of 128 bits.
+        return <int64_t>parts // (<int64_t>TOKENS_PER_PRICE * BASIS_POINTS)
+    parts //= <int128>TOKENS_PER_PRICE * BASIS_POINTS
     return SATURATED if parts > SATURATED else <int64_t>parts
 
 

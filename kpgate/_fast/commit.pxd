@@ -7,6 +7,7 @@ give: no allocation, no system call, no Python.
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport abort
+from libc.string cimport memcpy
 
 cdef extern from *:
     """
@@ -122,6 +123,16 @@ cdef inline void store(Hand *hand, uint64_t *at, uint64_t value) noexcept nogil:
     if hand.stores_left >= 0 and dying(hand):
         return
     store_bare(at, value)
+
+
+cdef inline void store_words(Hand *hand, uint64_t *at, const uint64_t *words, uint64_t count) noexcept nogil:
+    """Store words one after the other into what nobody owns before the commit."""
+    cdef uint64_t i
+    if hand.stores_left < 0:
+        memcpy(at, words, count * 8)
+        return
+    for i in range(count):
+        store(hand, at + i, words[i])
 
 
 cdef inline void store_release(Hand *hand, uint64_t *at, uint64_t value) noexcept nogil:

@@ -158,6 +158,17 @@ cdef class Credit:
     cdef Slab *slab
     cdef uint64_t slots
     cdef readonly int64_t life_us
+    # The windows of a day, and when it ends: nearly every hold is of the same.
+    cdef Windows windows
+    cdef int64_t until_us
+    cpdef int hold(self, int64_t now_us, uint64_t generation, Purse purse, int64_t amount, bytes note,
+                   Decision decision) except -1
+    cpdef int extend(self, int64_t now_us, uint64_t generation, int64_t handle, int64_t amount,
+                     Decision decision=*) except -1
+    cpdef bint sent(self, int64_t handle) except -1
+    cpdef bint meter(self, int64_t handle, int64_t amount) except -1
+    cpdef int post(self, int64_t now_us, int64_t handle, int64_t actual, uint32_t reason, bytes note) except -1
+    cpdef int void(self, int64_t now_us, int64_t handle, uint32_t reason, bytes note) except -1
     cdef Account *account_of(self, uint64_t number) except NULL
     cdef Budget *budget_of(self, uint64_t number) except NULL
     cdef Hold *find(self, int64_t handle) noexcept

@@ -32,7 +32,7 @@ from kpgate._fast.commit cimport (
 )
 from kpgate._fast.journal cimport Journal
 from kpgate._fast.purse cimport (
-    AMOUNT_MAX, BUDGETS_MAX, IS_BUDGET_TIED, IS_BUSY, IS_CHANGED, IS_DONE, IS_FAILED, IS_FULL,
+    AMOUNT_MAX, BUDGETS_MAX, DAY_US, IS_BUDGET_TIED, IS_BUSY, IS_CHANGED, IS_DONE, IS_FAILED, IS_FULL,
     IS_GONE, IS_NO_CREDIT, IS_NO_ROOM, IS_OVER_BUDGET, IS_OVER_RANGE, IS_STALE, IS_TIED, JOURNAL_WORDS, LOTS,
     NOTE_MAX, OF_DAY, OF_MONTH, OF_TOTAL, PERIODS, Account, Asked, Budget, Shortage, Windows, entry_bytes,
     judge, plan_budget, plan_budget_charge, plan_charge, plan_hold, spread, take_lots, windows_at,
@@ -274,8 +274,8 @@ cdef class Credit:
         handle[0] = <int64_t>((((state >> 1) + 1) << SLOT_BITS) | slot)
         return hold
 
-    def hold(self, int64_t now_us, uint64_t generation, Purse purse not None, int64_t amount,
-             bytes note not None, Decision decision not None):
+    cpdef int hold(self, int64_t now_us, uint64_t generation, Purse purse, int64_t amount, bytes note,
+                   Decision decision) except -1:
         """Hold an amount for a call: in its account, in every budget, and room in the journal for its end.
 
         Shape: `generation` is the region's when the caller was looked up; `note` goes into the journal as is.
@@ -285,15 +285,19 @@ cdef class Credit:
         cdef Hand *hand = &self.seat.hand
         cdef Journal journal = self.journal
         cdef Asked asked
-        cdef const char *note_at = PyBytes_AS_STRING(note)
-        cdef uint64_t note_bytes = PyBytes_GET_SIZE(note)
-        cdef uint64_t body_bytes = sizeof(HoldBody) + purse.count * sizeof(BudgetBody) + note_bytes
+        cdef const char *note_at
+        cdef uint64_t note_bytes, body_bytes
         cdef HoldBody body
         cdef BudgetBody part
         cdef Hold *hold
         cdef int64_t ledger_us, handle
         cdef uint64_t lsn
         cdef int i, code
+        if purse is None or note is None or decision is None:
+            raise TypeError("a hold needs a purse, a note and a decision")
+        note_at = PyBytes_AS_STRING(note)
+        note_bytes = PyBytes_GET_SIZE(note)
+        body_bytes = sizeof(HoldBody) + purse.count * sizeof(BudgetBody) + note_bytes
         decision.clear()
         if not 0 < amount <= AMOUNT_MAX or note_bytes > NOTE_MAX:
             raise ValueError(f"cannot hold {amount} microKPT with {note_bytes} bytes of note")
@@ -314,7 +318,10 @@ cdef class Credit:
             return self.refuse(code)
         ledger_us = journal.ledger_us(now_us)
         asked.ledger_us = ledger_us
-        asked.windows = windows_at(ledger_us)
+        if ledger_us >= self.until_us or ledger_us < self.until_us - DAY_US:
+            self.windows = windows_at(ledger_us)
+            self.until_us = (ledger_us // DAY_US + 1) * DAY_US
+        asked.windows = self.windows
         code = self.decide(&asked, decision)
         if code != IS_DONE:
             return self.refuse(code)
@@ -357,8 +364,8 @@ cdef class Credit:
         decision.handle = handle
         return IS_DONE
 
-    def extend(self, int64_t now_us, uint64_t generation, int64_t handle, int64_t amount,
-               Decision decision=None):
+    cpdef int extend(self, int64_t now_us, uint64_t generation, int64_t handle, int64_t amount,
+                     Decision decision=None) except -1:
         """Hold more for an open call, in the windows of its hold. Errors: ValueError for no amount."""
         cdef Hand *hand = &self.seat.hand
         cdef Journal journal = self.journal
@@ -414,7 +421,7 @@ cdef class Credit:
         self.finish()
         return IS_DONE
 
-    def sent(self, int64_t handle):
+    cpdef bint sent(self, int64_t handle) except -1:
         """Say that the provider is about to be asked, without the lock. False: that call has ended."""
         cdef Hold *hold = self.find(handle)
         if hold == NULL:
@@ -422,7 +429,7 @@ cdef class Credit:
         self.note_progress(hold, handle, 0)
         return True
 
-    def meter(self, int64_t handle, int64_t amount):
+    cpdef bint meter(self, int64_t handle, int64_t amount) except -1:
         """Say what a call has used so far, without the lock. False: that call has ended.
 
         Order: only its owner, which has sent it; what is said never falls.
@@ -521,7 +528,7 @@ cdef class Credit:
         self.finish()
         return IS_DONE
 
-    def post(self, int64_t now_us, int64_t handle, int64_t actual, uint32_t reason, bytes note not None):
+    cpdef int post(self, int64_t now_us, int64_t handle, int64_t actual, uint32_t reason, bytes note) except -1:
         """Charge what a call used, at most what it holds, give back the rest, and free the hold.
 
         Shape: what it used above its hold is noted in the journal as overrun.
@@ -534,7 +541,7 @@ cdef class Credit:
         self.describe(&ending, reason, note)
         return self.end(now_us, handle, &ending)
 
-    def void(self, int64_t now_us, int64_t handle, uint32_t reason, bytes note not None):
+    cpdef int void(self, int64_t now_us, int64_t handle, uint32_t reason, bytes note) except -1:
         """Give back all that a call holds, and free the hold. Errors: as `post`."""
         cdef Ending ending
         ending.actual = -1
@@ -542,6 +549,8 @@ cdef class Credit:
         return self.end(now_us, handle, &ending)
 
     cdef int describe(self, Ending *ending, uint32_t reason, bytes note) except -1:
+        if note is None:
+            raise TypeError("an end needs a note")
         if PyBytes_GET_SIZE(note) > END_NOTE_MAX:
             raise ValueError(f"a note of {len(note)} bytes at an end")
         ending.reason = reason

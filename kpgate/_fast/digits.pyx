@@ -4,6 +4,10 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 
 cdef inline char *_back(char *end, uint64_t number) noexcept nogil:
@@ -30,13 +34,18 @@ cpdef bytes decimal(int64_t number):
     return PyBytes_FromStringAndSize(at, end - at)
 
 
-cpdef str hexadecimal(uint64_t number):
-    """A number as sixteen hexadecimal digits."""
-    cdef char digits[16]
+cpdef str hexadecimal(uint64_t number, str prefix=""):
+    """A number as sixteen hexadecimal digits, behind ASCII letters. Errors: ValueError for other ones, or over 16."""
+    cdef char letters[32]
+    cdef Py_ssize_t size
+    cdef const char *before = PyUnicode_AsUTF8AndSize(prefix, &size)
     cdef int i
+    if size > 16:
+        raise ValueError("a prefix is at most 16 letters")
+    memcpy(letters, before, size)
     for i in range(16):
-        digits[15 - i] = b"0123456789abcdef"[number >> (4 * i) & 15]
-    return PyUnicode_DecodeASCII(digits, sizeof(digits), NULL)
+        letters[size + i] = b"0123456789abcdef"[number >> (60 - 4 * i) & 15]
+    return PyUnicode_DecodeASCII(letters, size + 16, NULL)
 
 
 cpdef bytes spell(int64_t duration_us):

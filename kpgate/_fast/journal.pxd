@@ -72,6 +72,8 @@ cdef class Journal:
     cdef void plan_reserved(self, Hand *hand, int64_t delta) noexcept
     cdef int64_t ledger_us(self, int64_t now_us) noexcept
     cdef void seal(self, Hand *hand, int kind, uint64_t lsn, uint64_t length) noexcept
+    cpdef bint flush_all(self) except -1
+    cpdef bint flush(self, uint64_t position) except -1
     cdef bint take_pen(self, uint64_t position) except -1
     cdef bint knows_segments(self) noexcept
     cdef void write_out(self, uint64_t position) noexcept nogil

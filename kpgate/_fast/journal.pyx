@@ -16,18 +16,7 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close as c_close
 
 from kpgate._fast.commit cimport (
-    AREA_JOURNAL,
-    Area,
-    Hand,
-    Region,
-    Seat,
-    commit,
-    load,
-    load_acquire,
-    plan,
-    relax,
-    store,
-    store_bare_release,
+    AREA_JOURNAL, Area, Hand, Region, Seat, commit, load, load_acquire, plan, relax, store_bare_release, store_words,
     swap_word,
 )
 from kpgate._fast.crc cimport crc32c, prepare_crc
@@ -50,10 +39,11 @@ cdef enum:
     ZEROS_BYTES = 1 << 20
     READ_BYTES = 1 << 20
     PATH_BYTES = 4096
+    IS_SEGMENT = 1
     IS_PAD = 2
     IS_SYNC = 3
 
-SEGMENT, PAD, SYNC = 1, IS_PAD, IS_SYNC
+SEGMENT, PAD, SYNC = IS_SEGMENT, IS_PAD, IS_SYNC
 HOLD, EXTEND, METER, POST, VOID, TRANSFER = 4, 5, 6, 7, 8, 9
 
 MISSING = "the file is missing"
@@ -154,14 +144,14 @@ cdef class Journal:
         left = self.segment_bytes - self.at % self.segment_bytes
         if size > left or (left != size and left - size < ENTRY_MIN and size + ALIGN > ENTRY_MAX):
             self.filled = HEAD_BYTES
-            self.seal(hand, PAD, self.at, left)
+            self.seal(hand, IS_PAD, self.at, left)
         if self.at % self.segment_bytes == 0:
             body[0] = self.at
             body[1] = self.at
             body[2] = load(&self.control.start)
             self.filled = HEAD_BYTES
             self.put(body, sizeof(body))
-            self.seal(hand, SEGMENT, self.at, SEGMENT_ENTRY_BYTES)
+            self.seal(hand, IS_SEGMENT, self.at, SEGMENT_ENTRY_BYTES)
         self.kind = kind
         self.filled = HEAD_BYTES
         return self.at
@@ -184,10 +174,9 @@ cdef class Journal:
         """Write the draft's head, and the entry into the ring. Of padding only the head's words are written."""
         cdef EntryHead *head = <EntryHead *>self.draft
         cdef uint64_t words = length // 8
-        cdef uint64_t mask = self.ring_bytes // 8 - 1
-        cdef uint64_t place = lsn // 8
-        cdef uint64_t i
-        cdef uint64_t whole = length if kind != PAD else ENTRY_MIN
+        cdef uint64_t place = (lsn & (self.ring_bytes - 1)) // 8
+        cdef uint64_t left = self.ring_bytes // 8 - place
+        cdef uint64_t whole = length if kind != IS_PAD else ENTRY_MIN
         memset(<char *>self.draft + self.filled, 0, whole - self.filled)
         head.length = <uint32_t>length
         head.lsn = lsn
@@ -198,15 +187,21 @@ cdef class Journal:
         head.crc = 0
         # What pads out a segment is not looked at: its sum is of the head alone.
         head.crc = crc32c(<char *>self.draft + 8, whole - 8)
-        if kind == PAD:
+        if kind == IS_PAD:
             words = ENTRY_MIN // 8
-        for i in range(words):
-            store(hand, self.ring + ((place + i) & mask), self.draft[i])
+        # The ring's end comes within an entry now and then.
+        left = words if words < left else left
+        store_words(hand, self.ring + place, self.draft, left)
+        store_words(hand, self.ring, self.draft + left, words - left)
         self.at = lsn + length
 
     # Writing
 
-    def flush(self, uint64_t position):
+    cpdef bint flush_all(self) except -1:
+        """Have the files hold all that is committed by now. False: as `flush`."""
+        return self.flush(load_acquire(&self.control.tail))
+
+    cpdef bint flush(self, uint64_t position) except -1:
         """Have the files hold all that was committed before a position (a tail that was read).
 
         False: others are writing just now, try again off the event loop; or the disk has failed for good.

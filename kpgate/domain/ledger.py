@@ -14,8 +14,10 @@ import msgspec
 from kpgate._fast.digits import hexadecimal
 from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate._fast.note import pack_end, pack_hold
+from kpgate.domain.errors import GatewayError
 from kpgate.domain.price import WHOLE, Price
 from kpgate.domain.usage import COUNTS, Usage
+from kpgate.domain.whole import Whole
 
 SPEND, EARN, HOUSE = "spend", "earn", "house"
 ISSUED, REVENUE, OVERRUN, EXPIRED = "house:issued", "house:revenue", "house:overrun", "house:expired"
@@ -43,6 +45,20 @@ class Reason(IntEnum):
     CREDIT = 8
     REFUSED = 9
     FAILED = 10
+
+
+_DONE = Reason.DONE
+_REASONS = {
+    "client_gone": Reason.CALLER_GONE,
+    "upstream_failed": Reason.UPSTREAM,
+    "upstream_timeout": Reason.DEADLINE,
+    "draining": Reason.DRAIN,
+}
+
+
+def reason_of(error: GatewayError | None) -> Whole:
+    """Why a call ended, for the journal: a `Reason`."""
+    return _DONE if error is None else _REASONS.get(error.code, Reason.FAILED)
 
 
 class Hold(msgspec.Struct, frozen=True, gc=False):
@@ -141,9 +157,9 @@ DEPLOYMENT_BYTES_MAX = 88
 _CALL = re.compile("kp1-[0-7][0-9a-f]{15}", re.ASCII)
 
 
-def show_call(call: int) -> str:
+def show_call(call: Whole) -> str:
     """A call's id as people see it."""
-    return "kp1-" + hexadecimal(call)
+    return hexadecimal(call, "kp1-")
 
 
 def read_call(text: str) -> int:
@@ -157,7 +173,7 @@ def read_call(text: str) -> int:
 
 
 def note_hold(
-    request_id: str, model: str, price_version: int, input_bound: int, output_bound: int, factor: int
+    request_id: str, model: str, price_version: Whole, input_bound: Whole, output_bound: Whole, factor: Whole
 ) -> bytes:
     """The note of a HOLD: a `HoldNote`'s fields."""
     model = model if len(model) <= NAME_MAX else model[:NAME_MAX]
@@ -165,7 +181,7 @@ def note_hold(
 
 
 def note_end(
-    provider: str, deployment: str, attempts: int, status: int, price_version: int, usage: Usage
+    provider: str, deployment: str, attempts: Whole, status: Whole, price_version: Whole, usage: Usage
 ) -> bytes:
     """The note of a POST or VOID: an `EndNote`'s fields."""
     provider = provider if len(provider) * 4 <= PROVIDER_BYTES_MAX else _cut(provider, PROVIDER_BYTES_MAX)

@@ -30,6 +30,7 @@ cdef class Keyring:
     cdef public long long _generation
     cdef public long long _retry_us
 
+    cpdef long long generation(self) except? -2
     cpdef Entry find(self, bytes credential)
     cdef Entry _read(self, bytes credential, bytes hashed)
 
@@ -42,6 +43,7 @@ cdef class Auth:
     cdef public dict _addresses
     cdef public dict _allowed
 
+    cpdef long long generation(self) except? -2
     cpdef object source(self, str peer, bytes forwarded_for)
     cpdef Caller identify(self, str credential, str source)
     cpdef object authorise(self, Caller caller, str model)

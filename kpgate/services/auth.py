@@ -25,6 +25,7 @@ from kpgate.domain.errors import (
 from kpgate.domain.fingerprints import Fingerprints
 from kpgate.domain.keys import Found, digest, is_ours, is_whole
 from kpgate.domain.token import Token, is_token
+from kpgate.domain.whole import Whole
 from kpgate.stores.protocol import KEY, PARTY, TIER, TOKEN, TOKEN_SIGNER, KeyReader
 
 Q = TypeVar("Q")
@@ -149,8 +150,7 @@ class Keyring:
         if self._eyes is not None:
             self._ended()
 
-    @property
-    def generation(self) -> int:
+    def generation(self) -> Whole:
         """The number of the newest change that has been caught up with."""
         return self._generation
 
@@ -319,10 +319,9 @@ class Auth:
         self._addresses: dict[str, Address | None] = {}
         self._allowed: dict[tuple[str, ...], dict[str, bool]] = {}
 
-    @property
-    def generation(self) -> int:
+    def generation(self) -> Whole:
         """The number of the newest change that is taken into account here."""
-        return self._keyring.generation
+        return self._keyring.generation()
 
     def source(self, peer: str, forwarded_for: bytes | None) -> str:
         """The client's address: the peer's, or what its proxy says where that is trusted."""

@@ -1,13 +1,22 @@
-# The compiled form of `hold.py`: a record is read by its fields, and so is what holds.
+# The compiled form of `hold.py`: a record is read by its fields, so is what holds, and money is in the processor's own words.
 
 cimport cython
 from kpgate._fast.bill cimport Bill, Tariff
-from kpgate._fast.credit cimport Decision
+from kpgate._fast.credit cimport Credit, Decision, Purse
+from kpgate._fast.journal cimport Journal
 from kpgate.domain.call cimport Call, Record
 from kpgate.domain.caller cimport Caller, Party
-from kpgate.domain.ledger cimport note_end, note_hold
+from kpgate.domain.ledger cimport note_end, note_hold, reason_of
 from kpgate.domain.usage cimport Usage
 from kpgate.services.route cimport Plan, Target
+
+# What is imported, as words: no call looks them up.
+cdef long long AMOUNT_MAX
+cdef long long PER
+cdef long long WHOLE
+cdef int BUSY
+cdef int CHANGED
+cdef int DONE
 
 
 cdef class Hold:
@@ -24,22 +33,24 @@ cdef class Hold:
     cdef public long long _metered
     cdef public long long _recorded
 
+    cpdef bint may_send(self) except -1
+    cpdef bint may_reply(self) except -1
     cpdef object sent(self)
-    @cython.locals(usage=Usage, charged=cython.longlong, version=cython.longlong, handle=cython.longlong)
-    cpdef object end(self, cython.py_int now_us, Record record, Target target)
+    @cython.locals(usage=Usage, charged=cython.longlong, version=cython.longlong, handle=cython.longlong, reason=cython.int)
+    cpdef object end(self, long long now_us, Record record, Target target)
 
 
 cdef class Spender:
     cdef public Caller caller
-    cdef public object purse
+    cdef public Purse purse
     cdef public long long factor
     cdef public long long holding_min
     cdef public long long credit_line
 
 
 cdef class Holds:
-    cdef public object credit
-    cdef public object _journal
+    cdef public Credit credit
+    cdef public Journal _journal
     cdef public object _offload
     cdef public dict _spenders
     cdef public object _owed
@@ -51,16 +62,23 @@ cdef class Holds:
     cdef public bint _dirty
     cdef public object _sync
 
-    cpdef Hold take(self, cython.py_int now_us, cython.py_int generation, Caller caller, Plan plan, Record record, Call call)
-    cpdef object end(self, cython.py_int now_us, cython.py_int handle, cython.py_int charged, cython.py_int reason, bytes note)
+    @cython.locals(code=cython.int)
+    cpdef Hold take(self, long long now_us, long long generation, Caller caller, Plan plan, Record record, Call call)
+    cpdef object end(self, long long now_us, long long handle, long long charged, long long reason, bytes note)
     cpdef bint put_off(self) except -1
+    @cython.locals(tries=cython.int)
     cpdef bint flush(self) except -1
-    cdef int _put_end(self, cython.py_int now_us, cython.py_int handle, cython.py_int charged, cython.py_int reason, bytes note) except? -1
+    cpdef bint written(self) except -1
+    cdef int _put_end(self, long long now_us, long long handle, long long charged, long long reason, bytes note) except -1
+    @cython.locals(
+        amount=cython.longlong, cap=cython.longlong, units=cython.longlong, choices=cython.longlong,
+        cost_max=cython.longlong, factor=cython.longlong, wanted=cython.longlong, most=cython.longlong,
+        holding_min=cython.longlong,
+    )
     cdef Hold _want(self, Spender spender, Plan plan, Record record, Call call)
     cdef long long _cap(self, Tariff tariff, Plan plan, Record record, Call call) except? -1
+    @cython.locals(first=Target, most=cython.longlong)
     cdef bytes _note(self, Hold hold, Plan plan, Record record, Call call)
-    cdef Hold _taken(self, cython.py_int code, Decision decision, Hold hold, Caller caller)
+    @cython.locals(held=cython.longlong)
+    cdef Hold _taken(self, long long code, Decision decision, Hold hold, Caller caller)
     cdef Spender _spender(self, Caller caller)
-
-
-cpdef object reason_of(Record record)

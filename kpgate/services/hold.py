@@ -33,10 +33,11 @@ from kpgate.domain.errors import (
     ModelNotAllowed,
     StoreUnavailable,
 )
-from kpgate.domain.ledger import Reason, note_end, note_hold
+from kpgate.domain.ledger import Reason, note_end, note_hold, reason_of
 from kpgate.domain.price import AMOUNT_MAX, PER, WHOLE, rounded
 from kpgate.domain.refusal import STORE_WAIT_US, refusal
 from kpgate.domain.usage import Usage
+from kpgate.domain.whole import Whole
 from kpgate.services.offload import Offload
 from kpgate.services.route import Plan, Target
 from kpgate.services.sync import Sync
@@ -74,11 +75,11 @@ class Hold:
         "room",
     )
 
-    def __init__(self, holds: "Holds", amount: int, cap: int, factor: int) -> None:
+    def __init__(self, holds: "Holds") -> None:
         self._holds = holds
-        self.amount = amount
-        self.cap = cap
-        self.factor = factor
+        self.amount = 0
+        self.cap = 0
+        self.factor = WHOLE
         self.call = 0
         self.handle = 0
         self.least = 0
@@ -88,12 +89,10 @@ class Hold:
         self._metered = 0
         self._recorded = 0
 
-    @property
     def may_send(self) -> bool:
         """Whether the provider may be asked: what goes to it waits for the journal's file by itself."""
         return self._holds.put_off()
 
-    @property
     def may_reply(self) -> bool:
         """Whether the client may be told: where its transport waits as well, or the journal's file has it all. Where
         the disk must have it, `keep` says when.
@@ -101,7 +100,7 @@ class Hold:
         holds = self._holds
         if holds.always or holds.owes:
             return False
-        return holds.put_off() if holds.gathering else holds.written
+        return holds.put_off() if holds.gathering else holds.written()
 
     async def write(self) -> None:
         """Wait until the journal's file has all that was decided.
@@ -133,8 +132,9 @@ class Hold:
         used = target.charge(Usage(record.prompt_tokens, spoken, source="counted"), self.factor)
         if used > self.amount:
             more = used - self.amount + rounded(AHEAD_TOKENS * price.output, 0, self.factor)
-            if self.amount + more > AMOUNT_MAX or (
-                credit.extend(now_us, generation, self.handle, more) != DONE
+            if (
+                self.amount + more > AMOUNT_MAX
+                or credit.extend(now_us, generation, self.handle, more) != DONE
             ):
                 self.cut = True
                 used = self.amount
@@ -162,14 +162,15 @@ class Hold:
         if self._metered > self._recorded and credit.record_meter(now_us, self.handle) == DONE:
             self._recorded = self._metered
 
-    def end(self, now_us: int, record: Record, target: Target | None) -> None:
+    def end(self, now_us: Whole, record: Record, target: Target | None) -> None:
         """Charge what a call used, or release all it held. A second time has no effect.
 
         Shape: `target` is who answered; None, or a use that nobody knows, charges nothing.
         """
-        handle, self.handle = self.handle, 0
+        handle = self.handle
         if not handle:
             return
+        self.handle = 0
         usage, charged, version = record.usage, -1, 0
         if self.fill and usage.source == "counted":
             # What was made has a price by the token, and nobody says how many there were.
@@ -183,7 +184,10 @@ class Hold:
                 record.overrun = charged - record.cost
         record.held = self.amount
         note = note_end(record.provider, record.deployment, record.attempts, record.status, version, usage)
-        self._holds.end(now_us, handle, charged, Reason.CREDIT if self.cut else reason_of(record), note)
+        reason = reason_of(record.error)
+        if self.cut:
+            reason = Reason.CREDIT
+        self._holds.end(now_us, handle, charged, reason, note)
 
 
 Taken: TypeAlias = Hold | None
@@ -221,7 +225,7 @@ class Holds:
         self.credit = credit
         self._journal = journal
         self._offload = offload
-        self._spenders: dict[int | str, Spender] = {}
+        self._spenders: dict[str, Spender] = {}
         self._owed: deque[tuple[int, int, int, bytes]] = deque()
         self._ending = Lock()
         self._decision = Decision()
@@ -232,7 +236,7 @@ class Holds:
         self._sync = Sync(journal, offload.loop)
 
     def take(
-        self, now_us: int, generation: int, caller: Caller, plan: Plan, record: Record, call: Call
+        self, now_us: Whole, generation: Whole, caller: Caller, plan: Plan, record: Record, call: Call
     ) -> Hold | None:
         """Hold what a call may cost at most. None: not to be decided at once, `await take_patiently`.
 
@@ -278,21 +282,24 @@ class Holds:
 
     def flush(self) -> bool:
         """Whether what was put off is written. Where the disk has failed nothing waits for it: no more is held then."""
-        for _ in range(PEN_TRIES):
-            if not self._dirty or self.written or self._journal.failed:
+        tries: Whole = PEN_TRIES
+        while self._dirty:
+            if self._journal.flush_all() or self._journal.failed:
                 self._dirty = False
-                return True
-        return False
+            else:
+                tries -= 1
+                if not tries:
+                    return False
+        return True
 
     @property
     def failed(self) -> bool:
         """Whether the disk has failed: nothing is held until the next start."""
         return self._journal.failed != 0
 
-    @property
     def written(self) -> bool:
         """Whether all that this worker decided is in the journal's file, which this tries to bring about."""
-        return self._journal.flush(self._journal.tail)
+        return self._journal.flush_all()
 
     async def write(self) -> int:
         """Wait until all that this worker decided is in the journal's file, and nothing is left to be decided; up to
@@ -316,7 +323,7 @@ class Holds:
         if self.always:
             await self._sync.reach(position)
 
-    def end(self, now_us: int, handle: int, charged: int, reason: int, note: bytes) -> None:
+    def end(self, now_us: Whole, handle: Whole, charged: Whole, reason: Whole, note: bytes) -> None:
         """Charge and release a hold, or release it where `charged` is less than 0; at once, or at a later tick."""
         if self._put_end(now_us, handle, charged, reason, note) == BUSY:
             self._owed.append((handle, charged, reason, note))
@@ -339,7 +346,7 @@ class Holds:
             finally:
                 self._ending.release()
 
-    def _put_end(self, now_us: int, handle: int, charged: int, reason: int, note: bytes) -> int:
+    def _put_end(self, now_us: Whole, handle: Whole, charged: Whole, reason: Whole, note: bytes) -> Whole:
         if charged < 0:
             return self.credit.void(now_us, handle, reason, note)
         return self.credit.post(now_us, handle, charged, reason, note)
@@ -363,7 +370,8 @@ class Holds:
         amount = tariff.bound(record.prompt_tokens, choices * cap, factor, units)
         if amount > AMOUNT_MAX:
             raise InsufficientCredit("the call may cost more than any account can hold")
-        hold = Hold(self, amount, cap, factor)
+        hold = Hold(self)
+        hold.amount, hold.cap, hold.factor = amount, cap, factor
         hold.fill = choices * cap if call.units else 0
         holding_min = plan.holding_min
         if spender.holding_min or holding_min:
@@ -382,13 +390,15 @@ class Holds:
         raise ModelNotAllowed(f"model: it has no price for {lacks}", param="model")
 
     def _note(self, hold: Hold, plan: Plan, record: Record, call: Call) -> bytes:
-        version = plan.targets[0].price_version
+        first = plan.targets[0]
+        most = hold.cap * call.choices
         return note_hold(
-            record.request_id, plan.name, version, record.prompt_tokens, hold.cap * call.choices, hold.factor
+            record.request_id, plan.name, first.price_version, record.prompt_tokens, most, hold.factor
         )
 
     def _spender(self, caller: Caller) -> Spender:
-        who = caller.token or caller.number
+        # Its id, as that of its key, has been hashed before.
+        who = caller.token or caller.key_id
         kept = self._spenders.get(who)
         if kept is None or kept.caller is not caller:
             if len(self._spenders) >= PURSES_MAX:
@@ -420,7 +430,7 @@ class Holds:
             sleep(STEP_S)
         return position
 
-    def _taken(self, code: int, decision: Decision, hold: Hold, caller: Caller) -> Hold:
+    def _taken(self, code: Whole, decision: Decision, hold: Hold, caller: Caller) -> Hold:
         if code != DONE:
             raise refusal(code, decision, hold.amount, caller.cell)
         hold.call, hold.handle = decision.call, decision.handle
@@ -433,17 +443,3 @@ class Holds:
                 f"{hold.least - held} microKPT more must be in the account for this model and tier"
             )
         return hold
-
-
-def reason_of(record: Record) -> Reason:
-    """Why a call ended, for the journal."""
-    return _DONE if record.error is None else _REASONS.get(record.error.code, Reason.FAILED)
-
-
-_DONE = Reason.DONE
-_REASONS = {
-    "client_gone": Reason.CALLER_GONE,
-    "upstream_failed": Reason.UPSTREAM,
-    "upstream_timeout": Reason.DEADLINE,
-    "draining": Reason.DRAIN,
-}

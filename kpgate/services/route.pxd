@@ -30,7 +30,7 @@ cdef class Target:
     cdef public object facts
 
     @cython.locals(bill=Bill)
-    cpdef object charge(self, Usage usage, cython.py_int factor)
+    cpdef long long charge(self, Usage usage, long long factor) except -1
 
 
 cdef class Plan:

@@ -18,6 +18,7 @@ from kpgate.domain.price import Price
 from kpgate.domain.price_step import LongPrice
 from kpgate.domain.settings import Retries
 from kpgate.domain.usage import Usage
+from kpgate.domain.whole import Whole
 
 SAVED_MAX = 100
 HEDGES_SAVED_MAX = 10
@@ -67,7 +68,7 @@ class Target:
         if isinstance(self.price, LongPrice):
             self.long_above, self.long_bill = self.price.long_above, Bill(self.price.beyond)
 
-    def charge(self, usage: Usage, factor: int) -> int:
+    def charge(self, usage: Usage, factor: Whole) -> Whole:
         """What a call costs that it answered. Order: only what has a price is charged. Units: `factor` basis points."""
         bill = self.bill if usage.input <= self.long_above else self.long_bill
         assert bill is not None, "only what has a price is charged"

@@ -30,3 +30,10 @@ def test_durations_are_spelt_as_the_oracle_spells_them(duration_us: int) -> None
 @pytest.mark.parametrize("number", [0, 1, 0xABCDEF, 1 << 63, (1 << 64) - 1])
 def test_hexadecimal_digits_are_sixteen(number: int) -> None:
     assert hexadecimal(number) == f"{number:016x}"
+    assert hexadecimal(number, "kp1-") == f"kp1-{number:016x}"
+
+
+@pytest.mark.parametrize("prefix", ["é", "seventeen letters"])
+def test_what_stands_before_them_is_short_and_plain(prefix: str) -> None:
+    with pytest.raises(ValueError, match=r"16 letters|ascii"):
+        hexadecimal(1, prefix)

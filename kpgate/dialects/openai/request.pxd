@@ -7,3 +7,4 @@ from kpgate.domain.call cimport Call
 
 cpdef Call decode_chat(bytes body, cython.py_int depth_max)
 cpdef bytes forward(bytes body, Call call, str upstream_model, cython.py_int cap=*)
+cpdef object bound(object edits, Call call, cython.py_int cap)

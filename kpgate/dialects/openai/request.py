@@ -3,7 +3,7 @@
 Source: OpenAI API reference, chat, completions and embeddings pages (checked November 2026).
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -179,12 +179,16 @@ def decode_embedding(body: bytes, depth_max: int) -> Call:
     return Call(request.model, request, offsets)
 
 
+Edits: TypeAlias = dict[int, bytes | None]
+"""What is put in place of a body's values, by where they stand."""
+
+
 def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes:
     """The body to send upstream: the caller's bytes, with the model's name there and usage asked for on streams.
 
     Units: `cap` output tokens a choice, 0 for none: what the caller gave is lowered to it, or it is set.
     """
-    edits: dict[int, bytes | None] = {}
+    edits: Edits = {}
     if upstream_model != call.model:
         edits[MODEL] = msgspec.json.encode(upstream_model)
     if call.stream and not call.usage_wanted:
@@ -194,7 +198,7 @@ def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes
     return splice(body, call.scan, edits) if edits else body
 
 
-def bound(edits: dict[int, bytes | None], call: Call, cap: int) -> None:
+def bound(edits: Edits, call: Call, cap: int) -> None:
     """Have no more output asked for than `cap`. A provider may read either of a chat's two fields."""
     content = call.content
     chat = isinstance(content, ChatRequest)
