@@ -11,6 +11,7 @@ import orjson
 from kpgate._fast.digits import decimal, spell
 from kpgate._fast.limit import Verdict
 from kpgate._fast.sse import find_usage
+from kpgate._fast.usage import Counts
 from kpgate.domain.dialect import Framing, Header
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.usage import Usage
@@ -48,10 +49,28 @@ TOKENS_MAX = 1 << 40
 """More than any call has: a provider that says more says nonsense."""
 
 _usage = msgspec.json.Decoder(_Usage)
+_counts = Counts()
+
+
+def _counted(counts: Counts) -> Usage:
+    return Usage(
+        counts.prompt,
+        counts.completion,
+        counts.cached,
+        counts.reasoning,
+        "provider",
+        counts.audio_prompt,
+        counts.audio_completion,
+        counts.image,
+        counts.cache_write,
+    )
 
 
 def decode_usage(raw: bytes) -> Usage | None:
     """A usage object as a provider wrote it. None when it makes no sense: negative, not numbers, no object."""
+    counts = _counts
+    if counts.read(raw):
+        return _counted(counts)
     try:
         said = _usage.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -79,6 +98,9 @@ def decode_usage(raw: bytes) -> Usage | None:
 
 def read_usage(body: bytes) -> Usage | None:
     """What a whole reply says was used. None where it does not say, or makes no sense."""
+    counts = _counts
+    if counts.find(body):
+        return _counted(counts)
     raw = find_usage(body)
     return None if raw is None else decode_usage(raw)
 
