@@ -8,11 +8,11 @@ from collections.abc import Iterable
 import msgspec
 import orjson
 
-from kpgate._fast.digits import decimal, spell
+from kpgate._fast.heading import Heading
 from kpgate._fast.limit import Verdict
 from kpgate._fast.sse import find_usage
 from kpgate._fast.usage import Counts
-from kpgate.domain.dialect import Framing, Header
+from kpgate.domain.dialect import Framing
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.usage import Usage
 
@@ -170,18 +170,16 @@ def encode_error_event(error: GatewayError, request_id: str) -> bytes:
     return b"data: " + encode_error(error, request_id) + b"\n\n"
 
 
-def encode_limits(verdict: Verdict) -> list[Header]:
-    """What is left of the limits, as headers."""
-    headers: list[Header] = []
+def encode_limits(verdict: Verdict, headers: Heading) -> None:
+    """Write what is left of the limits, as headers."""
     if verdict.requests_limit > 0:
-        headers.append((b"x-ratelimit-limit-requests", decimal(verdict.requests_limit)))
-        headers.append((b"x-ratelimit-remaining-requests", decimal(verdict.requests_remaining)))
-        headers.append((b"x-ratelimit-reset-requests", spell(verdict.requests_reset_us)))
+        headers.count(b"x-ratelimit-limit-requests", verdict.requests_limit)
+        headers.count(b"x-ratelimit-remaining-requests", verdict.requests_remaining)
+        headers.last(b"x-ratelimit-reset-requests", verdict.requests_reset_us)
     if verdict.tokens_limit > 0:
-        headers.append((b"x-ratelimit-limit-tokens", decimal(verdict.tokens_limit)))
-        headers.append((b"x-ratelimit-remaining-tokens", decimal(verdict.tokens_remaining)))
-        headers.append((b"x-ratelimit-reset-tokens", spell(verdict.tokens_reset_us)))
-    return headers
+        headers.count(b"x-ratelimit-limit-tokens", verdict.tokens_limit)
+        headers.count(b"x-ratelimit-remaining-tokens", verdict.tokens_remaining)
+        headers.last(b"x-ratelimit-reset-tokens", verdict.tokens_reset_us)
 
 
 def encode_model(name: str, created_s: int, owner: str) -> dict[str, object]:
