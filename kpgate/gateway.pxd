@@ -5,6 +5,7 @@ from kpgate._fast.head cimport Head
 from kpgate._fast.heading cimport Heading
 from kpgate._fast.http1 cimport Connection
 from kpgate._fast.limit cimport Verdict
+from kpgate._fast.wait cimport Clock
 from kpgate.domain.call cimport Call, Record
 from kpgate.domain.caller cimport Caller
 from kpgate.domain.dialect cimport Endpoint, Way
@@ -22,7 +23,7 @@ from kpgate.services.upstream cimport Attempt, check_whole, is_stream, judge, op
 
 cdef class Gateway:
     cdef public Equipment equipment
-    cdef public object clock
+    cdef public Clock clock
     cdef public set lives
 
     cpdef object _find(self, Equipment kit, Life life, Caller caller)

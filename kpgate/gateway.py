@@ -9,6 +9,7 @@ from collections.abc import Callable
 from random import getrandbits
 
 from kpgate._fast.heading import Heading
+from kpgate._fast.wait import Clock
 from kpgate.domain.call import Record
 from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint
@@ -45,7 +46,7 @@ class Gateway:
     equipment: Equipment
 
     def __init__(self, equipment: Equipment, clock: Callable[[], int]) -> None:
-        self.clock = clock
+        self.clock = Clock(clock)
         self.lives: set[Life] = set()
         self.swap(equipment)
 
@@ -326,9 +327,9 @@ class Gateway:
                 record.usage = whole_usage(life.way, record, body, vocabulary)
             else:
                 record.usage = turned_usage(turned, record, vocabulary)
-        kit.admit.end(self.clock(), life.verdict, record)
+        kit.admit.end(self.clock.now(), life.verdict, record)
         if life.hold is not None:
-            life.hold.end(self.clock(), record, attempt.target)
+            life.hold.end(self.clock.now(), record, attempt.target)
 
     def _whole(self, kit: Equipment, life: Life, body: bytes) -> None:
         """Send a reply that is here as a whole."""
@@ -354,7 +355,7 @@ class Gateway:
         kind = life.endpoint.stream_type or attempt.connection.content_type or b"application/octet-stream"
         headers.extend([(b"content-type", kind), (b"cache-control", b"no-cache"), *attempt.passed])
         record.status = attempt.connection.status
-        record.head_us = record.first_token_us = self.clock() - record.received_us
+        record.head_us = record.first_token_us = self.clock.now() - record.received_us
         exchange.open(record.status, headers)
         del headers
         while True:
@@ -405,11 +406,11 @@ class Gateway:
         life.fold(kit.log_bodies)
         record.usage = stream_usage(life.way, record, framer, life.spoken)
         if life.hold is not None:
-            life.hold.end(self.clock(), record, target)
+            life.hold.end(self.clock.now(), record, target)
 
     def _headers(self, life: Life) -> Heading:
         record = life.record
-        record.overhead_us = self.clock() - record.received_us - record.upstream_us
+        record.overhead_us = self.clock.now() - record.received_us - record.upstream_us
         return address(record, life.endpoint, life.verdict)
 
     def _refuse(self, life: Life, error: GatewayError) -> None:
@@ -435,12 +436,12 @@ class Gateway:
         if life.framer is not None:
             self._settle_stream(kit, life, target)
         elif life.hold is not None:
-            life.hold.end(self.clock(), record, target)
+            life.hold.end(self.clock.now(), record, target)
         life.release()
         if life.decision is not None:
             life.decision.close(record, life.call, target)
         if life.verdict is not None:
-            kit.admit.end(self.clock(), life.verdict, record)
+            kit.admit.end(self.clock.now(), life.verdict, record)
         if life.placed:
             kit.inflight.leave()
-        kit.recorder.close(record, self.clock())
+        kit.recorder.close(record, self.clock.now())
