@@ -2,8 +2,10 @@
 
 cimport cython
 from kpgate._fast.head cimport Head
+from kpgate._fast.heading cimport Heading
 from kpgate._fast.http1 cimport Connection
 from kpgate._fast.limit cimport Verdict
+from kpgate._fast.wait cimport Clock
 from kpgate.domain.call cimport Call, Record
 from kpgate.domain.caller cimport Caller
 from kpgate.domain.dialect cimport Endpoint, Way
@@ -13,7 +15,7 @@ from kpgate.services.admit cimport reserve, takes_long
 from kpgate.services.hold cimport Hold, Holds
 from kpgate.services.receive cimport check_head, onward
 from kpgate.services.record cimport excerpt
-from kpgate.services.respond cimport describe
+from kpgate.services.respond cimport address
 from kpgate.services.route cimport Plan, Target, candidates
 from kpgate.services.settle cimport counted, turned_usage, whole_usage
 from kpgate.services.upstream cimport Attempt, check_whole, is_stream, judge, opening
@@ -21,7 +23,7 @@ from kpgate.services.upstream cimport Attempt, check_whole, is_stream, judge, op
 
 cdef class Gateway:
     cdef public Equipment equipment
-    cdef public object clock
+    cdef public Clock clock
     cdef public set lives
 
     cpdef object _find(self, Equipment kit, Life life, Caller caller)
@@ -29,6 +31,7 @@ cdef class Gateway:
     cpdef object _count(self, Life life)
     cpdef tuple _choose(self, Life life, bytes body)
     cpdef object _settle(self, Equipment kit, Life life, bytes body)
+    @cython.locals(headers=Heading)
     cpdef object _whole(self, Equipment kit, Life life, bytes body)
-    cpdef list _headers(self, Life life)
+    cpdef Heading _headers(self, Life life)
     cpdef object _end(self, Equipment kit, Life life)

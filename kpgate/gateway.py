@@ -8,6 +8,8 @@ loop, the upstream, and room to write. A wait ends by being failed, never by can
 from collections.abc import Callable
 from random import getrandbits
 
+from kpgate._fast.heading import Heading
+from kpgate._fast.wait import Clock
 from kpgate.domain.call import Record
 from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint
@@ -21,7 +23,7 @@ from kpgate.services.choose import Asked, Decision
 from kpgate.services.exchange import Exchange
 from kpgate.services.receive import check_head, onward
 from kpgate.services.record import excerpt
-from kpgate.services.respond import JSON, describe, refuse
+from kpgate.services.respond import JSON, address, refuse
 from kpgate.services.route import Target, candidates, serving, unserved
 from kpgate.services.settle import counted, stream_usage, turned_usage, whole_usage
 from kpgate.services.upstream import (
@@ -44,7 +46,7 @@ class Gateway:
     equipment: Equipment
 
     def __init__(self, equipment: Equipment, clock: Callable[[], int]) -> None:
-        self.clock = clock
+        self.clock = Clock(clock)
         self.lives: set[Life] = set()
         self.swap(equipment)
 
@@ -202,7 +204,8 @@ class Gateway:
             raise InvalidRequest(said, param="model")
         body = tally(record.prompt_tokens)
         record.phase, record.status, record.reply_bytes = Phase.RESPOND, 200, len(body)
-        headers = [*self._headers(life), JSON, (b"x-kpgate-count", plan.grade.encode())]
+        headers = self._headers(life)
+        headers.extend((JSON, (b"x-kpgate-count", plan.grade.encode())))
         life.exchange.reply(record.status, headers, body)
 
     def _decide(self, life: Life, body: bytes) -> tuple[Target, ...]:
@@ -338,8 +341,8 @@ class Gateway:
             record.said = excerpt(body)
         headers = self._headers(life)
         kind = connection.content_type if life.turned is None else None
-        headers.append((b"content-type", kind or b"application/json"))
-        headers += attempt.passed
+        headers.add(b"content-type", kind or b"application/json")
+        headers.extend(attempt.passed)
         life.exchange.reply(connection.status, headers, body)
 
     async def _stream(self, kit: Equipment, life: Life, ready: bytes) -> None:
@@ -350,12 +353,11 @@ class Gateway:
         )
         headers = self._headers(life)
         kind = life.endpoint.stream_type or attempt.connection.content_type or b"application/octet-stream"
-        headers += [(b"content-type", kind), (b"cache-control", b"no-cache")]
-        headers += attempt.passed
+        headers.extend([(b"content-type", kind), (b"cache-control", b"no-cache"), *attempt.passed])
         record.status = attempt.connection.status
-        record.head_us = record.first_token_us = self.clock() - record.received_us
+        record.head_us = record.first_token_us = self.clock.now() - record.received_us
         exchange.open(record.status, headers)
-        headers = []
+        del headers
         while True:
             if ready:
                 record.reply_bytes += len(ready)
@@ -404,17 +406,12 @@ class Gateway:
         life.fold(kit.log_bodies)
         record.usage = stream_usage(life.way, record, framer, life.spoken)
         if life.hold is not None:
-            life.hold.end(self.clock(), record, target)
+            life.hold.end(self.clock.now(), record, target)
 
-    def _headers(self, life: Life) -> list[tuple[bytes, bytes]]:
+    def _headers(self, life: Life) -> Heading:
         record = life.record
-        record.overhead_us = self.clock() - record.received_us - record.upstream_us
-        headers, endpoint = describe(record), life.endpoint
-        if life.verdict is not None:
-            headers += endpoint.encode_limits(life.verdict)
-        if endpoint.id_header:
-            headers.append((endpoint.id_header, record.request_id.encode()))
-        return headers
+        record.overhead_us = self.clock.now() - record.received_us - record.upstream_us
+        return address(record, life.endpoint, life.verdict)
 
     def _refuse(self, life: Life, error: GatewayError) -> None:
         """Tell the client, in its dialect, unless it is the client who left."""

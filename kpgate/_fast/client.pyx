@@ -92,7 +92,7 @@ cdef class Client(Inlet):
         else:
             self._leave = leave
 
-    def reply(self, int status, list headers not None, bytes body not None):
+    def reply(self, int status, object headers not None, bytes body not None):
         """Send a whole reply; `content-length` is added."""
         cdef bytes data
         cdef Py_ssize_t length
@@ -112,7 +112,7 @@ cdef class Client(Inlet):
             self.lane.outbox.put(self._transport, self.lane.compose(status, headers, length, b"", self._flags()))
             self.lane.outbox.put(self._transport, body)
 
-    def open(self, int status, list headers not None):
+    def open(self, int status, object headers not None):
         """Send a stream's head; it leaves with the first piece."""
         self._check(status)
         self._output = OPEN

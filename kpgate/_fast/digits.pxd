@@ -3,6 +3,27 @@
 from libc.stdint cimport int64_t, uint64_t
 
 
+cdef inline char *digits_back(char *end, uint64_t number) noexcept nogil:
+    """Write a number so that it ends before `end`. Returns where it begins."""
+    while number >= 10:
+        end -= 1
+        end[0] = <char>(c"0" + number % 10)
+        number //= 10
+    end -= 1
+    end[0] = <char>(c"0" + number)
+    return end
+
+
+cdef inline char *number_back(char *end, int64_t number) noexcept nogil:
+    """The same of a number that may be below 0."""
+    if number >= 0:
+        return digits_back(end, <uint64_t>number)
+    end = digits_back(end, 0 - <uint64_t>number) - 1
+    end[0] = c"-"
+    return end
+
+
+cdef char *spell_back(char *end, int64_t duration_us) noexcept nogil
 cpdef bytes decimal(int64_t number)
 cpdef str hexadecimal(uint64_t number, str prefix=*)
 cpdef bytes spell(int64_t duration_us)

@@ -10,27 +10,11 @@ cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 
-cdef inline char *_back(char *end, uint64_t number) noexcept nogil:
-    """Write a number so that it ends before `end`. Returns where it begins."""
-    while number >= 10:
-        end -= 1
-        end[0] = <char>(c"0" + number % 10)
-        number //= 10
-    end -= 1
-    end[0] = <char>(c"0" + number)
-    return end
-
-
 cpdef bytes decimal(int64_t number):
     """A whole number in decimal."""
     cdef char digits[24]
     cdef char *end = digits + sizeof(digits)
-    cdef char *at
-    if number < 0:
-        at = _back(end, 0 - <uint64_t>number) - 1
-        at[0] = c"-"
-    else:
-        at = _back(end, <uint64_t>number)
+    cdef char *at = number_back(end, number)
     return PyBytes_FromStringAndSize(at, end - at)
 
 
@@ -48,27 +32,24 @@ cpdef str hexadecimal(uint64_t number, str prefix=""):
     return PyUnicode_DecodeASCII(letters, size + 16, NULL)
 
 
-cpdef bytes spell(int64_t duration_us):
-    """A duration as OpenAI's rate-limit headers write it: `0s`, `20ms`, `1.5s`, `6m0s`, `1h0m0s`. Rounded up.
-
-    Units: microseconds in.
-    """
-    cdef char letters[48]
-    cdef char *end = letters + sizeof(letters)
+cdef char *spell_back(char *end, int64_t duration_us) noexcept nogil:
+    """Write a duration so that it ends before `end`, with 48 bytes in front of that. Returns where it begins."""
     cdef char *at = end - 1
     cdef uint64_t ms
     cdef uint64_t seconds
     cdef uint64_t part
     cdef int places = 3
     if duration_us <= 0:
-        return b"0s"
+        at[0] = c"s"
+        at -= 1
+        at[0] = c"0"
+        return at
     at[0] = c"s"
     ms = <uint64_t>duration_us // 1000 + (duration_us % 1000 != 0)
     if ms < 1000:
         at -= 1
         at[0] = c"m"
-        at = _back(at, ms)
-        return PyBytes_FromStringAndSize(at, end - at)
+        return digits_back(at, ms)
     seconds = ms // 1000
     part = ms % 1000
     if part:
@@ -82,13 +63,24 @@ cpdef bytes spell(int64_t duration_us):
             places -= 1
         at -= 1
         at[0] = c"."
-    at = _back(at, seconds % 60)
+    at = digits_back(at, seconds % 60)
     if seconds >= 60:
         at -= 1
         at[0] = c"m"
-        at = _back(at, seconds // 60 % 60)
+        at = digits_back(at, seconds // 60 % 60)
     if seconds >= 3600:
         at -= 1
         at[0] = c"h"
-        at = _back(at, seconds // 3600)
+        at = digits_back(at, seconds // 3600)
+    return at
+
+
+cpdef bytes spell(int64_t duration_us):
+    """A duration as OpenAI's rate-limit headers write it: `0s`, `20ms`, `1.5s`, `6m0s`, `1h0m0s`. Rounded up.
+
+    Units: microseconds in.
+    """
+    cdef char letters[48]
+    cdef char *end = letters + sizeof(letters)
+    cdef char *at = spell_back(end, duration_us)
     return PyBytes_FromStringAndSize(at, end - at)

@@ -33,7 +33,7 @@ cdef class Lane:
     cdef dict _starts
 
     cdef bytes _start_of(self, int status)
-    cdef bytes compose(self, int status, list headers, int64_t length, bytes body, int flags)
+    cdef bytes compose(self, int status, object headers, int64_t length, bytes body, int flags)
 
 
 cdef bytes frame(bytes held, bytes chunk, bint chunked)

@@ -7,10 +7,12 @@ Source: RFC 9112 (November 2026).
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
-from libc.string cimport memchr, memcpy
+from libc.string cimport memcpy
 
+from kpgate._fast.digits cimport digits_back
+from kpgate._fast.heading cimport Heading
 from kpgate._fast.outbox cimport Outbox
 from kpgate._fast.wait cimport Wheel
 
@@ -25,6 +27,12 @@ cdef dict PHRASES = {status.value: status.phrase for status in HTTPStatus}
 cdef inline char *_put(char *at, const char *data, Py_ssize_t size) noexcept nogil:
     memcpy(at, data, size)
     return at + size
+
+
+cdef Heading _lines_of(object headers):
+    cdef Heading lines = Heading()
+    lines.extend(headers)
+    return lines
 
 
 @cython.final
@@ -98,39 +106,39 @@ cdef class Lane:
             self._starts[status] = start
         return start
 
-    cdef bytes compose(self, int status, list headers, int64_t length, bytes body, int flags):
+    cdef bytes compose(self, int status, object headers, int64_t length, bytes body, int flags):
         """A reply's head, and `body` behind it. Shape: `length` is for `content-length`, -1 for none."""
         cdef bytes start = self._start_of(status)
-        cdef bytes name
-        cdef bytes value
+        cdef Heading lines = headers if type(headers) is Heading else _lines_of(headers)
         cdef bytes data
-        cdef Py_ssize_t total = PyBytes_GET_SIZE(start)
+        cdef char digits[24]
+        cdef char *number = digits
+        cdef Py_ssize_t total = PyBytes_GET_SIZE(start) + lines.size
         cdef Py_ssize_t body_bytes = PyBytes_GET_SIZE(body)
-        cdef char framing[64]
-        cdef int framing_size = 0
+        cdef const char *framing = b""
         cdef const char *connection = b""
+        cdef Py_ssize_t framing_size
+        cdef Py_ssize_t number_size = 0
         cdef char *at
         if length >= 0:
-            framing_size = snprintf(framing, sizeof(framing), b"content-length: %lld\r\n", <long long>length)
+            framing = b"content-length: "
+            digits[22] = c"\r"
+            digits[23] = c"\n"
+            number = digits_back(digits + 22, <uint64_t>length)
+            number_size = digits + 24 - number
         elif flags & CHUNKED:
-            framing_size = snprintf(framing, sizeof(framing), b"transfer-encoding: chunked\r\n")
+            framing = b"transfer-encoding: chunked\r\n"
         if flags & CLOSING:
             connection = b"connection: close\r\n"
         elif flags & KEPT:
             connection = b"connection: keep-alive\r\n"
-        for name, value in headers:
-            total += PyBytes_GET_SIZE(name) + PyBytes_GET_SIZE(value) + 4
-        total += framing_size + <Py_ssize_t>len(connection) + 2 + body_bytes
+        framing_size = <Py_ssize_t>len(framing)
+        total += framing_size + number_size + <Py_ssize_t>len(connection) + 2 + body_bytes
         data = PyBytes_FromStringAndSize(NULL, total)
         at = _put(PyBytes_AS_STRING(data), PyBytes_AS_STRING(start), PyBytes_GET_SIZE(start))
-        for name, value in headers:
-            if memchr(PyBytes_AS_STRING(value), c"\n", PyBytes_GET_SIZE(value)) is not NULL:
-                raise ValueError("a header's value is one line")
-            at = _put(at, PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
-            at = _put(at, b": ", 2)
-            at = _put(at, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
-            at = _put(at, b"\r\n", 2)
+        at = _put(at, lines.data, lines.size)
         at = _put(at, framing, framing_size)
+        at = _put(at, number, number_size)
         at = _put(at, connection, <Py_ssize_t>len(connection))
         at = _put(at, b"\r\n", 2)
         _put(at, PyBytes_AS_STRING(body), body_bytes)

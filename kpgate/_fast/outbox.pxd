@@ -7,6 +7,7 @@ cdef class Outbox:
     cdef object _loop
     cdef object _before
     cdef list _queue
+    cdef object _flush
     cdef int64_t _bytes
 
     cdef int put(self, object transport, bytes data) except -1

@@ -26,11 +26,12 @@ cdef class Outbox:
         self._loop = loop
         self._before = before
         self._queue = []
+        self._flush = self.flush
 
     cdef int put(self, object transport, bytes data) except -1:
         """Write soon."""
         if not self._queue:
-            self._loop.call_soon(self.flush)
+            self._loop.call_soon(self._flush)
         self._queue.append((transport, data))
         self._bytes += PyBytes_GET_SIZE(data)
         if PyBytes_GET_SIZE(data) > PIECE_BYTES_MAX or self._bytes > BYTES_MAX:

@@ -43,4 +43,11 @@ cdef class Wheel:
     cdef int _link(self, Timer timer) except -1
 
 
+cdef class Clock:
+    cdef object _read
+
+    cpdef int64_t now(self) except? -1
+
+
 cdef int64_t clock_us() noexcept nogil
+cpdef int64_t wall_us() noexcept

@@ -15,7 +15,7 @@ cdef extern from "time.h" nogil:
     cdef struct timespec:
         int64_t tv_sec
         int64_t tv_nsec
-    enum: CLOCK_MONOTONIC
+    enum: CLOCK_MONOTONIC, CLOCK_REALTIME
     int clock_gettime(clockid_t clock, timespec *at)
 
 
@@ -28,6 +28,28 @@ cdef int64_t clock_us() noexcept nogil:
 def clock():
     """The time that every deadline is in, the same for all processes of a machine. Units: microseconds."""
     return clock_us()
+
+
+cpdef int64_t wall_us() noexcept:
+    """The time on the wall. Units: microseconds since the epoch."""
+    cdef timespec now
+    clock_gettime(CLOCK_REALTIME, &now)
+    return now.tv_sec * 1_000_000 + now.tv_nsec // 1000
+
+
+@cython.final
+cdef class Clock:
+    """`clock`, or another that stands in for it, for who asks it many times a call: the machine's is read directly."""
+
+    def __init__(self, read):
+        self._read = None if read is clock else read
+
+    cpdef int64_t now(self) except? -1:
+        """The time. Units: microseconds."""
+        return clock_us() if self._read is None else self._read()
+
+    def __call__(self):
+        return self.now()
 
 
 cdef enum:

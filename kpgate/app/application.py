@@ -212,7 +212,9 @@ class Application:
             headers.append((spoken.id_header, record.request_id.encode()))
         record.status, record.reply_bytes = status, len(body)
         record.overhead_us = self._ground.clock() - record.received_us
-        exchange.reply(status, describe(record) + headers, body)
+        described = describe(record)
+        described.extend(headers)
+        exchange.reply(status, described, body)
         kit.recorder.close(record, self._ground.clock())
 
     async def _answer(self, kit: Equipment, exchange: Exchange, record: Record, admin: bool) -> Answer:

@@ -7,7 +7,7 @@ callback or by the wheel, never by a task of its own. Source: ASGI 3.0, HTTP spe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -174,16 +174,16 @@ class AsgiExchange(AsgiInlet):
 
     # Sending
 
-    def reply(self, status: int, headers: list[Header], body: bytes) -> None:
+    def reply(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         """Send a whole reply; `content-length` is added."""
         self._check(status)
         self._ended = True
-        headers = [*headers, SERVER, (b"content-length", b"%d" % len(body))]
-        self._send({"type": START, "status": status, "headers": headers})
+        sent = [*headers, SERVER, (b"content-length", b"%d" % len(body))]
+        self._send({"type": START, "status": status, "headers": sent})
         # Both return at once and leave as one write.
         self._send({"type": BODY, "body": body})
 
-    def open(self, status: int, headers: list[Header]) -> None:
+    def open(self, status: int, headers: Iterable[Header]) -> None:
         """Send a stream's head."""
         self._check(status)
         self._opened = True

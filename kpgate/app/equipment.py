@@ -37,7 +37,7 @@ from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.pool import Pool
 from kpgate.services.receive import Ids, Inflight
-from kpgate.services.record import Recorder, encode_json, encode_text
+from kpgate.services.record import Recorder, encode_text
 from kpgate.services.route import Retrying, Routes
 from kpgate.shadow import Shadows
 from kpgate.stores.vocabulary import open_vocabulary
@@ -125,7 +125,7 @@ def _recorder(settings: Settings, ground: Ground) -> Recorder:
     form = settings.log.format
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
     write = ground.write if settings.log.requests else None
-    return Recorder(ground.meters, write, encode_text if text else encode_json)
+    return Recorder(ground.meters, write, encode_text if text else None)
 
 
 def _routes(settings: Settings, ground: Ground, numbers: Numbers, rules: Rules) -> Routes:

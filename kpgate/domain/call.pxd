@@ -52,6 +52,7 @@ cdef class Record:
     cdef public long long overhead_us
     cdef public long long first_token_us
     cdef public long long head_us
+    cdef public long long total_us
     cdef public long long prompt_tokens
     cdef public long long units
     cdef public long long request_bytes

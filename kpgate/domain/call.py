@@ -41,7 +41,7 @@ class Call:
 class Record:
     """What happened to one request so far: the log line and the metrics are written from it, once.
 
-    Units: `*_us` microseconds; instants are monotonic. `upstream_us` is time spent waiting for providers.
+    Units: `*_us` microseconds; instants are monotonic. `upstream_us` is time spent waiting for providers, `total_us` all of it.
     `held`, `cost` and `overrun` microKPT: the most it could cost, its charge, what it used beyond its hold;
     `expected` what it was expected to cost, -1 where nobody asked.
     Shape: `held_as` is the call's id where credit was held for it; `asked` and `said` hold prompt and reply
@@ -81,6 +81,7 @@ class Record:
         "said",
         "status",
         "stream",
+        "total_us",
         "units",
         "upstream_us",
         "usage",
@@ -116,6 +117,7 @@ class Record:
         self.overhead_us = 0
         self.first_token_us = 0
         self.head_us = 0
+        self.total_us = 0
         self.request_bytes = 0
         self.reply_bytes = 0
         self.error: GatewayError | None = None

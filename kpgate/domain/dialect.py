@@ -11,6 +11,7 @@ from typing import Any, NoReturn, Protocol
 
 import msgspec
 
+from kpgate._fast.heading import Heading
 from kpgate._fast.limit import Verdict
 from kpgate._fast.outline import Outline
 from kpgate.domain.call import Call
@@ -279,7 +280,7 @@ class Endpoint:
     count: Callable[[Call, Counter, str], int]
     encode_error: Callable[[GatewayError, str], bytes]
     encode_error_event: Callable[[GatewayError, str], bytes]
-    encode_limits: Callable[[Verdict], list[Header]]
+    encode_limits: Callable[[Verdict, Heading], object]
     neutral: Callable[[bytes, Call], Chat] | None = None
     encode_reply: Callable[[Reply, Call], bytes] | None = None
     writer: Callable[[Call], Writer] | None = None

@@ -4,6 +4,7 @@ cimport cython
 from kpgate._fast.limit cimport Limits, Verdict
 from kpgate.domain.call cimport Call, Record
 from kpgate.domain.caller cimport Caller
+from kpgate.domain.usage cimport Usage
 from kpgate.services.route cimport Plan, Target
 
 
@@ -21,6 +22,7 @@ cdef class Admit:
     cdef public object _owed
 
     cpdef Verdict take(self, cython.py_int now_us, Caller caller, Plan plan, object order, cython.py_int tokens)
+    @cython.locals(usage=Usage, used=cython.longlong, call=cython.longlong)
     cpdef object end(self, cython.py_int now_us, Verdict verdict, Record record)
     cdef int _give_back(self, cython.py_int now_us, cython.py_int call, cython.py_int used) except? -1
     cdef tuple _gates(self, Caller caller, Plan plan)

@@ -177,9 +177,10 @@ class Admit:
         A call that no provider answered is given back its tokens, but not its request.
         """
         if verdict.call:
-            used = record.usage.total if record.usage.source != "none" else -1
+            usage = record.usage
+            used = usage.input + usage.output if usage.source != "none" else 0
             call, verdict.call = verdict.call, 0
-            if self._give_back(now_us, call, used) == BUSY:
+            if self._limits.settle(now_us, call, used) == BUSY:
                 self._owed.append((call, used))
 
     def retry(self, now_us: int) -> None:

@@ -3,7 +3,7 @@
 Transports implement it, `gateway.py` uses it, neither knows the other.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from kpgate._fast.head import Head
@@ -74,10 +74,10 @@ class Exchange(Protocol):
     def follow(self) -> None:
         """The sink takes again."""
 
-    def reply(self, status: int, headers: list[Header], body: bytes) -> None:
+    def reply(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         """Send a whole reply; `content-length` is added."""
 
-    def open(self, status: int, headers: list[Header]) -> None:
+    def open(self, status: int, headers: Iterable[Header]) -> None:
         """Send a stream's head."""
 
     def write(self, chunk: bytes) -> bool:

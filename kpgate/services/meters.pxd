@@ -32,4 +32,4 @@ cdef class Meters:
     @cython.locals(counter=Counter)
     cpdef object attempt(self, str provider, str outcome)
     @cython.locals(cells=_Cells, usage=Usage, counter=Counter)
-    cpdef object count(self, Record record, cython.py_int total_us)
+    cpdef object count(self, Record record)

@@ -119,14 +119,14 @@ class Meters:
             labels = f'provider="{escape(provider)}",kind="{kind}"'
             self._shard.counter("kpgate_check_tokens_total", labels).add(tokens)
 
-    def count(self, record: Record, total_us: int) -> None:
-        """Move every metric that a record moves, once. Units: microseconds from the request's head to its end."""
+    def count(self, record: Record) -> None:
+        """Move every metric that a record moves, once."""
         key = (record.path, record.model, record.provider, record.status, record.stream)
         cells = self._cells.get(key)
         if cells is None:
             cells = self._cells[key] = _Cells(self._shard, key)
         usage = record.usage
-        cells.request.record(total_us, record.overhead_us, record.first_token_us, usage.input, usage.output)
+        cells.request.record(record.total_us, record.overhead_us, record.first_token_us, usage.input, usage.output)
         if usage.output or usage.input:
             cells.input_sizes.observe(usage.input)
             cells.output_sizes.observe(usage.output)
@@ -137,7 +137,7 @@ class Meters:
             if usage.reasoning:
                 cells.reasoning.add(usage.reasoning)
             if record.first_token_us and usage.output > 1:
-                cells.pace.observe((total_us - record.first_token_us) // (usage.output - 1))
+                cells.pace.observe((record.total_us - record.first_token_us) // (usage.output - 1))
         if usage.units:
             self._count_units(record)
         if record.held:

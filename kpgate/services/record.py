@@ -5,10 +5,11 @@ Knows no secret, and no prompt or reply unless `[log] bodies` asks for them.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from time import time_ns
 
 import msgspec
 
+from kpgate._fast.members import Members
+from kpgate._fast.wait import wall_us
 from kpgate.domain.call import Record
 from kpgate.services.meters import Meters
 
@@ -73,56 +74,62 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     shadow: str = ""
 
 
-def line(record: Record, now_us: int) -> Line:
-    """The line that a record amounts to."""
-    usage, caller, error = record.usage, record.caller, record.error
-    return Line(
-        time_ns() // 1000,
-        record.request_id,
-        "ok@respond" if error is None else ending(record),
-        record.status,
-        record.method,
-        record.path,
-        "" if caller is None else caller.key_id,
-        "" if caller is None else caller.token,
-        "" if caller is None else caller.party.name,
-        record.peer,
-        record.model,
-        record.provider,
-        record.deployment,
-        record.attempts,
-        record.stream,
-        now_us - record.received_us,
-        record.upstream_us,
-        record.first_token_us,
-        record.prompt_tokens,
-        usage.input,
-        usage.output,
-        usage.cached,
-        usage.written,
-        usage.reasoning,
-        usage.units,
-        usage.source,
-        record.held_as,
-        record.cost,
-        max(record.expected, 0),
-        record.route,
-        record.checked,
-        record.request_bytes,
-        record.reply_bytes,
-        "" if error is None else error.code,
-        "" if error is None else error.message,
-        record.asked,
-        record.said,
-    )
+_line = Members()
+_lines = msgspec.json.Decoder(Line)
 
 
-encode_json = msgspec.json.Encoder().encode
-"""A line for programs."""
+def line(record: Record, shadow: str = "") -> bytes:
+    """The line that a record amounts to, as JSON: a `Line`'s own encoding, written without making one."""
+    usage, caller, error, wrote = record.usage, record.caller, record.error, _line
+    wrote.begin()
+    wrote.put_number(b"ts", wall_us())
+    wrote.put(b"id", record.request_id)
+    wrote.put(b"end", "ok@respond" if error is None else ending(record))
+    wrote.put_number(b"status", record.status)
+    wrote.put(b"method", record.method)
+    wrote.put(b"path", record.path)
+    if caller is not None:
+        wrote.say(b"key", caller.key_id)
+        wrote.say(b"token", caller.token)
+        wrote.say(b"party", caller.party.name)
+    wrote.say(b"peer", record.peer)
+    wrote.say(b"model", record.model)
+    wrote.say(b"provider", record.provider)
+    wrote.say(b"deployment", record.deployment)
+    wrote.count(b"attempts", record.attempts)
+    wrote.affirm(b"stream", record.stream)
+    wrote.count(b"total_us", record.total_us)
+    wrote.count(b"upstream_us", record.upstream_us)
+    wrote.count(b"first_token_us", record.first_token_us)
+    wrote.count(b"prompt_tokens", record.prompt_tokens)
+    wrote.count(b"input_tokens", usage.input)
+    wrote.count(b"output_tokens", usage.output)
+    wrote.count(b"cached_tokens", usage.cached)
+    wrote.count(b"cache_write_tokens", usage.cache_write + usage.cache_write_long)
+    wrote.count(b"reasoning_tokens", usage.reasoning)
+    wrote.count(b"units", usage.units)
+    if usage.source != "none":
+        wrote.put(b"usage", usage.source)
+    wrote.say(b"receipt", record.held_as)
+    wrote.count(b"cost_microkpt", record.cost)
+    if record.expected > 0:
+        wrote.put_number(b"expected_microkpt", record.expected)
+    wrote.say(b"route", record.route)
+    wrote.say(b"output", record.checked)
+    wrote.count(b"request_bytes", record.request_bytes)
+    wrote.count(b"reply_bytes", record.reply_bytes)
+    if error is not None:
+        wrote.say(b"code", error.code)
+        wrote.say(b"error", error.message)
+    wrote.say(b"asked", record.asked)
+    wrote.say(b"said", record.said)
+    wrote.say(b"shadow", shadow)
+    return wrote.take()
 
 
-def encode_text(shown: Line) -> bytes:
+def encode_text(written: bytes) -> bytes:
     """A line for people: when, what came of it, who and what, how long."""
+    shown = _lines.decode(written)
     when = datetime.fromtimestamp(shown.ts / 1e6, UTC).strftime("%H:%M:%S.%f")[:-3]
     words = [
         when,
@@ -144,10 +151,10 @@ def encode_text(shown: Line) -> bytes:
 
 
 class Recorder:
-    """Writes records."""
+    """Writes records: for programs, or by `encode` for people."""
 
     def __init__(
-        self, meters: Meters, write: Write | None, encode: Callable[[Line], bytes] = encode_json
+        self, meters: Meters, write: Write | None, encode: Callable[[bytes], bytes] | None = None
     ) -> None:
         self._meters = meters
         self._write = write
@@ -155,11 +162,17 @@ class Recorder:
 
     def close(self, record: Record, now_us: int) -> None:
         """Write the record. Order: last of all, once."""
-        self._meters.count(record, now_us - record.received_us)
+        record.total_us = now_us - record.received_us
+        self._meters.count(record)
         if self._write is not None:
-            self._write(self._encode(line(record, now_us)))
+            self._put(line(record))
 
     def note(self, record: Record, now_us: int, shadow: str) -> None:
         """Write the line of a copy of a call to the model `shadow`. What it moves of the metrics is its own."""
+        record.total_us = now_us - record.received_us
         if self._write is not None:
-            self._write(self._encode(msgspec.structs.replace(line(record, now_us), shadow=shadow)))
+            self._put(line(record, shadow))
+
+    def _put(self, written: bytes) -> None:
+        assert self._write is not None, "there is a log"
+        self._write(written if self._encode is None else self._encode(written))

@@ -1,6 +1,8 @@
 """RESPOND: the head and the body of what the client gets. One place writes kpgate's headers."""
 
 from kpgate._fast.digits import decimal
+from kpgate._fast.heading import Heading
+from kpgate._fast.limit import Verdict
 from kpgate.domain.call import Record
 from kpgate.domain.dialect import Endpoint, Framing
 from kpgate.domain.durations import whole_ms, whole_seconds
@@ -8,32 +10,40 @@ from kpgate.domain.errors import GatewayError, MethodNotAllowed, Retry
 from kpgate.services.exchange import Exchange, Header
 
 JSON = (b"content-type", b"application/json")
-_TALLIES = tuple(b"%d" % count for count in range(16))
 
 
-def describe(record: Record) -> list[Header]:
+def describe(record: Record) -> Heading:
     """The headers on every reply: ids, who answered, time spent in kpgate, what it cost."""
-    headers: list[Header] = [
-        (b"x-request-id", record.request_id.encode()),
-        (b"x-kpgate-attempts", _TALLIES[record.attempts]),
-        (b"x-kpgate-overhead-us", decimal(record.overhead_us)),
-    ]
+    headers = Heading()
+    headers.say(b"x-request-id", record.request_id)
+    headers.count(b"x-kpgate-attempts", record.attempts)
+    headers.count(b"x-kpgate-overhead-us", record.overhead_us)
     if record.model:
-        headers.append((b"x-kpgate-model", record.model.encode()))
+        headers.say(b"x-kpgate-model", record.model)
     if record.provider:
-        headers.append((b"x-kpgate-provider", record.provider.encode()))
+        headers.say(b"x-kpgate-provider", record.provider)
     if record.held_as:
-        headers.append((b"x-kpgate-receipt", record.held_as.encode()))
+        headers.say(b"x-kpgate-receipt", record.held_as)
         if not record.head_us and not record.stream:
-            headers.append((b"x-kpgate-cost-microkpt", decimal(record.cost)))
+            headers.count(b"x-kpgate-cost-microkpt", record.cost)
     if record.route:
-        headers.append((b"x-kpgate-route", record.route.encode("latin-1", "replace")))
+        headers.add(b"x-kpgate-route", record.route.encode("latin-1", "replace"))
         if record.expected >= 0:
-            headers.append((b"x-kpgate-expected-cost-microkpt", decimal(record.expected)))
+            headers.count(b"x-kpgate-expected-cost-microkpt", record.expected)
     if record.checked:
-        headers.append((b"x-kpgate-output", record.checked.encode()))
+        headers.say(b"x-kpgate-output", record.checked)
     if record.dropped:
-        headers.append((b"x-kpgate-dropped", record.dropped.encode()))
+        headers.say(b"x-kpgate-dropped", record.dropped)
+    return headers
+
+
+def address(record: Record, endpoint: Endpoint, verdict: Verdict | None) -> Heading:
+    """The same on the replies of an endpoint, with what is left of the caller's limits, in its dialect."""
+    headers = describe(record)
+    if verdict is not None:
+        endpoint.encode_limits(verdict, headers)
+    if endpoint.id_header:
+        headers.say(endpoint.id_header, record.request_id)
     return headers
 
 
@@ -53,7 +63,7 @@ def refuse(
     exchange: Exchange,
     record: Record,
     endpoint: Endpoint,
-    headers: list[Header],
+    headers: Heading,
     framer: Framing | None = None,
 ) -> None:
     """Send the record's error: whole before the first byte, else as the stream's last event."""
@@ -69,4 +79,5 @@ def refuse(
     body = endpoint.encode_error(error, record.request_id)
     record.status = error.status
     record.reply_bytes = len(body)
-    exchange.reply(error.status, headers + refusal(error), body)
+    headers.extend(refusal(error))
+    exchange.reply(error.status, headers, body)

@@ -1,7 +1,7 @@
 """An exchange without a socket: what a client would have seen, and knobs for how it behaves."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic_ns
 
 from kpgate._fast.head import gather
@@ -75,14 +75,14 @@ class FakeExchange:
     def follow(self) -> None:
         """It was all given at once."""
 
-    def reply(self, status: int, headers: list[Header], body: bytes) -> None:
+    def reply(self, status: int, headers: Iterable[Header], body: bytes) -> None:
         self.replies += 1
         self.status = status
         self.reply_headers = dict(headers)
         self.sent.append(body)
         self.finish()
 
-    def open(self, status: int, headers: list[Header]) -> None:
+    def open(self, status: int, headers: Iterable[Header]) -> None:
         self.replies += 1
         self.status = status
         self.reply_headers = dict(headers)

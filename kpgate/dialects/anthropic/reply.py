@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from kpgate._fast.digits import decimal
+from kpgate._fast.heading import Heading
 from kpgate._fast.limit import Verdict
 from kpgate.dialects.anthropic import citations
 from kpgate.dialects.anthropic.forms import Block
@@ -16,7 +16,6 @@ from kpgate.dialects.anthropic.usage import Tokens, decode_usage, encode_usage
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Part, Refusal, Text, Thinking, ToolCall
 from kpgate.domain.citing import leave_out, within
-from kpgate.domain.dialect import Header
 from kpgate.domain.durations import instant
 from kpgate.domain.errors import GatewayError, UpstreamFailed
 from kpgate.domain.reply import Choice, Citation, Failure, Finish, Reply
@@ -280,19 +279,17 @@ def _spell(kind: str, message: str, request_id: str | None) -> bytes:
     )
 
 
-def encode_limits(verdict: Verdict) -> list[Header]:
-    """What is left of the limits, as headers. Anthropic says when they are whole again by the clock on the wall."""
-    headers: list[Header] = []
+def encode_limits(verdict: Verdict, headers: Heading) -> None:
+    """Write what is left of the limits, as headers. Anthropic says when they are whole by the clock on the wall."""
     now_us = time_ns() // 1000 if verdict.requests_limit > 0 or verdict.tokens_limit > 0 else 0
     if verdict.requests_limit > 0:
-        headers.append((b"anthropic-ratelimit-requests-limit", decimal(verdict.requests_limit)))
-        headers.append((b"anthropic-ratelimit-requests-remaining", decimal(verdict.requests_remaining)))
-        headers.append((b"anthropic-ratelimit-requests-reset", _reset(now_us, verdict.requests_reset_us)))
+        headers.count(b"anthropic-ratelimit-requests-limit", verdict.requests_limit)
+        headers.count(b"anthropic-ratelimit-requests-remaining", verdict.requests_remaining)
+        headers.add(b"anthropic-ratelimit-requests-reset", _reset(now_us, verdict.requests_reset_us))
     if verdict.tokens_limit > 0:
-        headers.append((b"anthropic-ratelimit-tokens-limit", decimal(verdict.tokens_limit)))
-        headers.append((b"anthropic-ratelimit-tokens-remaining", decimal(verdict.tokens_remaining)))
-        headers.append((b"anthropic-ratelimit-tokens-reset", _reset(now_us, verdict.tokens_reset_us)))
-    return headers
+        headers.count(b"anthropic-ratelimit-tokens-limit", verdict.tokens_limit)
+        headers.count(b"anthropic-ratelimit-tokens-remaining", verdict.tokens_remaining)
+        headers.add(b"anthropic-ratelimit-tokens-reset", _reset(now_us, verdict.tokens_reset_us))
 
 
 def _reset(now_us: int, wait_us: int) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from kpgate._fast.digits import decimal, spell
+from kpgate._fast.heading import Heading
 from kpgate._fast.limit import Verdict
 from kpgate.dialects.gemini import grounding, parts
 from kpgate.dialects.gemini.forms import Answer, Candidate, Content, Fault, parts_of
@@ -16,7 +16,6 @@ from kpgate.dialects.gemini.forms import Part as Piece
 from kpgate.dialects.gemini.usage import decode_usage, encode_usage
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Part, Refusal, Thinking, ToolCall
-from kpgate.domain.dialect import Header
 from kpgate.domain.errors import GatewayError, UpstreamFailed
 from kpgate.domain.reply import Choice, Failure, Finish, Reply
 from kpgate.domain.usage import NOTHING
@@ -278,18 +277,16 @@ def encode_error_item(error: GatewayError, request_id: str) -> bytes:
     return b",\n" + encode_error(error, request_id) + b"\n]"
 
 
-def encode_limits(verdict: Verdict) -> list[Header]:
-    """What is left of the limits, as headers: Google has none of its own for it."""
-    headers: list[Header] = []
+def encode_limits(verdict: Verdict, headers: Heading) -> None:
+    """Write what is left of the limits, as headers: Google has none of its own for it."""
     for unit, limit, remaining, reset_us in (
         (b"requests", verdict.requests_limit, verdict.requests_remaining, verdict.requests_reset_us),
         (b"tokens", verdict.tokens_limit, verdict.tokens_remaining, verdict.tokens_reset_us),
     ):
         if limit > 0:
-            headers.append((b"x-ratelimit-limit-" + unit, decimal(limit)))
-            headers.append((b"x-ratelimit-remaining-" + unit, decimal(remaining)))
-            headers.append((b"x-ratelimit-reset-" + unit, spell(reset_us)))
-    return headers
+            headers.count(b"x-ratelimit-limit-" + unit, limit)
+            headers.count(b"x-ratelimit-remaining-" + unit, remaining)
+            headers.last(b"x-ratelimit-reset-" + unit, reset_us)
 
 
 def decode_text(body: bytes) -> str:

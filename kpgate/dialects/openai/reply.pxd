@@ -1,10 +1,15 @@
 # The compiled form of `reply.py`: what is read of every reply, and the limits on it.
 
-from kpgate._fast.digits cimport decimal, spell
+cimport cython
+from kpgate._fast.heading cimport Heading
 from kpgate._fast.limit cimport Verdict
+from kpgate._fast.usage cimport Counts
 from kpgate.domain.usage cimport Usage
 
 
+cdef Usage _counted(Counts counts)
+@cython.locals(counts=Counts)
 cpdef Usage decode_usage(bytes raw)
+@cython.locals(counts=Counts)
 cpdef Usage read_usage(bytes body)
-cpdef list encode_limits(Verdict verdict)
+cpdef object encode_limits(Verdict verdict, Heading headers)

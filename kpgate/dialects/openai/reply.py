@@ -8,10 +8,11 @@ from collections.abc import Iterable
 import msgspec
 import orjson
 
-from kpgate._fast.digits import decimal, spell
+from kpgate._fast.heading import Heading
 from kpgate._fast.limit import Verdict
 from kpgate._fast.sse import find_usage
-from kpgate.domain.dialect import Framing, Header
+from kpgate._fast.usage import Counts
+from kpgate.domain.dialect import Framing
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.usage import Usage
 
@@ -48,10 +49,28 @@ TOKENS_MAX = 1 << 40
 """More than any call has: a provider that says more says nonsense."""
 
 _usage = msgspec.json.Decoder(_Usage)
+_counts = Counts()
+
+
+def _counted(counts: Counts) -> Usage:
+    return Usage(
+        counts.prompt,
+        counts.completion,
+        counts.cached,
+        counts.reasoning,
+        "provider",
+        counts.audio_prompt,
+        counts.audio_completion,
+        counts.image,
+        counts.cache_write,
+    )
 
 
 def decode_usage(raw: bytes) -> Usage | None:
     """A usage object as a provider wrote it. None when it makes no sense: negative, not numbers, no object."""
+    counts = _counts
+    if counts.read(raw):
+        return _counted(counts)
     try:
         said = _usage.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -79,6 +98,9 @@ def decode_usage(raw: bytes) -> Usage | None:
 
 def read_usage(body: bytes) -> Usage | None:
     """What a whole reply says was used. None where it does not say, or makes no sense."""
+    counts = _counts
+    if counts.find(body):
+        return _counted(counts)
     raw = find_usage(body)
     return None if raw is None else decode_usage(raw)
 
@@ -148,18 +170,16 @@ def encode_error_event(error: GatewayError, request_id: str) -> bytes:
     return b"data: " + encode_error(error, request_id) + b"\n\n"
 
 
-def encode_limits(verdict: Verdict) -> list[Header]:
-    """What is left of the limits, as headers."""
-    headers: list[Header] = []
+def encode_limits(verdict: Verdict, headers: Heading) -> None:
+    """Write what is left of the limits, as headers."""
     if verdict.requests_limit > 0:
-        headers.append((b"x-ratelimit-limit-requests", decimal(verdict.requests_limit)))
-        headers.append((b"x-ratelimit-remaining-requests", decimal(verdict.requests_remaining)))
-        headers.append((b"x-ratelimit-reset-requests", spell(verdict.requests_reset_us)))
+        headers.count(b"x-ratelimit-limit-requests", verdict.requests_limit)
+        headers.count(b"x-ratelimit-remaining-requests", verdict.requests_remaining)
+        headers.last(b"x-ratelimit-reset-requests", verdict.requests_reset_us)
     if verdict.tokens_limit > 0:
-        headers.append((b"x-ratelimit-limit-tokens", decimal(verdict.tokens_limit)))
-        headers.append((b"x-ratelimit-remaining-tokens", decimal(verdict.tokens_remaining)))
-        headers.append((b"x-ratelimit-reset-tokens", spell(verdict.tokens_reset_us)))
-    return headers
+        headers.count(b"x-ratelimit-limit-tokens", verdict.tokens_limit)
+        headers.count(b"x-ratelimit-remaining-tokens", verdict.tokens_remaining)
+        headers.last(b"x-ratelimit-reset-tokens", verdict.tokens_reset_us)
 
 
 def encode_model(name: str, created_s: int, owner: str) -> dict[str, object]:

@@ -1,0 +1,20 @@
+"""What other compiled modules may use of a JSON object that is being written."""
+
+cimport cython
+from libc.stdint cimport int64_t
+
+
+@cython.final
+cdef class Members:
+    cdef char *_data
+    cdef Py_ssize_t _size
+    cdef Py_ssize_t _room
+
+    cpdef int begin(self) except -1
+    cpdef int put(self, bytes name, str text) except -1
+    cpdef int put_number(self, bytes name, int64_t number) except -1
+    cpdef int say(self, bytes name, str text) except -1
+    cpdef int count(self, bytes name, int64_t number) except -1
+    cpdef int affirm(self, bytes name, bint holds) except -1
+    cpdef bytes take(self)
+    cdef char *_begin(self, bytes name, Py_ssize_t more) except NULL
