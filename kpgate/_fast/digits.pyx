@@ -4,6 +4,13 @@
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+
+cdef enum:
+    START_BYTES_MAX = 48
 
 
 cdef inline char *_back(char *end, uint64_t number) noexcept nogil:
@@ -37,6 +44,29 @@ cpdef str hexadecimal(uint64_t number):
     for i in range(16):
         digits[15 - i] = b"0123456789abcdef"[number >> (4 * i) & 15]
     return PyUnicode_DecodeASCII(digits, sizeof(digits), NULL)
+
+
+cpdef str numbered(str start, uint64_t number):
+    """A text with a number behind it, in hexadecimal.
+
+    Errors: UnicodeDecodeError for a text that is not ASCII, ValueError for one of more than 48 bytes.
+    """
+    cdef char letters[START_BYTES_MAX + 16]
+    cdef Py_ssize_t size
+    cdef const char *text = PyUnicode_AsUTF8AndSize(start, &size)
+    cdef char *at
+    cdef int places = 1
+    if size > START_BYTES_MAX:
+        raise ValueError(f"a text of {size} bytes before a number")
+    memcpy(letters, text, <size_t>size)
+    while places < 16 and number >> (4 * places):
+        places += 1
+    at = letters + size
+    while places:
+        places -= 1
+        at[0] = b"0123456789abcdef"[number >> (4 * places) & 15]
+        at += 1
+    return PyUnicode_DecodeASCII(letters, at - letters, NULL)
 
 
 cpdef bytes spell(int64_t duration_us):

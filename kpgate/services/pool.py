@@ -56,6 +56,7 @@ class Pool:
     ) -> None:
         self.origin = origin
         self.options = options
+        self._age_us = options.age_us
         self._wheel = wheel
         self._loop = loop
         self._outbox = Outbox(loop, before)
@@ -80,7 +81,7 @@ class Pool:
         idle = self._idle
         while idle:
             connection: Connection = idle.pop()
-            if connection.idle and self._wheel.now_us - connection.born_us < self.options.age_us:
+            if connection.rest() and self._wheel.now_us - connection.born_us < self._age_us:
                 return connection
             connection.abort()
         return None
@@ -116,7 +117,7 @@ class Pool:
         if connection.idle and connection in self._idle:
             return
         if connection.rest():
-            if not self._closed and self._wheel.now_us - connection.born_us < self.options.age_us:
+            if not self._closed and self._wheel.now_us - connection.born_us < self._age_us:
                 self._hand(connection)
             else:
                 connection.abort()
