@@ -7,7 +7,6 @@ from kpgate._fast.http1 cimport Connection
 from kpgate._fast.limit cimport Verdict
 from kpgate._fast.wait cimport Clock
 from kpgate.domain.call cimport Call, Record
-from kpgate.domain.caller cimport Caller
 from kpgate.domain.dialect cimport Endpoint, Way
 from kpgate.domain.ledger cimport show_call
 from kpgate.life cimport Equipment, Life
@@ -26,7 +25,6 @@ cdef class Gateway:
     cdef public Clock clock
     cdef public set lives
 
-    cpdef object _find(self, Equipment kit, Life life, Caller caller)
     cpdef bint _hold(self, Equipment kit, Life life, cython.py_int now_us) except -1
     cpdef object _count(self, Life life)
     cpdef tuple _choose(self, Life life, bytes body)

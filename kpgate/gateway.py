@@ -11,7 +11,6 @@ from random import getrandbits
 from kpgate._fast.heading import Heading
 from kpgate._fast.wait import Clock
 from kpgate.domain.call import Record
-from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequest
 from kpgate.domain.ledger import show_call
@@ -101,11 +100,11 @@ class Gateway:
 
         # ADMIT
         record.phase = Phase.ADMIT
-        self._find(kit, life, caller)
+        kit.find(life, caller)
         apart = takes_long(call, life.plan.vocabulary, len(body))
         record.prompt_tokens = await kit.offload.run(self._count, life) if apart else self._count(life)
-        choose, apart = self._choose, long and life.plan.chooses
-        order = await kit.offload.run(choose, life, body) if apart else choose(life, body)
+        apart = long and life.plan.chooses
+        order = await kit.offload.run(self._choose, life, body) if apart else self._choose(life, body)
         now_us = self.clock()
         life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)
         if life.verdict is None:
@@ -135,10 +134,10 @@ class Gateway:
             call.content = call.scan = call.texts = None
             await rest
 
-    def _find(self, kit: Equipment, life: Life, caller: Caller) -> None:
-        """Find the plan of the model that was asked for, if the caller may use it."""
-        life.plan = plan = kit.plan(life.call, caller)
-        life.record.model = plan.name
+    def _count(self, life: Life) -> int:
+        """The prompt's tokens; 0 where nobody counts."""
+        vocabulary, name = life.plan.vocabulary, life.plan.name
+        return life.endpoint.count(life.call, vocabulary, name) if vocabulary is not None else 0
 
     def _hold(self, kit: Equipment, life: Life, now_us: int) -> bool:
         """Hold the most that a call may cost. False: not to be decided at once, `await _hold_patiently`.
@@ -174,17 +173,14 @@ class Gateway:
         if not hold.may_send():
             await hold.write()
 
-    def _count(self, life: Life) -> int:
-        """The prompt's tokens; 0 where nobody counts."""
-        vocabulary, name = life.plan.vocabulary, life.plan.name
-        return life.endpoint.count(life.call, vocabulary, name) if vocabulary is not None else 0
-
     def _choose(self, life: Life, body: bytes) -> tuple[Target, ...]:
         """The deployments that may answer, in order; and what to reserve."""
         plan, record, exchange = life.plan, life.record, life.exchange
         record.generates = life.endpoint.generates
         if plan.chooses or life.head.cost_max is not None:
             order = self._decide(life, body)
+        elif plan.sole:
+            order = plan.targets
         else:
             headers = exchange.headers if plan.matched else ()
             order = candidates(plan, headers, getrandbits(64), self.clock())
@@ -278,7 +274,7 @@ class Gateway:
             if life.upload is None:
                 if hold is not None:
                     hold.sent()
-                head += onward(life.head, record.request_id, len(sent))
+                head = onward(head, life.head, record.request_id, len(sent))
                 connection = await attempt.send(head, sent)
             else:
                 connection = await life.upload.send(attempt, head, sent)

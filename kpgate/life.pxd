@@ -16,6 +16,9 @@ from kpgate.services.route cimport Plan, Routes
 from kpgate.services.upstream cimport Attempt
 
 
+cdef class Life
+
+
 cdef class Equipment:
     cdef readonly Ids ids
     cdef readonly Inflight inflight
@@ -41,6 +44,7 @@ cdef class Equipment:
     cdef readonly object shadows
 
     cpdef Plan plan(self, Call call, Caller caller)
+    cpdef object find(self, Life life, Caller caller)
 
 
 cdef class Life:

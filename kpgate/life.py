@@ -90,6 +90,11 @@ class Equipment:
             call.texts.owner = caller.party.number
         return plan
 
+    def find(self, life: "Life", caller: Caller) -> None:
+        """Find a call's plan. Errors: as `plan`."""
+        life.plan = plan = self.plan(life.call, caller)
+        life.record.model = plan.name
+
 
 class Life:
     """One request under way: what the phases share, and the one way to end it early."""

@@ -94,7 +94,8 @@ class Upload(Timer):
         """
         life, size = self._life, len(beginning)
         rest = life.head.content_length - self._beginning_bytes
-        head += onward(life.head, life.record.request_id, -1 if self._chunked else size + rest)
+        body_bytes = -1 if self._chunked else size + rest
+        head = onward(head, life.head, life.record.request_id, body_bytes)
         connection = await attempt.send(head, self._framed(beginning), self)
         if connection.status >= 300:
             # It may be refused before it is all there: this provider gets no more, another might.

@@ -9,7 +9,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport int16_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int16_t, int64_t, uint8_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from kpgate._fast.jsonwalk cimport (
@@ -42,19 +42,12 @@ from kpgate._fast.jsonwalk cimport (
 )
 
 cdef enum:
-    KEYS_MAX = 64
     NAME_BYTES_MAX = 128
-    BUCKETS = 128
     # Releasing the GIL costs about as much as scanning 100 bytes; under this no other thread gains.
     GIL_BYTES = 16384
     # Below this a copy is cheaper than one more element of a `writev`.
     PART_BYTES_MIN = 4096
     PARTS_BODY_BYTES_MIN = 65536
-
-cdef struct Member:
-    Py_ssize_t key
-    Py_ssize_t start
-    Py_ssize_t end
 
 cdef struct Patch:
     # Replaces body[start:end]; `value` is borrowed, NULL to leave the span out.
@@ -111,15 +104,6 @@ cdef class Keys:
     Shape: at most 64 different names of 1 to 128 UTF-8 bytes.
     Errors: ValueError for any other.
     """
-
-    cdef readonly tuple names
-    cdef tuple encoded
-    cdef tuple quoted
-    cdef int count
-    cdef int16_t head[BUCKETS]
-    cdef int16_t following[KEYS_MAX]
-    cdef const uint8_t* texts[KEYS_MAX]
-    cdef Py_ssize_t sizes[KEYS_MAX]
 
     def __cinit__(self, *args):
         memset(self.head, 0xFF, sizeof(self.head))
@@ -196,15 +180,6 @@ cdef class Scan:
     Units: offsets in bytes from the body's start; -1 where the member is absent.
     """
 
-    cdef bytes body
-    cdef Keys keys
-    cdef Member* members
-    cdef uint64_t seen
-    cdef readonly Py_ssize_t first
-    cdef readonly Py_ssize_t count
-    cdef bint lone
-    cdef Member few[8]
-
     def __cinit__(self, bytes body not None, Keys keys not None):
         self.body = body
         self.keys = keys
@@ -231,7 +206,7 @@ cdef class Scan:
         """A string anywhere holds half of a surrogate pair."""
         return self.lone
 
-    cdef inline Member* member(self, Py_ssize_t i) except? NULL:
+    cdef Member* member(self, Py_ssize_t i) except? NULL:
         """The member's place, NULL without an error where it is absent."""
         if i < 0 or i >= self.keys.count:
             raise IndexError("no such key")
@@ -239,7 +214,7 @@ cdef class Scan:
             return NULL
         return &self.members[i]
 
-    cdef inline uint8_t opening(self, Member* member) noexcept:
+    cdef uint8_t opening(self, Member* member) noexcept:
         """The value's first byte; 0 where it is absent, and for null."""
         if member == NULL:
             return 0
@@ -253,12 +228,12 @@ cdef class Scan:
         """The member is there, null included."""
         return self.member(i) != NULL
 
-    def start(self, Py_ssize_t i) -> int:
+    cpdef Py_ssize_t start(self, Py_ssize_t i) except -2:
         """Where its value begins."""
         cdef Member* member = self.member(i)
         return -1 if member == NULL else member.start
 
-    def end(self, Py_ssize_t i) -> int:
+    cpdef Py_ssize_t end(self, Py_ssize_t i) except -2:
         """Where its value has ended."""
         cdef Member* member = self.member(i)
         return -1 if member == NULL else member.end
@@ -400,7 +375,7 @@ cdef int read_object(
     return 0
 
 
-def scan(bytes body not None, Keys keys not None, int depth_max=64) -> Scan:
+cpdef Scan scan(bytes body, Keys keys, int depth_max=64):
     """Read a whole body and say where its known members stand.
 
     Shape: one JSON object, at most `depth_max` (1 to 1024) containers inside each other, itself included.

@@ -25,5 +25,5 @@ cdef inline char *number_back(char *end, int64_t number) noexcept nogil:
 
 cdef char *spell_back(char *end, int64_t duration_us) noexcept nogil
 cpdef bytes decimal(int64_t number)
-cpdef str hexadecimal(uint64_t number, str prefix=*)
+cpdef str numbered(str start, uint64_t number, int places=*)
 cpdef bytes spell(int64_t duration_us)

@@ -6,6 +6,9 @@ from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
+cdef enum:
+    START_BYTES_MAX = 48
+
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
@@ -18,18 +21,26 @@ cpdef bytes decimal(int64_t number):
     return PyBytes_FromStringAndSize(at, end - at)
 
 
-cpdef str hexadecimal(uint64_t number, str prefix=""):
-    """A number as sixteen hexadecimal digits, behind ASCII letters. Errors: ValueError for other ones, or over 16."""
-    cdef char letters[32]
+cpdef str numbered(str start, uint64_t number, int places=1):
+    """A text with a number behind it, in hexadecimal digits, at least so many.
+
+    Errors: UnicodeDecodeError for a text that is not ASCII, ValueError for one of more than 48 bytes.
+    """
+    cdef char letters[START_BYTES_MAX + 16]
     cdef Py_ssize_t size
-    cdef const char *before = PyUnicode_AsUTF8AndSize(prefix, &size)
-    cdef int i
-    if size > 16:
-        raise ValueError("a prefix is at most 16 letters")
-    memcpy(letters, before, size)
-    for i in range(16):
-        letters[size + i] = b"0123456789abcdef"[number >> (60 - 4 * i) & 15]
-    return PyUnicode_DecodeASCII(letters, size + 16, NULL)
+    cdef const char *text = PyUnicode_AsUTF8AndSize(start, &size)
+    cdef char *at
+    if size > START_BYTES_MAX:
+        raise ValueError(f"a text of {size} bytes before a number")
+    memcpy(letters, text, <size_t>size)
+    while places < 16 and number >> (4 * places):
+        places += 1
+    at = letters + size
+    while places:
+        places -= 1
+        at[0] = b"0123456789abcdef"[number >> (4 * places) & 15]
+        at += 1
+    return PyUnicode_DecodeASCII(letters, at - letters, NULL)
 
 
 cdef char *spell_back(char *end, int64_t duration_us) noexcept nogil:

@@ -36,6 +36,7 @@ cdef class Head:
     cdef int _target(self, const char *at, const char *end) except -1
     cdef int _known(self, const char *name, Py_ssize_t size, const char *value, Py_ssize_t length) except -1
     cdef bytes _single(self, bytes old, const char *name, Py_ssize_t size, const char *value, Py_ssize_t n)
+    cdef int _length(self, const char *value, Py_ssize_t length) except -1
     cdef int _judge(self) except -1
 
 

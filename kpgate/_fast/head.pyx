@@ -8,11 +8,12 @@ Source: RFC 9110 section 5.5, RFC 9112 sections 2 to 7 and 11.2 (November 2026).
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr, memcmp
 
-cdef extern from "string.h" nogil:
-    void *memmem(const void *hay, size_t hay_size, const void *needle, size_t size)
+cdef extern from "jump.h" nogil:
+    Py_ssize_t kpgate_jump_value(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) noexcept
 
 cdef extern from "strings.h" nogil:
     int strncasecmp(const char *a, const char *b, size_t n)
@@ -27,8 +28,7 @@ cdef enum:
 cdef enum:
     IN_TOKEN = 1
     IN_TARGET = 2
-    IN_VALUE = 4
-    IN_HOST = 8
+    IN_HOST = 4
 
 cdef uint8_t KINDS[256]
 
@@ -44,7 +44,7 @@ cdef int _fill() except -1:
     cdef bytes letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
     cdef int code
     for code in range(256):
-        KINDS[code] = IN_VALUE if code == 9 or (code >= 32 and code != 127) else 0
+        KINDS[code] = 0
     _mark(letters + b"!#$%&'*+-.^_`|~", IN_TOKEN)
     _mark(letters + b"-._~:/?[]@!$&'()*+,;=%", IN_TARGET)
     _mark(letters + b"-._~%!$&'()*+,;=:[]", IN_HOST)
@@ -68,6 +68,10 @@ cdef inline bint _all(const char *at, const char *end, uint8_t kind) noexcept no
 
 cdef inline bint _is_blank(char character) noexcept nogil:
     return character == c" " or character == c"\t"
+
+
+cdef inline bint _is_space(char character) noexcept nogil:
+    return character == c" " or c"\t" <= character <= c"\r"
 
 
 cdef inline bint _same(const char *name, const char *known, size_t size) noexcept nogil:
@@ -114,9 +118,18 @@ cdef class Head:
         """The caller's key, from whichever header carries it; None for none."""
         cdef bytes value = self.authorization
         cdef bytes scheme
+        cdef const char *at
+        cdef const char *end
         if value is not None:
-            if PyBytes_GET_SIZE(value) > 7 and _same(PyBytes_AS_STRING(value), b"bearer ", 7):
-                return value[7:].strip().decode("latin-1")
+            at = PyBytes_AS_STRING(value)
+            end = at + PyBytes_GET_SIZE(value)
+            if end - at > 7 and _same(at, b"bearer ", 7):
+                at += 7
+                while at < end and _is_space(at[0]):
+                    at += 1
+                while at < end and _is_space((end - 1)[0]):
+                    end -= 1
+                return PyUnicode_DecodeLatin1(at, end - at, NULL)
             scheme = value.partition(b" ")[0]
             return "" if scheme.lower() == b"bearer" else None
         value = self.x_api_key or self.google_key
@@ -154,9 +167,12 @@ cdef class Head:
         if stop == at or stop - at > METHOD_BYTES_MAX or stop == end or stop[0] != c" ":
             self._blame(400, "the request line has no method")
             return end
-        self.method = METHODS.get(at[: stop - at])
-        if self.method is None:
-            self.method = at[: stop - at].decode("ascii")
+        if stop - at == 4 and memcmp(at, b"POST", 4) == 0:
+            self.method = "POST"
+        else:
+            self.method = METHODS.get(at[: stop - at])
+            if self.method is None:
+                self.method = at[: stop - at].decode("ascii")
         at = stop + 1
         stop = at
         while stop < end and KINDS[<uint8_t>stop[0]] & IN_TARGET:
@@ -263,20 +279,19 @@ cdef class Head:
                 self.chunked = True
         return 0
 
-    def _length(self, const char *value, Py_ssize_t length):
+    cdef int _length(self, const char *value, Py_ssize_t length) except -1:
         cdef int64_t size = 0
         cdef Py_ssize_t index
         if self.content_length >= 0:
             self._blame(400, "header content-length: was sent more than once")
         if not 0 < length <= LENGTH_DIGITS_MAX:
-            self._blame(400, "header content-length: is not a length")
-            return
+            return self._blame(400, "header content-length: is not a length")
         for index in range(length):
             if not c"0" <= value[index] <= c"9":
-                self._blame(400, "header content-length: is not a length")
-                return
+                return self._blame(400, "header content-length: is not a length")
             size = size * 10 + (value[index] - c"0")
         self.content_length = size
+        return 0
 
     cdef int _judge(self) except -1:
         """What only the whole head shows."""
@@ -303,8 +318,17 @@ cdef bytes _joined(bytes before, const char *value, Py_ssize_t length):
 
 cdef const char *end_of_head(const char *at, Py_ssize_t size) noexcept nogil:
     """Where the empty line at a head's end is over; NULL for nowhere yet."""
-    cdef const char *found = <const char *>memmem(at, size, b"\r\n\r\n", 4)
-    return found + 4 if found is not NULL else NULL
+    cdef const char *end = at + size
+    # Line by line: what looks for one character takes many at a time.
+    at += 3
+    while at < end:
+        at = <const char *>memchr(at, c"\n", end - at)
+        if at is NULL:
+            return NULL
+        at += 1
+        if memcmp(at - 4, b"\r\n\r\n", 4) == 0:
+            return at
+    return NULL
 
 
 cdef bint has_bare_lf(const char *at, Py_ssize_t size, bint after_cr) noexcept nogil:
@@ -353,9 +377,9 @@ cdef Head parse_at(const char *at, Py_ssize_t size):
         stop = at + 1
         while _is_blank(stop[0]):
             stop += 1
-        last = stop
-        while KINDS[<uint8_t>last[0]] & IN_VALUE:
-            last += 1
+        last = stop + kpgate_jump_value(<const uint8_t *>stop, 0, end - stop)
+        while last[0] == c"\t":
+            last += kpgate_jump_value(<const uint8_t *>last, 1, end - last)
         if last[0] != c"\r" or last[1] != c"\n":
             head._blame(400, "a header's value has a control character in it")
             break

@@ -7,12 +7,13 @@ bytes behind a reply have to be seen first. Knows no provider and no time-out: a
 """
 
 from cpython.bytearray cimport PyByteArray_AS_STRING
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport strtoll
 from libc.string cimport memcmp
 
+from kpgate._fast.head cimport end_of_head
 from kpgate._fast.outbox cimport Outbox
 from kpgate._fast.wait cimport Wait
 
@@ -22,8 +23,8 @@ cdef extern from "Python.h":
     enum:
         PyBUF_READ
 
-cdef extern from "string.h" nogil:
-    void *memmem(const void *hay, size_t hay_size, const void *needle, size_t size)
+cdef extern from "jump.h" nogil:
+    Py_ssize_t kpgate_jump_value(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) noexcept
 
 cdef extern from "strings.h" nogil:
     int strncasecmp(const char *a, const char *b, size_t n)
@@ -88,11 +89,29 @@ cdef inline bint _digits(const char *at, Py_ssize_t size) noexcept nogil:
     return size > 0
 
 
-cdef inline const char *_line_end(const char *at) noexcept nogil:
+cdef inline int64_t _number(const char *at, Py_ssize_t size) noexcept nogil:
+    """What so many digits say."""
+    cdef int64_t number = 0
+    cdef Py_ssize_t i
+    for i in range(size):
+        number = number * 10 + (at[i] - c"0")
+    return number
+
+
+cdef inline const char *_line_end(const char *at, const char *end) noexcept nogil:
     """The first character that is no text."""
-    while <uint8_t>at[0] >= 32 and at[0] != 127:
-        at += 1
-    return at
+    return at + kpgate_jump_value(<const uint8_t *>at, 0, end - at)
+
+
+cdef bytes _lowered(const char *at, Py_ssize_t size):
+    """A name in lower case."""
+    cdef bytes name = PyBytes_FromStringAndSize(at, size)
+    cdef char *letters = PyBytes_AS_STRING(name)
+    cdef Py_ssize_t i
+    for i in range(size):
+        if c"A" <= letters[i] <= c"Z":
+            letters[i] |= 32
+    return name
 
 
 cdef inline const char *_colon(const char *at) noexcept nogil:
@@ -497,13 +516,13 @@ cdef class Connection:
             if size >= PyBytes_GET_SIZE(prefix) and (
                 strncasecmp(name, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)) == 0
             ):
-                self.passed.append((name[:size].lower(), value[:value_size]))
+                self.passed.append((_lowered(name, size), value[:value_size]))
                 return 0
         return 0
 
     cdef bint _whole_at(self, const char *at, Py_ssize_t size) except -1:
         """Read a reply that is here as a whole and as plain as they come; whatever is not is the parser's."""
-        cdef const char *stop = <const char *>memmem(at, size, b"\r\n\r\n", 4)
+        cdef const char *stop = end_of_head(at, size)
         cdef const char *end = at + size
         cdef const char *line
         cdef const char *value
@@ -514,7 +533,8 @@ cdef class Connection:
         if not _digits(at + 9, 3) or at[12] != c" ":
             return False
         status = (at[9] - 48) * 100 + (at[10] - 48) * 10 + at[11] - 48
-        line = _line_end(at + 12)
+        stop -= 4
+        line = _line_end(at + 12, end)
         if line[0] != c"\r" or line[1] != c"\n":
             return False
         self._keep_alive = True
@@ -527,7 +547,7 @@ cdef class Connection:
             value += 1
             while value[0] == c" ":
                 value += 1
-            at = _line_end(value)
+            at = _line_end(value, end)
             if at[0] != c"\r" or at[1] != c"\n" or (at - 1)[0] == c" ":
                 return self._not_plain()
             # The first may be `transfer-encoding`, the other say something other than `keep-alive`.
@@ -536,7 +556,7 @@ cdef class Connection:
             elif name_size == 14 and strncasecmp(line, b"content-length", 14) == 0:
                 if self.content_length >= 0 or not 0 < at - value < 10 or not _digits(value, at - value):
                     return self._not_plain()
-                self.content_length = strtoll(value, NULL, 10)
+                self.content_length = _number(value, at - value)
             else:
                 self._take(line, name_size, value, at - value)
             line = at

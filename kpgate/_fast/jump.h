@@ -53,6 +53,27 @@ static inline Py_ssize_t kpgate_jump_text(const uint8_t *p, Py_ssize_t at, Py_ss
     return at;
 }
 
+/* First control: a byte below 0x20, a tab too, or 0x7F. It is what ends a header's value. */
+static inline Py_ssize_t kpgate_jump_value(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) {
+#ifdef KPGATE_SSE2
+    const __m128i lowest = _mm_set1_epi8((char)0x80);
+    const __m128i space = _mm_set1_epi8((char)(0x80 + 0x20));
+    const __m128i erased = _mm_set1_epi8(0x7F);
+    while (end - at >= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(p + at));
+        /* Moved so that bytes from 0x80 on are no longer the least. */
+        __m128i hit = _mm_or_si128(_mm_cmplt_epi8(_mm_add_epi8(x, lowest), space), _mm_cmpeq_epi8(x, erased));
+        int mask = _mm_movemask_epi8(hit);
+        if (mask)
+            return at + __builtin_ctz((unsigned)mask);
+        at += 16;
+    }
+#endif
+    while (at < end && p[at] >= 0x20 && p[at] != 0x7F)
+        at++;
+    return at;
+}
+
 /* First of two bytes. */
 static inline Py_ssize_t kpgate_jump_either(
     const uint8_t *p, Py_ssize_t at, Py_ssize_t end, uint8_t one, uint8_t other

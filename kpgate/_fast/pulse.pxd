@@ -112,4 +112,5 @@ cdef class Pulse:
     cdef uint64_t *mine
     cdef uint64_t seats
     cdef readonly uint64_t number
+    cpdef object succeeded(self, int64_t now_us)
     cdef void come_back(self, int64_t now_us) noexcept

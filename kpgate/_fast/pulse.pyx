@@ -72,7 +72,7 @@ cdef class Rules:
 cdef class Pulse:
     """One upstream. Made by `Pulses.of`. Units: `now_us` is CLOCK_MONOTONIC, the same for all processes."""
 
-    def succeeded(self, int64_t now_us):
+    cpdef object succeeded(self, int64_t now_us):
         """A call was answered.
 
         A probe that succeeds brings it back; one that has done well for as long as it was out is trusted again.

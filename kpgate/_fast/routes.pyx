@@ -59,12 +59,6 @@ cdef class Router:
     Errors: ValueError where a name or a pattern leads to two entries or is empty.
     """
 
-    cdef dict exact
-    cdef dict memo
-    cdef list patterns
-    cdef readonly Py_ssize_t default
-    cdef readonly Py_ssize_t memo_max
-
     def __init__(self, entries, Py_ssize_t default=-1, Py_ssize_t memo_max=4096):
         cdef Py_ssize_t i
         cdef list patterns = []
@@ -87,9 +81,12 @@ cdef class Router:
             raise ValueError("default is no entry")
         self.patterns = [Pattern(name, i) for *_, name, i in sorted(patterns)]
 
-    def match(self, str name not None) -> int:
+    cpdef Py_ssize_t match(self, str name) except -2:
         """The place of the entry that answers for `name`, -1 if none does."""
-        cdef PyObject* known = PyDict_GetItem(self.exact, name)
+        cdef PyObject* known
+        if name is None:
+            raise TypeError("a model's name is text")
+        known = PyDict_GetItem(self.exact, name)
         if known != NULL:
             return <object>known
         known = PyDict_GetItem(self.memo, name)

@@ -7,6 +7,7 @@ pieces, and what was counted lately. It knows no message, no model and no price.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.exc cimport PyErr_Clear
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
@@ -24,6 +25,9 @@ from kpgate._fast.recall cimport Recall
 import mmap
 import os
 import zlib
+
+cdef extern from "Python.h":
+    const char *utf8_or_null "PyUnicode_AsUTF8AndSize"(object text, Py_ssize_t *size) noexcept
 
 cdef extern from "words.h" nogil:
     uint32_t kpgate_piece_o200k(const uint8_t *p, const uint8_t *end) noexcept
@@ -82,22 +86,45 @@ cdef inline void count_merged(const Table *table, const uint8_t *at, uint32_t si
     lately.tokens = <uint16_t>(sink.count - before)
 
 
+cdef inline const uint8_t *count_plain(
+    const Table *table, const uint8_t *at, const uint8_t *end, uint32_t pattern, Sink *sink
+) noexcept nogil:
+    """Count plain pieces. Returns where the first begins that is none."""
+    cdef int64_t count = 0
+    cdef uint32_t size
+    while True:
+        size = kpgate_piece_cl100k(at, end) if pattern == 0 else kpgate_piece_o200k(at, end)
+        if size == 0:
+            break
+        if rank_of_piece(table, at, size) != NO_RANK:
+            count += 1
+        else:
+            count_merged(table, at, size, sink)
+        at += size
+    sink.count += count
+    return at
+
+
 cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *sink) noexcept nogil:
     """Cut and merge a whole text."""
     cdef const uint8_t *after
     cdef uint32_t size, rank
     while at < end and not sink.failed:
-        size = kpgate_piece_cl100k(at, end) if table.pattern == 0 else kpgate_piece_o200k(at, end)
-        if size:
-            rank = rank_of_piece(table, at, size)
-            if rank != NO_RANK:
-                give(sink, rank)
-            elif sink.ids != NULL:
-                merge_short(table, at, size, sink)
-            else:
-                count_merged(table, at, size, sink)
-            at += size
-            continue
+        if sink.ids == NULL:
+            # Most of any text; a pattern that is known when this is compiled is not asked for at each piece.
+            at = count_plain(table, at, end, 0, sink) if table.pattern == 0 else count_plain(table, at, end, 1, sink)
+            if at == end:
+                return
+        else:
+            size = kpgate_piece_cl100k(at, end) if table.pattern == 0 else kpgate_piece_o200k(at, end)
+            if size:
+                rank = rank_of_piece(table, at, size)
+                if rank != NO_RANK:
+                    give(sink, rank)
+                else:
+                    merge_short(table, at, size, sink)
+                at += size
+                continue
         after = cut_cl100k(at, end) if table.pattern == 0 else cut_o200k(at, end)
         if after - at > 0x7FFFFFFF:
             sink.failed = True
@@ -182,10 +209,9 @@ cdef class Vocabulary:
     def count(self, str text not None):
         """How many tokens a text has. Lone surrogates count as U+FFFD, as the reference does."""
         cdef Py_ssize_t size = 0
-        cdef const char *data
-        try:
-            data = PyUnicode_AsUTF8AndSize(text, &size)
-        except UnicodeEncodeError:
+        cdef const char *data = utf8_or_null(text, &size)
+        if data == NULL:
+            PyErr_Clear()
             text = repair(text)
             data = PyUnicode_AsUTF8AndSize(text, &size)
         return self.count_at(<const uint8_t *>data, size)

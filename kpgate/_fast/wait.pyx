@@ -10,6 +10,11 @@ from libc.stdint cimport int64_t, uint8_t
 
 from asyncio import CancelledError, InvalidStateError
 
+cdef extern from "Python.h":
+    ctypedef struct PyObject
+    PyObject *PyExc_StopIteration
+    void PyErr_SetObject(PyObject *kind, object value) noexcept
+
 cdef extern from "time.h" nogil:
     ctypedef int clockid_t
     cdef struct timespec:
@@ -140,6 +145,11 @@ cdef class Wait:
         if self._state == PENDING:
             self._asyncio_future_blocking = True
             return self
+        if self._state == RESOLVED and type(self._outcome) is not tuple and not isinstance(self._outcome, BaseException):
+            # As generators do it: an exception that is only set takes no traceback, and None needs no exception.
+            if self._outcome is not None:
+                PyErr_SetObject(PyExc_StopIteration, self._outcome)
+            raise StopIteration
         raise StopIteration(self.result())
 
     @property

@@ -1,3 +1,3 @@
-# The compiled form of `keys.py`: the hash of a key is asked for by every call.
+# The compiled form of `keys.py`: a key's hash, called without a look-up.
 
 cpdef bytes digest(bytes pepper, bytes credential)

@@ -1,6 +1,6 @@
 # The compiled form of `ledger.py`: what every held call asks of it, called without a look-up.
 
-from kpgate._fast.digits cimport hexadecimal
+from kpgate._fast.digits cimport numbered
 from kpgate._fast.note cimport pack_end, pack_hold
 from kpgate.domain.usage cimport Usage
 

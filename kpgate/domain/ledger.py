@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from kpgate._fast.digits import hexadecimal
+from kpgate._fast.digits import numbered
 from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate._fast.note import pack_end, pack_hold
 from kpgate.domain.errors import GatewayError
@@ -159,7 +159,7 @@ _CALL = re.compile("kp1-[0-7][0-9a-f]{15}", re.ASCII)
 
 def show_call(call: Whole) -> str:
     """A call's id as people see it."""
-    return hexadecimal(call, "kp1-")
+    return numbered("kp1-", call, 16)
 
 
 def read_call(text: str) -> int:

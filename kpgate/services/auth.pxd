@@ -1,8 +1,8 @@
 # The compiled form of `auth.py`: the attributes of what every request asks as fields.
 
 
+from kpgate._fast.digest cimport Pepper
 from kpgate.domain.caller cimport Caller
-from kpgate.domain.keys cimport digest
 
 
 cdef class Entry:
@@ -11,13 +11,14 @@ cdef class Entry:
     cdef public tuple networks
     cdef public str gone
     cdef public long long token
+    cdef public bint used
 
 
 cdef class Keyring:
     cdef public object wall_us
     cdef public object _reader
     cdef public object _changes
-    cdef public bytes _pepper
+    cdef public Pepper _pepper
     cdef public long _cache_keys
     cdef public object _cache
     cdef public dict _digests

@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from kpgate._fast.digest import Pepper
 from kpgate.domain.access import Address, Network, client_address, matches, read_address, read_network, within
 from kpgate.domain.caller import ANONYMOUS, AUDITOR, CALL, Caller, Party
 from kpgate.domain.errors import (
@@ -23,7 +24,7 @@ from kpgate.domain.errors import (
     StoreUnavailable,
 )
 from kpgate.domain.fingerprints import Fingerprints
-from kpgate.domain.keys import Found, digest, is_ours, is_whole
+from kpgate.domain.keys import DIGEST_BYTES, Found, is_ours, is_whole
 from kpgate.domain.token import Token, is_token
 from kpgate.domain.whole import Whole
 from kpgate.stores.protocol import KEY, PARTY, TIER, TOKEN, TOKEN_SIGNER, KeyReader
@@ -33,6 +34,8 @@ A = TypeVar("A")
 
 MEMO_MAX = PARENTS_MAX = 10_000
 REVOKED_MAX = 100_000
+CHANCES_MAX = 64
+"""So many keys that were used meanwhile are passed over where one has to leave the cache."""
 REVOKED = "the party token was revoked"
 PAUSE_US = 100_000
 """After a store failed, for how long it is not asked again."""
@@ -69,10 +72,11 @@ class Terms(msgspec.Struct, frozen=True):
 class Entry:
     """A key or party token in the cache: its caller, or what is said to whoever uses a dead one.
 
-    Units: `until_us` microseconds since the epoch, 0 for never. Shape: `token` is a token's number, 0 for a key.
+    Units: `until_us` microseconds since the epoch, 0 for never. Shape: `token` is a token's number, 0 for a key;
+    `used` says that it was asked for since its place in the cache was looked at.
     """
 
-    __slots__ = ("caller", "gone", "networks", "token", "until_us")
+    __slots__ = ("caller", "gone", "networks", "token", "until_us", "used")
 
     def __init__(
         self,
@@ -87,6 +91,7 @@ class Entry:
         self.networks = networks
         self.gone = gone
         self.token = token
+        self.used = False
 
 
 def _entry(found: Found | None) -> Entry:
@@ -130,7 +135,7 @@ class Keyring:
         self.wall_us = wall_us
         self._reader = reader
         self._changes = changes
-        self._pepper = pepper
+        self._pepper = Pepper(pepper, DIGEST_BYTES)
         self._cache_keys = cache_keys
         self._cache: OrderedDict[bytes, Entry] = OrderedDict()
         self._digests: dict[int, tuple[bytes, ...]] = {}
@@ -161,13 +166,13 @@ class Keyring:
         """
         if self._changes.generation != self._generation:
             self._catch_up()
-        hashed = digest(self._pepper, credential)
+        hashed = self._pepper.digest(credential)
         entry = self._cache.get(hashed)
         if entry is None:
             return self._read(credential, hashed)
         if entry.token and entry.token in self._ended():
             raise InvalidApiKey(REVOKED)
-        self._cache.move_to_end(hashed)
+        entry.used = True
         return entry
 
     def _read(self, credential: bytes, hashed: bytes) -> Entry:
@@ -186,8 +191,17 @@ class Keyring:
         return entry
 
     def _make_room(self) -> None:
-        if len(self._cache) >= self._cache_keys:
-            self._forget(*self._cache.popitem(last=False))
+        """Have the first key in the cache leave it; one that was used meanwhile goes to the back instead."""
+        if len(self._cache) < self._cache_keys:
+            return
+        hashed, entry = self._cache.popitem(last=False)
+        for _ in range(CHANCES_MAX):
+            if not entry.used:
+                break
+            entry.used = False
+            self._cache[hashed] = entry
+            hashed, entry = self._cache.popitem(last=False)
+        self._forget(hashed, entry)
 
     def _read_token(self, credential: bytes, hashed: bytes) -> Entry:
         """The entry of a party token, kept until it ends. No store is asked where its key is known.

@@ -7,6 +7,7 @@ from kpgate._fast.wait cimport Wheel
 cdef class Pool:
     cdef public object origin
     cdef public object options
+    cdef public long long _age_us
     cdef public Wheel _wheel
     cdef public object _loop
     cdef public object _outbox

@@ -59,6 +59,7 @@ class Pool:
     ) -> None:
         self.origin = origin
         self.options = options
+        self._age_us = options.age_us
         self._wheel = wheel
         self._loop = loop
         self._outbox = Outbox(loop, before)
@@ -83,7 +84,7 @@ class Pool:
         idle = self._idle
         while idle:
             connection: Connection = idle.pop()
-            if connection.idle and self._wheel.now_us - connection.born_us < self.options.age_us:
+            if connection.rest() and self._wheel.now_us - connection.born_us < self._age_us:
                 if not idle and len(self._live) >= AHEAD_FROM:
                     self._dial_ahead()
                 return connection
@@ -122,7 +123,7 @@ class Pool:
         if connection.idle and connection in self._idle:
             return
         if connection.rest():
-            if not self._closed and self._wheel.now_us - connection.born_us < self.options.age_us:
+            if not self._closed and self._wheel.now_us - connection.born_us < self._age_us:
                 self._hand(connection)
             else:
                 connection.abort()

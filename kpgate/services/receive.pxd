@@ -1,6 +1,8 @@
 # The compiled form of `receive.py`: ids and places counted in fields.
 
+from kpgate._fast.digits cimport numbered
 from kpgate._fast.head cimport Head
+from kpgate._fast.onward cimport write_head
 from kpgate._fast.wait cimport Timer, Wait, Wheel
 
 
@@ -8,12 +10,12 @@ cimport cython
 
 
 cpdef Head check_head(Head head)
-cpdef bytes onward(Head head, str request_id, cython.py_int body_bytes)
+cpdef bytes onward(bytes opening, Head head, str request_id, cython.py_int body_bytes)
 cpdef bint is_request_id(bytes value) except -1
 
 
 cdef class Ids:
-    cdef public object _start
+    cdef public str _start
     cdef public long long _count
 
     cpdef str next(self)

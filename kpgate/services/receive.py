@@ -3,7 +3,9 @@
 from collections import deque
 from random import getrandbits
 
+from kpgate._fast.digits import numbered
 from kpgate._fast.head import Head
+from kpgate._fast.onward import write_head
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.errors import (
     GatewayError,
@@ -37,28 +39,15 @@ def check_head(head: Head) -> Head:
     return head
 
 
-def onward(head: Head, request_id: str, body_bytes: int) -> bytes:
-    """The variable end of an upstream request's head: length, trace, and what callers may pass on.
+def onward(opening: bytes, head: Head, request_id: str, body_bytes: int) -> bytes:
+    """The head of an upstream request: what its deployment gives, then length, trace, and what callers may pass on.
 
     Units: `body_bytes` is -1 for a body of which nobody knows: it goes in chunks.
     """
-    if body_bytes >= 0:
-        lines = b"content-length: %d\r\nx-request-id: %b\r\n" % (body_bytes, request_id.encode())
-    else:
-        lines = b"transfer-encoding: chunked\r\nx-request-id: %b\r\n" % request_id.encode()
-    if head.plain:
-        return lines + b"\r\n"
+    parent: bytes | None = None
     if head.traceparent is not None:
         parent = continue_trace(head.traceparent, getrandbits(64) | 1)
-        if parent is not None:
-            lines += b"traceparent: %b\r\n" % parent
-            if head.tracestate is not None:
-                lines += b"tracestate: %b\r\n" % head.tracestate
-    if head.idempotency_key is not None:
-        lines += b"idempotency-key: %b\r\n" % head.idempotency_key
-    if head.beta is not None:
-        lines += b"openai-beta: %b\r\n" % head.beta
-    return lines + b"\r\n"
+    return write_head(opening, head, request_id, body_bytes, parent)
 
 
 def is_request_id(value: bytes) -> bool:
@@ -76,7 +65,7 @@ class Ids:
     def next(self) -> str:
         """A new id."""
         self._count += 1
-        return f"{self._start}{self._count:x}"
+        return numbered(self._start, self._count)
 
     @property
     def given(self) -> int:

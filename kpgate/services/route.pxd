@@ -2,6 +2,8 @@
 
 cimport cython
 from kpgate._fast.bill cimport Bill, Tariff
+from kpgate._fast.pulse cimport Pulse
+from kpgate._fast.routes cimport Router
 from kpgate.domain.usage cimport Usage
 
 
@@ -13,7 +15,7 @@ cdef class Target:
     cdef public object gate
     cdef public object pool
     cdef public dict ways
-    cdef public object pulse
+    cdef public Pulse pulse
     cdef public long long first_byte_us
     cdef public long long idle_us
     cdef public long long total_us
@@ -56,10 +58,11 @@ cdef class Plan:
     cdef public object hedging
     cdef public object mirror
     cdef public object proof
+    cdef public bint sole
 
 
 cdef class Routes:
-    cdef public object _router
+    cdef public Router _router
     cdef public tuple plans
     cdef public object created_s
 

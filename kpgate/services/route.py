@@ -91,10 +91,10 @@ class Target:
 class Plan:
     """A model as configured: who may answer, how its tokens are counted, its limits.
 
-    Shape: `everyone` is the mask of all its targets; `choice` puts them in order; `chooser` decides more than that,
-    and `chooses` says that every call is to be decided by it. `wild` says that its name is a pattern. `hedging` is
-    there where an attempt that takes long gets another beside it, `mirror` where another model answers copies, `proof`
-    where answers have to stand one.
+    Shape: `everyone` is the mask of all its targets; `sole` says that it has one, which is for every request; `choice`
+    puts them in order; `chooser` decides more than that, and `chooses` says that every call is to be decided by it.
+    `wild` says that its name is a pattern. `hedging` is there where an attempt that takes long gets another beside it,
+    `mirror` where another model answers copies, `proof` where answers have to stand one.
     Units: `output_cap` is what a call that says none is given, `output_max` the most that one may ask for, 0 where
     that is not known.
     """
@@ -121,6 +121,10 @@ class Plan:
     hedging: "Hedging | None" = None
     mirror: Any = None
     proof: Any = None
+    sole: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self.sole = len(self.targets) == 1 and not self.matched
 
 
 class Retrying:
@@ -237,7 +241,7 @@ def candidates(
     Errors: ModelNotFound where none is for requests with these headers.
     """
     targets = plan.targets
-    if len(targets) == 1 and not plan.matched:
+    if plan.sole:
         return targets
     eligible = matching(plan, headers)
     if not eligible:

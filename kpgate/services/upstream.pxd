@@ -5,6 +5,7 @@ from kpgate._fast.http1 cimport Connection
 from kpgate._fast.wait cimport Timer, Wheel
 from kpgate.domain.call cimport Call
 from kpgate.domain.dialect cimport Way
+from kpgate.services.pool cimport Pool
 from kpgate.services.route cimport Target
 
 
@@ -13,6 +14,7 @@ cdef class Attempt(Timer):
     cdef public Connection connection
     cdef public Wheel _wheel
     cdef public object _clock
+    cdef public object _began_us
     cdef public object _ended
     cdef public object _opening
     cdef public long _reads

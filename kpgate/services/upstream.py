@@ -14,13 +14,12 @@ from kpgate.domain.errors import GatewayError, RateLimited, UpstreamFailed, Upst
 from kpgate.domain.filtering import Watch
 from kpgate.domain.resets import PREFIXES
 from kpgate.services.exchange import Exchange, Header
-from kpgate.services.pool import Made, PoolFull
+from kpgate.services.pool import Made, Pool, PoolFull
 from kpgate.services.route import Target
 
 REPLY_BYTES_MAX = 256 * 1024 * 1024
 REFUSAL_BYTES_MAX = 1024 * 1024
 RETRY_AFTER_MAX_S = 3600
-BODILESS = (204, 205)
 
 
 class Rest(Protocol):
@@ -37,6 +36,7 @@ class Attempt(Timer):
     """
 
     __slots__ = (
+        "_began_us",
         "_clock",
         "_ended",
         "_opening",
@@ -56,6 +56,7 @@ class Attempt(Timer):
         self._ended: GatewayError | None = None
         self._opening: Wait | None = None
         self._reads = -1
+        self._began_us = began_us
         self._total_at_us = began_us + target.total_us
 
     async def send(self, head: bytes, body: bytes, rest: Rest | None = None) -> Made:
@@ -65,25 +66,27 @@ class Attempt(Timer):
         has not come yet could not be sent again: it gets a fresh one at once.
         Errors: UpstreamFailed, UpstreamTimeout, or whatever `fail` was given.
         """
-        target = self.target
+        target, late_us = self.target, self._began_us
+        pool: Pool = target.pool
         fresh = rest is not None
         while True:
             try:
-                connection: Connection | None = None if fresh else target.pool.take()
+                connection: Connection | None = None if fresh else pool.take()
                 if connection is None:
                     if rest is not None:
-                        target.pool.make_room()
+                        pool.make_room()
                     fresh = True
-                    self._opening = target.pool.open(self._clock() + target.connect_us)
+                    self._opening = pool.open(self._clock() + target.connect_us)
                     connection = await self._opening
                     self._opening = None
                     assert connection is not None, "a pool gives or fails"
                     if self._ended is not None:
                         # It was given in the same turn of the loop: nothing is sent any more.
-                        target.pool.give(connection)
+                        pool.give(connection)
                         raise self._ended
+                    late_us = self._clock()
                 self.connection = connection
-                self._arm(self._clock() + target.first_byte_us)
+                self._arm(late_us + target.first_byte_us)
                 if rest is None:
                     connection.send(head, body)
                 else:
@@ -213,7 +216,7 @@ def is_stream(connection: Connection, way: Way) -> bool:
     """Whether the reply is a stream that succeeded."""
     kind, wanted = connection.content_type, way.stream_type
     if not wanted:
-        return connection.status < 300 and connection.status not in BODILESS
+        return connection.status < 300 and connection.status not in (204, 205)
     return connection.status < 300 and kind is not None and kind.lower().startswith(wanted)
 
 
@@ -237,7 +240,7 @@ def check_whole(connection: Connection, target: Target, body: bytes) -> None:
 
     Errors: UpstreamFailed.
     """
-    if connection.status >= 300 or connection.status in BODILESS:
+    if connection.status >= 300 or connection.status in (204, 205):
         return
     kind = connection.content_type
     if kind is not None and kind != b"application/json" and b"json" not in kind.lower():
@@ -245,7 +248,7 @@ def check_whole(connection: Connection, target: Target, body: bytes) -> None:
         raise UpstreamFailed(
             f"provider {target.provider} answered {connection.status} with {shown}, not JSON"
         )
-    if body[:1] != b"{" and body.lstrip()[:1] != b"{":
+    if not body.startswith(b"{") and not body.lstrip().startswith(b"{"):
         raise UpstreamFailed(
             f"provider {target.provider} answered {connection.status} with a body that is not JSON"
         )

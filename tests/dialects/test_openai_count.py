@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from kpgate._fast.tokens import Vocabulary
 from kpgate.dialects.openai.count import (
+    PER_ROLE,
+    ROLES,
     count_chat,
     count_completion,
     count_embedding,
@@ -92,6 +94,12 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
     return open_vocabulary("cl100k_base", tmp_path_factory.mktemp("tokens"))
+
+
+def test_the_roles_there_are_have_as_many_tokens_as_is_taken_for_granted(
+    newer: Vocabulary, older: Vocabulary
+) -> None:
+    assert {one.count(role) for one in (newer, older) for role in ROLES} == {PER_ROLE}
 
 
 def prompt(vocabulary: Any, model: str, **body: Any) -> int:

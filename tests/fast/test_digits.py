@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kpgate._fast.digits import decimal, hexadecimal, spell
+from kpgate._fast.digits import decimal, numbered, spell
 from tests.kit.oracle import digits as oracle
 
 
@@ -29,11 +29,18 @@ def test_durations_are_spelt_as_the_oracle_spells_them(duration_us: int) -> None
 
 @pytest.mark.parametrize("number", [0, 1, 0xABCDEF, 1 << 63, (1 << 64) - 1])
 def test_hexadecimal_digits_are_sixteen(number: int) -> None:
-    assert hexadecimal(number) == f"{number:016x}"
-    assert hexadecimal(number, "kp1-") == f"kp1-{number:016x}"
+    assert numbered("", number, 16) == f"{number:016x}"
 
 
-@pytest.mark.parametrize("prefix", ["é", "seventeen letters"])
-def test_what_stands_before_them_is_short_and_plain(prefix: str) -> None:
-    with pytest.raises(ValueError, match=r"16 letters|ascii"):
-        hexadecimal(1, prefix)
+@example("req-", 0)
+@example("", 2**64 - 1)
+@given(st.text(st.characters(max_codepoint=127), max_size=48), st.integers(0, 2**64 - 1))
+def test_a_number_stands_behind_a_text(start: str, number: int) -> None:
+    assert numbered(start, number) == f"{start}{number:x}"
+
+
+def test_a_text_before_a_number_is_short_and_ascii() -> None:
+    with pytest.raises(ValueError, match="49 bytes"):
+        numbered("a" * 49, 1)
+    with pytest.raises(UnicodeDecodeError):
+        numbered("\u00e9", 1)

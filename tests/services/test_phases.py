@@ -69,8 +69,9 @@ def test_heads_that_are_refused(headers: list[tuple[bytes, bytes]], error: type[
 def test_only_a_trace_and_what_callers_may_pass_goes_on() -> None:
     trace = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     head = gather([HOST, (b"traceparent", trace), (b"openai-beta", b"v2"), (b"cookie", b"secret")])
-    sent = onward(head, "id-1", 12)
-    assert sent.startswith(b"content-length: 12\r\nx-request-id: id-1\r\ntraceparent: 00-0af7")
+    sent = onward(b"POST / HTTP/1.1\r\nhost: p\r\n", head, "id-1", 12)
+    begins = b"POST / HTTP/1.1\r\nhost: p\r\ncontent-length: 12\r\nx-request-id: id-1\r\ntraceparent: 00-0af7"
+    assert sent.startswith(begins)
     assert b"openai-beta: v2\r\n" in sent and b"secret" not in sent and sent.endswith(b"\r\n\r\n")
 
 

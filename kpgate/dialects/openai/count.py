@@ -7,6 +7,7 @@ Source: OpenAI cookbook, "How to count tokens with tiktoken", sections 6 and 7 (
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from kpgate._fast.outline import Outline
 from kpgate.dialects.openai.images import image_tokens
@@ -25,7 +26,10 @@ from kpgate.domain.dialect import Counter
 
 PER_MESSAGE = 3
 PER_NAME = 1
+PER_ROLE = 1
 PER_REPLY = 3
+ROLES = frozenset(("system", "developer", "user", "assistant", "tool", "function"))
+"""Those that are a token each in every encoding there is."""
 
 FUNCTION_INIT = 7
 FUNCTION_INIT_OLDER = 10
@@ -79,11 +83,12 @@ def count_text(text: Prompt, vocabulary: Counter) -> int:
 
 def count_request(request: ChatRequest, vocabulary: Counter, model: str) -> int:
     """The prompt tokens of a chat, its tools and images."""
-    count = vocabulary.count
-    total = PER_REPLY
-    for message in request.messages:
-        total += PER_MESSAGE + count(message.role)
-        content = message.content
+    count, messages = vocabulary.count, request.messages
+    total = PER_REPLY + PER_MESSAGE * len(messages)
+    for message in messages:
+        # All of its fields at once: each by its name is a call.
+        role, content, name, calls, function, refusal = astuple(message)
+        total += PER_ROLE if role in ROLES else count(role)
         if isinstance(content, str):
             total += count(content)
         elif content is not None:
@@ -94,9 +99,9 @@ def count_request(request: ChatRequest, vocabulary: Counter, model: str) -> int:
                     total += image_tokens(part.image_url.url, part.image_url.detail, model)
                 elif part.refusal is not None:
                     total += count(part.refusal)
-        if message.name is not None:
-            total += PER_NAME + count(message.name)
-        if message.tool_calls is not None or message.function_call is not None or message.refusal is not None:
+        if name is not None:
+            total += PER_NAME + count(name)
+        if calls is not None or function is not None or refusal is not None:
             total += _calls(message, vocabulary)
     if request.tools:
         functions = [tool.get("function") for tool in request.tools if isinstance(tool, dict)]

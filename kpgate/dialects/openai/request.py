@@ -229,13 +229,7 @@ def _call(
     if choices is not None and not 1 <= choices <= 1024:
         raise InvalidRequest("n: expected an integer from 1 to 1024", param="n")
     options = request.stream_options
-    return Call(
-        request.model,
-        request,
-        offsets,
-        request.stream is True,
-        options is not None and options.include_usage is True,
-        cap or 0,
-        choices or 1,
-        texts=texts,
-    )
+    usage_wanted = options is not None and options.include_usage is True
+    call = Call(request.model, request, offsets, request.stream is True, usage_wanted, cap or 0, choices or 1)
+    call.texts = texts
+    return call

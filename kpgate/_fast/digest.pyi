@@ -1,0 +1,6 @@
+from typing import final
+
+@final
+class Pepper:
+    def __init__(self, pepper: bytes, hash_bytes: int) -> None: ...
+    def digest(self, credential: bytes) -> bytes: ...

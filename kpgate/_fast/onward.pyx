@@ -1,0 +1,94 @@
+# cython: auto_pickle=False, autotestdict=False
+"""The head of a request to a provider: what its deployment gives, and what this one request has behind it.
+
+Owns how those lines are written, into one piece of memory. Knows no provider, and not what may be passed on.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy, strlen
+
+from kpgate._fast.head cimport Head
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+
+cdef enum:
+    DIGITS = 20
+
+cdef char *LENGTH = b"content-length: "
+cdef char *CHUNKED = b"transfer-encoding: chunked"
+cdef char *ID = b"\r\nx-request-id: "
+cdef char *PARENT = b"\r\ntraceparent: "
+cdef char *STATE = b"\r\ntracestate: "
+cdef char *KEY = b"\r\nidempotency-key: "
+cdef char *BETA = b"\r\nopenai-beta: "
+cdef char *END = b"\r\n\r\n"
+
+cdef struct Piece:
+    const char *at
+    size_t size
+
+
+cdef inline Piece *_put(Piece *piece, const char *at, size_t size) noexcept nogil:
+    piece.at = at
+    piece.size = size
+    return piece + 1
+
+
+cdef inline Piece *_put_line(Piece *piece, const char *name, bytes value) noexcept:
+    """A line and how the one before it ends; nothing for no value."""
+    if value is None:
+        return piece
+    return _put(_put(piece, name, strlen(name)), PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+
+
+cdef inline Piece *_put_number(Piece *piece, char *digits, int64_t number) noexcept nogil:
+    cdef char *end = digits + DIGITS
+    cdef char *at = end - 1
+    at[0] = <char>(c"0" + number % 10)
+    while number >= 10:
+        number //= 10
+        at -= 1
+        at[0] = <char>(c"0" + number % 10)
+    return _put(piece, at, end - at)
+
+
+cpdef bytes write_head(bytes opening, Head head, str request_id, int64_t body_bytes, bytes parent=None):
+    """`opening` and the lines behind it, with the empty line at their end: length, id, trace, and what is passed on.
+
+    Shape: `parent` is the trace to be continued, None for none.
+    Units: `body_bytes` is -1 for a body of which nobody knows: it goes in chunks.
+    """
+    cdef Piece pieces[16]
+    cdef char digits[DIGITS]
+    cdef Piece *end = pieces
+    cdef Piece *piece = pieces
+    cdef Py_ssize_t size = 0
+    cdef const char *text = PyUnicode_AsUTF8AndSize(request_id, &size)
+    cdef bytes whole
+    cdef char *at
+    end = _put(end, PyBytes_AS_STRING(opening), PyBytes_GET_SIZE(opening))
+    if body_bytes >= 0:
+        end = _put_number(_put(end, LENGTH, strlen(LENGTH)), digits, body_bytes)
+    else:
+        end = _put(end, CHUNKED, strlen(CHUNKED))
+    end = _put(_put(end, ID, strlen(ID)), text, size)
+    end = _put_line(end, PARENT, parent)
+    if parent is not None:
+        end = _put_line(end, STATE, head.tracestate)
+    end = _put_line(end, KEY, head.idempotency_key)
+    end = _put_line(end, BETA, head.beta)
+    end = _put(end, END, strlen(END))
+    size = 0
+    while piece < end:
+        size += piece.size
+        piece += 1
+    whole = PyBytes_FromStringAndSize(NULL, size)
+    at = PyBytes_AS_STRING(whole)
+    piece = pieces
+    while piece < end:
+        memcpy(at, piece.at, piece.size)
+        at += piece.size
+        piece += 1
+    return whole
