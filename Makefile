@@ -67,7 +67,12 @@ $(CLIENTS): $(NPM)/package.json $(NPM)/package-lock.json
 
 npm: $(CLIENTS)
 
-build/.stamp: $(STAMP) $(SOURCES)
+# What is compiled no more would still stand before its source.
+build/.rooms: setup.py
+	find kpgate -name '*.so' -delete
+	mkdir -p build && touch $@
+
+build/.stamp: $(STAMP) $(SOURCES) build/.rooms
 	$(PY) setup.py --quiet build_ext --inplace -j 2
 	$(PY) -c "import pathlib, sysconfig; pathlib.Path(sysconfig.get_path('purelib'), 'kpgate.pth').write_text('$(CURDIR)\n')"
 	printf '#!/bin/sh\nexec "%s" -m kpgate "$$@"\n' "$(abspath $(PY))" > $(BIN)/kpgate
