@@ -76,6 +76,7 @@ ROOMS = {
         "merkle",
         "price",
         "receipt",
+        "reply",
         "rules",
         "spoken",
         "traits",

@@ -193,6 +193,7 @@ cdef inline int bucket_of(const uint8_t* text, Py_ssize_t size) noexcept nogil:
 cdef class Scan:
     """Where the known members of one body stand. `i` is a key's place in its `Keys`.
 
+    Shape: `count` members has the body, `nested` all the objects within it together.
     Units: offsets in bytes from the body's start; -1 where the member is absent.
     """
 
@@ -202,6 +203,7 @@ cdef class Scan:
     cdef uint64_t seen
     cdef readonly Py_ssize_t first
     cdef readonly Py_ssize_t count
+    cdef readonly Py_ssize_t nested
     cdef bint lone
     cdef Member few[8]
 
@@ -396,6 +398,7 @@ cdef int read_object(
     at = skip_space(p, key.end, end)
     if at != end:
         return <int>fault(walk, TRAILING, at)
+    out.nested = walk.members
     out.lone = walk.surrogates
     return 0
 

@@ -2,6 +2,30 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
+cdef enum:
+    # As many characters as a number of 64 bits has.
+    DIGITS_MAX = 20
+
+
+cdef inline char *back_up(char *end, uint64_t number) noexcept nogil:
+    """Write a number so that it ends before `end`. Returns where it begins."""
+    while number >= 10:
+        end -= 1
+        end[0] = <char>(c"0" + number % 10)
+        number //= 10
+    end -= 1
+    end[0] = <char>(c"0" + number)
+    return end
+
+
+cdef inline char *back(char *end, int64_t number) noexcept nogil:
+    """The same of one that may be negative."""
+    if number >= 0:
+        return back_up(end, <uint64_t>number)
+    end = back_up(end, 0 - <uint64_t>number) - 1
+    end[0] = c"-"
+    return end
+
 
 cpdef bytes decimal(int64_t number)
 cpdef str hexadecimal(uint64_t number)

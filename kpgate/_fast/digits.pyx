@@ -6,27 +6,11 @@ from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport int64_t, uint64_t
 
 
-cdef inline char *_back(char *end, uint64_t number) noexcept nogil:
-    """Write a number so that it ends before `end`. Returns where it begins."""
-    while number >= 10:
-        end -= 1
-        end[0] = <char>(c"0" + number % 10)
-        number //= 10
-    end -= 1
-    end[0] = <char>(c"0" + number)
-    return end
-
-
 cpdef bytes decimal(int64_t number):
     """A whole number in decimal."""
     cdef char digits[24]
     cdef char *end = digits + sizeof(digits)
-    cdef char *at
-    if number < 0:
-        at = _back(end, 0 - <uint64_t>number) - 1
-        at[0] = c"-"
-    else:
-        at = _back(end, <uint64_t>number)
+    cdef char *at = back(end, number)
     return PyBytes_FromStringAndSize(at, end - at)
 
 
@@ -58,7 +42,7 @@ cpdef bytes spell(int64_t duration_us):
     if ms < 1000:
         at -= 1
         at[0] = c"m"
-        at = _back(at, ms)
+        at = back_up(at, ms)
         return PyBytes_FromStringAndSize(at, end - at)
     seconds = ms // 1000
     part = ms % 1000
@@ -73,13 +57,13 @@ cpdef bytes spell(int64_t duration_us):
             places -= 1
         at -= 1
         at[0] = c"."
-    at = _back(at, seconds % 60)
+    at = back_up(at, seconds % 60)
     if seconds >= 60:
         at -= 1
         at[0] = c"m"
-        at = _back(at, seconds // 60 % 60)
+        at = back_up(at, seconds // 60 % 60)
     if seconds >= 3600:
         at -= 1
         at[0] = c"h"
-        at = _back(at, seconds // 3600)
+        at = back_up(at, seconds // 3600)
     return PyBytes_FromStringAndSize(at, end - at)
