@@ -77,6 +77,7 @@ ROOMS = {
         "merkle",
         "price",
         "receipt",
+        "reply",
         "spoken",
         "traits",
         "usage",

@@ -36,6 +36,7 @@ cdef class Scan:
     cdef uint64_t seen
     cdef readonly Py_ssize_t first
     cdef readonly Py_ssize_t count
+    cdef readonly Py_ssize_t nested
     cdef bint lone
     cdef Member few[8]
     cdef Member* member(self, Py_ssize_t i) except? NULL

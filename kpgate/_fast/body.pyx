@@ -177,6 +177,7 @@ cdef inline int bucket_of(const uint8_t* text, Py_ssize_t size) noexcept nogil:
 cdef class Scan:
     """Where the known members of one body stand. `i` is a key's place in its `Keys`.
 
+    Shape: `count` members has the body, `nested` all the objects within it together.
     Units: offsets in bytes from the body's start; -1 where the member is absent.
     """
 
@@ -371,6 +372,7 @@ cdef int read_object(
     at = skip_space(p, key.end, end)
     if at != end:
         return <int>fault(walk, TRAILING, at)
+    out.nested = walk.members
     out.lone = walk.surrogates
     return 0
 

@@ -2,6 +2,10 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
+cdef enum:
+    # As many characters as a number of 64 bits has.
+    DIGITS_MAX = 20
+
 
 cdef inline char *digits_back(char *end, uint64_t number) noexcept nogil:
     """Write a number so that it ends before `end`. Returns where it begins."""

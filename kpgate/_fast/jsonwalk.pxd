@@ -45,6 +45,8 @@ cdef struct Walk:
     bint surrogates
     # The last string read held an escape.
     bint escaped
+    # Members of the objects within values so far.
+    Py_ssize_t members
 
 cdef struct Span:
     Py_ssize_t start
@@ -216,6 +218,7 @@ cdef inline Py_ssize_t walk_key(const uint8_t* p, Py_ssize_t at, Py_ssize_t end,
         return fault(walk, CUT_SHORT, end)
     if p[at] != 34:
         return fault(walk, NO_KEY, at)
+    walk.members += 1
     at = walk_string(p, at + 1, end, walk)
     if at < 0:
         return -1

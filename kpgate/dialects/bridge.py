@@ -72,28 +72,41 @@ class _Bridge:
     """One endpoint and one tongue."""
 
     def __init__(self, endpoint: Endpoint, tongue: Tongue, allowance: Allowance) -> None:
+        assert endpoint.neutral is not None, "a bridge begins at a neutral form"
+        assert endpoint.encode_reply is not None and endpoint.encode_failure is not None, (
+            "a bridge leads back"
+        )
         self._endpoint = endpoint
         self._tongue = tongue
-        self._allowance = allowance
+        self._drops = allowance.drops
+        self._output_default = allowance.output_default
+        # What every call goes through: from here to there, and back.
+        self._neutral = endpoint.neutral
+        self._encode_chat = tongue.encode_chat
+        self._decode_reply = tongue.decode_reply
+        self._encode_reply = endpoint.encode_reply
+        self._encode_failure = endpoint.encode_failure
 
     def forward(self, body: bytes, call: Call, model: str, cap: int) -> bytes:
         """The request in the provider's dialect. Errors: InvalidRequest for what it cannot express."""
-        endpoint, tongue, allowance = self._endpoint, self._tongue, self._allowance
-        assert endpoint.neutral is not None, "a bridge begins at a neutral form"
-        chat = endpoint.neutral(body, call)
-        aim = Aim(model, cap, allowance.output_default, call.stream, allowance.drops, [])
-        spelled = endpoint.spelled
+        chat = self._neutral(body, call)
+        aim = Aim(model, cap, self._output_default, call.stream, self._drops)
         try:
-            for name in chat.unknown:
-                aim.lack(name)
-            for name in chat.hints:
-                aim.leave_out(name)
-            sent = tongue.encode_chat(chat, aim)
+            if chat.unknown or chat.hints:
+                for name in chat.unknown:
+                    aim.lack(name)
+                for name in chat.hints:
+                    aim.leave_out(name)
+            sent = self._encode_chat(chat, aim)
         except Unspeakable as error:
-            name = spelled.get(error.name, error.name)
-            why = error.why or f"the {tongue.name} API, which this model is asked through, has nothing for it"
+            name = self._endpoint.spelled.get(error.name, error.name)
+            why = (
+                error.why
+                or f"the {self._tongue.name} API, which this model is asked through, has nothing for it"
+            )
             raise InvalidRequest(f"{name}: {why}", param=name) from None
-        call.dropped = ",".join([spelled.get(name, name) for name in aim.dropped])
+        spelled = self._endpoint.spelled
+        call.dropped = ",".join([spelled.get(name, name) for name in aim.dropped]) if aim.dropped else ""
         return sent
 
     def framer(self, call: Call) -> "Translator":
@@ -105,30 +118,27 @@ class _Bridge:
 
     def turn(self, status: int, body: bytes, call: Call) -> Turned:
         """A whole reply in the caller's dialect. Errors: UpstreamFailed for one that cannot be understood."""
-        endpoint, tongue = self._endpoint, self._tongue
-        assert endpoint.encode_reply is not None and endpoint.encode_failure is not None, (
-            "a bridge leads back"
-        )
         if status >= 300:
-            return Turned(endpoint.encode_failure(status, tongue.decode_failure(status, body)), None, "")
+            failure = self._tongue.decode_failure(status, body)
+            return Turned(self._encode_failure(status, failure), None, "")
         try:
-            reply = tongue.decode_reply(body)
+            reply = self._decode_reply(body)
         except MALFORMED as error:
             raise UpstreamFailed(
-                f"the provider's reply is not as the {tongue.name} API has it: {_where(error)}"
+                f"the provider's reply is not as the {self._tongue.name} API has it: {_where(error)}"
             ) from None
         _name(reply, call.model)
+        made = self._encode_reply(reply, call)
         if reply.usage.source != "none":
-            return Turned(endpoint.encode_reply(reply, call), reply.usage, "")
+            return Turned(made, reply.usage, "")
         # What was said is counted only where nobody did.
-        text = "".join(_words(part for choice in reply.choices for part in choice.parts))
-        return Turned(endpoint.encode_reply(reply, call), None, text)
+        return Turned(made, None, _words(reply))
 
 
-def _words(parts: Iterable[Any]) -> Iterable[str]:
-    """What parts say, for counting."""
-    for part in parts:
-        yield getattr(part, "text", "") or getattr(part, "arguments", "")
+def _words(reply: Reply) -> str:
+    """What a reply says, for counting."""
+    parts: list[Any] = [part for choice in reply.choices for part in choice.parts]
+    return "".join([getattr(part, "text", "") or getattr(part, "arguments", "") for part in parts])
 
 
 def _name(said: Reply | Begun, model: str) -> None:

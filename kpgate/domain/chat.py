@@ -4,13 +4,14 @@ Inbound dialects decode into it, outbound ones encode from it; only a call whose
 differently is ever put into it. What a form cannot carry it names in `unknown`: nothing is lost in silence.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
-from operator import attrgetter
 from typing import Any
 
-import msgspec
+UNMADE: Any = None
+"""Stands for a list that nobody gave, until `__post_init__` makes it: each form that is made of a class with factories
+looks for what a factory is, when compiled, and that takes longer than all the rest of making it.
+"""
 
 
 class Role(StrEnum):
@@ -23,7 +24,8 @@ class Role(StrEnum):
     TOOL = "tool"
 
 
-class Text(msgspec.Struct, gc=False):
+@dataclass
+class Text:
     """Plain text.
 
     Shape: `cached` asks the provider to keep its prompt cache up to here, for `ttl`, empty for its default.
@@ -34,7 +36,8 @@ class Text(msgspec.Struct, gc=False):
     ttl: str = ""
 
 
-class Image(msgspec.Struct, gc=False):
+@dataclass
+class Image:
     """A picture. Shape: `data` is base64 of `media_type`, or `url` says where it is."""
 
     media_type: str = ""
@@ -44,7 +47,8 @@ class Image(msgspec.Struct, gc=False):
     cached: bool = False
 
 
-class Audio(msgspec.Struct, gc=False):
+@dataclass
+class Audio:
     """Sound. Shape: `data` is base64, `format` as wav or mp3; `id` names one that the assistant said before."""
 
     format: str = ""
@@ -53,7 +57,8 @@ class Audio(msgspec.Struct, gc=False):
     transcript: str = ""
 
 
-class File(msgspec.Struct, gc=False):
+@dataclass
+class File:
     """A document. Shape: `data` is base64 of `media_type`, or `url`, or the provider's `id` of an upload."""
 
     media_type: str = ""
@@ -64,7 +69,8 @@ class File(msgspec.Struct, gc=False):
     cached: bool = False
 
 
-class Thinking(msgspec.Struct, gc=False):
+@dataclass
+class Thinking:
     """What the model reasoned. Shape: `signature` is the vendor's seal on it; `redacted` stands instead of the text."""
 
     text: str = ""
@@ -72,13 +78,15 @@ class Thinking(msgspec.Struct, gc=False):
     redacted: str = ""
 
 
-class Refusal(msgspec.Struct, gc=False):
+@dataclass
+class Refusal:
     """Why the model would not answer."""
 
     text: str
 
 
-class ToolCall(msgspec.Struct, gc=False):
+@dataclass
+class ToolCall:
     """A call that the assistant asks for. Shape: `arguments` is JSON as text; `signature` the vendor's seal on it."""
 
     id: str
@@ -87,7 +95,8 @@ class ToolCall(msgspec.Struct, gc=False):
     signature: str = ""
 
 
-class ToolResult(msgspec.Struct, gc=False):
+@dataclass
+class ToolResult:
     """What a call came to. Shape: `name` is the tool's where the form says it; `parts` are texts and images."""
 
     id: str
@@ -100,7 +109,8 @@ class ToolResult(msgspec.Struct, gc=False):
 Part = Text | Image | Audio | File | Thinking | Refusal | ToolCall | ToolResult
 
 
-class Turn(msgspec.Struct, gc=False):
+@dataclass
+class Turn:
     """One turn. Shape: the parts in the order they were written; `name` tells speakers of one role apart."""
 
     role: Role
@@ -108,7 +118,8 @@ class Turn(msgspec.Struct, gc=False):
     name: str = ""
 
 
-class Tool(msgspec.Struct, gc=False):
+@dataclass
+class Tool:
     """A function that the model may call. Shape: `parameters` is a JSON schema, None for none."""
 
     name: str
@@ -127,14 +138,16 @@ class Choosing(StrEnum):
     NAMED = "named"
 
 
-class ToolChoice(msgspec.Struct, gc=False):
+@dataclass
+class ToolChoice:
     """Which tool is to be called. Shape: `name` where it is `NAMED`."""
 
     how: Choosing
     name: str = ""
 
 
-class Format(msgspec.Struct, gc=False):
+@dataclass
+class Format:
     """That the answer is JSON. Shape: any object where `schema` is None."""
 
     schema: dict[str, Any] | None = None
@@ -143,7 +156,8 @@ class Format(msgspec.Struct, gc=False):
     strict: bool | None = None
 
 
-class Reasoning(msgspec.Struct, gc=False):
+@dataclass
+class Reasoning:
     """How much to think first: a vendor takes an effort, a budget, or both.
 
     Shape: `effort` is none, minimal, low, medium, high or xhigh; `shown` asks for what was thought.
@@ -155,7 +169,8 @@ class Reasoning(msgspec.Struct, gc=False):
     shown: bool | None = None
 
 
-class Chat(msgspec.Struct, gc=False):
+@dataclass
+class Chat:
     """One chat completion as asked for. None is what the caller did not say.
 
     Units: `output_cap` tokens a choice. Shape: `logit_bias` is token to bias; `hints` are fields that do not change
@@ -163,7 +178,7 @@ class Chat(msgspec.Struct, gc=False):
     """
 
     turns: list[Turn]
-    tools: list[Tool] = []
+    tools: list[Tool] = UNMADE
     tool_choice: ToolChoice | None = None
     parallel_tools: bool | None = None
     format: Format | None = None
@@ -174,25 +189,52 @@ class Chat(msgspec.Struct, gc=False):
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     seed: int | None = None
-    stop: list[str] = []
+    stop: list[str] = UNMADE
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
     choices: int = 1
     reasoning: Reasoning | None = None
-    modalities: list[str] = []
+    modalities: list[str] = UNMADE
     voice: dict[str, Any] | None = None
     verbosity: str = ""
     stream: bool = False
     user: str = ""
     metadata: dict[str, str] | None = None
-    hints: dict[str, Any] = {}
-    unknown: list[str] = []
+    hints: dict[str, Any] = UNMADE
+    unknown: list[str] = UNMADE
 
-    def asks_of(self, names: tuple[str, ...]) -> bool:
-        """Whether it may ask for anything by these fields: it does not where they are as nobody said them."""
-        read, unsaid = _unsaid(names)
-        return bool(read(self) != unsaid)
+    def __post_init__(self) -> None:
+        self.tools = self.tools or []
+        self.stop = self.stop or []
+        self.modalities = self.modalities or []
+        self.hints = self.hints or {}
+        self.unknown = self.unknown or []
+
+    def asks_more(self) -> bool:
+        """Whether it asks for anything beside an answer to its turns, of so many tokens: most do not."""
+        return bool(
+            self.tools
+            or self.stop
+            or self.modalities
+            or self.verbosity
+            or self.choices != 1
+            or self.tool_choice is not None
+            or self.parallel_tools is not None
+            or self.format is not None
+            or self.temperature is not None
+            or self.top_p is not None
+            or self.top_k is not None
+            or self.frequency_penalty is not None
+            or self.presence_penalty is not None
+            or self.seed is not None
+            or self.logit_bias is not None
+            or self.logprobs is not None
+            or self.top_logprobs is not None
+            or self.reasoning is not None
+            or self.voice is not None
+            or self.metadata is not None
+        )
 
     def asks(self, name: str) -> bool:
         """Whether it asks for anything by that field: more than one choice of text, as long as ever, is something."""
@@ -205,10 +247,3 @@ class Chat(msgspec.Struct, gc=False):
             return value not in ("", "medium")
         # The seed 0 is one.
         return value is not None if name == "seed" else bool(value)
-
-
-@cache
-def _unsaid(names: tuple[str, ...]) -> tuple[Callable[[Chat], Any], Any]:
-    """What reads so many fields at once, and what it reads of a chat that says nothing by them."""
-    read = attrgetter(*names)
-    return read, read(Chat([]))

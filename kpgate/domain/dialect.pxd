@@ -1,5 +1,32 @@
 # The compiled form of `dialect.py`: a way is read by its fields, and so is an endpoint.
 
+cimport cython
+from kpgate.domain.chat cimport Chat
+
+
+@cython.final
+@cython.no_gc
+cdef class Aim:
+    cdef public str model
+    cdef public object cap
+    cdef public object output_default
+    cdef public bint stream
+    cdef public bint drops
+    cdef public list dropped
+
+    cpdef __post_init__(self)
+    cpdef lack(self, str name, str why=*)
+    cpdef leave_out(self, str name)
+
+
+@cython.final
+@cython.no_gc
+cdef class Turned:
+    cdef public bytes body
+    cdef public object usage
+    cdef public str text
+
+
 cdef class Way:
     cdef public bytes head
     cdef public bytes stream_head

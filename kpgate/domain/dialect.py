@@ -15,7 +15,7 @@ from kpgate._fast.heading import Heading
 from kpgate._fast.limit import Verdict
 from kpgate._fast.outline import Outline
 from kpgate.domain.call import Call
-from kpgate.domain.chat import Chat, Choosing
+from kpgate.domain.chat import UNMADE, Chat, Choosing
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.identity import Identity
 from kpgate.domain.passing import pass_on, same, silent, uncut, unsaid
@@ -122,7 +122,8 @@ class Unspeakable(Exception):
         self.why = why
 
 
-class Aim(msgspec.Struct, gc=False):
+@dataclass
+class Aim:
     """What a chat is encoded for. Units: `cap` output tokens a choice, 0 where nobody caps.
 
     Shape: `drops` says that what the target cannot express may be left out; it is then named in `dropped`.
@@ -133,7 +134,10 @@ class Aim(msgspec.Struct, gc=False):
     output_default: int = 4096
     stream: bool = False
     drops: bool = False
-    dropped: list[str] = []
+    dropped: list[str] = UNMADE
+
+    def __post_init__(self) -> None:
+        self.dropped = self.dropped if self.dropped is not None else []
 
     def lack(self, name: str, why: str = "") -> None:
         """The target cannot express `name`.
@@ -149,7 +153,7 @@ class Aim(msgspec.Struct, gc=False):
 
         Errors: Unspeakable, unless they may be dropped.
         """
-        if chat.asks_of(names):
+        if chat.asks_more():
             for name in names:
                 if chat.asks(name):
                     self.lack(name)
@@ -197,7 +201,8 @@ class Tongue(msgspec.Struct, frozen=True, gc=False):
     fixed: tuple[Header, ...] = ()
 
 
-class Turned(msgspec.Struct, gc=False):
+@dataclass
+class Turned:
     """A whole reply in the caller's dialect. Shape: `usage` None where the provider did not say."""
 
     body: bytes

@@ -3,20 +3,24 @@
 Outbound dialects decode into it, inbound ones encode from it.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from kpgate.domain.chat import Part
+from kpgate.domain.chat import UNMADE, Part
 from kpgate.domain.usage import NOTHING, Usage
 
-MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
+MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError, ValueError)
 """What is raised where a reply makes no sense."""
 
 
 class Finish(StrEnum):
     """Why a choice ended."""
+
+    # What is looked up by one is looked up in tables: an enumeration's own hash is not that fast.
+    __hash__ = str.__hash__
 
     STOP = "stop"
     STOP_SEQUENCE = "stop_sequence"
@@ -43,17 +47,22 @@ class Citation(msgspec.Struct, gc=False):
     quoted: str = ""
 
 
-class Choice(msgspec.Struct, gc=False):
+@dataclass
+class Choice:
     """One answer. Shape: parts in order; `stopped_by` is the stop sequence met; `logprobs` as OpenAI spells them."""
 
     parts: list[Part]
     finish: Finish = Finish.STOP
     stopped_by: str = ""
     logprobs: dict[str, Any] | None = None
-    citations: list[Citation] = []
+    citations: list[Citation] = UNMADE
+
+    def __post_init__(self) -> None:
+        self.citations = self.citations or []
 
 
-class Reply(msgspec.Struct, gc=False):
+@dataclass
+class Reply:
     """A whole reply.
 
     Shape: `id` and `model` as the provider said them. Units: `created_s` seconds since the epoch, 0 where unsaid.

@@ -1,13 +1,13 @@
 """Providers that speak OpenAI with a difference: what they are sent, and what is read from them."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from kpgate.dialects.openai import endpoints
 from kpgate.dialects.openai.quirks import Bent, BentReader, bend

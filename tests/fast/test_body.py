@@ -361,7 +361,7 @@ def compare(body: bytes, depth_max: int) -> None:
             scan(body, KEYS, depth_max)
         return
     found = scan(body, KEYS, depth_max)
-    assert (found.first, found.count) == (wanted.first, wanted.count)
+    assert (found.first, found.count, found.nested) == (wanted.first, wanted.count, wanted.nested)
     for i in range(len(NAMES)):
         assert found.raw(i) == wanted.raw(i)
         assert found.has(i) == (i in wanted.members)

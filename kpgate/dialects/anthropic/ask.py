@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from kpgate._fast.pen import Pen
 from kpgate.domain.chat import (
     Chat,
     Choosing,
@@ -42,11 +43,6 @@ NOTHING_FOR = (
     *("choices", "frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs"),
     *("top_logprobs", "modalities", "voice", "verbosity"),
 )
-BEYOND = (
-    *("tools", "reasoning", "format", "stop", "temperature", "top_p", "top_k", "metadata"),
-    *NOTHING_FOR,
-)
-"""Whatever else a chat may ask for beside its turns, most ask for none of it."""
 CHOICES = {
     Choosing.AUTO: "auto",
     Choosing.REQUIRED: "any",
@@ -55,87 +51,159 @@ CHOICES = {
 }
 _encode = msgspec.json.Encoder().encode
 _ODD = re.compile(r"[^a-zA-Z0-9_-]")
+_ASSISTANT, _TOOL = Role.ASSISTANT, Role.TOOL
+_INSTRUCTING = (Role.SYSTEM, Role.DEVELOPER)
+_USER_SAYS = (Role.USER, Role.TOOL)
+
+Block = Text | Json
+"""A content block: a text is one by itself, until it is written."""
+Message = tuple[str, list[Block]]
+"""Whose turn it is, and what is said."""
 
 
 def encode_chat(chat: Chat, aim: Aim) -> bytes:
     """The request's body. Errors: Unspeakable for what Anthropic's API has nothing for."""
     able = takes(aim.model)
-    cap = min([one for one in (aim.cap, chat.output_cap) if one] or [aim.output_default])
-    asked: Json = {"model": aim.model, "max_tokens": cap}
+    cap = chat.output_cap or aim.cap or aim.output_default
+    if aim.cap and aim.cap < cap:
+        cap = aim.cap
     system, messages = _messages(chat, able, aim)
-    if system:
-        asked["system"] = system
     if not messages:
         raise Unspeakable("turns", "expected at least one message that is no system message")
-    asked["messages"] = messages
-    if chat.asks_of(BEYOND):
-        if chat.tools:
-            asked["tools"] = [_tool(tool) for tool in chat.tools]
-            if (choice := _tool_choice(chat)) is not None:
-                asked["tool_choice"] = choice
-        _think(chat.reasoning, able, cap, asked, aim)
-        _shape(chat, asked, aim)
-        _sample(chat, able, asked, aim)
-        _refuse(chat, aim)
+    pen = Pen()
+    pen.raw(b'{"model":')
+    pen.text(aim.model)
+    pen.raw(b',"max_tokens":')
+    pen.number(cap)
+    if system:
+        pen.raw(b',"system":')
+        _write(pen, system)
+    pen.raw(b',"messages":')
+    before = b'[{"role":"'
+    for role, blocks in messages:
+        pen.raw(before)
+        pen.raw(role.encode())
+        pen.raw(b'","content":')
+        _write(pen, blocks)
+        before = b'},{"role":"'
+    pen.raw(b"}]")
+    if chat.asks_more():
+        for name, value in _beyond(chat, messages, able, cap, aim).items():
+            pen.raw(b',"%b":%b' % (name.encode(), _encode(value)))
     if aim.stream:
-        asked["stream"] = True
+        pen.raw(b',"stream":true')
     if chat.user:
-        asked["metadata"] = {"user_id": chat.user}
-    return _encode(asked)
+        pen.raw(b',"metadata":{"user_id":')
+        pen.text(chat.user)
+        pen.raw(b"}")
+    pen.raw(b"}")
+    return pen.done()
 
 
-def _messages(chat: Chat, able: Takes, aim: Aim) -> tuple[list[Json], list[Json]]:
+def _write(pen: Pen, blocks: list[Block]) -> None:
+    """Put down the blocks of a message."""
+    before = b"["
+    for block in blocks:
+        pen.raw(before)
+        if type(block) is Text:
+            pen.raw(b'{"type":"text","text":')
+            pen.text(block.text)
+            pen.raw(b"}")
+        else:
+            pen.raw(_encode(block))
+        before = b","
+    pen.raw(b"]")
+
+
+def _beyond(chat: Chat, messages: list[Message], able: Takes, cap: int, aim: Aim) -> Json:
+    """What else a chat asks for beside an answer to its turns."""
+    asked: Json = {}
+    if chat.tools:
+        asked["tools"] = [_tool(tool) for tool in chat.tools]
+        if (choice := _tool_choice(chat)) is not None:
+            asked["tool_choice"] = choice
+    if chat.reasoning is not None:
+        _think(chat.reasoning, messages, able, cap, asked, aim)
+    _shape(chat, asked, aim)
+    _sample(chat, able, asked, aim)
+    _refuse(chat, aim)
+    return asked
+
+
+def _messages(chat: Chat, able: Takes, aim: Aim) -> tuple[list[Block], list[Message]]:
     """The system prompt and the messages, which alternate."""
-    system: list[Json] = []
-    messages: list[Json] = []
+    system: list[Block] = []
+    messages: list[Message] = []
     turns = chat.turns
+    answered = False
     for number, turn in enumerate(turns):
         if turn.name:
             aim.leave_out("name")
-        blocks = [block for part in turn.parts if (block := _block(part, turn.role, aim)) is not None]
+        blocks = _blocks(turn.parts, turn.role, aim)
         if not blocks:
             continue
-        if turn.role in (Role.SYSTEM, Role.DEVELOPER):
+        if turn.role in _INSTRUCTING:
             if able.system_turns and messages and _may_stand(messages[-1], turns, number):
-                messages.append({"role": "system", "content": blocks})
+                messages.append(("system", blocks))
             else:
                 system += blocks
             continue
-        role = "assistant" if turn.role is Role.ASSISTANT else "user"
-        if messages and messages[-1]["role"] == role:
-            messages[-1]["content"] += blocks
+        answered = answered or turn.role is _TOOL
+        role = "assistant" if turn.role is _ASSISTANT else "user"
+        if messages and messages[-1][0] == role:
+            messages[-1][1].extend(blocks)
         else:
-            messages.append({"role": role, "content": blocks})
-    if any(turn.role is Role.TOOL for turn in turns):
-        for message in messages:
+            messages.append((role, blocks))
+    if answered:
+        for _, blocks in messages:
             # Whatever else was said meanwhile: the results come first. The sort is stable.
-            message["content"].sort(key=lambda block: block["type"] != "tool_result")
+            blocks.sort(key=_is_no_result)
     return system, messages
 
 
-def _may_stand(before: Json, turns: list[Turn], number: int) -> bool:
+def _is_no_result(block: Block) -> bool:
+    return _kind(block) != "tool_result"
+
+
+def _kind(block: Block) -> str:
+    """A block's type."""
+    return "text" if type(block) is Text else block["type"]  # type: ignore[index]
+
+
+def _may_stand(before: Message, turns: list[Turn], number: int) -> bool:
     """Whether an instruction may stay where it is: after what the user said, before the assistant or at the end."""
     after = number + 1
-    return before["role"] == "user" and (after == len(turns) or turns[after].role is Role.ASSISTANT)
+    return before[0] == "user" and (after == len(turns) or turns[after].role is _ASSISTANT)
 
 
-def _block(part: Part, role: Role, aim: Aim) -> Json | None:
+def _blocks(parts: list[Part], role: Role, aim: Aim) -> list[Block]:
+    """What a turn says, or a tool's result."""
+    blocks = []
+    for part in parts:
+        block = _block(part, role, aim)
+        if block is not None:
+            blocks.append(block)
+    return blocks
+
+
+def _block(part: Part, role: Role, aim: Aim) -> Block | None:
     """A content block. None: the part is left out, for it is empty or has no place there."""
-    kind = type(part)
-    if kind is Text or kind is Refusal:
-        if not part.text:  # type: ignore[union-attr]
+    if type(part) is Text:
+        if not part.text:
             return None
-        block = {"type": "text", "text": part.text}  # type: ignore[union-attr]
-        return _keep(block, part) if kind is Text else block
-    if kind is ToolCall and role is Role.ASSISTANT:
+        return _keep({"type": "text", "text": part.text}, part) if part.cached else part
+    kind = type(part)
+    if kind is Refusal:
+        return Text(part.text) if part.text else None  # type: ignore[union-attr]
+    if kind is ToolCall and role is _ASSISTANT:
         return _call(part)  # type: ignore[arg-type]
-    if kind is Thinking and role is Role.ASSISTANT:
+    if kind is Thinking and role is _ASSISTANT:
         return _thought(part, aim)  # type: ignore[arg-type]
     if kind is ToolResult:
         return _result(part, aim)  # type: ignore[arg-type]
-    if kind is Image and role in (Role.USER, Role.TOOL):
+    if kind is Image and role in _USER_SAYS:
         return _image(part, aim)  # type: ignore[arg-type]
-    if kind is File and role in (Role.USER, Role.TOOL):
+    if kind is File and role in _USER_SAYS:
         return _document(part, aim)  # type: ignore[arg-type]
     aim.lack(kind.__name__.lower())
     return None
@@ -175,10 +243,12 @@ def _thought(part: Thinking, aim: Aim) -> Json | None:
 
 
 def _result(part: ToolResult, aim: Aim) -> Json:
-    content = [said for one in part.parts if (said := _block(one, Role.TOOL, aim)) is not None]
+    content = _blocks(part.parts, _TOOL, aim)
     block: Json = {"type": "tool_result", "tool_use_id": _id(part.id)}
     if content:
-        block["content"] = content
+        pen = Pen()
+        _write(pen, content)
+        block["content"] = msgspec.Raw(pen.done())
     if part.failed:
         block["is_error"] = True
     return _keep(block, part)
@@ -241,10 +311,10 @@ def _tool_choice(chat: Chat) -> Json | None:
     return asked
 
 
-def _think(reasoning: Reasoning | None, able: Takes, cap: int, asked: Json, aim: Aim) -> None:
+def _think(
+    reasoning: Reasoning, messages: list[Message], able: Takes, cap: int, asked: Json, aim: Aim
+) -> None:
     """How much to think: by effort where the model takes one, else by a budget, which is less than the cap."""
-    if reasoning is None:
-        return
     effort, budget = reasoning.effort, reasoning.budget
     if effort == "none" or budget == 0:
         if able.unthinking:
@@ -264,7 +334,7 @@ def _think(reasoning: Reasoning | None, able: Takes, cap: int, asked: Json, aim:
     tokens = max(BUDGET_LEAST, min(tokens, cap // 2))
     if tokens >= cap:
         aim.lack("reasoning", f"{aim.model} needs more than {BUDGET_LEAST} output tokens to think")
-    elif _goes_on_unthinking(asked["messages"]):
+    elif _goes_on_unthinking(messages):
         # Calls that were made without a thought, as another vendor's were, are refused where thoughts are asked for.
         aim.leave_out("reasoning")
     else:
@@ -272,11 +342,12 @@ def _think(reasoning: Reasoning | None, able: Takes, cap: int, asked: Json, aim:
         asked["thinking"] = {"type": "enabled", "budget_tokens": tokens, **hidden}
 
 
-def _goes_on_unthinking(messages: list[Json]) -> bool:
+def _goes_on_unthinking(messages: list[Message]) -> bool:
     """Whether the last thing the assistant did was to call tools, and that without a sealed thought before."""
-    last: list[Json] = next((one["content"] for one in reversed(messages) if one["role"] == "assistant"), [])
-    called = any(block["type"] == "tool_use" for block in last)
-    return called and last[0]["type"] not in ("thinking", "redacted_thinking")
+    kinds = next(
+        ([_kind(one) for one in blocks] for role, blocks in reversed(messages) if role == "assistant"), []
+    )
+    return "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking")
 
 
 def _effort(budget: int | None) -> str:

@@ -7,11 +7,11 @@ from time import time_ns
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from kpgate._fast.heading import Heading
 from kpgate._fast.limit import Verdict
 from kpgate.dialects.anthropic import citations
-from kpgate.dialects.anthropic.forms import Block
 from kpgate.dialects.anthropic.usage import Tokens, decode_usage, encode_usage
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Part, Refusal, Text, Thinking, ToolCall
@@ -74,13 +74,27 @@ class StopDetails(msgspec.Struct, gc=False):
     explanation: str | None = None
 
 
-class Answer(msgspec.Struct, gc=False):
-    """A whole message."""
+class ReplyBlock(msgspec.Struct, gc=False):
+    """A block of a reply: what of it the model said."""
 
     type: str
-    content: list[Block]
+    text: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: msgspec.Raw = msgspec.Raw()
+    citations: Any = None
+
+
+class Answer(msgspec.Struct, gc=False, kw_only=True):
+    """A whole message. Order: as it comes, which is how it is read fastest."""
+
     id: str = ""
+    type: str
     model: str = ""
+    content: list[ReplyBlock]
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: StopDetails | None = None
@@ -98,6 +112,7 @@ class _Error(msgspec.Struct, gc=False):
     error: Fault
 
 
+_STOP = Finish.STOP
 _answer = msgspec.json.Decoder(Answer)
 _error = msgspec.json.Decoder(_Error)
 
@@ -107,33 +122,35 @@ def decode_reply(body: bytes) -> Reply:
 
     Errors: ValueError or msgspec's for what is none.
     """
-    said = _answer.decode(body)
-    if said.type != "message":
+    id, kind, model, content, reason, met, details, used = astuple(_answer.decode(body))
+    if kind != "message":
         raise ValueError("it is not a message")
     parts: list[Part] = []
     cited: list[Citation] = []
     at = 0
-    for block in said.content:
+    for block in content:
         part = part_of(block)
         if part is None:
             continue
         parts.append(part)
         if type(part) is Text:
+            length = len(part.text)
             if block.citations:
-                cited += citations.read(block.citations, at, at + len(part.text))
-            at += len(part.text)
-    if said.stop_details is not None and said.stop_details.explanation:
-        parts.append(Refusal(said.stop_details.explanation))
-    finish = FINISHES.get(said.stop_reason or "", Finish.STOP)
-    choice = Choice(parts, finish, said.stop_sequence or "", None, cited)
-    return Reply(said.id, said.model, [choice], decode_usage(said.usage) or NOTHING)
+                cited += citations.read(block.citations, at, at + length)
+            at += length
+    if details is not None and details.explanation:
+        parts.append(Refusal(details.explanation))
+    finish = FINISHES.get(reason or "", _STOP)
+    usage = decode_usage(used) if used is not None else None
+    return Reply(id, model, [Choice(parts, finish, met or "", None, cited)], usage or NOTHING)
 
 
-def part_of(block: Block) -> Part | None:
+def part_of(block: ReplyBlock) -> Part | None:
     """What a block of a reply says. Errors: ValueError where it lacks what its type promises."""
     kind = block.type
     if kind == "text":
-        return Text(block.text) if block.text else None
+        text = block.text
+        return Text(text) if text else None
     if kind == "tool_use":
         arguments = bytes(block.input).decode()
         if not (block.id and block.name) or arguments[:1] != "{":

@@ -61,16 +61,16 @@ def decode_usage(said: Tokens | None) -> Usage | None:
     """A usage as Anthropic spells it. None where it is not said, or makes no sense."""
     if said is None:
         return None
-    fresh, written = said.input_tokens or 0, said.cache_creation_input_tokens or 0
-    cached, output = said.cache_read_input_tokens or 0, said.output_tokens or 0
-    details = said.output_tokens_details
+    fresh, written, cached, output, details, apart = msgspec.structs.astuple(said)
+    fresh, written, cached, output = fresh or 0, written or 0, cached or 0, output or 0
     thought = (details.thinking_tokens or 0) if details is not None else 0
     prompt = fresh + written + cached
-    if min(fresh, written, cached, output, thought) < 0 or max(prompt, output, thought) > TOKENS_MAX:
+    if fresh < 0 or written < 0 or cached < 0 or output < 0 or thought < 0:
+        return None
+    if prompt > TOKENS_MAX or output > TOKENS_MAX or thought > TOKENS_MAX:
         return None
     if not written:
         return Usage(prompt, output, cached, thought, "provider") if prompt + output else None
-    apart = said.cache_creation
     kept = (apart.ephemeral_1h_input_tokens or 0) if apart is not None else 0
     # Whatever the parts come to, no more was written than that.
     kept = max(0, min(kept, written))

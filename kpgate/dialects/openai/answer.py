@@ -7,8 +7,9 @@ Source: OpenAI API reference, chat completions: the object, errors (checked Nove
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
+from kpgate._fast.pen import Pen
 from kpgate.dialects.openai import annotations
 from kpgate.dialects.openai.reply import error_kind, read_usage
 from kpgate.domain.call import Call
@@ -142,110 +143,118 @@ def _arguments(text: str | None) -> str:
     return text
 
 
-class _CallShown(Struct, gc=False):
-    id: str
-    function: dict[str, str]
-    type: str = "function"
-
-
-class _Shown(Struct, gc=False):
-    """A message as callers see it: what is unset is not there."""
-
-    role: str = "assistant"
-    content: str | None = None
-    refusal: str | None = None
-    reasoning_content: str | UnsetType = UNSET
-    audio: dict[str, Any] | UnsetType = UNSET
-    tool_calls: list[_CallShown] | UnsetType = UNSET
-    annotations: list[dict[str, Any]] | UnsetType = UNSET
-
-
-class _ChoiceShown(Struct, gc=False):
-    index: int
-    message: _Shown
-    logprobs: dict[str, Any] | None
-    finish_reason: str
-
-
-class _Before(Struct, gc=False):
-    cached_tokens: int
-    audio_tokens: int
-    cache_write_tokens: int | UnsetType = UNSET
-
-
-class _After(Struct, gc=False):
-    reasoning_tokens: int
-    audio_tokens: int
-
-
-class Spent(Struct, gc=False):
-    """Usage as OpenAI spells it."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: _Before
-    completion_tokens_details: _After
-
-
-class _ReplyShown(Struct, gc=False):
-    id: str
-    object: str
-    created: int
-    model: str
-    choices: list[_ChoiceShown]
-    usage: Spent
-
-
 def encode_reply(reply: Reply, call: Call) -> bytes:
     """A whole reply as a chat completion."""
-    choices = [
-        _ChoiceShown(index, _message(choice.parts), choice.logprobs, REASONS[choice.finish])
-        for index, choice in enumerate(reply.choices)
-    ]
-    for shown, choice in zip(choices, reply.choices, strict=True):
-        if choice.citations:
-            _annotate(shown.message, choice.citations, call)
-    named, model = reply.id or "chatcmpl-kpgate", reply.model or call.model
-    used = encode_usage(reply.usage)
-    return _encode(_ReplyShown(named, "chat.completion", reply.created_s, model, choices, used))
+    pen = Pen()
+    pen.raw(b'{"id":')
+    pen.text(reply.id or "chatcmpl-kpgate")
+    pen.raw(b',"object":"chat.completion","created":')
+    pen.number(reply.created_s)
+    pen.raw(b',"model":')
+    pen.text(reply.model or call.model)
+    pen.raw(b',"choices":')
+    before = b"["
+    for index, choice in enumerate(reply.choices):
+        pen.raw(before)
+        _write_choice(pen, index, choice, call)
+        before = b","
+    pen.raw(b'],"usage":' if reply.choices else b'[],"usage":')
+    write_usage(pen, reply.usage)
+    pen.raw(b"}")
+    return pen.done()
 
 
-def _message(parts: list[Part]) -> _Shown:
-    message = _Shown()
-    calls = []
-    for part in parts:
-        if isinstance(part, Text):
-            message.content = (message.content or "") + part.text
-        elif isinstance(part, Refusal):
-            message.refusal = (message.refusal or "") + part.text
-        elif isinstance(part, Thinking):
-            if part.text:
-                message.reasoning_content = (message.reasoning_content or "") + part.text
-        elif isinstance(part, ToolCall):
-            calls.append(_CallShown(part.id, {"name": part.name, "arguments": part.arguments}))
-        elif isinstance(part, Audio):
-            sound = {"id": part.id, "data": part.data, "transcript": part.transcript}
-            message.audio = {**sound, "expires_at": 0}
+def _write_choice(pen: Pen, index: int, choice: Choice, call: Call) -> None:
+    """A choice as callers see it: of the message's members, those after the refusal only where there is something."""
+    content = refusal = None
+    thought = ""
+    calls: list[dict[str, Any]] = []
+    more: dict[str, Any] = {}
+    for part in choice.parts:
+        kind = type(part)
+        if kind is Text:
+            content = part.text if content is None else content + part.text  # type: ignore[union-attr]
+        elif kind is Refusal:
+            refusal = (refusal or "") + part.text  # type: ignore[union-attr]
+        elif kind is Thinking:
+            thought += part.text  # type: ignore[union-attr]
+        elif kind is ToolCall:
+            calls.append(_called(part))  # type: ignore[arg-type]
+        elif kind is Audio:
+            more["audio"] = _sound(part)  # type: ignore[arg-type]
     if calls:
-        message.tool_calls = calls
-    return message
+        more["tool_calls"] = calls
+    if choice.citations:
+        more["annotations"] = _annotations(choice.citations, call)
+    pen.raw(b'{"index":')
+    pen.number(index)
+    pen.raw(b',"message":{"role":"assistant","content":')
+    _write_words(pen, content)
+    pen.raw(b',"refusal":')
+    _write_words(pen, refusal)
+    if thought:
+        pen.raw(b',"reasoning_content":')
+        pen.text(thought)
+    for name, value in more.items():
+        if value:
+            pen.raw(b',"%b":%b' % (name.encode(), _encode(value)))
+    pen.raw(b'},"logprobs":')
+    pen.raw(b"null" if choice.logprobs is None else _encode(choice.logprobs))
+    pen.raw(b',"finish_reason":')
+    pen.text(REASONS[choice.finish])
+    pen.raw(b"}")
 
 
-def _annotate(message: _Shown, citations: list[Citation], call: Call) -> None:
+def _write_words(pen: Pen, words: str | None) -> None:
+    if words is None:
+        pen.raw(b"null")
+    else:
+        pen.text(words)
+
+
+def _called(part: ToolCall) -> dict[str, Any]:
+    return {"id": part.id, "function": {"name": part.name, "arguments": part.arguments}, "type": "function"}
+
+
+def _sound(part: Audio) -> dict[str, Any]:
+    return {"id": part.id, "data": part.data, "transcript": part.transcript, "expires_at": 0}
+
+
+def _annotations(citations: list[Citation], call: Call) -> list[dict[str, Any]]:
     """Where the message is from. What has no address is left out."""
     found = [said for one in citations if (said := annotations.spell(one)) is not None]
-    if found:
-        message.annotations = found
     if len(found) < len(citations):
         leave_out(call)
+    return found
 
 
-def encode_usage(usage: Usage) -> Spent:
-    """Usage in OpenAI's words, to be encoded."""
-    before = _Before(usage.cached, usage.audio_input, usage.written or UNSET)
-    after = _After(usage.reasoning, usage.audio_output)
-    return Spent(usage.input, usage.output, usage.total, before, after)
+def write_usage(pen: Pen, usage: Usage) -> None:
+    """Put down a usage in OpenAI's words."""
+    pen.raw(b'{"prompt_tokens":')
+    pen.number(usage.input)
+    pen.raw(b',"completion_tokens":')
+    pen.number(usage.output)
+    pen.raw(b',"total_tokens":')
+    pen.number(usage.input + usage.output)
+    pen.raw(b',"prompt_tokens_details":{"cached_tokens":')
+    pen.number(usage.cached)
+    pen.raw(b',"audio_tokens":')
+    pen.number(usage.audio_input)
+    if usage.cache_write or usage.cache_write_long:
+        pen.raw(b',"cache_write_tokens":')
+        pen.number(usage.cache_write + usage.cache_write_long)
+    pen.raw(b'},"completion_tokens_details":{"reasoning_tokens":')
+    pen.number(usage.reasoning)
+    pen.raw(b',"audio_tokens":')
+    pen.number(usage.audio_output)
+    pen.raw(b"}}")
+
+
+def encode_usage(usage: Usage) -> bytes:
+    """A usage by itself."""
+    pen = Pen()
+    write_usage(pen, usage)
+    return pen.done()
 
 
 def decode_failure(status: int, body: bytes) -> Failure:

@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from kpgate._fast.body import Scan
+from kpgate.dialects.openai.request import ChatRequest
 from kpgate.domain.body import invalid
 from kpgate.domain.call import Call
 from kpgate.domain.chat import (
@@ -192,7 +194,9 @@ class _Plain(_Request, gc=False, forbid_unknown_fields=True):
 _request = msgspec.json.Decoder(_Request)
 _plain = msgspec.json.Decoder(_Plain)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_ROLES = {role.value: role for role in Role} | {"function": Role.TOOL}
+_TOOL = Role.TOOL
+_SPEAKERS = {role.value: role for role in Role if role is not _TOOL}
+_ROLES = _SPEAKERS | {"tool": _TOOL, "function": _TOOL}
 
 
 def neutral(body: bytes, call: Call) -> Chat:
@@ -200,11 +204,12 @@ def neutral(body: bytes, call: Call) -> Chat:
 
     Errors: InvalidRequest, naming what was wrong and where.
     """
+    turns = _plain_turns(call.content, call.scan)
+    if turns is not None:
+        return _chat(call.content, turns)
     asked, unknown = _decode(body)
-    chat = Chat(_turns(asked.messages), unknown=unknown)
-    chat.stream = asked.stream is True
-    cap = asked.max_completion_tokens
-    chat.output_cap = cap if cap is not None else asked.max_tokens
+    chat = _chat(asked, _turns(asked.messages))
+    chat.unknown = unknown
     # All at once: each asked for by its name would cost as much as they do together.
     rest = astuple(asked)[FIRST:]
     if rest.count(None) == len(rest):
@@ -226,12 +231,43 @@ def neutral(body: bytes, call: Call) -> Chat:
         chat.format = _format(asked.response_format)
     if asked.stop:
         chat.stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop
-    if asked.n:
-        chat.choices = asked.n
     if asked.reasoning_effort:
         chat.reasoning = Reasoning(asked.reasoning_effort)
     chat.voice = asked.audio
     return chat
+
+
+def _chat(asked: Any, turns: list[Turn]) -> Chat:
+    """What most requests say, and no more of it than that."""
+    cap = asked.max_completion_tokens
+    chat = Chat(turns)
+    chat.output_cap = cap if cap is not None else asked.max_tokens
+    chat.stream = asked.stream is True
+    if asked.n:
+        chat.choices = asked.n
+    return chat
+
+
+def _plain_turns(asked: ChatRequest, offsets: Scan) -> list[Turn] | None:
+    """The turns of a request that says no more than was read of it to count it. None: it has to be read again.
+
+    It says no more where it has as many members as were found to say something: of a message whose content is a text,
+    that and its role.
+    """
+    _, messages, stream, options, cap, completion_cap, choices, tools, functions = astuple(asked)
+    unsaid = (stream, options, cap, completion_cap, choices, tools, functions).count(None)
+    within = 2 * len(messages)
+    if options is not None and options.include_usage is not None:
+        within += 1
+    if offsets.count != 9 - unsaid or offsets.nested != within or tools is not None or functions is not None:
+        return None
+    turns = []
+    for message in messages:
+        role, content = _SPEAKERS.get(message.role), message.content
+        if role is None or not isinstance(content, str):
+            return None
+        turns.append(Turn(role, [Text(content)]))
+    return turns
 
 
 def _decode(body: bytes) -> tuple[_Request, list[str]]:
@@ -260,7 +296,7 @@ def _turns(messages: list[_Message]) -> list[Turn]:
         parts: list[Part] = (
             [Text(content)] if isinstance(content, str) else _parts(content, f"messages[{at}].content")
         )
-        if role is Role.TOOL:
+        if role is _TOOL:
             # The older form names the function instead of a call.
             known = message.tool_call_id if message.tool_call_id is not None else f"call_{calls}"
             result = ToolResult(known, parts, message.name or "")

@@ -168,7 +168,7 @@ class Bent:
 
     def decode_reply(self, body: bytes) -> Reply:
         """As `answer.decode_reply`."""
-        return replace(answer.decode_reply(body), usage=self.find_usage(body) or NOTHING)
+        return dataclasses.replace(answer.decode_reply(body), usage=self.find_usage(body) or NOTHING)
 
 
 def _rename(edits: dict[int, bytes | None], call: Call, cap: int) -> None:

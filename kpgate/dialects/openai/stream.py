@@ -243,7 +243,7 @@ class StreamWriter:
     def _over(self, piece: Over) -> bytes:
         last = b""
         if self._call.usage_wanted:
-            last = b'%b,"choices":[],"usage":%b}\n\n' % (self._head, _encode(encode_usage(self._usage)))
+            last = b'%b,"choices":[],"usage":%b}\n\n' % (self._head, encode_usage(self._usage))
         return last + b"data: [DONE]\n\n"
 
     def _take(self, usage: Usage) -> None:

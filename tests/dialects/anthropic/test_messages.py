@@ -1,11 +1,11 @@
 """Anthropic messages: what is read of requests, what is sent on, what crosses to other dialects and back."""
 
+import dataclasses
 import json
 from base64 import b64encode
 from itertools import pairwise
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -145,9 +145,9 @@ def settled(chat: Chat) -> Chat:
     if choice is not None and choice.how is Choosing.NONE:
         single = False
     shape = None if chat.format is None else Format(chat.format.schema, "output")
-    tools = [msgspec.structs.replace(tool, parameters=_typed(tool.parameters)) for tool in chat.tools]
+    tools = [dataclasses.replace(tool, parameters=_typed(tool.parameters)) for tool in chat.tools]
     reasoning = chat.reasoning and Reasoning(chat.reasoning.effort, -1)
-    return msgspec.structs.replace(
+    return dataclasses.replace(
         chat,
         turns=turns,
         tool_choice=choice,

@@ -1,5 +1,6 @@
 """Responses requests: read strictly, counted, forwarded, and put into the neutral form and out of it."""
 
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -52,7 +53,7 @@ def sent(chat: Chat, aim: Aim | None = None) -> dict[str, Any]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(CHATS.map(lambda chat: msgspec.structs.replace(chat, stop=[])))
+@given(CHATS.map(lambda chat: dataclasses.replace(chat, stop=[])))
 def test_what_is_encoded_is_read_the_same(chat: Chat) -> None:
     body = ask.encode_chat(chat, Aim("up"))
     assert neutral.neutral(body, request.decode_response(body, 64)) == chat
@@ -276,7 +277,7 @@ def test_nothing_is_left_with_a_provider_and_what_it_has_no_field_for_is_named()
         ("choices", 2),
         ("modalities", ["audio"]),
     ):
-        chat = msgspec.structs.replace(Chat(turns), **{name: value})
+        chat = dataclasses.replace(Chat(turns), **{name: value})
         with pytest.raises(Unspeakable) as caught:
             sent(chat)
         assert caught.value.name == name

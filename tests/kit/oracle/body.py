@@ -14,6 +14,13 @@ def refuse(text: str) -> Any:
 DECODER = json.JSONDecoder(parse_constant=refuse, parse_int=str, parse_float=str)
 
 
+def members_of(text: str) -> int:
+    """How many members all objects of a value have, those of the same name too."""
+    found: list[Any] = []
+    json.loads(text, object_pairs_hook=found.extend, parse_int=str)
+    return len(found)
+
+
 def depth_of(value: Any) -> int:
     """How many containers stand inside each other."""
     if isinstance(value, dict):
@@ -37,6 +44,7 @@ class OracleScan:
         self.names = names
         self.members: dict[int, tuple[int, int, int]] = {}
         self.count = 0
+        self.nested = 0
         self.first = 0
 
     def raw(self, i: int) -> bytes | None:
@@ -85,6 +93,7 @@ def scan(body: bytes, names: tuple[str, ...], depth_max: int = 64) -> OracleScan
         if depth_of(value) + 1 > depth_max:
             raise ValueError("too deep")
         out.count += 1
+        out.nested += members_of(text[start:at])
         if name in names:
             if names.index(name) in out.members:
                 raise ValueError("given twice")
