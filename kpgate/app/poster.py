@@ -138,7 +138,7 @@ class Poster:
 
         Errors: OSError.
         """
-        oldest = min((call for call in self._ledger.open_holds()), default=self._journal.posted)
+        oldest = self._ledger.oldest_open(self._journal.posted)
         self._journal.trim(max(0, min(oldest, self._journal.posted) - KEPT_BYTES))
 
 

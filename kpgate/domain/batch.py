@@ -5,21 +5,17 @@ kept. Order: entries as the journal has them, each once.
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
+from kpgate._fast.charge import Charge, call_of
 from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate.domain.errors import Internal
 from kpgate.domain.ledger import (
-    LOTS,
     PLAIN,
-    End,
-    Hold,
     Posting,
     postings,
-    price_version_of,
-    read_end,
+    read_budgets,
     read_extend,
     read_hold,
     read_meter,
@@ -32,37 +28,20 @@ from kpgate.domain.price import Price
 
 Entry = tuple[int, int, bytes]
 TransferRow = tuple[int, int, str, int, int, int, int, int, str]
-NO_LOTS = (0,) * LOTS
-
-
-class Opened(NamedTuple):
-    """A hold that is open. Shape: `body` is its HOLD's, extensions added; `metered` what was used at last."""
-
-    hold: Hold
-    metered: int
-    body: bytes
-
-
-class Charge(NamedTuple):
-    """A call that was charged: its HOLD, its POST, and the bodies of both."""
-
-    hold: Hold
-    end: End
-    body: bytes
-    hold_body: bytes
 
 
 class Batch:
     """What entries amount to, on top of the holds that were open before.
 
-    Shape: `transfers` are (lsn, part, kind, debit, credit, amount, time, call, memo); `deltas` by account; `lots` by
-    (account, slot): change and expiry, 0 for as before; `lot_moves` (lsn, part, account, slot, change, expiry), but for
-    what charges took; `ended` those that were open before.
+    Shape: holds that are open are their HOLDs' bodies by call, extensions added; of those that are open now `metered`
+    has what was used at last, where that was said. `transfers` are (lsn, part, kind, debit, credit, amount, time, call,
+    memo); `deltas` by account; `lots` by (account, slot): change and expiry, 0 for as before; `lot_moves` (lsn, part,
+    account, slot, change, expiry), but for what charges took; `ended` those that were open before.
     """
 
     def __init__(
         self,
-        open_holds: Mapping[int, Opened],
+        open_holds: Mapping[int, bytes],
         price: Callable[[int], Price | None],
         number: Callable[[str], int],
     ) -> None:
@@ -70,14 +49,15 @@ class Batch:
         self._price = price
         self._number = number
         self._numbers: dict[str, int] = {}
-        self.opened: dict[int, Opened] = {}
+        self.opened: dict[int, bytes] = {}
+        self.metered: dict[int, int] = {}
         self.ended: set[int] = set()
         self.charges: list[Charge] = []
         self.transfers: list[TransferRow] = []
         self.deltas: dict[int, int] = {}
         self.lots: dict[tuple[int, int], tuple[int, int]] = {}
         self.lot_moves: list[tuple[int, int, int, int, int, int]] = []
-        self._spent: dict[tuple[int, int, int, int], int] = {}
+        self._spent: dict[bytes, int] = {}
         self.operations: list[tuple[str, bytes, int]] = []
         self.refunds: list[tuple[int, int]] = []
 
@@ -88,26 +68,30 @@ class Batch:
         """
         lsn, kind, body = entry
         if kind == HOLD:
-            self.opened[lsn] = Opened(read_hold(lsn, body), 0, body)
-        elif kind in (POST, VOID):
-            self._end(read_end(lsn, kind, body), body)
+            self.opened[lsn] = body
+        elif kind == POST:
+            self._charge(lsn, body)
+        elif kind == VOID:
+            self._end(call_of(body))
         elif kind == EXTEND:
             self._extend(*read_extend(body))
         elif kind == METER:
             call, amount = read_meter(body)
-            self.opened[call] = self._held(call)._replace(metered=amount)
+            self.opened[call] = self._held(call)
+            self.metered[call] = amount
         elif kind == TRANSFER:
             self._transfer(lsn, body)
 
     def uses(self) -> dict[tuple[int, int, int], int]:
         """What was charged to budgets: by (budget, period, window)."""
         found: dict[tuple[int, int, int], int] = {}
-        for budget, amount in self._spent.items():
-            for key in uses_of(budget):
-                found[key] = found.get(key, 0) + amount
+        for budgets, amount in self._spent.items():
+            for budget in read_budgets(budgets):
+                for key in uses_of(budget):
+                    found[key] = found.get(key, 0) + amount
         return found
 
-    def _held(self, call: int) -> Opened:
+    def _held(self, call: int) -> bytes:
         found = self.opened.get(call)
         if found is None and call not in self.ended:
             found = self._before.get(call)
@@ -116,35 +100,37 @@ class Batch:
         return found
 
     def _extend(self, call: int, amount: int, lots: tuple[int, ...]) -> None:
-        before = self._held(call)
-        hold = before.hold
+        hold = read_hold(call, self._held(call))
         more = tuple([a + b for a, b in zip(hold.lots, lots, strict=True)])
-        hold = msgspec.structs.replace(hold, amount=hold.amount + amount, lots=more)
-        self.opened[call] = Opened(hold, before.metered, write_hold(hold))
+        self.opened[call] = write_hold(msgspec.structs.replace(hold, amount=hold.amount + amount, lots=more))
 
-    def _end(self, end: End, body: bytes) -> None:
-        call = end.call
-        hold, _, hold_body = self._held(call)
+    def _end(self, call: int) -> bytes:
+        """A call is over; what its HOLD said."""
+        body = self._held(call)
         self.opened.pop(call, None)
+        self.metered.pop(call, None)
         if call in self._before:
             self.ended.add(call)
-        if end.amount > hold.amount:
-            raise Internal(f"the journal charges call {call:#x} more than it held")
-        if not end.posted:
-            return
-        self.charges.append(Charge(hold, end, body, hold_body))
-        price = self._price(price_version_of(hold, end))
-        for part, posting in enumerate(postings(hold.account, end, price)):
-            self._move(end.lsn, part, posting, end.time_us, call, "")
+        return body
+
+    def _charge(self, lsn: int, body: bytes) -> None:
+        end = Charge(lsn, self._end(call_of(body)), body)
+        if end.amount > end.held:
+            raise Internal(f"the journal charges call {end.call:#x} more than it held")
+        self.charges.append(end)
+        version = end.price_version
+        moves = postings(end.account, end, self._price(version) if version else None)
+        for part, posting in enumerate(moves):
+            self._move(lsn, part, posting, end.time_us, end.call, "")
         if not end.amount:
             return
-        if end.lots != NO_LOTS:
-            for slot in range(LOTS):
-                if end.lots[slot]:
-                    self._lot(hold.account, slot, -end.lots[slot], 0)
-        spent, amount = self._spent, end.amount
-        for budget in hold.budgets:
-            spent[budget] = spent.get(budget, 0) + amount
+        if end.from_lots:
+            for slot, taken in enumerate(end.lots):
+                if taken:
+                    self._lot(end.account, slot, -taken, 0)
+        budgets = end.budgets()
+        if budgets:
+            self._spent[budgets] = self._spent.get(budgets, 0) + end.amount
 
     def _transfer(self, lsn: int, body: bytes) -> None:
         time_us, legs, note = read_transfer(body)

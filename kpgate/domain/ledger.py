@@ -5,12 +5,13 @@ Pure: bytes in, structs out, and back. Units: amounts microKPT, instants microse
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
 import msgspec
 
+from kpgate._fast.charge import Charge
 from kpgate._fast.digits import numbered
 from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate._fast.note import pack_end, pack_hold
@@ -283,6 +284,11 @@ def uses_of(budget: tuple[int, int, int, int]) -> tuple[tuple[int, int, int], ..
     return (number, OF_DAY, day), (number, OF_MONTH, month), (number, OF_TOTAL, 0)
 
 
+def read_budgets(body: bytes) -> list[tuple[int, int, int, int]]:
+    """The budgets of a HOLD, as they stand in it: (number, day, month, tag)."""
+    return list(_BUDGET.iter_unpack(body))
+
+
 def write_hold(hold: Hold) -> bytes:
     """The body of a HOLD."""
     head = _HOLD.pack(
@@ -331,7 +337,7 @@ def earn_of(party: str) -> str:
     return f"earn:{party}"
 
 
-def postings(account: int, end: End, price: Price | None) -> tuple[Posting, ...]:
+def postings(account: int, end: End | Charge, price: Price | None) -> tuple[Posting, ...]:
     """What the end of a call amounts to: the charge, its shares, what the house bears.
 
     Pure in the journal and the price's immutable terms. Shares are rounded downwards, the rest is the house's:
@@ -356,6 +362,20 @@ def postings(account: int, end: End, price: Price | None) -> tuple[Posting, ...]
 def price_version_of(hold: Hold, end: End) -> int:
     """The price that a call was charged by: that of who answered, else the one it was held for."""
     return read_end_note(end.note).price_version or read_hold_note(hold.note).price_version
+
+
+def lost_end(hold: Hold, metered: int, time_us: int, ends_us: Mapping[int, int]) -> End:
+    """How a hold ends that was open when all processes went: by what was last metered.
+
+    Shape: `ends_us` is when the account's lots end, by slot: they are spent in that order.
+    """
+    amount = min(metered, hold.amount)
+    lots, left = [0] * LOTS, amount
+    for slot in sorted(range(LOTS), key=lambda slot: (ends_us.get(slot, 0), slot)):
+        lots[slot] = min(left, hold.lots[slot])
+        left -= lots[slot]
+    time_us = max(time_us, hold.time_us)
+    return End(0, hold.call, time_us, amount, 0, tuple(lots), Reason.LOST, b"", amount > 0)
 
 
 class TransferNote(msgspec.Struct, frozen=True, gc=False, array_like=True):

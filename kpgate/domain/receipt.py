@@ -4,12 +4,12 @@ Pure. docs/receipts.md says the same in words, for whoever writes a verifier.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b, sha256
-from json.encoder import encode_basestring_ascii
 from typing import Any
 
+from kpgate._fast.charge import Charge, Speller
 from kpgate.domain.ledger import (
     End,
     Hold,
@@ -59,35 +59,24 @@ def canonical(value: dict[str, Any]) -> bytes:
     return _spell(value).encode()
 
 
-def leaf(hold: Hold, end: End, terms: Callable[[int], str], origin: str, secret: bytes) -> bytes:
-    """The canonical receipt of a charged call, written at once: there are as many as charges.
+def leaves(
+    charges: Iterable[Charge], terms: Callable[[int], str], origin: str, secret: bytes
+) -> Iterator[bytes]:
+    """The canonical receipts of charges, each written at once: there are as many as charges.
 
     Shape: `terms` spell a price by its version.
     """
-    asked, said = read_hold_note(hold.note), read_end_note(end.note)
-    version = said.price_version or asked.price_version
-    call = show_call(hold.call)
-    return (
-        f'{{"amount_microkpt":{end.amount},"call":"{call}","factor_basis_points":{asked.factor},"log":"{origin}",'
-        f'"model":{encode_basestring_ascii(asked.model)},"overrun_microkpt":{end.overrun},'
-        f'"party":"{pseudonym(hold.party, origin, secret)}","price":{version},'
-        f'"price_sha256":"{terms_hash(terms(version))}","reason":{int(end.reason)},'
-        f'"request":{encode_basestring_ascii(asked.request_id)},"salt":"{_keyed(secret, b"salt", call.encode())}",'
-        f'"time_us":{end.time_us},"usage":{_used(said.counts)},"v":{VERSION}}}'
-    ).encode()
+    spell, salted = _speller(origin).leaf, _begun(secret, b"salt")
+    for one in charges:
+        salt = salted.copy()
+        salt.update(show_call(one.call).encode())
+        party, priced = pseudonym(one.party, origin, secret), terms_hash(terms(one.price_version))
+        yield spell(one, party, priced, salt.hexdigest())
 
 
-_SORTED = tuple(sorted((name, place) for place, name in enumerate(COUNTS)))
-
-
-def _used(counts: tuple[int, ...]) -> str:
-    """Usage by kind as canonical JSON. Shape: in the order of `COUNTS`, of which the last ones may be missing."""
-    if not any(counts[2:]):
-        spoken = f'"output":{counts[1]}' if counts[1] else ""
-        read = f'"input":{counts[0]}' if counts[0] else ""
-        return f"{{{read},{spoken}}}" if read and spoken else f"{{{read}{spoken}}}"
-    kinds = [f'"{name}":{counts[at]}' for name, at in _SORTED if at < len(counts) and counts[at]]
-    return f"{{{','.join(kinds)}}}"
+@lru_cache(64)
+def _speller(origin: str) -> Speller:
+    return Speller(origin, COUNTS, VERSION)
 
 
 @lru_cache(PARTIES_REMEMBERED)

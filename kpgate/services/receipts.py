@@ -6,10 +6,11 @@ The log itself is a store's. Order: a head is stored before it is shown, and cov
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from kpgate.domain.batch import Charge
+from kpgate._fast.charge import Charge
+from kpgate._fast.journal import POST
 from kpgate.domain.errors import NotFound
-from kpgate.domain.ledger import price_version_of, read_call
-from kpgate.domain.receipt import head_bytes, leaf, receipt
+from kpgate.domain.ledger import read_call, read_end, read_hold
+from kpgate.domain.receipt import head_bytes, leaves, receipt
 from kpgate.stores.ledger import SqliteLedger
 from kpgate.stores.log import Head, SqliteLog
 
@@ -45,15 +46,9 @@ class Receipts:
     def append(self, ledger: SqliteLedger, charges: Sequence[Charge]) -> int:
         """Make leaves of charges; the index of the first. Order: within the posting's transaction."""
         log, terms = self._log, ledger.terms
-        since, origin, secret = log.since, log.origin, self._secret(log.origin)
-        return log.append(
-            [
-                leaf(one.hold, one.end, terms, origin, secret)
-                if one.end.lsn >= since
-                else self._leaf(ledger, one)
-                for one in charges
-            ]
-        )
+        if charges and charges[0].lsn < log.since:
+            return log.append([self.leaf(ledger, one) for one in charges])
+        return log.append(leaves(charges, terms, log.origin, self._secret(log.origin)))
 
     def forget(self) -> None:
         """The transaction failed."""
@@ -83,7 +78,7 @@ class Receipts:
         if found is None or (party is not None and found[0] != party):
             raise NotFound(f"there is no receipt {call[:40]!r}: it was not charged, or is another party's")
         _, index, refunded, charge = found
-        log = self._log.covering(charge.end.lsn)
+        log = self._log.covering(charge.lsn)
         if log is self._log and index >= self._signed:
             self.sign()
         head = log.head()
@@ -94,7 +89,7 @@ class Receipts:
             "proof": [step.hex() for step in log.inclusion(index, head.size)],
             "head": _show_head(log.origin, head),
             "signers": self._log.signers(),
-            "price_terms": ledger.terms(price_version_of(charge.hold, charge.end)),
+            "price_terms": ledger.terms(charge.price_version),
             "refunded_microkpt": refunded,
         }
 
@@ -119,16 +114,14 @@ class Receipts:
 
     def leaf(self, ledger: SqliteLedger, charge: Charge) -> bytes:
         """The bytes of a charge's leaf."""
-        return self._leaf(ledger, charge)
-
-    def _leaf(self, ledger: SqliteLedger, charge: Charge) -> bytes:
-        origin = self._log.covering(charge.end.lsn).origin
-        return leaf(charge.hold, charge.end, ledger.terms, origin, self._secret(origin))
+        origin = self._log.covering(charge.lsn).origin
+        return next(leaves([charge], ledger.terms, origin, self._secret(origin)))
 
     def _receipt(self, ledger: SqliteLedger, charge: Charge) -> dict[str, Any]:
-        terms = ledger.terms(price_version_of(charge.hold, charge.end))
-        origin = self._log.covering(charge.end.lsn).origin
-        return receipt(charge.hold, charge.end, terms, origin, self._secret(origin))
+        terms = ledger.terms(charge.price_version)
+        origin = self._log.covering(charge.lsn).origin
+        hold, end = read_hold(charge.call, charge.hold), read_end(charge.lsn, POST, charge.post)
+        return receipt(hold, end, terms, origin, self._secret(origin))
 
 
 def _show_head(origin: str, head: Head) -> dict[str, Any]:

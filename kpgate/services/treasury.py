@@ -304,11 +304,11 @@ class Treasury:
         if found is None:
             raise NotFound("call: it was not charged")
         _, _, refunded, charge = found
-        left = charge.end.amount - refunded
+        left = charge.amount - refunded
         amount = operation.amount or left
         if not 0 < amount <= left:
             raise Conflict(f"amount: of this call's charge {left} microKPT are left to refund")
-        account = charge.hold.account
+        account = charge.account
         moves = [Posting("refund", REVENUE, account, amount)]
         note = note_transfer(operation.id, content, moves, call)
         return self._done(operation.id, self._move(((account, PLAIN, amount, 0),), True, note))

@@ -4,25 +4,24 @@ Order: one writer, the clerk; before its first post the journal's past is read f
 """
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 import apsw
 
-from kpgate._fast.journal import POST
-from kpgate.domain.batch import Batch, Charge, Entry, Opened
+from kpgate._fast.charge import Charge
+from kpgate.domain.batch import Batch, Entry
 from kpgate.domain.errors import Internal, StoreUnavailable
 from kpgate.domain.ledger import (
     EARN,
-    LOTS,
     OF_TOKEN,
     OF_TOTAL,
     SPEND,
     End,
     Hold,
-    Reason,
-    read_end,
+    lost_end,
     read_hold,
     time_of,
 )
@@ -30,6 +29,8 @@ from kpgate.domain.price import Price
 from kpgate.domain.price_step import read_terms
 
 RETRY_US = 250_000
+ROWS = 50
+"""So many are inserted by one statement."""
 
 
 class AccountRow(NamedTuple):
@@ -84,7 +85,8 @@ class SqliteLedger:
         self._terms: dict[int, str] = {}
         self._numbers: dict[str, int] = {}
         self._prices: dict[int, Price] = {}
-        self._open: dict[int, Opened] = {}
+        self._open: dict[int, bytes] = {}
+        self._metered: dict[int, int] = {}
         self._cursor = 0
         self._spent: set[tuple[int, int, int]] = set()
         self._moved: set[int] = set()
@@ -93,7 +95,8 @@ class SqliteLedger:
     def _load(self) -> None:
         self._numbers = {}
         rows = self._rows("SELECT call, body, metered FROM open_holds")
-        self._open = {call: Opened(read_hold(call, body), metered, body) for call, body, metered in rows}
+        self._open = {call: body for call, body, _ in rows}
+        self._metered = {call: metered for call, _, metered in rows if metered}
         self._cursor = self._rows("SELECT cursor FROM ledger")[0][0]
 
     @property
@@ -148,22 +151,22 @@ class SqliteLedger:
         self._moved.update(batch.deltas)
         for call in batch.ended:
             self._open.pop(call, None)
+            self._metered.pop(call, None)
         self._open.update(batch.opened)
+        self._metered.update(batch.metered)
 
     def _write(self, batch: Batch) -> None:
         many = self._connection.executemany
         if batch.charges:
-            leaf = self._leaves.append(self, batch.charges)
-            many(
-                "INSERT INTO charges (call, lsn, party, account, amount, leaf, hold, post) VALUES (?,?,?,?,?,?,?,?)",
-                [
-                    (hold.call, end.lsn, hold.party, hold.account, end.amount, leaf + index, hold_body, body)
-                    for index, (hold, end, body, hold_body) in enumerate(batch.charges)
-                ],
+            first = self._leaves.append(self, batch.charges)
+            insert(
+                self._connection,
+                "INSERT INTO charges (call, lsn, party, account, amount, leaf, hold, post) VALUES ",
+                [one.row(leaf) for leaf, one in enumerate(batch.charges, first)],
             )
-        many(
-            "INSERT INTO transfers (lsn, part, kind, debit, credit, amount, time_us, call, memo)"
-            " VALUES (?,?,?,?,?,?,?,?,?)",
+        insert(
+            self._connection,
+            "INSERT INTO transfers (lsn, part, kind, debit, credit, amount, time_us, call, memo) VALUES ",
             batch.transfers,
         )
         moved = [(delta, number) for number, delta in batch.deltas.items() if delta]
@@ -181,9 +184,14 @@ class SqliteLedger:
         many("INSERT INTO operations (id, content, lsn) VALUES (?, ?, ?)", batch.operations)
         many("UPDATE charges SET refunded = refunded + ? WHERE call = ?", batch.refunds)
         many("DELETE FROM open_holds WHERE call = ?", [(call,) for call in batch.ended])
-        many(
-            "INSERT OR REPLACE INTO open_holds VALUES (?, ?, ?)",
-            [(call, one.body, one.metered) for call, one in batch.opened.items()],
+        metered = batch.metered
+        insert(
+            self._connection,
+            "INSERT OR REPLACE INTO open_holds VALUES ",
+            [
+                (call, body, metered[call] if call in metered else self._metered.get(call, 0))
+                for call, body in batch.opened.items()
+            ],
         )
 
     def _move_on(self, cursor: int, time_us: int) -> None:
@@ -194,7 +202,13 @@ class SqliteLedger:
 
     def open_holds(self) -> dict[int, tuple[Hold, int]]:
         """Holds that are open at the cursor, by call, with what was last metered."""
-        return {call: (one.hold, one.metered) for call, one in self._open.items()}
+        return {
+            call: (read_hold(call, body), self._metered.get(call, 0)) for call, body in self._open.items()
+        }
+
+    def oldest_open(self, otherwise: int) -> int:
+        """The first of the holds that are open at the cursor."""
+        return min(self._open, default=otherwise)
 
     def lost(self, *, void: bool) -> list[End]:
         """How the holds end that are open at the cursor, where all processes went. `void`: nothing is charged."""
@@ -203,8 +217,8 @@ class SqliteLedger:
             ends_us.setdefault(account, {})[slot] = expires_us
         now_us = self.last_us
         return [
-            lost_end(one.hold, 0 if void else one.metered, now_us, ends_us.get(one.hold.account, {}))
-            for one in self._open.values()
+            lost_end(hold, 0 if void else metered, now_us, ends_us.get(hold.account, {}))
+            for hold, metered in self.open_holds().values()
         ]
 
     def _number(self, name: str) -> int:
@@ -361,7 +375,7 @@ class SqliteLedger:
         if not rows:
             return None
         party, leaf, refunded, lsn, hold, post = rows[0]
-        return party, leaf, refunded, Charge(read_hold(call, hold), read_end(lsn, POST, post), post, hold)
+        return party, leaf, refunded, Charge(lsn, hold, post)
 
     def statement(self, account: int, before: int, count: int) -> list[dict[str, Any]]:
         """An account's transfers, newest first, from before an LSN on (0: from the newest).
@@ -421,15 +435,15 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def lost_end(hold: Hold, metered: int, time_us: int, ends_us: Mapping[int, int]) -> End:
-    """How a hold ends that was open when all processes went: by what was last metered.
+def insert(connection: apsw.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert rows, many at once: what a statement costs beside its rows is more than a row.
 
-    Shape: `ends_us` is when the account's lots end, by slot: they are spent in that order.
+    Shape: `statement` as far as its values.
     """
-    amount = min(metered, hold.amount)
-    lots, left = [0] * LOTS, amount
-    for slot in sorted(range(LOTS), key=lambda slot: (ends_us.get(slot, 0), slot)):
-        lots[slot] = min(left, hold.lots[slot])
-        left -= lots[slot]
-    time_us = max(time_us, hold.time_us)
-    return End(0, hold.call, time_us, amount, 0, tuple(lots), Reason.LOST, b"", amount > 0)
+    if not rows:
+        return
+    one = f"({','.join('?' * len(rows[0]))})"
+    whole = len(rows) - len(rows) % ROWS
+    many = [tuple(chain.from_iterable(rows[at : at + ROWS])) for at in range(0, whole, ROWS)]
+    connection.executemany(statement + ",".join([one] * ROWS), many)
+    connection.executemany(statement + one, rows[whole:])

@@ -3,7 +3,7 @@
 Order: one writer, within the posting's transaction; heads are written for sizes that are committed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import apsw
@@ -71,9 +71,9 @@ class SqliteLog:
         rows = self._rows("SELECT size FROM logs WHERE number = ?", (self.number,))
         return int(rows[0][0]) if rows else 0
 
-    def append(self, leaves: Sequence[bytes]) -> int:
+    def append(self, leaves: Iterable[bytes]) -> int:
         """Add leaves; the index of the first. Order: within a transaction; `forget` if that fails."""
-        size = self.size
+        first = size = self.size
         edges = self._load(size)
         tiles: dict[tuple[int, int], bytes] = {}
         for leaf in leaves:
@@ -83,7 +83,7 @@ class SqliteLog:
             size += 1
         self._keep(edges, size, tiles)
         self._rows("UPDATE logs SET size = ? WHERE number = ?", (size, self.number))
-        return size - len(leaves)
+        return first
 
     def forget(self) -> None:
         """What is remembered of the tree's edge may not have been committed."""

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpgate.domain.ledger import End, Hold, Reason, note_end, note_hold
-from kpgate.domain.receipt import canonical, leaf, receipt
+from kpgate._fast.charge import Charge
+from kpgate.domain.ledger import End, Hold, Reason, note_end, note_hold, write_end, write_hold
+from kpgate.domain.receipt import canonical, leaves, receipt
 from kpgate.domain.usage import COUNTS, Usage
 
 amounts = st.integers(0, 2**53 - 1)
@@ -32,5 +33,6 @@ def test_a_leaf_is_the_canonical_form_of_its_receipt(
     hold = Hold(77, 5, amount, 3, 9, 1, 0, (0,) * 4, (), asked)
     end = End(99, 77, 6, amount, overrun, (0,) * 4, reason, said, True)
     terms = TERMS[ended_by if is_told and ended_by else held_by]
-    found = leaf(hold, end, TERMS.__getitem__, "0" * 32, b"secret")
+    charge = Charge(99, write_hold(hold), write_end(end))
+    found = next(leaves([charge], TERMS.__getitem__, "0" * 32, b"secret"))
     assert found == canonical(receipt(hold, end, terms, "0" * 32, b"secret"))

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kpgate._fast.account import AccountState, LotState
-from kpgate.domain.batch import Charge, Entry
+from kpgate._fast.charge import Charge
+from kpgate.domain.batch import Entry
 from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.ledger import End, Hold, Leg, note_end, note_hold, write_end, write_hold, write_transfer
 from kpgate.domain.management import Answer

@@ -263,7 +263,7 @@ class History:
         charges = self.node.bank.ledger
         for call, amount in self.answered.items():
             found = charges.charge(call)
-            assert (found[3].end.amount if found else 0) == amount, (show_call(call), self.told)
+            assert (found[3].amount if found else 0) == amount, (show_call(call), self.told)
 
     def lose_power(self) -> None:
         """Files hold what was synced, and anything of the rest."""
@@ -283,7 +283,7 @@ class History:
 
     def ended(self, call: int, kept: set[int]) -> bool:
         found = self.node.bank.ledger.charge(call)
-        return call in kept and (found is not None and found[3].end.reason == 0)
+        return call in kept and (found is not None and found[3].reason == 0)
 
     def end(self, safe: int, befall: Callable[[int], None]) -> None:
         """All processes go; then everything that was safe is there, and it adds up."""

@@ -6,10 +6,10 @@ import apsw
 import pytest
 
 from kpgate.domain.errors import Internal, NotFound, StoreUnavailable
-from kpgate.domain.ledger import Reason, note_end, price_version_of, read_end_note
+from kpgate.domain.ledger import Reason, lost_end, note_end, price_version_of, read_end_note
 from kpgate.domain.money import Movement, Refund, ShowBalance, Transfer
 from kpgate.domain.usage import Usage
-from kpgate.stores.ledger import SqliteLedger, lost_end
+from kpgate.stores.ledger import ROWS, SqliteLedger, insert
 from kpgate.stores.sqlite import SqliteStore
 from tests.kit.oracle import credit as plain
 from tests.kit.vault import DAY_US, HOUR_US, PRICE, NoLeaves, Office
@@ -39,7 +39,7 @@ def test_a_hold_that_ends_in_its_batch_leaves_no_row(office: Office) -> None:
     assert office.ledger.open_holds() == again(office).open_holds() == {}
     assert office.ledger.balance("spend:acme") == 50
     found = office.ledger.charge(call)
-    assert found is not None and (found[2], found[3].hold.amount, found[3].end.amount) == (0, 60, 50)
+    assert found is not None and (found[2], found[3].held, found[3].amount) == (0, 60, 50)
 
 
 def test_a_hold_open_at_the_cursor_is_found_again_with_what_it_came_to(office: Office) -> None:
@@ -382,3 +382,20 @@ def test_the_time_of_the_newest_entry_only_rises(office: Office) -> None:
 
 def test_the_note_of_an_end_without_words_is_read() -> None:
     assert read_end_note(note_end("p", "d", 1, 200, 1, Usage())).provider == "p"
+
+
+@pytest.mark.parametrize("count", [0, 1, ROWS - 1, ROWS, ROWS + 1, 3 * ROWS + 7])
+def test_every_row_is_inserted_once(count: int) -> None:
+    connection = apsw.Connection(":memory:")
+    connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)")
+    rows = [(number, f"row {number}") for number in range(count)]
+    insert(connection, "INSERT INTO t VALUES ", rows)
+    assert connection.execute("SELECT a, b FROM t ORDER BY a").fetchall() == rows
+
+
+def test_one_that_cannot_be_inserted_is_an_error() -> None:
+    connection = apsw.Connection(":memory:")
+    connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY)")
+    with pytest.raises(apsw.ConstraintError), connection:
+        insert(connection, "INSERT INTO t VALUES ", [(number % (2 * ROWS),) for number in range(3 * ROWS)])
+    assert connection.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
