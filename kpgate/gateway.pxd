@@ -23,7 +23,8 @@ from kpgate.services.upstream cimport Attempt, check_whole, is_stream, judge, op
 
 cdef class Gateway:
     cdef public Equipment equipment
-    cdef public Clock clock
+    cdef public object clock
+    cdef public Clock _clock
     cdef public set lives
 
     cpdef object _find(self, Equipment kit, Life life, Caller caller)

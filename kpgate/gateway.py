@@ -46,7 +46,8 @@ class Gateway:
     equipment: Equipment
 
     def __init__(self, equipment: Equipment, clock: Callable[[], int]) -> None:
-        self.clock = Clock(clock)
+        self.clock = clock
+        self._clock = Clock(clock)
         self.lives: set[Life] = set()
         self.swap(equipment)
 
@@ -106,7 +107,7 @@ class Gateway:
         record.prompt_tokens = await kit.offload.run(self._count, life) if apart else self._count(life)
         choose, apart = self._choose, long and life.plan.chooses
         order = await kit.offload.run(choose, life, body) if apart else choose(life, body)
-        now_us = self.clock()
+        now_us = self._clock.now()
         life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)
         if life.verdict is None:
             life.verdict = await kit.admit.take_patiently(now_us, caller, life.plan, order, life.tokens)
@@ -260,7 +261,7 @@ class Gateway:
         record.phase = Phase.ROUTE
         record.model, record.provider, record.deployment = target.home, target.provider, target.model
         record.attempts += 1
-        began_us = now_us = self.clock()
+        began_us = now_us = self._clock.now()
         life.attempt = attempt = Attempt(target, kit.wheel, self.clock, began_us)
         if decision is not None:
             decision.begin(target)
@@ -306,7 +307,7 @@ class Gateway:
             kit.meters.attempt(target.provider, error.code)
             raise
         finally:
-            now_us = self.clock()
+            now_us = self._clock.now()
             record.upstream_us += now_us - began_us
             record.dropped = call.dropped
         target.pulse.succeeded(now_us)
@@ -327,9 +328,9 @@ class Gateway:
                 record.usage = whole_usage(life.way, record, body, vocabulary)
             else:
                 record.usage = turned_usage(turned, record, vocabulary)
-        kit.admit.end(self.clock.now(), life.verdict, record)
+        kit.admit.end(self._clock.now(), life.verdict, record)
         if life.hold is not None:
-            life.hold.end(self.clock.now(), record, attempt.target)
+            life.hold.end(self._clock.now(), record, attempt.target)
 
     def _whole(self, kit: Equipment, life: Life, body: bytes) -> None:
         """Send a reply that is here as a whole."""
@@ -355,7 +356,7 @@ class Gateway:
         kind = life.endpoint.stream_type or attempt.connection.content_type or b"application/octet-stream"
         headers.extend([(b"content-type", kind), (b"cache-control", b"no-cache"), *attempt.passed])
         record.status = attempt.connection.status
-        record.head_us = record.first_token_us = self.clock.now() - record.received_us
+        record.head_us = record.first_token_us = self._clock.now() - record.received_us
         exchange.open(record.status, headers)
         del headers
         while True:
@@ -406,11 +407,11 @@ class Gateway:
         life.fold(kit.log_bodies)
         record.usage = stream_usage(life.way, record, framer, life.spoken)
         if life.hold is not None:
-            life.hold.end(self.clock.now(), record, target)
+            life.hold.end(self._clock.now(), record, target)
 
     def _headers(self, life: Life) -> Heading:
         record = life.record
-        record.overhead_us = self.clock.now() - record.received_us - record.upstream_us
+        record.overhead_us = self._clock.now() - record.received_us - record.upstream_us
         return address(record, life.endpoint, life.verdict)
 
     def _refuse(self, life: Life, error: GatewayError) -> None:
@@ -436,12 +437,12 @@ class Gateway:
         if life.framer is not None:
             self._settle_stream(kit, life, target)
         elif life.hold is not None:
-            life.hold.end(self.clock.now(), record, target)
+            life.hold.end(self._clock.now(), record, target)
         life.release()
         if life.decision is not None:
             life.decision.close(record, life.call, target)
         if life.verdict is not None:
-            kit.admit.end(self.clock.now(), life.verdict, record)
+            kit.admit.end(self._clock.now(), life.verdict, record)
         if life.placed:
             kit.inflight.leave()
-        kit.recorder.close(record, self.clock.now())
+        kit.recorder.close(record, self._clock.now())
