@@ -22,7 +22,8 @@ from kpgate.services.upstream cimport Attempt, check_whole, is_stream, judge, op
 
 cdef class Gateway:
     cdef public Equipment equipment
-    cdef public Clock clock
+    cdef public object clock
+    cdef public Clock _clock
     cdef public set lives
 
     cpdef bint _hold(self, Equipment kit, Life life, cython.py_int now_us) except -1

@@ -45,7 +45,8 @@ class Gateway:
     equipment: Equipment
 
     def __init__(self, equipment: Equipment, clock: Callable[[], int]) -> None:
-        self.clock = Clock(clock)
+        self.clock = clock
+        self._clock = Clock(clock)
         self.lives: set[Life] = set()
         self.swap(equipment)
 
@@ -85,7 +86,7 @@ class Gateway:
         record.peer = kit.auth.source(exchange.peer, head.forwarded_for)
         record.caller = caller = kit.auth.identify(head.credential, record.peer)
         if not kit.inflight.enter():
-            await kit.inflight.queue(self.clock.now(), caller.party.tier.priority)
+            await kit.inflight.queue(self._clock.now(), caller.party.tier.priority)
         life.placed = True
 
         # DECODE
@@ -105,7 +106,7 @@ class Gateway:
         record.prompt_tokens = await kit.offload.run(self._count, life) if apart else self._count(life)
         apart = long and life.plan.chooses
         order = await kit.offload.run(self._choose, life, body) if apart else self._choose(life, body)
-        now_us = self.clock.now()
+        now_us = self._clock.now()
         life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)
         if life.verdict is None:
             life.verdict = await kit.admit.take_patiently(now_us, caller, life.plan, order, life.tokens)
@@ -166,7 +167,7 @@ class Gateway:
         while hold is None:
             record.caller = caller = kit.auth.identify(life.head.credential, record.peer)
             hold = await holds.take_patiently(
-                self.clock.now(), kit.auth.generation(), caller, life.plan, record, life.call
+                self._clock.now(), kit.auth.generation(), caller, life.plan, record, life.call
             )
         life.hold = hold
         record.held_as = show_call(hold.call)
@@ -183,7 +184,7 @@ class Gateway:
             order = plan.targets
         else:
             headers = exchange.headers if plan.matched else ()
-            order = candidates(plan, headers, getrandbits(64), self.clock.now())
+            order = candidates(plan, headers, getrandbits(64), self._clock.now())
         cap = life.plan.output_cap if record.generates and not life.endpoint.unit else 0
         if life.endpoint.tally is None:
             life.tokens = reserve(record.prompt_tokens, life.call, cap)
@@ -210,7 +211,7 @@ class Gateway:
         assert record.caller is not None
         asked = Asked(record.caller, life.call, life.endpoint, body, headers, record.prompt_tokens)
         asked.random, asked.cost_max = getrandbits(64), life.head.cost_max
-        decision: Decision = life.plan.chooser.choose(asked, self.clock.now())
+        decision: Decision = life.plan.chooser.choose(asked, self._clock.now())
         life.decision, life.plan = decision, decision.plan
         record.route, record.expected = decision.why, decision.expected
         return decision.order
@@ -244,8 +245,8 @@ class Gateway:
                     retrying = True
                 if life.decision is not None:
                     order = life.decision.later(order, tries)
-                await kit.retrying.pause(tries, self.clock.now())
-                kit.admit.move(self.clock.now(), life.verdict, order[tries % len(order)], life.tokens)
+                await kit.retrying.pause(tries, self._clock.now())
+                kit.admit.move(self._clock.now(), life.verdict, order[tries % len(order)], life.tokens)
         finally:
             if retrying:
                 kit.retrying.end()
@@ -256,7 +257,7 @@ class Gateway:
         record.phase = Phase.ROUTE
         record.model, record.provider, record.deployment = target.home, target.provider, target.model
         record.attempts += 1
-        began_us = now_us = self.clock.now()
+        began_us = now_us = self._clock.now()
         life.attempt = attempt = Attempt(target, kit.wheel, self.clock, began_us)
         if decision is not None:
             decision.begin(target)
@@ -295,14 +296,14 @@ class Gateway:
                     first = life.turned.body
         except GatewayError as error:
             if life.ended is None:
-                kit.health.failed(self.clock.now(), error, target, life.plan.peers, attempt)
+                kit.health.failed(self._clock.now(), error, target, life.plan.peers, attempt)
             attempt.close()
             # Of a stream that broke off before its first event nobody has seen anything.
             life.framer = None
             kit.meters.attempt(target.provider, error.code)
             raise
         finally:
-            now_us = self.clock.now()
+            now_us = self._clock.now()
             record.upstream_us += now_us - began_us
             record.dropped = call.dropped
         target.pulse.succeeded(now_us)
@@ -313,7 +314,7 @@ class Gateway:
 
     def _settle(self, kit: Equipment, life: Life, body: bytes) -> None:
         """What a whole reply used, and what that costs. Order: before any of it is sent."""
-        record, attempt, now_us = life.record, life.attempt, self.clock.now()
+        record, attempt, now_us = life.record, life.attempt, self._clock.now()
         assert attempt is not None and attempt.connection is not None and life.verdict is not None
         record.phase = Phase.SETTLE
         record.status = attempt.connection.status
@@ -351,7 +352,7 @@ class Gateway:
         kind = life.endpoint.stream_type or attempt.connection.content_type or b"application/octet-stream"
         headers.extend([(b"content-type", kind), (b"cache-control", b"no-cache"), *attempt.passed])
         record.status = attempt.connection.status
-        record.head_us = record.first_token_us = self.clock.now() - record.received_us
+        record.head_us = record.first_token_us = self._clock.now() - record.received_us
         exchange.open(record.status, headers)
         del headers
         while True:
@@ -393,7 +394,7 @@ class Gateway:
         hold, attempt = life.hold, life.attempt
         assert hold is not None and attempt is not None, "a stream that is held for"
         life.fold(kit.log_bodies)
-        return hold.run(self.clock.now(), kit.auth.generation(), life.record, life.spoken, attempt.target)
+        return hold.run(self._clock.now(), kit.auth.generation(), life.record, life.spoken, attempt.target)
 
     def _settle_stream(self, kit: Equipment, life: Life, target: Target | None) -> None:
         """What a stream used so far, and what that costs. A second time has no effect on its charge."""
@@ -402,11 +403,11 @@ class Gateway:
         life.fold(kit.log_bodies)
         record.usage = stream_usage(life.way, record, framer, life.spoken)
         if life.hold is not None:
-            life.hold.end(self.clock.now(), record, target)
+            life.hold.end(self._clock.now(), record, target)
 
     def _headers(self, life: Life) -> Heading:
         record = life.record
-        record.overhead_us = self.clock.now() - record.received_us - record.upstream_us
+        record.overhead_us = self._clock.now() - record.received_us - record.upstream_us
         return address(record, life.endpoint, life.verdict)
 
     def _refuse(self, life: Life, error: GatewayError) -> None:
@@ -427,7 +428,7 @@ class Gateway:
 
     def _end(self, kit: Equipment, life: Life) -> None:
         """Give everything back and write the record. Runs once, whatever happened."""
-        record, attempt, now_us = life.record, life.attempt, self.clock.now()
+        record, attempt, now_us = life.record, life.attempt, self._clock.now()
         target = attempt.target if attempt is not None else None
         if life.framer is not None:
             self._settle_stream(kit, life, target)

@@ -7,12 +7,31 @@ cdef enum:
     DIGITS_MAX = 20
 
 
+cdef extern from *:
+    """
+    static const char kpgate_pairs[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051"
+        "52535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+        "9899";
+    """
+    const char *kpgate_pairs
+
+
 cdef inline char *digits_back(char *end, uint64_t number) noexcept nogil:
     """Write a number so that it ends before `end`. Returns where it begins."""
-    while number >= 10:
-        end -= 1
-        end[0] = <char>(c"0" + number % 10)
-        number //= 10
+    cdef const char *pair
+    while number >= 100:
+        pair = kpgate_pairs + 2 * (number % 100)
+        number //= 100
+        end -= 2
+        end[0] = pair[0]
+        end[1] = pair[1]
+    if number >= 10:
+        pair = kpgate_pairs + 2 * number
+        end -= 2
+        end[0] = pair[0]
+        end[1] = pair[1]
+        return end
     end -= 1
     end[0] = <char>(c"0" + number)
     return end

@@ -19,6 +19,7 @@ cdef extern from "Python.h":
 
 
 @cython.final
+@cython.freelist(4)
 cdef class Heading:
     """Headers, in the order in which they were added.
 

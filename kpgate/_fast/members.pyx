@@ -139,6 +139,23 @@ cdef class Members:
             self._size = at + 4 - self._data
         return 0
 
+    cpdef Py_ssize_t mark(self) except -1:
+        """Where the next member begins, for `since`."""
+        return self._size
+
+    cpdef bytes since(self, Py_ssize_t mark):
+        """The members that were put from a mark on, for `paste`. Order: the mark is behind the first member."""
+        assert 0 < mark <= self._size, "what is to be pasted stands behind a member"
+        return PyBytes_FromStringAndSize(self._data + mark, self._size - mark)
+
+    cpdef int paste(self, bytes members) except -1:
+        """Members as they were written before. Order: not the first of all."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(members)
+        assert self._size > 0, "what is pasted stands behind a member"
+        memcpy(self._room_for(size), PyBytes_AS_STRING(members), size)
+        self._size += size
+        return 0
+
     cpdef bytes take(self):
         """The object."""
         cdef bytes taken = b"{}"
@@ -151,19 +168,23 @@ cdef class Members:
             self._room = 0
         return taken
 
+    cdef inline char *_room_for(self, Py_ssize_t more) except NULL:
+        """Room for so much behind what is there, and for the closing brace. Returns where that is."""
+        cdef Py_ssize_t room = self._size + more + 1
+        cdef char *grown
+        if room > self._room:
+            room += (self._size >> 1) + 512
+            grown = <char *>PyMem_Realloc(self._data, room)
+            if grown == NULL:
+                raise MemoryError
+            self._data = grown
+            self._room = room
+        return self._data + self._size
+
     cdef char *_begin(self, bytes name, Py_ssize_t more) except NULL:
         """Write a member's name, with room for a value of `more` bytes and the closing brace behind it."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(name)
-        cdef Py_ssize_t room = self._size + size + more + 5
-        cdef char *at
-        if room > self._room:
-            room += (self._size >> 1) + 512
-            at = <char *>PyMem_Realloc(self._data, room)
-            if at == NULL:
-                raise MemoryError
-            self._data = at
-            self._room = room
-        at = self._data + self._size
+        cdef char *at = self._room_for(size + more + 4)
         at[0] = c"," if self._size else c"{"
         at[1] = c'"'
         memcpy(at + 2, PyBytes_AS_STRING(name), size)

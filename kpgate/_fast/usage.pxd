@@ -12,6 +12,7 @@ cdef struct Reading:
 
 @cython.final
 cdef class Counts:
+    cdef readonly bint detailed
     cdef readonly int64_t prompt
     cdef readonly int64_t completion
     cdef readonly int64_t cached

@@ -53,9 +53,6 @@ cdef class Clock:
         """The time. Units: microseconds."""
         return clock_us() if self._read is None else self._read()
 
-    def __call__(self):
-        return self.now()
-
 
 cdef enum:
     PENDING = 0

@@ -41,7 +41,8 @@ class Call:
 class Record:
     """What happened to one request so far: the log line and the metrics are written from it, once.
 
-    Units: `*_us` microseconds; instants are monotonic. `upstream_us` is time spent waiting for providers, `total_us` all of it.
+    Units: `*_us` microseconds; instants are monotonic. `upstream_us` is time spent waiting for providers, `total_us`
+    all of it, once it is over.
     `held`, `cost` and `overrun` microKPT: the most it could cost, its charge, what it used beyond its hold;
     `expected` what it was expected to cost, -1 where nobody asked.
     Shape: `held_as` is the call's id where credit was held for it; `asked` and `said` hold prompt and reply

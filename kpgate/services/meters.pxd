@@ -14,11 +14,19 @@ cdef class _Cells:
     cdef public Histogram pace
     cdef public Counter reasoning
     cdef public RequestCells request
+    cdef public str path
+    cdef public str model
+    cdef public str provider
+    cdef public int status
+    cdef public bint stream
+
+    cpdef bint fit(self, Record record) except -1
 
 
 cdef class Meters:
     cdef public object _shard
     cdef public dict _cells
+    cdef public dict _lately
     cdef public dict _attempts
     cdef public dict _refusals
     cdef public dict _expected
@@ -29,7 +37,7 @@ cdef class Meters:
     cdef public Counter _charged
     cdef public Gauge inflight
 
-    @cython.locals(counter=Counter)
+    @cython.locals(counter=Counter, of_provider=dict)
     cpdef object attempt(self, str provider, str outcome)
     @cython.locals(cells=_Cells, usage=Usage, counter=Counter)
     cpdef object count(self, Record record)

@@ -26,10 +26,29 @@ def label(name: str, value: str) -> str:
 class _Cells:
     """The cells of one path, model, provider, status and way of replying."""
 
-    __slots__ = ("cached", "cached_anew", "input_sizes", "output_sizes", "pace", "reasoning", "request")
+    __slots__ = (
+        "cached",
+        "cached_anew",
+        "input_sizes",
+        "model",
+        "output_sizes",
+        "pace",
+        "path",
+        "provider",
+        "reasoning",
+        "request",
+        "status",
+        "stream",
+    )
 
     def __init__(self, shard: Shard, key: tuple[str, str, str, int, bool]) -> None:
-        path, model, provider, status, stream = key
+        self.path, self.model, self.provider, self.status, self.stream = (
+            path,
+            model,
+            provider,
+            status,
+            stream,
+        ) = key
         path, model, provider = escape(path), escape(model), escape(provider)
         of_model = f'model="{model}"'
         gen_ai = (
@@ -64,6 +83,16 @@ class _Cells:
         self.output_sizes = self._sizes(shard, gen_ai, "output")
         self.pace: Histogram = shard.histogram("gen_ai_server_time_per_output_token", gen_ai, PACE_BOUNDS_US)
 
+    def fit(self, record: Record) -> bool:
+        """Whether they are sure to be a record's: its words are the very same."""
+        return (
+            self.model is record.model
+            and self.path is record.path
+            and self.provider is record.provider
+            and self.status == record.status
+            and self.stream == record.stream
+        )
+
     def _sizes(self, shard: Shard, gen_ai: str, kind: str) -> Histogram:
         labels = f'{gen_ai},gen_ai_token_type="{kind}"'
         return shard.histogram("gen_ai_client_token_usage", labels, TOKEN_BOUNDS, 1)
@@ -75,7 +104,8 @@ class Meters:
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
         self._cells: dict[tuple[str, str, str, int, bool], _Cells] = {}
-        self._attempts: dict[tuple[str, str], Counter] = {}
+        self._lately: dict[str, _Cells] = {}
+        self._attempts: dict[str, dict[str, Counter]] = {}
         self._refusals: dict[str, Counter] = {}
         self._expected: dict[str, Counter] = {}
         self._units: dict[tuple[str, str], Counter] = {}
@@ -94,11 +124,14 @@ class Meters:
 
     def attempt(self, provider: str, outcome: str) -> None:
         """One attempt ended: `ok`, or an error's code."""
-        counter = self._attempts.get((provider, outcome))
+        of_provider = self._attempts.get(provider)
+        if of_provider is None:
+            of_provider = self._attempts[provider] = {}
+        counter = of_provider.get(outcome)
         if counter is None:
             labels = f'provider="{escape(provider)}",outcome="{outcome}"'
             counter = self._shard.counter("kpgate_upstream_attempts_total", labels)
-            self._attempts[provider, outcome] = counter
+            of_provider[outcome] = counter
         counter.add(1)
 
     def hedge(self, model: str, outcome: str) -> None:
@@ -121,12 +154,13 @@ class Meters:
 
     def count(self, record: Record) -> None:
         """Move every metric that a record moves, once."""
-        key = (record.path, record.model, record.provider, record.status, record.stream)
-        cells = self._cells.get(key)
-        if cells is None:
-            cells = self._cells[key] = _Cells(self._shard, key)
+        cells = self._lately.get(record.model)
+        if cells is None or not cells.fit(record):
+            cells = self._lately[record.model] = self._find(record)
         usage = record.usage
-        cells.request.record(record.total_us, record.overhead_us, record.first_token_us, usage.input, usage.output)
+        cells.request.record(
+            record.total_us, record.overhead_us, record.first_token_us, usage.input, usage.output
+        )
         if usage.output or usage.input:
             cells.input_sizes.observe(usage.input)
             cells.output_sizes.observe(usage.output)
@@ -149,6 +183,13 @@ class Meters:
             self._expect(record)
         if record.error is not None:
             self._refused(record.error.code)
+
+    def _find(self, record: Record) -> _Cells:
+        key = (record.path, record.model, record.provider, record.status, record.stream)
+        cells = self._cells.get(key)
+        if cells is None:
+            cells = self._cells[key] = _Cells(self._shard, key)
+        return cells
 
     def _expect(self, record: Record) -> None:
         counter = self._expected.get(record.model)

@@ -16,6 +16,8 @@ from kpgate.services.meters import Meters
 Write = Callable[[bytes], None]
 
 EXCERPT_MAX = 65_536
+KNOWN_MAX = 4096
+"""How many keys, and how many deployments, have a part of their lines kept."""
 
 
 def excerpt(body: bytes) -> str:
@@ -74,28 +76,89 @@ class Line(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     shadow: str = ""
 
 
+class _Asking:
+    """The members of a line that a key's calls of one endpoint have in common, written once."""
+
+    __slots__ = ("caller", "members", "method", "path")
+
+    def __init__(self, record: Record, members: bytes) -> None:
+        self.caller, self.method, self.path, self.members = record.caller, record.method, record.path, members
+
+    def fit(self, record: Record) -> bool:
+        """Whether a record says the same."""
+        return self.caller is record.caller and self.path is record.path and self.method == record.method
+
+
+class _Answering:
+    """The same of calls that one deployment answers."""
+
+    __slots__ = ("deployment", "members", "model", "provider")
+
+    def __init__(self, record: Record, members: bytes) -> None:
+        self.model, self.provider, self.deployment = record.model, record.provider, record.deployment
+        self.members = members
+
+    def fit(self, record: Record) -> bool:
+        """Whether a record says the same."""
+        return (
+            self.model is record.model
+            and self.provider is record.provider
+            and self.deployment is record.deployment
+        )
+
+
+_asking: dict[str, _Asking] = {}
+_answering: dict[str, _Answering] = {}
+
+
+def _put_asking(wrote: Members, record: Record) -> None:
+    caller = record.caller
+    known = None if caller is None else _asking.get(caller.key_id)
+    if known is not None and known.fit(record):
+        wrote.paste(known.members)
+        return
+    mark = wrote.mark()
+    wrote.put(b"method", record.method)
+    wrote.put(b"path", record.path)
+    if caller is None:
+        return
+    wrote.say(b"key", caller.key_id)
+    wrote.say(b"token", caller.token)
+    wrote.say(b"party", caller.party.name)
+    if len(_asking) >= KNOWN_MAX:
+        _asking.clear()
+    _asking[caller.key_id] = _Asking(record, wrote.since(mark))
+
+
+def _put_answering(wrote: Members, record: Record) -> None:
+    known = _answering.get(record.deployment)
+    if known is not None and known.fit(record):
+        wrote.paste(known.members)
+        return
+    mark = wrote.mark()
+    wrote.say(b"model", record.model)
+    wrote.say(b"provider", record.provider)
+    wrote.say(b"deployment", record.deployment)
+    if len(_answering) >= KNOWN_MAX:
+        _answering.clear()
+    _answering[record.deployment] = _Answering(record, wrote.since(mark))
+
+
 _line = Members()
 _lines = msgspec.json.Decoder(Line)
 
 
 def line(record: Record, shadow: str = "") -> bytes:
     """The line that a record amounts to, as JSON: a `Line`'s own encoding, written without making one."""
-    usage, caller, error, wrote = record.usage, record.caller, record.error, _line
+    usage, error, wrote = record.usage, record.error, _line
     wrote.begin()
     wrote.put_number(b"ts", wall_us())
     wrote.put(b"id", record.request_id)
     wrote.put(b"end", "ok@respond" if error is None else ending(record))
     wrote.put_number(b"status", record.status)
-    wrote.put(b"method", record.method)
-    wrote.put(b"path", record.path)
-    if caller is not None:
-        wrote.say(b"key", caller.key_id)
-        wrote.say(b"token", caller.token)
-        wrote.say(b"party", caller.party.name)
+    _put_asking(wrote, record)
     wrote.say(b"peer", record.peer)
-    wrote.say(b"model", record.model)
-    wrote.say(b"provider", record.provider)
-    wrote.say(b"deployment", record.deployment)
+    _put_answering(wrote, record)
     wrote.count(b"attempts", record.attempts)
     wrote.affirm(b"stream", record.stream)
     wrote.count(b"total_us", record.total_us)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Callable, Coroutine
+from time import time_ns
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate._fast.wait import Clock, Timer, Wait, Wheel, clock, wall_us
 
 RUNS: list[Callable[[Coroutine[Any, Any, Any]], Any]] = [asyncio.run, uvloop.run]
 
@@ -347,3 +348,10 @@ def test_the_wheel_agrees_with_a_dictionary(moves: list[tuple[str, int, int]]):
     wheel.advance(now_us + 10_000_000)
     assert sorted(fired) == sorted(expected)
     assert wheel.live == 0
+
+
+def test_a_clock_is_the_machine_s_or_another() -> None:
+    before_us, now_us, after_us = clock(), Clock(clock).now(), clock()
+    assert before_us <= now_us <= after_us
+    assert Clock(lambda: 17).now() == 17
+    assert abs(wall_us() - time_ns() // 1000) < 60_000_000

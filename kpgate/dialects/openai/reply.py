@@ -53,6 +53,8 @@ _counts = Counts()
 
 
 def _counted(counts: Counts) -> Usage:
+    if not counts.detailed:
+        return Usage(counts.prompt, counts.completion, 0, 0, "provider")
     return Usage(
         counts.prompt,
         counts.completion,
