@@ -98,7 +98,7 @@ class Gateway:
 
         # ADMIT
         record.phase = Phase.ADMIT
-        kit.find(life, caller)
+        life.find(kit, caller)
         apart = takes_long(call, life.plan.vocabulary, len(body))
         record.prompt_tokens = await kit.offload.run(self._count, life) if apart else self._count(life)
         apart = long and life.plan.chooses

@@ -14,7 +14,7 @@ cdef class Attempt(Timer):
     cdef public Connection connection
     cdef public Wheel _wheel
     cdef public object _clock
-    cdef public object _began_us
+    cdef public long long _sent_us
     cdef public object _ended
     cdef public object _opening
     cdef public long _reads
@@ -23,7 +23,7 @@ cdef class Attempt(Timer):
     cpdef object take_whole(self)
     cpdef object fail(self, object error)
     cpdef object close(self)
-    cpdef object _arm(self, cython.py_int late_at_us)
+    cdef object _arm(self, long long late_at_us)
 
 
 cpdef bytes opening(Way way, Call call, object exchange, bytes sent)

@@ -20,6 +20,8 @@ from kpgate.services.route import Target
 REPLY_BYTES_MAX = 256 * 1024 * 1024
 REFUSAL_BYTES_MAX = 1024 * 1024
 RETRY_AFTER_MAX_S = 3600
+Instant = int
+"""Said by another name: compiled, it is a machine's number, as the room's `.pxd` has it."""
 
 
 class Rest(Protocol):
@@ -36,11 +38,11 @@ class Attempt(Timer):
     """
 
     __slots__ = (
-        "_began_us",
         "_clock",
         "_ended",
         "_opening",
         "_reads",
+        "_sent_us",
         "_total_at_us",
         "_wheel",
         "connection",
@@ -56,7 +58,7 @@ class Attempt(Timer):
         self._ended: GatewayError | None = None
         self._opening: Wait | None = None
         self._reads = -1
-        self._began_us = began_us
+        self._sent_us = began_us
         self._total_at_us = began_us + target.total_us
 
     async def send(self, head: bytes, body: bytes, rest: Rest | None = None) -> Made:
@@ -66,7 +68,7 @@ class Attempt(Timer):
         has not come yet could not be sent again: it gets a fresh one at once.
         Errors: UpstreamFailed, UpstreamTimeout, or whatever `fail` was given.
         """
-        target, late_us = self.target, self._began_us
+        target = self.target
         pool: Pool = target.pool
         fresh = rest is not None
         while True:
@@ -84,9 +86,9 @@ class Attempt(Timer):
                         # It was given in the same turn of the loop: nothing is sent any more.
                         pool.give(connection)
                         raise self._ended
-                    late_us = self._clock()
+                    self._sent_us = self._clock()
                 self.connection = connection
-                self._arm(late_us + target.first_byte_us)
+                self._arm(self._sent_us + target.first_byte_us)
                 if rest is None:
                     connection.send(head, body)
                 else:
@@ -178,8 +180,8 @@ class Attempt(Timer):
     def _drop(self) -> None:
         self.close()
 
-    def _arm(self, late_at_us: int) -> None:
-        self._wheel.add(self, min(late_at_us, self._total_at_us))
+    def _arm(self, late_at_us: Instant) -> None:
+        self._wheel.add(self, late_at_us if late_at_us < self._total_at_us else self._total_at_us)
 
     def fire(self) -> None:
         """The wheel: a time-out has come, unless a body that is read as a whole has moved meanwhile."""
