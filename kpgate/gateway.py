@@ -8,6 +8,7 @@ loop, the upstream, and room to write. A wait ends by being failed, never by can
 from collections.abc import Callable
 from random import getrandbits
 
+from kpgate._fast.http1 import UpstreamLost
 from kpgate.domain.call import Record
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequest
@@ -21,7 +22,7 @@ from kpgate.services.exchange import Exchange
 from kpgate.services.receive import check_head, onward
 from kpgate.services.record import excerpt
 from kpgate.services.respond import JSON, describe, refuse
-from kpgate.services.route import Target, candidates, serving, unserved
+from kpgate.services.route import Target, candidates, serving
 from kpgate.services.settle import counted, stream_usage, turned_usage, whole_usage
 from kpgate.services.upstream import (
     REPLY_BYTES_MAX,
@@ -220,7 +221,8 @@ class Gateway:
         assert life.verdict is not None, "only what was admitted is sent"
         if life.plan.mirror is not None:
             kit.shadows.mirror(kit, life, body)
-        order = order[life.verdict.chosen :] + order[: life.verdict.chosen]
+        if life.verdict.chosen > 0:
+            order = order[life.verdict.chosen :] + order[: life.verdict.chosen]
         tries, retrying = 0, False
         try:
             while True:
@@ -261,10 +263,7 @@ class Gateway:
             if life.ended is not None:
                 raise life.ended
             hold = life.hold
-            way = target.ways.get(endpoint.path)
-            if way is None:
-                raise unserved(record.model, endpoint.path)
-            life.way = way
+            life.way = way = target.way(endpoint.path)
             sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
             head = opening(way, call, life.exchange, sent)
             record.phase = Phase.UPSTREAM
@@ -272,9 +271,14 @@ class Gateway:
                 if hold is not None:
                     hold.sent()
                 head = onward(head, life.head, record.request_id, len(sent))
-                connection = await attempt.send(head, sent)
+                try:
+                    await attempt.ask(head, sent)
+                except UpstreamLost as lost:
+                    await attempt.ask_again(lost, head, sent)
             else:
-                connection = await life.upload.send(attempt, head, sent)
+                await life.upload.send(attempt, head, sent)
+            connection = attempt.connection
+            assert connection is not None, "it has answered"
             if (error := judge(connection, target)) is not None:
                 raise error
             if call.stream and is_stream(connection, way):

@@ -5,7 +5,6 @@ from kpgate._fast.http1 cimport Connection
 from kpgate._fast.wait cimport Timer, Wheel
 from kpgate.domain.call cimport Call
 from kpgate.domain.dialect cimport Way
-from kpgate.services.pool cimport Pool
 from kpgate.services.route cimport Target
 
 
@@ -20,6 +19,7 @@ cdef class Attempt(Timer):
     cdef public long _reads
     cdef public long long _total_at_us
 
+    cpdef object ask(self, bytes head, bytes body)
     cpdef object take_whole(self)
     cpdef object fail(self, object error)
     cpdef object close(self)
