@@ -252,9 +252,8 @@ class Gateway:
     async def attempt(self, kit: Equipment, life: Life, target: Target, body: bytes) -> bytes:
         """One try, up to the first bytes that a client could see: a whole body, or a stream's first events."""
         record, endpoint, call, decision = life.record, life.endpoint, life.call, life.decision
-        record.phase = Phase.ROUTE
+        record.phase, record.attempts = Phase.ROUTE, record.attempts + 1
         record.model, record.provider, record.deployment = target.home, target.provider, target.model
-        record.attempts += 1
         began_us = now_us = self.clock()
         life.attempt = attempt = Attempt(target, kit.wheel, self.clock, began_us)
         if decision is not None:
@@ -277,8 +276,7 @@ class Gateway:
                     await attempt.ask_again(lost, head, sent)
             else:
                 await life.upload.send(attempt, head, sent)
-            connection = attempt.connection
-            assert connection is not None, "it has answered"
+            connection = attempt.reply()
             if (error := judge(connection, target)) is not None:
                 raise error
             if call.stream and is_stream(connection, way):

@@ -20,6 +20,7 @@ cdef class Attempt(Timer):
     cdef public long long _total_at_us
 
     cpdef object ask(self, bytes head, bytes body)
+    cpdef Connection reply(self)
     cpdef object take_whole(self)
     cpdef object fail(self, object error)
     cpdef object close(self)

@@ -73,8 +73,7 @@ class Attempt(Timer):
             await self.ask(head, body)
         except UpstreamLost as error:
             await self.ask_again(error, head, body)
-        assert self.connection is not None, "it has answered"
-        return self.connection
+        return self.reply()
 
     def ask(self, head: bytes, body: bytes) -> Awaitable[object]:
         """Send the request by a connection that rests, or else by a fresh one: what to await for the reply's head.
@@ -139,10 +138,14 @@ class Attempt(Timer):
         began = connection is not None and connection.status != 0
         self._arm(self._clock() + (self.target.idle_us if began else self.target.first_byte_us))
 
+    def reply(self) -> Connection:
+        """The connection whose reply has begun."""
+        assert self.connection is not None, "a reply has begun"
+        return self.connection
+
     def take_whole(self) -> bytes | None:
         """The whole body of the reply if it is here. None: `await whole`."""
-        assert self.connection is not None, "a reply has begun"
-        body: bytes | None = self.connection.take_whole()
+        body: bytes | None = self.reply().take_whole()
         return body
 
     async def whole(self, bytes_max: int) -> bytes:
@@ -150,8 +153,7 @@ class Attempt(Timer):
 
         Errors: UpstreamFailed when it is cut short or larger than `bytes_max`, UpstreamTimeout.
         """
-        connection = self.connection
-        assert connection is not None, "a reply has begun"
+        connection = self.reply()
         self._reads = connection.reads
         self._arm(self._clock() + self.target.idle_us)
         try:
@@ -164,8 +166,7 @@ class Attempt(Timer):
 
         Errors: UpstreamFailed when the stream is cut, UpstreamTimeout when it stands still.
         """
-        connection = self.connection
-        assert connection is not None, "a reply has begun"
+        connection = self.reply()
         self._arm(self._clock() + self.target.idle_us)
         try:
             return await connection.chunk()
@@ -175,8 +176,7 @@ class Attempt(Timer):
     @property
     def passed(self) -> list[Header]:
         """The headers of the reply that the caller sees. A provider's limits, where they are read, are kpgate's."""
-        connection = self.connection
-        assert connection is not None, "a reply has begun"
+        connection = self.reply()
         if self.target.key is None:
             return connection.passed
         return [one for one in connection.passed if not one[0].startswith(PREFIXES)]
