@@ -9,6 +9,7 @@ from collections.abc import Callable
 from random import getrandbits
 
 from kpgate._fast.heading import Heading
+from kpgate._fast.http1 import UpstreamLost
 from kpgate._fast.wait import Clock
 from kpgate.domain.call import Record
 from kpgate.domain.dialect import Endpoint
@@ -23,7 +24,7 @@ from kpgate.services.exchange import Exchange
 from kpgate.services.receive import check_head, onward
 from kpgate.services.record import excerpt
 from kpgate.services.respond import JSON, address, refuse
-from kpgate.services.route import Target, candidates, serving, unserved
+from kpgate.services.route import Target, candidates, serving
 from kpgate.services.settle import counted, stream_usage, turned_usage, whole_usage
 from kpgate.services.upstream import (
     REPLY_BYTES_MAX,
@@ -101,7 +102,7 @@ class Gateway:
 
         # ADMIT
         record.phase = Phase.ADMIT
-        kit.find(life, caller)
+        life.find(kit, caller)
         apart = takes_long(call, life.plan.vocabulary, len(body))
         record.prompt_tokens = await kit.offload.run(self._count, life) if apart else self._count(life)
         apart = long and life.plan.chooses
@@ -224,7 +225,8 @@ class Gateway:
         assert life.verdict is not None, "only what was admitted is sent"
         if life.plan.mirror is not None:
             kit.shadows.mirror(kit, life, body)
-        order = order[life.verdict.chosen :] + order[: life.verdict.chosen]
+        if life.verdict.chosen > 0:
+            order = order[life.verdict.chosen :] + order[: life.verdict.chosen]
         tries, retrying = 0, False
         try:
             while True:
@@ -254,9 +256,8 @@ class Gateway:
     async def attempt(self, kit: Equipment, life: Life, target: Target, body: bytes) -> bytes:
         """One try, up to the first bytes that a client could see: a whole body, or a stream's first events."""
         record, endpoint, call, decision = life.record, life.endpoint, life.call, life.decision
-        record.phase = Phase.ROUTE
+        record.phase, record.attempts = Phase.ROUTE, record.attempts + 1
         record.model, record.provider, record.deployment = target.home, target.provider, target.model
-        record.attempts += 1
         began_us = now_us = self._clock.now()
         life.attempt = attempt = Attempt(target, kit.wheel, self.clock, began_us)
         if decision is not None:
@@ -265,10 +266,7 @@ class Gateway:
             if life.ended is not None:
                 raise life.ended
             hold = life.hold
-            way = target.ways.get(endpoint.path)
-            if way is None:
-                raise unserved(record.model, endpoint.path)
-            life.way = way
+            life.way = way = target.way(endpoint.path)
             sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
             head = opening(way, call, life.exchange, sent)
             record.phase = Phase.UPSTREAM
@@ -276,9 +274,13 @@ class Gateway:
                 if hold is not None:
                     hold.sent()
                 head = onward(head, life.head, record.request_id, len(sent))
-                connection = await attempt.send(head, sent)
+                try:
+                    await attempt.ask(head, sent)
+                except UpstreamLost as lost:
+                    await attempt.ask_again(lost, head, sent)
             else:
-                connection = await life.upload.send(attempt, head, sent)
+                await life.upload.send(attempt, head, sent)
+            connection = attempt.reply()
             if (error := judge(connection, target)) is not None:
                 raise error
             if call.stream and is_stream(connection, way):

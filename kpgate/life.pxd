@@ -16,9 +16,6 @@ from kpgate.services.route cimport Plan, Routes
 from kpgate.services.upstream cimport Attempt
 
 
-cdef class Life
-
-
 cdef class Equipment:
     cdef readonly Ids ids
     cdef readonly Inflight inflight
@@ -44,7 +41,6 @@ cdef class Equipment:
     cdef readonly object shadows
 
     cpdef Plan plan(self, Call call, Caller caller)
-    cpdef object find(self, Life life, Caller caller)
 
 
 cdef class Life:
@@ -68,5 +64,6 @@ cdef class Life:
     cdef public long tokens
     cdef public long spoken
 
+    cpdef object find(self, Equipment kit, Caller caller)
     cpdef object fail(self, object error)
     cpdef object release(self)

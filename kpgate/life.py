@@ -90,11 +90,6 @@ class Equipment:
             call.texts.owner = caller.party.number
         return plan
 
-    def find(self, life: "Life", caller: Caller) -> None:
-        """Find a call's plan. Errors: as `plan`."""
-        life.plan = plan = self.plan(life.call, caller)
-        life.record.model = plan.name
-
 
 class Life:
     """One request under way: what the phases share, and the one way to end it early."""
@@ -142,6 +137,11 @@ class Life:
         self.placed = False
         self.tokens = 0
         self.spoken = 0
+
+    def find(self, kit: Equipment, caller: Caller) -> None:
+        """Find the plan of the model that was asked for, if its caller may use it. Errors: as `Equipment.plan`."""
+        self.plan = plan = kit.plan(self.call, caller)
+        self.record.model = plan.name
 
     def fail(self, error: GatewayError) -> None:
         """End it: the client left, the gateway drains. Whatever it waits for fails with `error`."""

@@ -26,9 +26,11 @@ static const uint8_t kpgate_blake2b_order[12][16] = {
 static inline uint64_t kpgate_turn(uint64_t word, int bits) { return word >> bits | word << (64 - bits); }
 
 static inline uint64_t kpgate_little(const uint8_t *p) {
-    uint64_t word = 0;
-    for (int i = 7; i >= 0; i--)
-        word = word << 8 | p[i];
+    uint64_t word;
+    memcpy(&word, p, sizeof(word));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
     return word;
 }
 

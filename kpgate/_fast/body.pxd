@@ -39,6 +39,7 @@ cdef class Scan:
     cdef readonly Py_ssize_t nested
     cdef bint lone
     cdef Member few[8]
+    cdef int begin(self, bytes body, Keys keys) except -1
     cdef Member* member(self, Py_ssize_t i) except? NULL
     cdef uint8_t opening(self, Member* member) noexcept
     cdef object wrong(self, Py_ssize_t i, str reason)

@@ -181,14 +181,17 @@ cdef class Scan:
     Units: offsets in bytes from the body's start; -1 where the member is absent.
     """
 
-    def __cinit__(self, bytes body not None, Keys keys not None):
+    def __cinit__(self, *args):
+        self.members = self.few
+
+    cdef int begin(self, bytes body, Keys keys) except -1:
         self.body = body
         self.keys = keys
-        self.members = self.few
         if keys.count > 8:
             self.members = <Member*>PyMem_Malloc(keys.count * sizeof(Member))
             if self.members == NULL:
                 raise MemoryError
+        return 0
 
     def __init__(self, *args, **kwargs):
         raise TypeError("a Scan is made by scan()")
@@ -384,14 +387,20 @@ cpdef Scan scan(bytes body, Keys keys, int depth_max=64):
     Errors: BodyError for what RFC 8259 does not allow, what is too deep, and a known member given twice.
     Source: RFC 8259, checked 2026-11.
     """
-    cdef Scan out = Scan.__new__(Scan, body, keys)
-    cdef const uint8_t* p = <const uint8_t*>PyBytes_AS_STRING(body)
-    cdef Py_ssize_t end = PyBytes_GET_SIZE(body)
+    cdef Scan out
+    cdef const uint8_t* p
+    cdef Py_ssize_t end
     cdef Walk walk
     cdef int twice = -1
     cdef int status
     if not 1 <= depth_max <= DEPTH_CAP:
         raise ValueError(f"depth_max is 1 to {DEPTH_CAP}")
+    if body is None or keys is None:
+        raise TypeError("a body is bytes, and read by its keys")
+    p = <const uint8_t*>PyBytes_AS_STRING(body)
+    end = PyBytes_GET_SIZE(body)
+    out = Scan.__new__(Scan)
+    out.begin(body, keys)
     memset(&walk, 0, sizeof(walk))
     walk.reason = FINE
     walk.depth_max = depth_max

@@ -7,13 +7,14 @@ bytes behind a reply have to be seen first. Knows no provider and no time-out: a
 """
 
 from cpython.bytearray cimport PyByteArray_AS_STRING
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport strtoll
 from libc.string cimport memcmp
 
 from kpgate._fast.head cimport end_of_head
+from kpgate._fast.line cimport end_of_line, end_of_name, is_number, lowered, number_of
 from kpgate._fast.outbox cimport Outbox
 from kpgate._fast.wait cimport Wait
 
@@ -22,9 +23,6 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 cdef extern from "Python.h":
     enum:
         PyBUF_READ
-
-cdef extern from "jump.h" nogil:
-    Py_ssize_t kpgate_jump_value(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) noexcept
 
 cdef extern from "strings.h" nogil:
     int strncasecmp(const char *a, const char *b, size_t n)
@@ -79,47 +77,6 @@ class UpstreamLost(Exception):
 
     def __str__(self):
         return f"{self.phase}: {self.reason}"
-
-
-cdef inline bint _digits(const char *at, Py_ssize_t size) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(size):
-        if not c"0" <= at[i] <= c"9":
-            return False
-    return size > 0
-
-
-cdef inline int64_t _number(const char *at, Py_ssize_t size) noexcept nogil:
-    """What so many digits say."""
-    cdef int64_t number = 0
-    cdef Py_ssize_t i
-    for i in range(size):
-        number = number * 10 + (at[i] - c"0")
-    return number
-
-
-cdef inline const char *_line_end(const char *at, const char *end) noexcept nogil:
-    """The first character that is no text."""
-    return at + kpgate_jump_value(<const uint8_t *>at, 0, end - at)
-
-
-cdef bytes _lowered(const char *at, Py_ssize_t size):
-    """A name in lower case."""
-    cdef bytes name = PyBytes_FromStringAndSize(at, size)
-    cdef char *letters = PyBytes_AS_STRING(name)
-    cdef Py_ssize_t i
-    for i in range(size):
-        if c"A" <= letters[i] <= c"Z":
-            letters[i] |= 32
-    return name
-
-
-cdef inline const char *_colon(const char *at) noexcept nogil:
-    """Where a header's name ends; NULL for what is no plain name."""
-    cdef const char *begin = at
-    while c"a" <= (at[0] | 32) <= c"z" or at[0] == c"-" or c"0" <= at[0] <= c"9" or at[0] == c"_":
-        at += 1
-    return at if at > begin and at[0] == c":" else NULL
 
 
 cdef class Connection:
@@ -513,10 +470,10 @@ cdef class Connection:
             if strncasecmp(name, b"content-encoding", 16) == 0:
                 self.content_encoding = value[:value_size]
         for prefix in self._prefixes:
-            if size >= PyBytes_GET_SIZE(prefix) and (
+            if size >= PyBytes_GET_SIZE(prefix) and (name[0] | 32) == PyBytes_AS_STRING(prefix)[0] and (
                 strncasecmp(name, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)) == 0
             ):
-                self.passed.append((_lowered(name, size), value[:value_size]))
+                self.passed.append((lowered(name, size), value[:value_size]))
                 return 0
         return 0
 
@@ -530,33 +487,33 @@ cdef class Connection:
         cdef int status
         if stop is NULL or size < 17 or memcmp(at, b"HTTP/1.1 ", 9) != 0 or not c"2" <= at[9] <= c"5":
             return False
-        if not _digits(at + 9, 3) or at[12] != c" ":
+        if not is_number(at + 9, 3) or at[12] != c" ":
             return False
         status = (at[9] - 48) * 100 + (at[10] - 48) * 10 + at[11] - 48
         stop -= 4
-        line = _line_end(at + 12, end)
+        line = end_of_line(at + 12, end)
         if line[0] != c"\r" or line[1] != c"\n":
             return False
         self._keep_alive = True
         while line < stop:
             line += 2
-            value = _colon(line)
+            value = end_of_name(line)
             if value is NULL:
                 return self._not_plain()
             name_size = value - line
             value += 1
             while value[0] == c" ":
                 value += 1
-            at = _line_end(value, end)
+            at = end_of_line(value, end)
             if at[0] != c"\r" or at[1] != c"\n" or (at - 1)[0] == c" ":
                 return self._not_plain()
             # The first may be `transfer-encoding`, the other say something other than `keep-alive`.
             if name_size == 17 or (name_size == 10 and strncasecmp(line, b"connection", 10) == 0):
                 return self._not_plain()
             elif name_size == 14 and strncasecmp(line, b"content-length", 14) == 0:
-                if self.content_length >= 0 or not 0 < at - value < 10 or not _digits(value, at - value):
+                if self.content_length >= 0 or not 0 < at - value < 10 or not is_number(value, at - value):
                     return self._not_plain()
-                self.content_length = _number(value, at - value)
+                self.content_length = number_of(value, at - value)
             else:
                 self._take(line, name_size, value, at - value)
             line = at

@@ -30,6 +30,7 @@ cdef extern from "Python.h":
     const char *utf8_or_null "PyUnicode_AsUTF8AndSize"(object text, Py_ssize_t *size) noexcept
 
 cdef extern from "words.h" nogil:
+    uint32_t kpgate_common_word(const uint8_t *p) noexcept
     uint32_t kpgate_piece_o200k(const uint8_t *p, const uint8_t *end) noexcept
     uint32_t kpgate_piece_cl100k(const uint8_t *p, const uint8_t *end) noexcept
 
@@ -46,6 +47,8 @@ cdef enum:
     # Shorter texts are counted about as soon as they are recalled.
     RECALL_BYTES_MIN = 256
     RANKS_MAX = 1 << 24
+    # How many bytes a plain piece is looked for in.
+    WINDOW = 16
 
 MAGIC = b"kpgate-tokens\0\0\0"
 PATTERNS = ("cl100k_base", "o200k_base")
@@ -92,10 +95,12 @@ cdef inline const uint8_t *count_plain(
     """Count plain pieces. Returns where the first begins that is none."""
     cdef int64_t count = 0
     cdef uint32_t size
-    while True:
-        size = kpgate_piece_cl100k(at, end) if pattern == 0 else kpgate_piece_o200k(at, end)
+    while end - at >= WINDOW:
+        size = kpgate_common_word(at)
         if size == 0:
-            break
+            size = kpgate_piece_cl100k(at, end) if pattern == 0 else kpgate_piece_o200k(at, end)
+            if size == 0:
+                break
         if rank_of_piece(table, at, size) != NO_RANK:
             count += 1
         else:
@@ -105,14 +110,38 @@ cdef inline const uint8_t *count_plain(
     return at
 
 
+cdef inline const uint8_t *count_last(
+    const Table *table, const uint8_t *at, const uint8_t *end, Sink *sink
+) noexcept nogil:
+    """Count words near a text's end, from a copy with zeros behind it. Returns where the first begins that is none."""
+    cdef uint8_t copied[2 * WINDOW]
+    cdef const uint8_t *copy = copied
+    cdef uint32_t size
+    memset(copied, 0, sizeof(copied))
+    memcpy(copied, at, end - at)
+    while at < end:
+        size = kpgate_common_word(copy)
+        if size == 0:
+            break
+        if rank_of_piece(table, copy, size) != NO_RANK:
+            sink.count += 1
+        else:
+            count_merged(table, copy, size, sink)
+        copy += size
+        at += size
+    return at
+
+
 cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *sink) noexcept nogil:
     """Cut and merge a whole text."""
     cdef const uint8_t *after
     cdef uint32_t size, rank
     while at < end and not sink.failed:
         if sink.ids == NULL:
-            # Most of any text; a pattern that is known when this is compiled is not asked for at each piece.
-            at = count_plain(table, at, end, 0, sink) if table.pattern == 0 else count_plain(table, at, end, 1, sink)
+            # Most of any text.
+            at = count_plain(table, at, end, table.pattern, sink)
+            if end - at < WINDOW and at < end and at[0] == c" ":
+                at = count_last(table, at, end, sink)
             if at == end:
                 return
         else:

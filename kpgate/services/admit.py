@@ -28,6 +28,9 @@ from kpgate.services.offload import Offload
 from kpgate.services.route import Plan, Target
 
 FIXED_MAX = 100_000
+Fixed = int | tuple[str, int]
+"""A key's or a party token's gates for a plan are found by both: the key's number stands above the plan's, of which
+there are fewer than a million."""
 PATIENCE_US = 50_000
 STEP_S = 0.002
 UNKNOWN_WAIT_US = 250_000
@@ -87,7 +90,7 @@ class Admit:
         self._default_key = default_key
         self._default_party = default_party
         self._offload = offload
-        self._fixed: dict[tuple[int | str, int], tuple[Caller, tuple[Gate, ...]]] = {}
+        self._fixed: dict[Fixed, tuple[Caller, tuple[Gate, ...]]] = {}
         self._owed: deque[tuple[int, int]] = deque()
 
     def take(
@@ -211,7 +214,9 @@ class Admit:
         return outcome
 
     def _gates(self, caller: Caller, plan: Plan) -> tuple[Gate, ...]:
-        key = (caller.token or caller.number, plan.number)
+        key: Fixed = (caller.number << 20) + plan.number
+        if caller.token:
+            key = (caller.token, plan.number)
         kept = self._fixed.get(key)
         if kept is not None and kept[0] is caller:
             return kept[1]

@@ -167,7 +167,7 @@ class Keyring:
         if self._changes.generation != self._generation:
             self._catch_up()
         hashed = self._pepper.digest(credential)
-        entry = self._cache.get(hashed)
+        entry: Entry | None = self._cache.get(hashed)
         if entry is None:
             return self._read(credential, hashed)
         if entry.token and entry.token in self._ended():

@@ -4,6 +4,7 @@ cimport cython
 from kpgate._fast.bill cimport Bill, Tariff
 from kpgate._fast.pulse cimport Pulse
 from kpgate._fast.routes cimport Router
+from kpgate.domain.dialect cimport Way
 from kpgate.domain.usage cimport Usage
 
 
@@ -31,6 +32,7 @@ cdef class Target:
     cdef public str price_source
     cdef public object facts
 
+    cpdef Way way(self, str path)
     @cython.locals(bill=Bill)
     cpdef long long charge(self, Usage usage, long long factor) except -1
 

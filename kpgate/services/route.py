@@ -68,6 +68,13 @@ class Target:
         if isinstance(self.price, LongPrice):
             self.long_above, self.long_bill = self.price.long_above, Bill(self.price.beyond)
 
+    def way(self, path: str) -> Way:
+        """How calls of an endpoint go to it. Errors: InvalidRequest where it has none for them."""
+        way = self.ways.get(path)
+        if way is None:
+            raise unserved(self.home, path)
+        return way
+
     def charge(self, usage: Usage, factor: Whole) -> Whole:
         """What a call costs that it answered. Order: only what has a price is charged. Units: `factor` basis points."""
         bill = self.bill if usage.input <= self.long_above else self.long_bill

@@ -5,7 +5,6 @@ from kpgate._fast.http1 cimport Connection
 from kpgate._fast.wait cimport Timer, Wheel
 from kpgate.domain.call cimport Call
 from kpgate.domain.dialect cimport Way
-from kpgate.services.pool cimport Pool
 from kpgate.services.route cimport Target
 
 
@@ -14,16 +13,18 @@ cdef class Attempt(Timer):
     cdef public Connection connection
     cdef public Wheel _wheel
     cdef public object _clock
-    cdef public object _began_us
+    cdef public long long _sent_us
     cdef public object _ended
     cdef public object _opening
     cdef public long _reads
     cdef public long long _total_at_us
 
+    cpdef object ask(self, bytes head, bytes body)
+    cpdef Connection reply(self)
     cpdef object take_whole(self)
     cpdef object fail(self, object error)
     cpdef object close(self)
-    cpdef object _arm(self, cython.py_int late_at_us)
+    cdef object _arm(self, long long late_at_us)
 
 
 cpdef bytes opening(Way way, Call call, object exchange, bytes sent)

@@ -3,7 +3,7 @@
 Owns the three time-outs of an attempt. Never sends anything to the client.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from kpgate._fast.http1 import Connection, UpstreamLost
@@ -14,12 +14,14 @@ from kpgate.domain.errors import GatewayError, RateLimited, UpstreamFailed, Upst
 from kpgate.domain.filtering import Watch
 from kpgate.domain.resets import PREFIXES
 from kpgate.services.exchange import Exchange, Header
-from kpgate.services.pool import Made, Pool, PoolFull
+from kpgate.services.pool import Made, PoolFull
 from kpgate.services.route import Target
 
 REPLY_BYTES_MAX = 256 * 1024 * 1024
 REFUSAL_BYTES_MAX = 1024 * 1024
 RETRY_AFTER_MAX_S = 3600
+Instant = int
+"""Said by another name: compiled, it is a machine's number, as the room's `.pxd` has it."""
 
 
 class Rest(Protocol):
@@ -32,15 +34,15 @@ class Rest(Protocol):
 class Attempt(Timer):
     """One try upstream: the connection in use, its deadline, and the way to end it from outside. Its own timer.
 
-    Order: `send`, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
+    Order: `send`, or what it is made of, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
     """
 
     __slots__ = (
-        "_began_us",
         "_clock",
         "_ended",
         "_opening",
         "_reads",
+        "_sent_us",
         "_total_at_us",
         "_wheel",
         "connection",
@@ -56,51 +58,74 @@ class Attempt(Timer):
         self._ended: GatewayError | None = None
         self._opening: Wait | None = None
         self._reads = -1
-        self._began_us = began_us
+        self._sent_us = began_us
         self._total_at_us = began_us + target.total_us
 
     async def send(self, head: bytes, body: bytes, rest: Rest | None = None) -> Made:
         """Send the request, or with a `rest` how it begins, and wait for the reply's head.
 
-        A kept-alive connection that turns out dead before any byte of a reply is replaced by a fresh one, once. What
-        has not come yet could not be sent again: it gets a fresh one at once.
+        What has not come yet could not be sent again: it gets a fresh connection at once.
         Errors: UpstreamFailed, UpstreamTimeout, or whatever `fail` was given.
         """
-        target, late_us = self.target, self._began_us
-        pool: Pool = target.pool
-        fresh = rest is not None
-        while True:
-            try:
-                connection: Connection | None = None if fresh else pool.take()
-                if connection is None:
-                    if rest is not None:
-                        pool.make_room()
-                    fresh = True
-                    self._opening = pool.open(self._clock() + target.connect_us)
-                    connection = await self._opening
-                    self._opening = None
-                    assert connection is not None, "a pool gives or fails"
-                    if self._ended is not None:
-                        # It was given in the same turn of the loop: nothing is sent any more.
-                        pool.give(connection)
-                        raise self._ended
-                    late_us = self._clock()
-                self.connection = connection
-                self._arm(late_us + target.first_byte_us)
-                if rest is None:
-                    connection.send(head, body)
-                else:
-                    rest.begin(connection, head + body)
-                await connection.head()
-                return connection
-            except PoolFull:
-                raise self._failed("all connections to it are in use") from None
-            except UpstreamLost as error:
-                if not fresh and self._ended is None and not error.reply_started:
-                    self._drop()
-                    fresh = True
-                    continue
-                raise self._translate(error) from error
+        if rest is not None:
+            return await self._send_fresh(head, body, rest)
+        try:
+            await self.ask(head, body)
+        except UpstreamLost as error:
+            await self.ask_again(error, head, body)
+        return self.reply()
+
+    def ask(self, head: bytes, body: bytes) -> Awaitable[object]:
+        """Send the request by a connection that rests, or else by a fresh one: what to await for the reply's head.
+
+        Order: UpstreamLost, here or awaited, goes to `ask_again`.
+        Errors: as `send`.
+        """
+        target = self.target
+        pool = target.pool
+        connection: Connection | None = pool.take()
+        if connection is None:
+            return self._send_fresh(head, body, None)
+        self.connection = connection
+        self._arm(self._sent_us + target.first_byte_us)
+        connection.send(head, body)
+        return connection.head()
+
+    async def ask_again(self, error: UpstreamLost, head: bytes, body: bytes) -> None:
+        """A kept-alive connection that turned out dead before any byte of a reply is replaced by a fresh one.
+
+        Errors: as `send`.
+        """
+        if self._ended is not None or error.reply_started:
+            raise self._translate(error) from error
+        self.close()
+        await self._send_fresh(head, body, None)
+
+    async def _send_fresh(self, head: bytes, body: bytes, rest: Rest | None) -> Made:
+        target = self.target
+        pool = target.pool
+        try:
+            if rest is not None:
+                pool.make_room()
+            self._opening = pool.open(self._clock() + target.connect_us)
+            connection: Connection = await self._opening
+            self._opening = None
+            if self._ended is not None:
+                # It was given in the same turn of the loop: nothing is sent any more.
+                pool.give(connection)
+                raise self._ended
+            self.connection = connection
+            self._arm(self._clock() + target.first_byte_us)
+            if rest is None:
+                connection.send(head, body)
+            else:
+                rest.begin(connection, head + body)
+            await connection.head()
+            return connection
+        except PoolFull:
+            raise self._failed("all connections to it are in use") from None
+        except UpstreamLost as error:
+            raise self._translate(error) from error
 
     def pause(self) -> int:
         """The provider has all that there is of the request: none of its time-outs runs. When the attempt must end."""
@@ -113,10 +138,14 @@ class Attempt(Timer):
         began = connection is not None and connection.status != 0
         self._arm(self._clock() + (self.target.idle_us if began else self.target.first_byte_us))
 
+    def reply(self) -> Connection:
+        """The connection whose reply has begun."""
+        assert self.connection is not None, "a reply has begun"
+        return self.connection
+
     def take_whole(self) -> bytes | None:
         """The whole body of the reply if it is here. None: `await whole`."""
-        assert self.connection is not None, "a reply has begun"
-        body: bytes | None = self.connection.take_whole()
+        body: bytes | None = self.reply().take_whole()
         return body
 
     async def whole(self, bytes_max: int) -> bytes:
@@ -124,8 +153,7 @@ class Attempt(Timer):
 
         Errors: UpstreamFailed when it is cut short or larger than `bytes_max`, UpstreamTimeout.
         """
-        connection = self.connection
-        assert connection is not None, "a reply has begun"
+        connection = self.reply()
         self._reads = connection.reads
         self._arm(self._clock() + self.target.idle_us)
         try:
@@ -138,8 +166,7 @@ class Attempt(Timer):
 
         Errors: UpstreamFailed when the stream is cut, UpstreamTimeout when it stands still.
         """
-        connection = self.connection
-        assert connection is not None, "a reply has begun"
+        connection = self.reply()
         self._arm(self._clock() + self.target.idle_us)
         try:
             return await connection.chunk()
@@ -149,8 +176,7 @@ class Attempt(Timer):
     @property
     def passed(self) -> list[Header]:
         """The headers of the reply that the caller sees. A provider's limits, where they are read, are kpgate's."""
-        connection = self.connection
-        assert connection is not None, "a reply has begun"
+        connection = self.reply()
         if self.target.key is None:
             return connection.passed
         return [one for one in connection.passed if not one[0].startswith(PREFIXES)]
@@ -175,11 +201,8 @@ class Attempt(Timer):
         if connection is not None:
             self.target.pool.give(connection)
 
-    def _drop(self) -> None:
-        self.close()
-
-    def _arm(self, late_at_us: int) -> None:
-        self._wheel.add(self, min(late_at_us, self._total_at_us))
+    def _arm(self, late_at_us: Instant) -> None:
+        self._wheel.add(self, late_at_us if late_at_us < self._total_at_us else self._total_at_us)
 
     def fire(self) -> None:
         """The wheel: a time-out has come, unless a body that is read as a whole has moved meanwhile."""

@@ -26,10 +26,7 @@ from kpgate.domain.dialect import Counter
 
 PER_MESSAGE = 3
 PER_NAME = 1
-PER_ROLE = 1
 PER_REPLY = 3
-ROLES = frozenset(("system", "developer", "user", "assistant", "tool", "function"))
-"""Those that are a token each in every encoding there is."""
 
 FUNCTION_INIT = 7
 FUNCTION_INIT_OLDER = 10
@@ -84,11 +81,16 @@ def count_text(text: Prompt, vocabulary: Counter) -> int:
 def count_request(request: ChatRequest, vocabulary: Counter, model: str) -> int:
     """The prompt tokens of a chat, its tools and images."""
     count, messages = vocabulary.count, request.messages
-    total = PER_REPLY + PER_MESSAGE * len(messages)
+    total = PER_REPLY
+    total += PER_MESSAGE * len(messages)
     for message in messages:
         # All of its fields at once: each by its name is a call.
         role, content, name, calls, function, refusal = astuple(message)
-        total += PER_ROLE if role in ROLES else count(role)
+        if role in ("user", "assistant", "system", "tool", "developer", "function"):
+            # Each is one token, in every encoding there is.
+            total += 1
+        else:
+            total += count(role)
         if isinstance(content, str):
             total += count(content)
         elif content is not None:
