@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from kpgate.dialects.openai import answer, ask, neutral, reply, request, stream
 from kpgate.domain.call import Call
-from kpgate.domain.chat import Audio, Chat, Choosing, File, Image, Role, Text, ToolCall, ToolResult
+from kpgate.domain.chat import Audio, Chat, Choosing, File, Image, Role, Text, ToolCall, ToolResult, Turn
 from kpgate.domain.dialect import Aim, Unspeakable
 from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.events import Events
 from kpgate.domain.reply import (
+    MALFORMED,
     Argued,
     Begun,
     Called,
@@ -294,3 +295,44 @@ def test_what_went_into_a_cache_is_read_and_written() -> None:
         for wrong in (-1, 1 << 70):
             said["prompt_tokens_details"] = {kind: wrong}
             assert reply.decode_usage(json.dumps(said).encode()) is None, "no account could keep it"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"stream": True, "stream_options": {"include_usage": True}, "max_tokens": 5, "n": 2},
+        {"stream": None, "stream_options": {}, "max_completion_tokens": 0},
+        {"stream_options": {"include_obfuscation": False}},
+        {"tools": [], "functions": []},
+        {"prompt": "p", "best_of": 2},
+        {"temperature": 0.0, "made_up": {"role": 1}},
+        {"messages": [{"role": "tool", "content": "18 degrees", "tool_call_id": "c1"}]},
+        {"messages": [{"role": "tool", "content": "18 degrees"}]},
+        {"messages": [{"role": "user", "content": "hi", "name": "ann"}]},
+        {"messages": [{"role": "assistant", "content": "hi", "reasoning_content": "hm"}]},
+        {
+            "messages": [
+                {"role": "assistant", "content": None, "refusal": "no"},
+                {"role": "user", "content": ""},
+            ]
+        },
+        {"messages": [{"role": "user", "content": "hi", "cache_control": {"type": "ephemeral"}}]},
+        {"messages": [{"role": "assistant", "content": "hi", "audio": {"id": "a"}}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]},
+    ],
+)
+def test_a_request_says_the_same_whether_it_is_read_once_more_or_not(more: dict[str, Any]) -> None:
+    # What is null says nothing, but is a member that is not read to count a prompt.
+    assert asked(more) == asked(more | {"store": None})
+
+
+def test_a_member_that_stands_in_a_message_twice_is_taken_as_the_other_reading_takes_it() -> None:
+    twice = b'{"model":"m","messages":[{"role":"user","content":"a","content":"b"}]}'
+    assert neutral.neutral(twice, request.decode_chat(twice, 64)).turns == [Turn(Role.USER, [Text("b")])]
+
+
+def test_a_reply_from_beyond_all_time_is_malformed() -> None:
+    body = b'{"created":1e300,"choices":[{"message":{"content":"hi"}}]}'
+    with pytest.raises(MALFORMED):
+        answer.decode_reply(body)

@@ -63,7 +63,7 @@ def check(data: bytes) -> None:
         assert 0 <= found.offset <= len(body)
         return
     assert wanted is not None, "read, but the oracle refuses it"
-    assert (found.first, found.count) == (wanted.first, wanted.count)
+    assert (found.first, found.count, found.nested) == (wanted.first, wanted.count, wanted.nested)
     for i in range(len(names)):
         compare_member(found, wanted, i)
     dice = random.Random(data[1])
