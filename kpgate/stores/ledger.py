@@ -183,8 +183,7 @@ class SqliteLedger:
         )
         many("INSERT INTO operations (id, content, lsn) VALUES (?, ?, ?)", batch.operations)
         many("UPDATE charges SET refunded = refunded + ? WHERE call = ?", batch.refunds)
-        ended = "DELETE FROM open_holds WHERE call IN (SELECT value FROM json_each(?))"
-        self._rows(ended, (str(sorted(batch.ended)),))
+        many("DELETE FROM open_holds WHERE call = ?", [(call,) for call in batch.ended])
         metered = batch.metered
         insert(
             self._connection,
