@@ -35,11 +35,16 @@ class Asking(Protocol):
 
 
 class Finding(msgspec.Struct, gc=False):
-    """What was found of an answer. Shape: `told` is for the header, empty where no schema was asked for."""
+    """What was found of an answer.
+
+    Shape: `told` is for the header, empty where no schema was asked for; `bad` are the choices that do not fit, of so
+    many; `text` and `fault` are those of the first of them.
+    """
 
     told: str
+    choices: int = 0
+    bad: tuple[int, ...] = ()
     text: str = ""
-    choice: int = 0
     fault: Fault | None = None
 
 
@@ -71,15 +76,16 @@ class Proof:
     async def _repair(
         self, gateway: Asking, kit: Equipment, life: Life, asked: tuple[bytes, bytes, Finding]
     ) -> bytes:
-        """Ask once more, with the answer and what is wrong with it."""
+        """Ask once more, with the answer and what is wrong with it: for the choices that do not fit alone."""
         (body, first, found), record, attempt, endpoint = asked, life.record, life.attempt, life.endpoint
         assert attempt is not None and endpoint.amend is not None and found.fault is not None
         used, target, prompt_tokens = _used(life, first), attempt.target, record.prompt_tokens
-        again = endpoint.amend(body, found.text, complaint(found.fault))
+        wanted = len(found.bad) if endpoint.amend.merge is not None and found.choices > len(found.bad) else 0
+        again = endpoint.amend.ask(body, found.text, complaint(found.fault), wanted)
         call = endpoint.decode(again, kit.json_depth_max)
         call.cost_max, vocabulary = life.call.cost_max, life.plan.vocabulary
         tokens = endpoint.count(call, vocabulary, life.plan.name) if vocabulary is not None else 0
-        if not await self._afford(gateway, kit, life, (used, tokens)):
+        if not await self._afford(gateway, kit, life, (used, tokens, call.choices)):
             raise await _refused(
                 gateway, life, found, used, "; there is no credit for a repair, or its cost is capped"
             )
@@ -90,7 +96,7 @@ class Proof:
         except GatewayError as error:
             raise await _refused(gateway, life, found, used, f"; no repair: {error.message}") from None
         attempt.close()
-        life.call, life.turned = call, None
+        choices, life.call, life.turned = life.call.choices, call, None
         # Whoever leaves now has the provider work on.
         record.usage, record.prompt_tokens = used.plus(Usage(tokens, source="counted")), tokens
         try:
@@ -108,16 +114,41 @@ class Proof:
             raise await _refused(gateway, life, found, used, "; its repair was refused")
         used = used.plus(_used(life, second))
         record.prompt_tokens = prompt_tokens
-        found = await self._see(kit, life, again, second)
-        if found.fault is not None:
-            raise await _refused(gateway, life, found, used, "; a repair was tried")
-        record.checked = "repaired" if found.told == "valid" else found.told
+        better = await self._see_again(gateway, kit, life, (again, second, found, used), wanted)
+        call.choices = choices
+        if wanted:
+            second = _merged(endpoint, first, second, found)
+        record.checked = "repaired" if better.told in ("valid", "invalid") else better.told
         life.turned = Turned(second, used, "")
         return second
 
-    async def _afford(self, gateway: Asking, kit: Equipment, life: Life, asked: tuple[Usage, int]) -> bool:
+    async def _see_again(
+        self,
+        gateway: Asking,
+        kit: Equipment,
+        life: Life,
+        asked: tuple[bytes, bytes, Finding, Usage],
+        wanted: int,
+    ) -> Finding:
+        """What was found of a second answer; where so many choices were `wanted`, by their numbers in the first."""
+        again, second, before, used = asked
+        found = await self._see(kit, life, again, second)
+        if wanted and found.choices < wanted:
+            raise await _refused(
+                gateway, life, before, used, "; its repair has too few choices, or none that is understood"
+            )
+        if wanted:
+            # More than were asked for are nobody's.
+            found.bad = tuple([before.bad[place] for place in found.bad if place < wanted])
+        if found.bad:
+            raise await _refused(gateway, life, found, used, "; a repair was tried")
+        return found
+
+    async def _afford(
+        self, gateway: Asking, kit: Equipment, life: Life, asked: tuple[Usage, int, int]
+    ) -> bool:
         """Hold what a second answer may cost beside the first."""
-        hold, tariff, attempt, (used, tokens) = life.hold, life.plan.tariff, life.attempt, asked
+        hold, tariff, attempt, (used, tokens, choices) = life.hold, life.plan.tariff, life.attempt, asked
         price = attempt.target.price if attempt is not None else None
         if hold is None or tariff is None or price is None:
             return True
@@ -125,7 +156,7 @@ class Proof:
             # Both are charged as one call, which would be a long one where neither prompt may be.
             return False
         spent = price.charge(used, hold.factor)
-        most = spent + tariff.bound(tokens, life.call.choices * hold.cap, hold.factor)
+        most = spent + tariff.bound(tokens, choices * hold.cap, hold.factor)
         if 0 <= life.call.cost_max < most:
             return False
         if not hold.extend(gateway.clock(), kit.auth.generation(), spent, most):
@@ -151,7 +182,7 @@ class Proof:
                 return NOT_ASKED
             schema = self._schemas.find(wanted.schema)
             choices = endpoint.tongue.decode_reply(answer).choices
-            told = "unvalidated;reason=unfinished"
+            found = Finding("unvalidated;reason=unfinished", len(choices))
             for number, choice in enumerate(choices):
                 if choice.finish not in ENDED or any(
                     isinstance(one, Refusal | ToolCall) for one in choice.parts
@@ -160,8 +191,11 @@ class Proof:
                 text = "".join(part.text for part in choice.parts if isinstance(part, Text))
                 fault = schema.fault(text)
                 if fault is not None:
-                    return Finding("invalid", text, number, fault)
-                told = "valid"
+                    found.bad += (number,)
+                    if found.fault is None:
+                        found.told, found.text, found.fault = "invalid", text, fault
+                elif found.fault is None:
+                    found.told = "valid"
         except Unused as error:
             return Finding(f"unvalidated;reason={error.why}")
         except InvalidRequest:
@@ -169,7 +203,13 @@ class Proof:
             return Finding("unvalidated;reason=request")
         except MALFORMED:
             return Finding("unvalidated;reason=answer")
-        return Finding(told)
+        return found
+
+
+def _merged(endpoint: Endpoint, first: bytes, second: bytes, found: Finding) -> bytes:
+    """The first answer's choices that fit, and the second's for the others."""
+    assert endpoint.amend is not None and endpoint.amend.merge is not None, "it may have several"
+    return endpoint.amend.merge(first, second, found.bad)
 
 
 def complaint(fault: Fault) -> str:
@@ -198,7 +238,7 @@ async def _refused(gateway: Asking, life: Life, found: Finding, used: Usage, mor
         hold.end(gateway.clock(), record, life.attempt.target if life.attempt is not None else None)
         if not hold.may_reply():
             await hold.keep()
-    which = f"choice {found.choice}" if found.choice else "the answer"
+    which = f"choice {found.bad[0]}" if found.bad and found.bad[0] else "the answer"
     where = f"{fault.where or 'its whole'} breaks the rule {fault.rule!r}"
     if fault.rule == "json":
         where = "it is not JSON"

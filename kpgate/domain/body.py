@@ -82,6 +82,27 @@ def append(body: bytes, key: str, items: Sequence[Any]) -> bytes:
     return msgspec.json.encode(members)
 
 
+def replace_member(body: bytes, key: str, value: Any) -> bytes:
+    """A body with another value of one of its members, or with one more."""
+    return msgspec.json.encode(_members.decode(body) | {key: value})
+
+
+def members_of(value: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """An object's members, as they stand there."""
+    return _members.decode(value)
+
+
+def merge_items(first: bytes, second: bytes, key: str, places: Sequence[int]) -> bytes:
+    """The second of two answers, with the items of one list from the first, but for those at `places`: there stand
+    the second's, in their order, each with the `index` of whom it takes the place of."""
+    made = _members.decode(second)
+    items = [_members.decode(one) for one in _items.decode(_members.decode(first)[key])]
+    for place, one in zip(places, _items.decode(made[key]), strict=False):
+        index = items[place].get("index", msgspec.Raw(b"%d" % place))
+        items[place] = _members.decode(one) | {"index": index}
+    return msgspec.json.encode(made | {key: items})
+
+
 def invalid(problem: str) -> InvalidRequest:
     """msgspec's sentence, in the words of an API: ``messages[2].content: expected a string or a list``."""
     sentence, _, where = problem.partition(" - at ")

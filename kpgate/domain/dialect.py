@@ -7,7 +7,7 @@ table of pairs.
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import msgspec
 
@@ -259,6 +259,17 @@ class Way:
     tongue: Tongue | None = None
 
 
+class Amend(NamedTuple):
+    """How a request is asked once more, with what was answered and what to say to that.
+
+    Shape: `ask` takes the request, the answer's text, what to say, and how many choices are asked for, 0 for as many as
+    before; `merge` puts the choices of a second answer at those places of a first, None where an answer has one alone.
+    """
+
+    ask: Callable[[bytes, str, str, int], bytes]
+    merge: Callable[[bytes, bytes, Sequence[int]], bytes] | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Endpoint:
     """One path that callers speak to, with the pure functions of its dialect.
@@ -273,8 +284,7 @@ class Endpoint:
     says that a call is sent once, whatever becomes of it. `encode_break` writes an error
     within a stream where that needs to know how far the stream has come, else `encode_error_event` does. `tongue` is
     its own dialect's, for what is no chat None; `intake` reads a body of so many bytes, -1 where nobody knows, that may
-    go on as it comes: its ways sign no more of it than its beginning. `amend` gives a request once more, with what was
-    answered and what to say to that.
+    go on as it comes: its ways sign no more of it than its beginning. `amend` has a request asked once more.
     """
 
     path: str
@@ -298,7 +308,7 @@ class Endpoint:
     unit: str = ""
     once: bool = False
     tongue: Tongue | None = None
-    amend: Callable[[bytes, str, str], bytes] | None = None
+    amend: Amend | None = None
     intake: Callable[[int], Intake] | None = None
 
     def read_by(

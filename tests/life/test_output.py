@@ -212,6 +212,54 @@ def test_several_choices_are_all_looked_at(gate: Whole) -> None:
     assert status == 502 and body["error"]["message"].startswith("choice 1 does not fit")
 
 
+def several(*texts: str, usage: int = 10) -> Any:
+    reply: Any = completion("", 20, usage)
+    reply["choices"] = [
+        {"index": place, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        for place, text in enumerate(texts)
+    ]
+    return answer(reply)
+
+
+def named(name: str) -> str:
+    return json.dumps({"name": name, "age": 1})
+
+
+def test_of_several_choices_those_that_do_not_fit_are_asked_for_again(gate: Whole) -> None:
+    payer = Payer(gate)
+    gate.script(
+        several(named("a"), BAD, named("c"), "no JSON", usage=40), several(named("b"), named("d"), usage=20)
+    )
+    before = len(gate.provider.requests)
+    status, headers, body = ask(payer, "r", n=4)
+    assert (status, headers["x-kpgate-output"]) == (200, "repaired"), body
+    said = [(one["index"], json.loads(one["message"]["content"])["name"]) for one in body["choices"]]
+    assert said == [(0, "a"), (1, "b"), (2, "c"), (3, "d")]
+    assert [one.json()["n"] for one in gate.provider.requests[before:]] == [4, 2]
+    assert sent(gate)["messages"][1] == {"role": "assistant", "content": BAD}
+    assert payer.paid() == 2 * 20 * IN + 60 * OUT, "one charge for both"
+
+
+def test_choices_that_are_asked_for_again_fit_or_are_refused_by_their_own_number(gate: Whole) -> None:
+    for second, status, told in (
+        (several(named("b"), BAD), 502, "choice 3 does not fit the schema that was asked for: /age"),
+        (several(named("b")), 502, "its repair has too few choices"),
+        (several(named("b"), named("d"), BAD), 200, '"d'),
+    ):
+        payer = Payer(gate)
+        gate.script(several(named("a"), BAD, named("c"), BAD), second)
+        found, headers, body = ask(payer, "r", n=4)
+        assert found == status and told in json.dumps(body).replace("\\", ""), body
+        assert headers["x-kpgate-output"] == ("repaired" if status == 200 else "invalid")
+        assert payer.paid() == 2 * (20 * IN + 10 * OUT)
+    payer = Payer(gate)
+    gate.script(several(BAD, BAD), several(named("a"), named("b")))
+    status, _, body = ask(payer, "r", n=2)
+    assert (status, sent(gate)["n"], len(body["choices"])) == (200, 2, 2), (
+        "none fits: all are asked for again"
+    )
+
+
 def test_a_repair_is_held_for_or_not_made(gate: Whole) -> None:
     least = 20 * IN + 100 * OUT
     for more, told in ((0, "; there is no credit for a repair"), (60_000, "")):

@@ -7,7 +7,7 @@ from kpgate.dialects.anthropic.framing import Frames
 from kpgate.dialects.anthropic.stream import StreamReader, StreamWriter
 from kpgate.domain.body import append
 from kpgate.domain.call import Call
-from kpgate.domain.dialect import Endpoint, Framing, Heads, Tongue, Vendor, Way
+from kpgate.domain.dialect import Amend, Endpoint, Framing, Heads, Tongue, Vendor, Way
 from kpgate.domain.events import Events
 from kpgate.domain.usage import Usage
 
@@ -19,7 +19,7 @@ Source: platform.claude.com, API reference, "Versions" (checked November 2026).
 PASSES = (b"anthropic-version", b"anthropic-beta")
 
 
-def _amend(body: bytes, said: str, told: str) -> bytes:
+def _ask_again(body: bytes, said: str, told: str, choices: int) -> bytes:
     turns = [{"role": "assistant", "content": said}, {"role": "user", "content": told}]
     return append(body, "messages", turns)
 
@@ -55,7 +55,7 @@ MESSAGES = Endpoint(
     spelled=neutral.SPELLED,
     id_header=b"request-id",
     tongue=TONGUE,
-    amend=_amend,
+    amend=Amend(_ask_again),
 )
 COUNT = replace(
     MESSAGES,

@@ -4,6 +4,7 @@ The model stands in the path: `find` reads it there, and gives an endpoint that 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NoReturn
@@ -11,9 +12,9 @@ from urllib.parse import quote, unquote_to_bytes
 
 from kpgate.dialects.gemini import ask, count, neutral, reply, request, usage
 from kpgate.dialects.gemini.stream import Frames, StreamReader, StreamWriter
-from kpgate.domain.body import append
+from kpgate.domain.body import append, members_of, merge_items, replace_member
 from kpgate.domain.call import Call
-from kpgate.domain.dialect import Endpoint, Framing, Heads, Tongue, Turned, Vendor, Way
+from kpgate.domain.dialect import Amend, Endpoint, Framing, Heads, Tongue, Turned, Vendor, Way
 from kpgate.domain.errors import GatewayError, InvalidApiKey, InvalidRequest, NotFound
 from kpgate.domain.events import Events
 from kpgate.domain.usage import Usage
@@ -25,9 +26,21 @@ _QUERY_KEY = re.compile(rb"(?:^|&)key=")
 _ALT = re.compile(rb"(?:^|&)(?:%24|\$)?alt=([^&;]*)")
 
 
-def _amend(body: bytes, said: str, told: str) -> bytes:
+def _ask_again(body: bytes, said: str, told: str, choices: int) -> bytes:
     turns = [{"role": "model", "parts": [{"text": said}]}, {"role": "user", "parts": [{"text": told}]}]
-    return append(body, "contents", turns)
+    body = append(body, "contents", turns)
+    if not choices:
+        return body
+    # Both spellings are read.
+    asked = members_of(body)
+    name = "generation_config" if "generation_config" in asked else "generationConfig"
+    config = members_of(asked[name])
+    count = "candidate_count" if "candidate_count" in config else "candidateCount"
+    return replace_member(body, name, config | {count: choices})
+
+
+def _merge(first: bytes, second: bytes, places: Sequence[int]) -> bytes:
+    return merge_items(first, second, "candidates", places)
 
 
 def _path(model: str, stream: bool) -> str:
@@ -68,7 +81,7 @@ def _endpoint(method: str, upstream: str, generates: bool) -> Endpoint:
         encode_failure=reply.encode_failure,
         spelled=neutral.SPELLED,
         tongue=TONGUE,
-        amend=_amend,
+        amend=Amend(_ask_again, _merge),
     )
 
 

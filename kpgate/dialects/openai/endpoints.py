@@ -1,12 +1,13 @@
 """The OpenAI API's inference endpoints: one row each, and how a provider that speaks it is asked for them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from kpgate._fast.sse import Framer
 from kpgate.dialects.openai import answer, ask, count, neutral, offers, reply, request, stream
-from kpgate.domain.body import append
+from kpgate.domain.body import append, merge_items, replace_member
 from kpgate.domain.call import Call
-from kpgate.domain.dialect import Endpoint, Heads, Tongue, Vendor, Way
+from kpgate.domain.dialect import Amend, Endpoint, Heads, Tongue, Vendor, Way
 from kpgate.domain.events import EVENT_BYTES_MAX, Events
 
 
@@ -24,9 +25,14 @@ def _endpoint(path: str, generates: bool, name: str) -> Endpoint:
     )
 
 
-def _amend(body: bytes, said: str, told: str) -> bytes:
+def _ask_again(body: bytes, said: str, told: str, choices: int) -> bytes:
     turns = [{"role": "assistant", "content": said}, {"role": "user", "content": told}]
-    return append(body, "messages", turns)
+    body = append(body, "messages", turns)
+    return replace_member(body, "n", choices) if choices else body
+
+
+def _merge(first: bytes, second: bytes, places: Sequence[int]) -> bytes:
+    return merge_items(first, second, "choices", places)
 
 
 def _chat_path(model: str, streamed: bool) -> str:
@@ -50,7 +56,7 @@ CHAT = replace(
     encode_failure=answer.encode_failure,
     spelled=neutral.SPELLED,
     tongue=TONGUE,
-    amend=_amend,
+    amend=Amend(_ask_again, _merge),
 )
 COMPLETION = _endpoint("/completions", True, "completion")
 EMBEDDING = replace(_endpoint("/embeddings", False, "embedding"), encode_failure=answer.encode_failure)

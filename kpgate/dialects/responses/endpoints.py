@@ -10,7 +10,7 @@ from kpgate.dialects.openai import reply
 from kpgate.dialects.responses import answer, ask, count, neutral, request, stream, usage, writer
 from kpgate.dialects.responses.stream import Frames
 from kpgate.domain.call import Call
-from kpgate.domain.dialect import Endpoint, Framing, Heads, Tongue, Vendor, Way
+from kpgate.domain.dialect import Amend, Endpoint, Framing, Heads, Tongue, Vendor, Way
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.usage import Usage
 
@@ -57,7 +57,7 @@ RESPONSES = Endpoint(
     spelled=neutral.SPELLED,
     encode_break=_encode_break,
     tongue=TONGUE,
-    amend=request.amend,
+    amend=Amend(request.ask_again),
 )
 ENDPOINTS = (RESPONSES,)
 

@@ -98,7 +98,7 @@ def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes
     return splice(body, call.scan, edits) if edits else body
 
 
-def amend(body: bytes, said: str, told: str) -> bytes:
+def ask_again(body: bytes, said: str, told: str, choices: int) -> bytes:
     """The same request, with an answer and what is said to that as further items."""
     asked = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     if bytes(asked["input"])[:1] == b'"':
