@@ -65,6 +65,7 @@ cdef class Holds:
     @cython.locals(code=cython.int)
     cpdef Hold take(self, long long now_us, long long generation, Caller caller, Plan plan, Record record, Call call)
     cpdef object end(self, long long now_us, long long handle, long long charged, long long reason, bytes note)
+    cpdef bint owes(self) except -1
     cpdef bint put_off(self) except -1
     @cython.locals(tries=cython.int)
     cpdef bint flush(self) except -1

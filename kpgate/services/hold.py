@@ -98,7 +98,7 @@ class Hold:
         the disk must have it, `keep` says when.
         """
         holds = self._holds
-        if holds.always or holds.owes:
+        if holds.always or holds.owes():
             return False
         return holds.put_off() if holds.gathering else holds.written()
 
@@ -270,7 +270,6 @@ class Holds:
         self.gathering = True
         return self.flush
 
-    @property
     def owes(self) -> bool:
         """Whether an end could not be decided yet: nobody is told of it before."""
         return bool(self._owed)
@@ -318,7 +317,7 @@ class Holds:
         Errors: StoreUnavailable when the disk fails.
         """
         position = self._journal.tail
-        if self.owes or not self._journal.flush(position):
+        if self.owes() or not self._journal.flush(position):
             position = await self.write()
         if self.always:
             await self._sync.reach(position)

@@ -395,6 +395,7 @@ def test_who_refuses_before_anything_was_sent_on_is_followed_by_another(payer: P
         guest = stage.guest()
         guest.take(len(first) - len("again") + len("up"))
         guest.answer({"error": {"message": "overloaded"}}, 503)
+        assert guest.is_left(), "else what comes next may still be sent on to it"
         talk.send(rest[:10])
         guest = stage.guest()
         talk.send(rest[10:])

@@ -202,12 +202,13 @@ def bound(edits: Edits, call: Call, cap: int) -> None:
     """Have no more output asked for than `cap`. A provider may read either of a chat's two fields."""
     content = call.content
     chat = isinstance(content, ChatRequest)
-    given = content.max_completion_tokens if chat else None
+    given, older = content.max_completion_tokens if chat else None, content.max_tokens
     if given is not None and given > cap:
         edits[MAX_COMPLETION_TOKENS] = b"%d" % cap
-    if content.max_tokens is not None and content.max_tokens > cap:
-        edits[MAX_TOKENS] = b"%d" % cap
-    if given is None and content.max_tokens is None:
+    if older is not None:
+        if older > cap:
+            edits[MAX_TOKENS] = b"%d" % cap
+    elif given is None:
         edits[MAX_COMPLETION_TOKENS if chat else MAX_TOKENS] = b"%d" % cap
 
 
