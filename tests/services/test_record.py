@@ -102,3 +102,16 @@ def test_a_line_is_what_its_struct_would_encode(record: Record, shadow: str) -> 
     assert shown == Line(ts=shown.ts, **wanted(record, shadow))
     assert written == msgspec.json.encode(shown)
     assert b"\n" not in written and b"\n" not in encode_text(written)
+
+
+@given(
+    record=records(), name=st.sampled_from(["caller", "method", "path", "model", "provider", "deployment"])
+)
+def test_what_lines_have_in_common_is_never_another_call_s(record: Record, name: str) -> None:
+    record.caller = Caller("key1", 1, Party(1, "acme"))
+    for _ in range(2):
+        shown = decoder.decode(line(record))
+        assert shown == Line(ts=shown.ts, **wanted(record, ""))
+    setattr(record, name, Caller("key1", 1, Party(1, "other")) if name == "caller" else "another")
+    shown = decoder.decode(line(record))
+    assert shown == Line(ts=shown.ts, **wanted(record, ""))
