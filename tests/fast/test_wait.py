@@ -347,3 +347,15 @@ def test_the_wheel_agrees_with_a_dictionary(moves: list[tuple[str, int, int]]):
     wheel.advance(now_us + 10_000_000)
     assert sorted(fired) == sorted(expected)
     assert wheel.live == 0
+
+
+@pytest.mark.parametrize("value", [None, b"", b"bytes", (), (1, 2), ValueError("a value"), StopIteration(3)])
+def test_a_wait_gives_the_very_value_it_was_resolved_with(run, value):
+    async def main():
+        loop = asyncio.get_running_loop()
+        wait = Wait(loop)
+        loop.call_soon(wait.resolve, value)
+        assert await wait is value
+        assert await wait is value, "it does not suspend any more"
+
+    run(main())
