@@ -1,5 +1,7 @@
 from typing import final
 
+__pyx_capi__: dict[str, object]
+
 class BodyError(ValueError):
     reason: str
     offset: int

@@ -142,12 +142,13 @@ cdef class Wait:
         if self._state == PENDING:
             self._asyncio_future_blocking = True
             return self
-        if self._state == RESOLVED and type(self._outcome) is not tuple and not isinstance(self._outcome, BaseException):
-            # As generators do it: an exception that is only set takes no traceback, and None needs no exception.
-            if self._outcome is not None:
-                PyErr_SetObject(PyExc_StopIteration, self._outcome)
-            raise StopIteration
-        raise StopIteration(self.result())
+        outcome = self._outcome
+        if self._state != RESOLVED or type(outcome) is tuple or isinstance(outcome, BaseException):
+            raise StopIteration(self.result())
+        # As generators do it: an exception that is only set takes no traceback, and None needs no exception.
+        if outcome is not None:
+            PyErr_SetObject(PyExc_StopIteration, outcome)
+        raise StopIteration
 
     @property
     def done(self):

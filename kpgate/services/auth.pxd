@@ -20,7 +20,7 @@ cdef class Keyring:
     cdef public object _changes
     cdef public Pepper _pepper
     cdef public long _cache_keys
-    cdef public object _cache
+    cdef public dict _cache
     cdef public dict _digests
     cdef public dict _tokens
     cdef public dict _parents

@@ -6,9 +6,9 @@ before the next request is looked at. A party token needs no store at all: its s
 No credential is kept, shown or logged here: only keyed hashes.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -137,7 +137,7 @@ class Keyring:
         self._changes = changes
         self._pepper = Pepper(pepper, DIGEST_BYTES)
         self._cache_keys = cache_keys
-        self._cache: OrderedDict[bytes, Entry] = OrderedDict()
+        self._cache: dict[bytes, Entry] = {}
         self._digests: dict[int, tuple[bytes, ...]] = {}
         self._tokens: dict[int, set[bytes]] = {}
         self._known: Fingerprints | None = None
@@ -194,13 +194,15 @@ class Keyring:
         """Have the first key in the cache leave it; one that was used meanwhile goes to the back instead."""
         if len(self._cache) < self._cache_keys:
             return
-        hashed, entry = self._cache.popitem(last=False)
-        for _ in range(CHANCES_MAX):
+        for hashed in list(islice(self._cache, CHANCES_MAX)):
+            entry = self._cache.pop(hashed)
             if not entry.used:
                 break
             entry.used = False
             self._cache[hashed] = entry
-            hashed, entry = self._cache.popitem(last=False)
+        else:
+            hashed = next(iter(self._cache))
+            entry = self._cache.pop(hashed)
         self._forget(hashed, entry)
 
     def _read_token(self, credential: bytes, hashed: bytes) -> Entry:

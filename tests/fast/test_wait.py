@@ -355,3 +355,15 @@ def test_a_clock_is_the_machine_s_or_another() -> None:
     assert before_us <= now_us <= after_us
     assert Clock(lambda: 17).now() == 17
     assert abs(wall_us() - time_ns() // 1000) < 60_000_000
+
+
+@pytest.mark.parametrize("value", [None, b"", b"bytes", (), (1, 2), ValueError("a value"), StopIteration(3)])
+def test_a_wait_gives_the_very_value_it_was_resolved_with(run, value):
+    async def main():
+        loop = asyncio.get_running_loop()
+        wait = Wait(loop)
+        loop.call_soon(wait.resolve, value)
+        assert await wait is value
+        assert await wait is value, "it does not suspend any more"
+
+    run(main())

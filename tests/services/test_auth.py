@@ -236,6 +236,21 @@ def test_the_cache_is_bounded_and_the_longest_unused_key_leaves_it() -> None:
     assert keys.reader.asked == asked + 1
 
 
+def test_a_cache_whose_keys_are_all_in_use_stays_bounded() -> None:
+    keys = Keys()
+    auth = keys.auth(cache_keys=100)
+    made = [keys.create()["key"] for _ in range(101)]
+    for key in made[:100] * 2:
+        auth.identify(key, "")
+    auth.identify(made[100], "")
+    keyring = auth._keyring
+    assert len(keyring._cache) == 100 == sum(len(kept) for kept in keyring._digests.values())
+    asked = keys.reader.asked
+    for key in made[:64] + made[65:]:
+        auth.identify(key, "")
+    assert keys.reader.asked == asked, "one key has left, the first that got no other chance"
+
+
 def test_a_key_bound_to_networks_serves_from_them_alone() -> None:
     keys = Keys()
     auth = keys.auth(Terms(trusted=(read_network("127.0.0.0/8"),)))
