@@ -16,6 +16,7 @@ from bench.twins import NAMES, chat_body, choice_of
 from kpgate._fast import body, credit, journal, limit, metric, pulse, sse
 from kpgate._fast.account import PLAIN, Accounts
 from kpgate._fast.bill import Bill, Tariff
+from kpgate._fast.charge import Charge, Speller
 from kpgate._fast.choice import COST, Size
 from kpgate._fast.chunks import Chunks
 from kpgate._fast.client import Client
@@ -23,21 +24,28 @@ from kpgate._fast.commit import DEPLOYMENT, KEY, MODEL, PARTY, Life, Region, Sea
 from kpgate._fast.credit import Credit, Decision, Purse
 from kpgate._fast.digits import decimal, spell
 from kpgate._fast.head import gather, parse
+from kpgate._fast.heading import Heading
 from kpgate._fast.heap import give_back
 from kpgate._fast.http1 import Connection
 from kpgate._fast.journal import Journal
 from kpgate._fast.lane import Lane
 from kpgate._fast.limit import Gate, Limits, Verdict
+from kpgate._fast.members import Members
 from kpgate._fast.metric import RequestCells, Shard
 from kpgate._fast.note import pack_end, pack_hold
+from kpgate._fast.onward import write_head
 from kpgate._fast.outbox import Outbox
 from kpgate._fast.outline import outline
+from kpgate._fast.pen import Pen
 from kpgate._fast.pulse import Pulses
 from kpgate._fast.routes import Router
+from kpgate._fast.usage import Counts
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.dialects.openai.request import CONVERSATION
+from kpgate.domain.ledger import End, Hold, write_end, write_hold
 from kpgate.domain.price import Price
 from kpgate.domain.traits import see
+from kpgate.domain.usage import COUNTS
 from kpgate.services.meters import LATENCY_BOUNDS_US
 from kpgate.stores.vocabulary import open_vocabulary
 
@@ -235,6 +243,81 @@ def of_note(folder: Path) -> list[Operation]:
         Operation("the note of a hold", lambda: pack_hold(*hold)),
         Operation("the note of an end", lambda: pack_end(*end)),
     ]
+
+
+def of_charge(folder: Path) -> list[Operation]:
+    """A charged call as the clerk reads it, and its leaf."""
+    note = pack_hold("0a1b2c3d4e5f-1f", "gpt-4.1-mini", 7, 200, 4096, 10_000)
+    held = write_hold(Hold(7, 9000, 2, 3, 4, 5, 6, (0,) * 4, ((1, 2, 3, 4),), note))
+    said = pack_end("openai", "gpt-4.1-mini", 1, 200, 7, 200, 150, *[0] * 8, "provider")
+    posted = write_end(End(9, 7, 8, 350, 0, (0,) * 4, 0, said, True))
+    speller = Speller("kp1-0a1b2c3d4e5f", COUNTS, 1)
+    return [
+        Operation("the two entries of a charge read", lambda: Charge(9, held, posted)),
+        Operation(
+            "its leaf spelled", lambda: speller.leaf(Charge(9, held, posted), "p" * 43, "t" * 43, "s" * 22)
+        ),
+    ]
+
+
+def of_heading(folder: Path) -> list[Operation]:
+    """A reply's headers."""
+
+    def write() -> object:
+        headers = Heading()
+        headers.extend(HEADERS)
+        headers.count(b"x-ratelimit-remaining-tokens", 999_999)
+        headers.last(b"x-ratelimit-reset-tokens", 120_000)
+        return headers
+
+    return [Operation(f"{len(HEADERS) + 2} headers", write)]
+
+
+def of_members(folder: Path) -> list[Operation]:
+    """A log line."""
+    line = Members()
+
+    def write() -> bytes:
+        line.begin()
+        for name in (b"id", b"model", b"provider", b"deployment"):
+            line.put(name, "gpt-4o-mini-2024-07-18")
+        for name in (b"status", b"total_us", b"input_tokens", b"output_tokens"):
+            line.count(name, 123_456)
+        return line.take()
+
+    return [Operation("an object of four texts and four numbers", write)]
+
+
+def of_onward(folder: Path) -> list[Operation]:
+    """The head of a request to a provider."""
+    opening = b"POST /v1/chat/completions HTTP/1.1\r\nhost: api.openai.com\r\nauthorization: Bearer sk-0123456789\r\n"
+    head = parse(request(b"").partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+    return [Operation("a head", lambda: write_head(opening, head, "req-0123456789ab-1f", 512))]
+
+
+def of_pen(folder: Path) -> list[Operation]:
+    """JSON from pieces."""
+
+    def write(text: str) -> bytes:
+        pen = Pen()
+        pen.raw(b'{"content":')
+        pen.text(text)
+        pen.raw(b',"index":')
+        pen.number(7)
+        pen.raw(b"}")
+        return pen.done()
+
+    plain, escaped = PROSE[:1000].replace("\n", " "), 'a "quoted" line\n' * 60
+    return [
+        Operation("a text of 1 KB", lambda: write(plain)),
+        Operation("one with 180 escapes", lambda: write(escaped)),
+    ]
+
+
+def of_usage(folder: Path) -> list[Operation]:
+    """What a reply says was used."""
+    counts, body = Counts(), REPLY.partition(b"\r\n\r\n")[2]
+    return [Operation("the usage of a whole reply", lambda: counts.find(body))]
 
 
 def of_head(folder: Path) -> list[Operation]:
@@ -605,6 +688,7 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "account": of_account,
     "bill": of_bill,
     "body": of_body,
+    "charge": of_charge,
     "choice": of_choice,
     "chunks": of_chunks,
     "client": of_client,
@@ -613,16 +697,20 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "digits": of_digits,
     "flow": of_flow,
     "head": of_head,
+    "heading": of_heading,
     "heap": of_heap,
     "http1": of_http1,
     "inlet": of_inlet,
     "journal": of_journal,
     "lane": of_lane,
     "limit": of_limit,
+    "members": of_members,
     "metric": of_metric,
     "note": of_note,
+    "onward": of_onward,
     "outbox": of_outbox,
     "outline": of_outline,
+    "pen": of_pen,
     "prose": of_prose,
     "pulse": of_pulse,
     "recall": of_recall,
@@ -630,6 +718,7 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "sse": of_sse,
     "step": of_step,
     "tokens": of_tokens,
+    "usage": of_usage,
     "wait": of_wait,
 }
 """By module. A function gets a folder of its own to write in."""

@@ -1,7 +1,9 @@
 from typing import final
 
+from kpgate._fast.pen import Pen
+
 @final
-class Members:
+class Members(Pen):
     def begin(self) -> None: ...
     def put(self, name: bytes, text: str) -> None: ...
     def put_number(self, name: bytes, number: int) -> None: ...

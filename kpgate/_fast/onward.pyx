@@ -5,16 +5,14 @@ Owns how those lines are written, into one piece of memory. Knows no provider, a
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy, strlen
 
+from kpgate._fast.digits cimport DIGITS_MAX, digits_back
 from kpgate._fast.head cimport Head
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
-
-cdef enum:
-    DIGITS = 20
 
 cdef char *LENGTH = b"content-length: "
 cdef char *CHUNKED = b"transfer-encoding: chunked"
@@ -43,17 +41,6 @@ cdef inline Piece *_put_line(Piece *piece, const char *name, bytes value) noexce
     return _put(_put(piece, name, strlen(name)), PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
 
 
-cdef inline Piece *_put_number(Piece *piece, char *digits, int64_t number) noexcept nogil:
-    cdef char *end = digits + DIGITS
-    cdef char *at = end - 1
-    at[0] = <char>(c"0" + number % 10)
-    while number >= 10:
-        number //= 10
-        at -= 1
-        at[0] = <char>(c"0" + number % 10)
-    return _put(piece, at, end - at)
-
-
 cpdef bytes write_head(bytes opening, Head head, str request_id, int64_t body_bytes, bytes parent=None):
     """`opening` and the lines behind it, with the empty line at their end: length, id, trace, and what is passed on.
 
@@ -61,7 +48,8 @@ cpdef bytes write_head(bytes opening, Head head, str request_id, int64_t body_by
     Units: `body_bytes` is -1 for a body of which nobody knows: it goes in chunks.
     """
     cdef Piece pieces[16]
-    cdef char digits[DIGITS]
+    cdef char digits[DIGITS_MAX]
+    cdef char *number
     cdef Piece *end = pieces
     cdef Piece *piece = pieces
     cdef Py_ssize_t size = 0
@@ -70,7 +58,8 @@ cpdef bytes write_head(bytes opening, Head head, str request_id, int64_t body_by
     cdef char *at
     end = _put(end, PyBytes_AS_STRING(opening), PyBytes_GET_SIZE(opening))
     if body_bytes >= 0:
-        end = _put_number(_put(end, LENGTH, strlen(LENGTH)), digits, body_bytes)
+        number = digits_back(digits + DIGITS_MAX, <uint64_t>body_bytes)
+        end = _put(_put(end, LENGTH, strlen(LENGTH)), number, digits + DIGITS_MAX - number)
     else:
         end = _put(end, CHUNKED, strlen(CHUNKED))
     end = _put(_put(end, ID, strlen(ID)), text, size)

@@ -13,4 +13,5 @@ cdef class Pen:
     cpdef int text(self, str said) except -1
     cdef void _escape(self, uint8_t c) noexcept
     cpdef int number(self, int64_t number) except -1
+    cdef void shrink(self) noexcept
     cpdef bytes done(self)

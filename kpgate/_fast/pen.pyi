@@ -1,6 +1,3 @@
-from typing import final
-
-@final
 class Pen:
     def raw(self, written: bytes) -> int: ...
     def text(self, said: str) -> int: ...

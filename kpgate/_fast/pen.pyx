@@ -1,8 +1,8 @@
 # cython: language_level=3str, auto_pickle=False, autotestdict=False
 """JSON written straight into one buffer: what is fixed as it stands, texts with what JSON wants escaped in them.
 
-Owns how a text and a number are spelled, as msgspec spells them. Knows no form: that what is written is JSON in the end
-is its caller's business.
+Owns how a text and a number are spelled, as msgspec spells them: UTF-8, escaped only where JSON wants it. Knows no form:
+that what is written is JSON in the end is its caller's business. Source: RFC 8259, section 7 (November 2026).
 """
 
 cimport cython
@@ -24,6 +24,8 @@ cdef extern from "Python.h":
 
 cdef enum:
     ROOM = 1024
+    # What is kept by a pen that is used again.
+    ROOM_KEPT = 16_384
     # As much as one byte becomes: \u001f.
     ESCAPED_BYTES_MAX = 6
 
@@ -43,7 +45,6 @@ cdef inline uint8_t _short(uint8_t c) noexcept nogil:
     return c"f" if c == 12 else 0
 
 
-@cython.final
 @cython.freelist(8)
 cdef class Pen:
     """What is written so far. Order: `done` is the end of it.
@@ -141,6 +142,16 @@ cdef class Pen:
         memcpy(self._held + self._size, at, end - at)
         self._size += end - at
         return 0
+
+    cdef void shrink(self) noexcept:
+        """Begin anew, without what something long has left."""
+        cdef uint8_t *held
+        self._size = 0
+        if self._room > ROOM_KEPT:
+            held = <uint8_t *>PyMem_Realloc(self._held, ROOM)
+            if held != NULL:
+                self._held = held
+                self._room = ROOM
 
     cpdef bytes done(self):
         """All that was written."""

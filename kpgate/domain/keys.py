@@ -104,11 +104,13 @@ def literal_problem(key: str) -> str:
 
 
 def digest(pepper: bytes, credential: bytes) -> bytes:
-    """What is kept instead of a key: a hash that nobody can make, or test, without the pepper.
-
-    `_fast.digest` makes the same for every call.
-    """
+    """What is kept instead of a key: a hash that nobody can make, or test, without the pepper."""
     return blake2b(credential, key=pepper, digest_size=DIGEST_BYTES).digest()
+
+
+def peppered(pepper: bytes) -> blake2b:
+    """The same hash before it has seen a credential: of each, a copy is to be updated."""
+    return blake2b(key=pepper, digest_size=DIGEST_BYTES)
 
 
 def _base62(number: int, length: int) -> str:

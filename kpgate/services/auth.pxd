@@ -1,7 +1,6 @@
 # The compiled form of `auth.py`: the attributes of what every request asks as fields.
 
 
-from kpgate._fast.digest cimport Pepper
 from kpgate.domain.caller cimport Caller
 
 
@@ -18,7 +17,7 @@ cdef class Keyring:
     cdef public object wall_us
     cdef public object _reader
     cdef public object _changes
-    cdef public Pepper _pepper
+    cdef public object _peppered
     cdef public long _cache_keys
     cdef public dict _cache
     cdef public dict _digests

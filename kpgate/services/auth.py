@@ -13,7 +13,6 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from kpgate._fast.digest import Pepper
 from kpgate.domain.access import Address, Network, client_address, matches, read_address, read_network, within
 from kpgate.domain.caller import ANONYMOUS, AUDITOR, CALL, Caller, Party
 from kpgate.domain.errors import (
@@ -24,7 +23,7 @@ from kpgate.domain.errors import (
     StoreUnavailable,
 )
 from kpgate.domain.fingerprints import Fingerprints
-from kpgate.domain.keys import DIGEST_BYTES, Found, is_ours, is_whole
+from kpgate.domain.keys import Found, is_ours, is_whole, peppered
 from kpgate.domain.token import Token, is_token
 from kpgate.domain.whole import Whole
 from kpgate.stores.protocol import KEY, PARTY, TIER, TOKEN, TOKEN_SIGNER, KeyReader
@@ -135,7 +134,7 @@ class Keyring:
         self.wall_us = wall_us
         self._reader = reader
         self._changes = changes
-        self._pepper = Pepper(pepper, DIGEST_BYTES)
+        self._peppered = peppered(pepper)
         self._cache_keys = cache_keys
         self._cache: dict[bytes, Entry] = {}
         self._digests: dict[int, tuple[bytes, ...]] = {}
@@ -166,7 +165,9 @@ class Keyring:
         """
         if self._changes.generation != self._generation:
             self._catch_up()
-        hashed = self._pepper.digest(credential)
+        hashing = self._peppered.copy()
+        hashing.update(credential)
+        hashed = hashing.digest()
         entry: Entry | None = self._cache.get(hashed)
         if entry is None:
             return self._read(credential, hashed)

@@ -1,6 +1,0 @@
-from typing import Self, final
-
-@final
-class Pepper:
-    def __new__(cls, pepper: bytes, hash_bytes: int) -> Self: ...
-    def digest(self, credential: bytes) -> bytes: ...
