@@ -307,7 +307,7 @@ def of_pen(folder: Path) -> list[Operation]:
         pen.raw(b"}")
         return pen.done()
 
-    plain, escaped = PROSE[:1000].replace("\n", " "), 'a "quoted" line\n' * 60
+    plain, escaped = (PROSE * 5)[:1000].replace("\n", " "), 'a "quoted" line\n' * 60
     return [
         Operation("a text of 1 KB", lambda: write(plain)),
         Operation("one with 180 escapes", lambda: write(escaped)),

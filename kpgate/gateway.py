@@ -284,7 +284,7 @@ class Gateway:
             if (error := judge(connection, target)) is not None:
                 raise error
             if call.stream and is_stream(connection, way):
-                life.framer = way.framer(call)
+                life.framer, attempt.metered = way.framer(call), hold is not None
                 watch = None if decision is None else decision.watch(way, target, record.attempts, call)
                 first = await first_events(attempt, life.framer, watch)
             else:
@@ -358,6 +358,11 @@ class Gateway:
         exchange.open(record.status, headers)
         del headers
         while True:
+            if life.hold is not None and framer.text_bytes > life.hold.room and not self._goes_on(kit, life):
+                # What would pass the hold is not forwarded.
+                attempt.close()
+                exchange.write(life.way.cut(framer, record.request_id, record.model, life.call.choices))
+                break
             if ready:
                 record.reply_bytes += len(ready)
                 follows = exchange.write(ready)
@@ -373,11 +378,6 @@ class Gateway:
                 break
             ready = framer.feed(chunk)
             chunk = b""
-            if life.hold is not None and framer.text_bytes > life.hold.room and not self._goes_on(kit, life):
-                # What would pass the hold is not forwarded.
-                attempt.close()
-                exchange.write(life.way.cut(framer, record.request_id, record.model, life.call.choices))
-                break
             if framer.text_bytes > FOLD_BYTES:
                 life.fold(kit.log_bodies)
         tail = framer.finish() if life.hold is None or not life.hold.cut else b""

@@ -18,6 +18,8 @@ cdef class Attempt(Timer):
     cdef public object _opening
     cdef public long _reads
     cdef public long long _total_at_us
+    cdef public bint metered
+    cdef public bytes _rest
 
     cpdef object ask(self, bytes head, bytes body)
     cpdef Connection reply(self)

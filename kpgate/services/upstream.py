@@ -20,6 +20,7 @@ from kpgate.services.route import Target
 REPLY_BYTES_MAX = 256 * 1024 * 1024
 REFUSAL_BYTES_MAX = 1024 * 1024
 RETRY_AFTER_MAX_S = 3600
+METERED_BYTES = 2048
 Instant = int
 """Said by another name: compiled, it is a machine's number, as the room's `.pxd` has it."""
 
@@ -35,6 +36,7 @@ class Attempt(Timer):
     """One try upstream: the connection in use, its deadline, and the way to end it from outside. Its own timer.
 
     Order: `send`, or what it is made of, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
+    Shape: a `metered` reply comes in short pieces, so that little of it is beyond what was asked about.
     """
 
     __slots__ = (
@@ -42,10 +44,12 @@ class Attempt(Timer):
         "_ended",
         "_opening",
         "_reads",
+        "_rest",
         "_sent_us",
         "_total_at_us",
         "_wheel",
         "connection",
+        "metered",
         "target",
     )
 
@@ -60,6 +64,8 @@ class Attempt(Timer):
         self._reads = -1
         self._sent_us = began_us
         self._total_at_us = began_us + target.total_us
+        self.metered = False
+        self._rest = b""
 
     async def send(self, head: bytes, body: bytes, rest: Rest | None = None) -> Made:
         """Send the request, or with a `rest` how it begins, and wait for the reply's head.
@@ -162,16 +168,23 @@ class Attempt(Timer):
             raise self._translate(error) from error
 
     async def chunk(self) -> bytes:
-        """The next piece of a streamed reply, empty at its end.
+        """The next piece of a streamed reply, empty at its end; a short one where the reply is metered.
 
         Errors: UpstreamFailed when the stream is cut, UpstreamTimeout when it stands still.
         """
-        connection = self.reply()
-        self._arm(self._clock() + self.target.idle_us)
-        try:
-            return await connection.chunk()
-        except UpstreamLost as error:
-            raise self._translate(error) from error
+        piece = self._rest
+        if not piece:
+            connection = self.reply()
+            self._arm(self._clock() + self.target.idle_us)
+            try:
+                piece = await connection.chunk()
+            except UpstreamLost as error:
+                raise self._translate(error) from error
+        if not self.metered or len(piece) <= METERED_BYTES:
+            self._rest = b""
+            return piece
+        self._rest = piece[METERED_BYTES:]
+        return piece[:METERED_BYTES]
 
     @property
     def passed(self) -> list[Header]:

@@ -17,7 +17,7 @@ from kpgate.app.verify import problems, read
 from kpgate.domain.money import SetCreditLine
 from tests.kit.gateway_process import until
 from tests.kit.payer import Payer, read_until
-from tests.kit.provider import answer, completion, events, page, raw, silence, stream
+from tests.kit.provider import answer, chunk, completion, events, head, page, raw, silence, stream
 from tests.kit.receipt_verifier import verify_receipt
 from tests.kit.whole import Whole
 
@@ -141,7 +141,8 @@ def test_a_hold_is_for_the_step_that_a_prompt_may_reach(gate: Whole) -> None:
     assert payer.paid() == held, "no more than was held"
 
 
-def test_a_long_prompt_s_stream_is_metered_by_what_long_calls_cost(gate: Whole) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_long_prompt_s_stream_is_metered_by_what_long_calls_cost(gate: Whole, at_once: bool) -> None:
     long = [{"role": "user", "content": "hello " * 20}]
     payer = Payer(gate)
     with payer.send(model="stepped", stream=True, messages=long) as connection:
@@ -151,7 +152,9 @@ def test_a_long_prompt_s_stream_is_metered_by_what_long_calls_cost(gate: Whole) 
     held = -(-prompt * 115 // 100) * 500 + 100 * 1_500
     payer = Payer(gate, held)
     endless = [event for event in events("word " * 400) if b"DONE" not in event and b'"stop"' not in event]
-    gate.script(stream(endless, stall=True))
+    fields = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
+    burst = raw(head(200, fields) + b"".join(map(chunk, endless)), stall=True)
+    gate.script(burst if at_once else stream(endless, stall=True))
     with payer.send(model="stepped", stream=True, messages=long) as connection:
         reply = read_until(connection, b"[DONE]")
     assert b'"finish_reason":"length"' in reply and payer.paid() == held
