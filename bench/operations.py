@@ -249,7 +249,8 @@ def of_charge(folder: Path) -> list[Operation]:
     """A charged call as the clerk reads it, and its leaf."""
     note = pack_hold("0a1b2c3d4e5f-1f", "gpt-4.1-mini", 7, 200, 4096, 10_000)
     held = write_hold(Hold(7, 9000, 2, 3, 4, 5, 6, (0,) * 4, ((1, 2, 3, 4),), note))
-    said = pack_end("openai", "gpt-4.1-mini", 1, 200, 7, 200, 150, *[0] * 8, "provider")
+    ended: tuple[Any, ...] = ("openai", "gpt-4.1-mini", 1, 200, 7, 200, 150, *[0] * 8, "provider")
+    said = pack_end(*ended)
     posted = write_end(End(9, 7, 8, 350, 0, (0,) * 4, 0, said, True))
     speller = Speller("kp1-0a1b2c3d4e5f", COUNTS, 1)
     return [

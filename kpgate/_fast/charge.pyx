@@ -8,7 +8,7 @@ leaf, as docs/receipts.md has it. Decides nothing. Knows no price, no store and 
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from json.encoder import encode_basestring_ascii

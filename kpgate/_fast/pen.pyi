@@ -1,3 +1,6 @@
+from typing_extensions import disjoint_base
+
+@disjoint_base
 class Pen:
     def raw(self, written: bytes) -> int: ...
     def text(self, said: str) -> int: ...

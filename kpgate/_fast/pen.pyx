@@ -1,8 +1,8 @@
 # cython: language_level=3str, auto_pickle=False, autotestdict=False
 """JSON written straight into one buffer: what is fixed as it stands, texts with what JSON wants escaped in them.
 
-Owns how a text and a number are spelled, as msgspec spells them: UTF-8, escaped only where JSON wants it. Knows no form:
-that what is written is JSON in the end is its caller's business. Source: RFC 8259, section 7 (November 2026).
+Owns how a text and a number are spelled, as msgspec spells them: UTF-8, escaped only where JSON wants it. Knows no
+form: that what is written is JSON in the end is its caller's business. Source: RFC 8259, section 7 (November 2026).
 """
 
 cimport cython

@@ -171,7 +171,10 @@ cdef bint find_counts(const uint8_t *p, Py_ssize_t end, Reading *reading) noexce
 
 @cython.final
 cdef class Counts:
-    """Tokens by kind, as OpenAI names them. One may be kept and used again. Shape: `detailed` where parts are counted."""
+    """Tokens by kind, as OpenAI names them. One may be kept and used again.
+
+    Shape: `detailed` where parts are counted.
+    """
 
     cpdef bint find(self, bytes body) except -1:
         """Read the top-level usage of a whole reply, which is JSON. False: it has none, or is to be decoded."""
