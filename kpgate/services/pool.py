@@ -360,12 +360,21 @@ class Resuming(ssl.SSLContext):
     ) -> ssl.SSLObject:
         """A connection's TLS. Tickets come after the handshake, so the last connection is asked for its own now."""
         if self._last is not None:
-            latest = self._last.session
-            if latest is not None and latest.has_ticket:
-                self._session = latest
-        begun = session or self._session
-        self._last = super().wrap_bio(incoming, outgoing, server_side, server_hostname, begun)
+            self._session = _ticket(self._last) or self._session
+        self._last = super().wrap_bio(
+            incoming, outgoing, server_side, server_hostname, session or self._session
+        )
         return self._last
+
+
+def _ticket(connection: ssl.SSLObject) -> ssl.SSLSession | None:
+    """The session that can be resumed, None where there is none, or not yet."""
+    try:
+        session = connection.session
+    except ValueError:
+        # In the middle of its handshake a session cannot be copied.
+        return None
+    return session if session is not None and session.has_ticket else None
 
 
 def tls_context(ca: str | None) -> ssl.SSLContext:

@@ -278,6 +278,20 @@ def test_a_tls_session_is_resumed(authority: Authority, version: ssl.TLSVersion)
 
 
 @looped
+async def test_many_handshakes_may_be_under_way_at_once(authority: Authority):
+    server = authority.server("127.0.0.1")
+    async with Provider(server) as provider, pooled(provider.url, ca=authority.file) as (pool, _):
+        waits = [pool.open(FAR_US) for _ in range(64)]
+        held = [await wait for wait in waits]
+        assert len(set(held)) == 64
+        assert all(connection.secure for connection in held)
+        for connection in held:
+            pool.give(connection)
+        found = await asyncio.gather(*(call(pool) for _ in range(64)))
+        assert [status for status, _ in found] == [200] * 64
+
+
+@looped
 async def test_a_session_that_the_provider_forgot_is_begun_anew(authority: Authority):
     server = authority.server("127.0.0.1")
     async with Provider(server) as provider:
