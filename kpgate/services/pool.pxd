@@ -17,6 +17,7 @@ cdef class Pool:
     cdef public list _idle
     cdef public dict _waiting
     cdef public dict _dials
+    cdef public object _ahead
     cdef public object _sweeper
     cdef public bint _closed
 

@@ -5,7 +5,7 @@ and their rest and retirement. Knows no request; what went wrong is an UpstreamL
 """
 
 import ssl
-from asyncio import AbstractEventLoop, BaseProtocol, Task, Transport
+from asyncio import AbstractEventLoop, BaseProtocol, Task, TimerHandle, Transport
 from collections.abc import Callable
 from socket import SOCK_STREAM, AddressFamily, gaierror
 from typing import cast
@@ -21,6 +21,8 @@ TLS_IDLE_MAX = 64
 # From that many connections in use on, the next one is opened before it is needed: few calls at a time need none.
 # Source: Envoy, "Connection pooling", preconnecting (checked November 2026).
 AHEAD_FROM = 8
+# Not at once: the call that took the last one comes first, and a handshake is work.
+AHEAD_S = 0.005
 # RFC 8305, section 5: how long before the next address is tried as well. A wheel's tick rounds it up.
 STAGGER_US = 250_000
 
@@ -70,6 +72,7 @@ class Pool:
         self._idle: list[Connection] = []
         self._waiting: dict[Wait, Timer] = {}
         self._dials: dict[Task[Connection], Timer] = {}
+        self._ahead: TimerHandle | None = None
         self._sweeper = Timer(self._sweep)
         self._closed = False
 
@@ -132,6 +135,8 @@ class Pool:
         """Abort everything. Counters are back to zero once the loop has gone round."""
         self._closed = True
         self._sweeper.cancel()
+        if self._ahead is not None:
+            self._ahead.cancel()
         for wait in list(self._waiting):
             wait.fail(UpstreamLost("connect", "the pool is closed"))
         for task in self._dials:
@@ -199,16 +204,24 @@ class Pool:
             self._start_dial()
 
     def _dial_ahead(self) -> None:
-        """A dial for the call to come, where many are in use and none rests."""
-        if (
+        """A dial for the call to come, in a moment, where many are in use and none rests."""
+        if self._ahead is None and self._wants_more():
+            self._ahead = self._loop.call_later(AHEAD_S, self._dial_now)
+
+    def _dial_now(self) -> None:
+        self._ahead = None
+        if self._wants_more():
+            self._start_dial()
+
+    def _wants_more(self) -> bool:
+        return bool(
             self.options.ahead
             and not self._idle
             and len(self._live) >= AHEAD_FROM
             and len(self._dials) <= len(self._waiting)
             and self._idle_max
             and self._may_dial()
-        ):
-            self._start_dial()
+        )
 
     def _may_dial(self) -> bool:
         return len(self._live) + len(self._dials) < self.options.connections_max and not self._closed

@@ -415,6 +415,7 @@ async def test_none_is_opened_ahead_where_it_may_not_be_or_could_not_rest(option
         for _ in range(AHEAD_FROM + 2):
             _ = pool.take() or await pool.open(FAR_US)
         assert pool.counts.dialing == pool.counts.idle == 0
+        assert pool._ahead is None, "none will be, either"
         assert provider.accepted == pool.counts.open == AHEAD_FROM + 2
 
 
