@@ -1,4 +1,4 @@
-"""What credits cost: the same gateway with the ledger on and off, in turn; posting; a start with many accounts.
+"""What credits cost: the same gateway with the ledger on and off, in turn; posting; a start with many accounts; proofs.
 
 Owns the ratios. The clerk is held to the load's core, as on a machine with a core to spare; its CPU is told apart.
 """
@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, perf_counter_ns
 
 from bench.governed import Rounds, Series
 from bench.load import load
@@ -24,8 +24,10 @@ from kpgate.app.bank import Bank
 from kpgate.app.control import wall_us
 from kpgate.app.directory import Directory
 from kpgate.domain.ledger import End, Hold, note_end, note_hold, write_end, write_hold
+from kpgate.domain.merkle import leaf_hash, proves_inclusion
 from kpgate.domain.settings import Ledger
 from kpgate.domain.usage import Usage
+from kpgate.stores.log import SqliteLog
 from kpgate.stores.sqlite import SqliteStore
 
 METHOD = (
@@ -35,7 +37,8 @@ METHOD = (
     "Rounds in turn, the order rotated; a ratio is taken within each round, and the median given. `by CPU` are calls "
     "for each second of CPU of supervisor and worker; the clerk's CPU a call stands beside them.",
     "Posting: entries of calls (HOLD and POST) handed to the store in batches, as the clerk does, receipts and log "
-    "included. A charge is one transfer; each call is two entries.",
+    "included. A charge is one transfer; each call is two entries. Proofs: of inclusion, the median of "
+    "five hundred from all over a log of ten million leaves; verified without the head's signature.",
 )
 ON = Ledger(enabled=True)
 CALLS = 100_000
@@ -43,6 +46,8 @@ BATCH = 20_000
 """Entries, as the clerk takes them at most."""
 OPEN = 5_000
 ACCOUNTS = 1_000_000
+LEAVES = 10_000_000
+PROOFS = 500
 
 
 def clerk_of(target: Target) -> int:
@@ -62,7 +67,7 @@ def measure(rounds: int, seconds: float) -> Result:
                 os.sched_setaffinity(clerk_of(target), {int(core)})
         series, clerks = _play(targets, rounds, seconds)
     posted = _posting() | {f"{name}, {OPEN:,} open": figure for name, figure in _posting(OPEN).items()}
-    start = _start()
+    start, proofs = _start(), _proofs()
     pairs = (("governed with credits", "governed"), ("lane governed with credits", "lane governed"))
     ratios: list[list[Cell]] = [
         [f"{on} / {off}", *series.ratio(on, off), series.cpu_ratio(on, off)[1]] for on, off in pairs
@@ -86,11 +91,17 @@ def measure(rounds: int, seconds: float) -> Result:
                 "a second",
             ),
             Goal("start with 1,000,000 accounts", start["seconds"], "at most", 3, "s"),
+            Goal("a proof made, 10,000,000 leaves", proofs["ms a proof made"], "at most", 1, "ms"),
+            Goal("a proof verified, 10,000,000 leaves", proofs["ms a proof verified"], "at most", 1, "ms"),
         ),
         tables=(
             Table("Ratios of calls/s", ["ratio", "least", "median", "most", "median by CPU"], ratios),
             Table("The clerk", ["target", "CPU us a call"], clerk_rows),
-            Table("Posting and start", ["what", "figure"], [[k, v] for k, v in (posted | start).items()]),
+            Table(
+                "Posting, start and proofs",
+                ["what", "figure"],
+                [[k, v] for k, v in (posted | start | proofs).items()],
+            ),
         ),
         raw={
             "rounds": [{name: asdict(run) for name, run in each.items()} for each in series.rounds],
@@ -211,3 +222,25 @@ def _start() -> dict[str, float]:
         assert again.bank.accounts.account(clock(), ACCOUNTS // 2) is not None
         again.close()
     return {"seconds": seconds, "accounts": ACCOUNTS, "bytes an account": grown / ACCOUNTS}
+
+
+def _proofs() -> dict[str, float]:
+    """Inclusion in a log of ten million leaves: medians of as many proofs, of leaves from all over it."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(str(Path(folder, "kpgate.db")))
+        log, batch = SqliteLog(store.connection), 50_000
+        log.open("bench")
+        for first in range(0, LEAVES, batch):
+            with store.connection:
+                log.append([b"%d" % index for index in range(first, first + batch)])
+        root, made, verified = log.root(LEAVES), [], []
+        for number in range(PROOFS):
+            index = number * 7_919_317 % LEAVES
+            began_ns = perf_counter_ns()
+            path = log.inclusion(index, LEAVES)
+            made_ns = perf_counter_ns()
+            assert proves_inclusion(leaf_hash(b"%d" % index), index, LEAVES, path, root)
+            verified.append(perf_counter_ns() - made_ns)
+            made.append(made_ns - began_ns)
+        store.close()
+    return {"ms a proof made": median(made) / 1e6, "ms a proof verified": median(verified) / 1e6}
