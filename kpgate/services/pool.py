@@ -206,6 +206,7 @@ class Pool:
     def _dial_ahead(self) -> None:
         """A dial for the call to come, in a moment, where many are in use and none rests."""
         if self._ahead is None and self._wants_more():
+            # house: waits - one a connection and none a call, and sooner than a tick of the wheel
             self._ahead = self._loop.call_later(AHEAD_S, self._dial_now)
 
     def _dial_now(self) -> None:
