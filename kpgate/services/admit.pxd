@@ -24,5 +24,4 @@ cdef class Admit:
     cpdef Verdict take(self, cython.py_int now_us, Caller caller, Plan plan, object order, cython.py_int tokens)
     @cython.locals(usage=Usage, used=cython.longlong, call=cython.longlong)
     cpdef object end(self, cython.py_int now_us, Verdict verdict, Record record)
-    cdef int _give_back(self, cython.py_int now_us, cython.py_int call, cython.py_int used) except? -1
     cdef tuple _gates(self, Caller caller, Plan plan)

@@ -144,8 +144,8 @@ class Admit:
     def give_back(self, now_us: int, verdict: Verdict) -> None:
         """Give back all that was taken. A second time has no effect."""
         call, verdict.call = verdict.call, 0
-        if call and self._give_back(now_us, call, -1) == BUSY:
-            self._owed.append((call, -1))
+        if call and self._limits.cancel(now_us, call) == BUSY:
+            self._owed.append((call, 0))
 
     def move(self, now_us: int, verdict: Verdict, target: Target, tokens: int) -> None:
         """Take the limits of another deployment instead.
@@ -190,11 +190,8 @@ class Admit:
         """Give back what could not be given back because the lock was taken. Order: once a tick."""
         for _ in range(len(self._owed)):
             call, used = self._owed.popleft()
-            if self._give_back(now_us, call, used) == BUSY:
+            if self._limits.settle(now_us, call, used) == BUSY:
                 self._owed.append((call, used))
-
-    def _give_back(self, now_us: int, call: int, used: int) -> int:
-        return self._limits.cancel(now_us, call) if used < 0 else self._limits.settle(now_us, call, used)
 
     def _patiently(
         self,
