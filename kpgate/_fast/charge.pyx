@@ -13,11 +13,12 @@ from libc.string cimport memcpy
 
 from json.encoder import encode_basestring_ascii
 
+from kpgate._fast.digits cimport DIGITS_MAX, number_back
+
 cdef enum:
     HOLD_BYTES = 72
     POST_BYTES = 72
     BUDGET_BYTES = 16
-    NUMBER_ROOM = 20
     WHOLE = 10_000
     # What a leaf has beside its texts: names, numbers, hashes.
     LEAF_ROOM = 2048
@@ -202,21 +203,11 @@ cdef inline char *put(char *at, bytes text) noexcept:
     return at + PyBytes_GET_SIZE(text)
 
 
-cdef char *put_number(char *at, int64_t number) noexcept nogil:
-    cdef char digits[NUMBER_ROOM]
-    cdef uint64_t left = <uint64_t>number if number >= 0 else 0 - <uint64_t>number
-    cdef int begin = NUMBER_ROOM
-    if number < 0:
-        at[0] = c"-"
-        at += 1
-    while True:
-        begin -= 1
-        digits[begin] = <char>(c"0" + left % 10)
-        left //= 10
-        if left == 0:
-            break
-    memcpy(at, digits + begin, NUMBER_ROOM - begin)
-    return at + (NUMBER_ROOM - begin)
+cdef inline char *put_number(char *at, int64_t number) noexcept nogil:
+    cdef char digits[DIGITS_MAX]
+    cdef char *begin = number_back(digits + DIGITS_MAX, number)
+    memcpy(at, begin, digits + DIGITS_MAX - begin)
+    return at + (digits + DIGITS_MAX - begin)
 
 
 cdef bytes quoted(bytes body, Py_ssize_t at, Py_ssize_t size):
