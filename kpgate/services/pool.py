@@ -250,7 +250,8 @@ class Pool:
                 connection.owner = self
                 self._live.add(connection)
                 self._hand(connection)
-        else:
+        elif len(self._dials) < len(self._waiting):
+            # As long as there are as many dials as calls that wait, each may still get one.
             wait = self._next()
             if wait is not None:
                 wait.fail(error)

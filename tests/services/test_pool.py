@@ -431,6 +431,20 @@ async def test_a_provider_that_is_gone_is_dialled_once_ahead_and_by_each_call():
 
 
 @looped
+async def test_a_dial_that_fails_leaves_those_alone_who_may_still_get_another():
+    async with Provider() as provider, pooled(provider.url) as (pool, _):
+        held = await pool.open(FAR_US)
+        first, second = pool.open(FAR_US), pool.open(FAR_US)
+        assert pool.counts == Counts(open=3, idle=0, dialing=2, waiting=2)
+        # The first has what another call gives back: there is a dial more than calls that wait.
+        pool.give(held)
+        assert await first is held
+        next(iter(pool._dials)).cancel()
+        assert (await second).idle
+        await until(lambda: pool.counts == Counts(open=2, idle=0, dialing=0, waiting=0))
+
+
+@looped
 async def test_idle_connections_are_capped():
     async with Provider() as provider, pooled(provider.url, idle_max=2) as (pool, _):
         held = [await pool.open(FAR_US) for _ in range(5)]
