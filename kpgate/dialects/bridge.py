@@ -4,6 +4,7 @@ Knows no vendor. What the provider's dialect cannot say is refused by the caller
 named where the operator allows that.
 """
 
+import re
 from collections.abc import Iterable
 from random import getrandbits
 from time import time
@@ -41,6 +42,9 @@ from kpgate.domain.reply import (
 from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import Usage
 
+DROPPED_MAX = 1024
+"""Characters of what is said of dropped fields."""
+_UNFIT = re.compile("[^ -~]")
 STREAM_BYTES_MAX = 256 * 1024 * 1024
 """As long as a whole reply may be: readers and writers keep text, to say at the end what it is from, or all of it."""
 
@@ -105,8 +109,7 @@ class _Bridge:
                 or f"the {self._tongue.name} API, which this model is asked through, has nothing for it"
             )
             raise InvalidRequest(f"{name}: {why}", param=name) from None
-        spelled = self._endpoint.spelled
-        call.dropped = ",".join([spelled.get(name, name) for name in aim.dropped]) if aim.dropped else ""
+        call.dropped = _shown(aim.dropped, self._endpoint.spelled) if aim.dropped else ""
         return sent
 
     def framer(self, call: Call) -> "Translator":
@@ -133,6 +136,14 @@ class _Bridge:
             return Turned(made, reply.usage, "")
         # What was said is counted only where nobody did.
         return Turned(made, None, _words(reply))
+
+
+def _shown(names: list[str], spelled: dict[str, str]) -> str:
+    """What was dropped, as a header can say it: callers give fields names of their own, and as many as they like."""
+    said = ",".join([spelled.get(name, name) for name in names])
+    if len(said) > DROPPED_MAX:
+        said = said[: DROPPED_MAX - 3] + "..."
+    return said if said.isascii() and said.isprintable() else _UNFIT.sub("?", said)
 
 
 def _words(reply: Reply) -> str:
