@@ -258,3 +258,47 @@ def _put(said: Any, odd: Any) -> None:
             said[name] = odd
         elif isinstance(value, dict | list):
             _put(value, odd)
+
+
+EARLIER: dict[str, tuple[Json, str]] = {
+    CHAT: (
+        {
+            "messages": [
+                {"role": "user", "content": "hi"},
+                {"role": "assistant", "content": "so", "annotations": [{}]},
+            ]
+        },
+        "messages.annotations",
+    ),
+    RESPONSES: (
+        {
+            "input": [
+                {"role": "user", "content": "hi"},
+                {
+                    "role": "assistant",
+                    "content": [{"type": "output_text", "text": "so", "annotations": [{}]}],
+                },
+            ]
+        },
+        "input.annotations",
+    ),
+    CLAUDE: (
+        {
+            "messages": [
+                {"role": "user", "content": "hi"},
+                {"role": "assistant", "content": [{"type": "text", "text": "so", "citations": [{}]}]},
+            ]
+        },
+        "messages.citations",
+    ),
+}
+
+
+@pytest.mark.parametrize("path", EARLIER)
+def test_what_earlier_answers_were_from_is_left_out_and_named(path: str) -> None:
+    said, name = EARLIER[path]
+    body = json.dumps(ASKS[path] | said).encode()
+    call = endpoint(path).decode(body, 64)
+    way = bridge(endpoint(path), tongue("gemini"), Heads(b"", b""), Allowance())
+    assert way is not None and b"so" in way.forward(body, call, "m", 0)
+    assert call.dropped == name

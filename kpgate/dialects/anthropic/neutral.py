@@ -230,6 +230,8 @@ def _part(block: Block, where: str, chat: Chat) -> Part | None:
     kind = block.type
     cached, ttl = block.cache_control is not None, _ttl(block.cache_control)
     if kind == "text":
+        if block.citations:
+            chat.hints["messages.citations"] = None
         return Text(_needed(block.text, f"{where}.text"), cached, ttl)
     if kind == "image":
         return _image(_source(block, where), cached, where, chat)

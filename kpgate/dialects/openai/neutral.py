@@ -85,6 +85,7 @@ class _Message(Struct, gc=False):
     refusal: str | None = None
     audio: _Spoken | None = None
     reasoning_content: str | None = None
+    annotations: Any = None
 
 
 class _Definition(Struct, gc=False):
@@ -210,6 +211,8 @@ def neutral(body: bytes, call: Call) -> Chat:
     asked, unknown = _decode(body)
     chat = _chat(asked, _turns(asked.messages))
     chat.unknown = unknown
+    if [one for one in asked.messages if one.annotations]:
+        chat.hints["messages.annotations"] = None
     # All at once: each asked for by its name would cost as much as they do together.
     rest = astuple(asked)[FIRST:]
     if rest.count(None) == len(rest):

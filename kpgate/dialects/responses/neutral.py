@@ -49,6 +49,7 @@ class _Part(Struct, gc=False):
     file_url: str | None = None
     filename: str | None = None
     input_audio: _Sound | None = None
+    annotations: Any = None
 
 
 class _Item(Struct, gc=False):
@@ -186,6 +187,8 @@ def neutral(body: bytes, call: Call) -> Chat:
     hints = {name: value for name in HINTS if (value := getattr(asked, name)) is not None}
     if asked.store:
         hints["store"] = True
+    if isinstance(asked.input, list) and any(map(_cites, asked.input)):
+        hints["input.annotations"] = None
     tools, choice = _tools(asked.tools or []), _choice(asked.tool_choice)
     if isinstance(asked.tool_choice, dict) and asked.tool_choice.get("type") == "allowed_tools":
         tools = _allowed(tools, asked.tool_choice)
@@ -234,6 +237,11 @@ def _turns(asked: _Request) -> list[Turn]:
         else:
             turns.append(Turn(role, parts))
     return turns
+
+
+def _cites(item: _Item) -> bool:
+    """Whether an earlier answer says what it is from."""
+    return isinstance(item.content, list) and any(part.annotations for part in item.content)
 
 
 def _item(item: _Item, where: str) -> tuple[Role, list[Part]]:
