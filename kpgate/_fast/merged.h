@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include "load.h"
 
 #define KPGATE_MERGED 1024
 
@@ -20,12 +21,8 @@ static __thread kpgate_merged kpgate_merged_lately[KPGATE_MERGED];
 /* The place of a piece of 1 to 15 bytes, of which 16 may be read: `tokens` is 0 if it is not known, to be set. */
 static inline kpgate_merged *kpgate_find_merged(const uint8_t *p, uint32_t size, uint32_t vocabulary) {
     kpgate_merged *place;
-    uint64_t first, last = 0, hash;
-    memcpy(&first, p, 8);
-    if (size <= 8)
-        first &= ~0ULL >> (64 - 8 * size);
-    else
-        memcpy(&last, p + size - 8, 8);
+    uint64_t first, last, hash;
+    kpgate_load_piece(p, size, &first, &last);
     hash = (first ^ (last * 31)) * 0x9E3779B97F4A7C15ULL;
     place = &kpgate_merged_lately[hash >> 54];
     if (place->first != first || place->last != last || place->size != size || place->vocabulary != vocabulary) {

@@ -3,6 +3,9 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 from libc.string cimport memcmp, memcpy
 
+cdef extern from "load.h" nogil:
+    void kpgate_load_piece(const uint8_t *p, size_t size, uint64_t *first, uint64_t *last) noexcept
+
 cdef enum:
     TOKEN_BYTES_MAX = 255
     NO_RANK = 0xFFFFFFFF
@@ -24,8 +27,9 @@ cdef struct Unit:
     # The same (four bits) where such a token begins or ends within a character, or merging by whole
     # characters could differ: merge such by bytes.
     uint16_t by_bytes
-    # How many tokens it is by itself.
-    uint16_t tokens
+    # How many tokens it is by itself, and its class as pieces.pxd has them.
+    uint8_t tokens
+    uint8_t kind
 
 
 cdef struct Table:
@@ -65,11 +69,10 @@ cdef inline uint64_t load_short(const uint8_t *at, size_t size) noexcept nogil:
     return at[0] if size else 0
 
 
-cdef inline uint64_t mix(uint64_t value) noexcept nogil:
-    value ^= value >> 32
-    value *= <uint64_t>0xD6E8FEB86659FD93
-    value ^= value >> 29
-    return value
+cdef inline uint64_t hash_words(uint64_t first, uint64_t last) noexcept nogil:
+    """A hash of up to 16 bytes, zeros behind them."""
+    cdef uint64_t value = first * <uint64_t>0x9E3779B97F4A7C15 + last * <uint64_t>0xD6E8FEB86659FD93
+    return value ^ (value >> 32)
 
 
 cdef inline uint64_t hash_of(const uint8_t *at, size_t size, uint64_t *inline_data) noexcept nogil:
@@ -78,14 +81,15 @@ cdef inline uint64_t hash_of(const uint8_t *at, size_t size, uint64_t *inline_da
     cdef size_t i
     if size <= 8:
         inline_data[0] = load_short(at, size)
-        return mix(inline_data[0] + size * <uint64_t>0x9E3779B97F4A7C15)
-    memcpy(&word, at, 8)
-    value = mix(word + size * <uint64_t>0x9E3779B97F4A7C15)
+        return hash_words(inline_data[0], 0)
+    memcpy(&value, at, 8)
+    if size <= 16:
+        return hash_words(value, load_short(at + 8, size - 8))
     for i in range(8, size - 8, 8):
         memcpy(&word, at + i, 8)
-        value = mix(value ^ word)
+        value = hash_words(value, word)
     memcpy(&word, at + size - 8, 8)
-    return mix(value * 31 + word)
+    return hash_words(value, word)
 
 
 cdef inline uint32_t rank_of(const Table *table, const uint8_t *at, size_t size) noexcept nogil:
@@ -115,27 +119,27 @@ cdef inline uint32_t rank_of(const Table *table, const uint8_t *at, size_t size)
 
 
 cdef inline uint32_t rank_of_piece(const Table *table, const uint8_t *at, size_t size) noexcept nogil:
-    """The same for 1 to 15 bytes of which 16 may be read: few branches, as the sizes of pieces are anyone's guess."""
-    cdef uint64_t first, last, hashed, slot
+    """The same for 1 to 16 bytes of which 16 may be read: few branches, as the sizes of pieces are anyone's guess."""
+    cdef uint64_t first, last, hashed, slot, end, known
     cdef const Entry *entry
     cdef uint32_t meta
-    memcpy(&first, at, 8)
-    if size <= 8:
-        first &= ~<uint64_t>0 >> (64 - 8 * size)
-        hashed = mix(first + size * <uint64_t>0x9E3779B97F4A7C15)
-    else:
-        memcpy(&last, at + size - 8, 8)
-        hashed = mix(mix(first + size * <uint64_t>0x9E3779B97F4A7C15) * 31 + last)
+    kpgate_load_piece(at, size, &first, &last)
+    hashed = hash_words(first, last)
     meta = <uint32_t>size | (<uint32_t>(hashed >> 40) << 8)
     slot = hashed & table.mask
     while True:
         entry = table.entries + slot
-        if entry.meta == meta and entry.rank:
+        if entry.meta == meta:
             if size <= 8:
                 if entry.data == first:
                     return entry.rank - 1
-            elif memcmp(table.blob + entry.data, at, size) == 0:
-                return entry.rank - 1
+            else:
+                # The first eight bytes and the last eight are all of them.
+                memcpy(&known, table.blob + entry.data, 8)
+                memcpy(&last, table.blob + entry.data + size - 8, 8)
+                memcpy(&end, at + size - 8, 8)
+                if known == first and last == end:
+                    return entry.rank - 1
         if entry.rank == 0:
             return NO_RANK
         slot = (slot + 1) & table.mask

@@ -13,12 +13,12 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from kpgate._fast.characters cimport count_characters
+from kpgate._fast.characters cimport count_characters, count_wide
 from kpgate._fast.joins cimport UNITS, WIDE, join_slot, mark_joins
 from kpgate._fast.jsonwalk cimport unescape
 from kpgate._fast.merge cimport SHORT_BYTES, Sink, give, merge, merge_long, merge_short
 from kpgate._fast.outline cimport UNKNOWN, Outline, Place
-from kpgate._fast.pieces cimport cut_cl100k, cut_o200k
+from kpgate._fast.pieces cimport class_at, cut_cl100k, cut_o200k
 from kpgate._fast.ranks cimport NO_RANK, TOKEN_BYTES_MAX, Entry, Table, Unit, hash_of, rank_of_piece
 from kpgate._fast.recall cimport Recall
 
@@ -40,7 +40,7 @@ cdef extern from "merged.h" nogil:
     kpgate_merged *kpgate_find_merged(const uint8_t *p, uint32_t size, uint32_t vocabulary) noexcept
 
 cdef enum:
-    VERSION = 3
+    VERSION = 4
     # Of the head: all before its checksum.
     CHECKED_BYTES = 44
     RELEASE_BYTES = 4096
@@ -136,6 +136,7 @@ cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *
     """Cut and merge a whole text."""
     cdef const uint8_t *after
     cdef uint32_t size, rank
+    cdef bint whole
     while at < end and not sink.failed:
         if sink.ids == NULL:
             # Most of any text.
@@ -153,6 +154,10 @@ cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *
                 else:
                     merge_short(table, at, size, sink)
                 at += size
+                continue
+        if table.units != NULL and sink.ids == NULL:
+            at = count_wide(table, at, end, sink, &whole)
+            if whole:
                 continue
         after = cut_cl100k(at, end) if table.pattern == 0 else cut_o200k(at, end)
         if after - at > 0x7FFFFFFF:
@@ -461,13 +466,16 @@ cdef dict find_units(const Table *table, Unit *units):
         mark_joins(table, units, at, size, joins)
     for point in range(128):
         units[point].tokens = 1
+        text[0] = <uint8_t>point
+        units[point].kind = class_at(text, text + 1, &size)
     for point in range(0x800, 0x10000):
         text[0] = <uint8_t>(0xE0 | (point >> 12))
         text[1] = <uint8_t>(0x80 | ((point >> 6) & 0x3F))
         text[2] = <uint8_t>(0x80 | (point & 0x3F))
         sink.count = 0
         merge_short(table, text, 3, &sink)
-        units[point - WIDE].tokens = <uint16_t>sink.count
+        units[point - WIDE].tokens = <uint8_t>sink.count
+        units[point - WIDE].kind = class_at(text, text + 3, &size)
     return joins
 
 
