@@ -2,10 +2,11 @@
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
+from kpgate._fast.counted cimport count_piece
 from kpgate._fast.joins cimport WIDE, find_join, point_of, width_of
-from kpgate._fast.merge cimport Sink, merge
+from kpgate._fast.merge cimport Parts, Sink, begin_keys, begin_part, begin_parts, merge_pairs
 from kpgate._fast.pieces cimport LETTER, MARK, OTHER_LETTER, class_at
-from kpgate._fast.ranks cimport NO_RANK, Table, Unit, least_of, rank_of
+from kpgate._fast.ranks cimport NO_RANK, Table, Unit, rank_of
 
 cdef enum:
     STRETCH_MAX = 16
@@ -23,49 +24,53 @@ cdef struct Stretch:
 
 
 cdef inline uint32_t merge_units(
-    const Table *table, const uint8_t *at, const uint8_t *sizes, uint32_t *ranks, uint32_t count
+    const Table *table, const uint8_t *at, uint32_t size, const uint8_t *sizes, const uint32_t *ranks, uint32_t count
 ) noexcept nogil:
     """How many tokens some characters are that are a token each, merged as bytes are; `ranks` are of each two."""
-    cdef uint16_t starts[STRETCH_MAX + 1]
-    cdef uint32_t parts = count
-    cdef uint32_t i, best
-    starts[0] = 0
+    cdef Parts parts
+    cdef uint32_t start = 0
+    cdef uint32_t i
+    begin_parts(&parts, at, size)
+    begin_keys(&parts, 0)
     for i in range(count):
-        starts[i + 1] = starts[i] + sizes[i]
-    while parts > 1:
-        best = least_of(ranks, parts - 1)
-        if ranks[best] == NO_RANK:
-            break
-        parts -= 1
-        for i in range(best + 1, parts):
-            starts[i] = starts[i + 1]
-            ranks[i] = ranks[i + 1]
-        starts[parts] = starts[parts + 1]
-        if best + 1 < parts:
-            ranks[best] = rank_of(table, at + starts[best], starts[best + 2] - starts[best])
-        if best > 0:
-            ranks[best - 1] = rank_of(table, at + starts[best - 1], starts[best + 1] - starts[best - 1])
-    return parts
+        begin_part(&parts, start, ranks[i] if i + 1 < count else NO_RANK)
+        start += sizes[i]
+    merge_pairs(table, &parts)
+    return parts.count
+
+
+cdef inline uint32_t count_units(
+    const Table *table, const uint8_t *at, const uint8_t *end, const uint8_t *sizes, const uint32_t *ranks, uint32_t count
+) noexcept nogil:
+    """The same, of two at least: of three whichever pair is merged first, what is left is one pair."""
+    cdef uint32_t size = <uint32_t>(end - at)
+    if count == 2:
+        return 2 - <uint32_t>(ranks[0] != NO_RANK)
+    if count == 3:
+        if ranks[0] == NO_RANK and ranks[1] == NO_RANK:
+            return 3
+        return 2 - <uint32_t>(rank_of(table, at, size) != NO_RANK)
+    return merge_units(table, at, size, sizes, ranks, count)
 
 
 cdef inline void count_stretch(
-    const Table *table, Stretch *stretch, const uint8_t *end, Sink *sink
+    const Table *table, Stretch *stretch, const uint8_t *end, const uint8_t *text_end, Sink *sink
 ) noexcept nogil:
     """Count the tokens of a stretch that ends here, and begin the next one."""
     if stretch.by_bytes or stretch.held > STRETCH_MAX:
-        merge(table, stretch.start, <uint32_t>(end - stretch.start), sink)
+        count_piece(table, stretch.start, <uint32_t>(end - stretch.start), text_end, sink)
     elif stretch.held == 1:
         sink.count += stretch.tokens
-    elif stretch.held == 2:
-        sink.count += 2 - <int>(stretch.ranks[0] != NO_RANK)
     else:
-        sink.count += merge_units(table, stretch.start, stretch.sizes, stretch.ranks, stretch.held)
+        sink.count += count_units(table, stretch.start, end, stretch.sizes, stretch.ranks, stretch.held)
     stretch.start = end
     stretch.held = 0
     stretch.by_bytes = False
 
 
-cdef inline void count_characters(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
+cdef inline void count_characters(
+    const Table *table, const uint8_t *at, uint32_t size, const uint8_t *text_end, Sink *sink
+) noexcept nogil:
     """Count a piece stretch by stretch: no token stands across two characters that no token joins.
 
     In a stretch of characters that only tokens of whole characters join, merging may begin with the characters.
@@ -96,14 +101,14 @@ cdef inline void count_characters(const Table *table, const uint8_t *at, uint32_
             if unit == NULL or (point < 0x80 and left < 0x80):
                 stretch.by_bytes = True
             elif not (unit.mask >> ((at - 1)[0] & 31)) & 1:
-                count_stretch(table, &stretch, at, sink)
+                count_stretch(table, &stretch, at, text_end, sink)
             elif (unit.by_bytes >> ((at - 1)[0] & 15)) & 1:
                 stretch.by_bytes = True
             elif find_join(table, (left << 16) | point, &rank):
                 if stretch.held <= STRETCH_MAX:
                     stretch.ranks[stretch.held - 1] = rank
             else:
-                count_stretch(table, &stretch, at, sink)
+                count_stretch(table, &stretch, at, text_end, sink)
         if unit == NULL:
             stretch.by_bytes = True
         else:
@@ -113,7 +118,7 @@ cdef inline void count_characters(const Table *table, const uint8_t *at, uint32_
         stretch.held += 1
         left = point
         at += wide
-    count_stretch(table, &stretch, at, sink)
+    count_stretch(table, &stretch, at, text_end, sink)
 
 
 # Many pieces at once
@@ -155,22 +160,20 @@ cdef inline bint is_joined(
 
 
 cdef inline int64_t count_joined(
-    const Table *table, Joined *joined, const uint8_t *end, Sink *sink
+    const Table *table, Joined *joined, const uint8_t *end, const uint8_t *text_end, Sink *sink
 ) noexcept nogil:
     """What is counted after the characters that are joined and end here; none are held then."""
     cdef Sink own = Sink(NULL, joined.before, False)
     cdef uint8_t sizes[STRETCH_MAX]
     cdef uint32_t i
     if joined.by_bytes or joined.held > STRETCH_MAX:
-        merge(table, joined.start, <uint32_t>(end - joined.start), &own)
+        count_piece(table, joined.start, <uint32_t>(end - joined.start), text_end, &own)
         sink.failed = sink.failed or own.failed
-    elif joined.held == 2:
-        own.count += 2 - <int>(joined.ranks[0] != NO_RANK)
     else:
         sizes[0] = <uint8_t>joined.first
         for i in range(1, joined.held):
             sizes[i] = 3
-        own.count += merge_units(table, joined.start, sizes, joined.ranks, joined.held)
+        own.count += count_units(table, joined.start, end, sizes, joined.ranks, joined.held)
     joined.held = 1
     joined.by_bytes = False
     return own.count
@@ -238,7 +241,7 @@ cdef inline const uint8_t *count_wide(
                 joined.first = left_bytes
                 joined.before = before
         elif joined.held > 1:
-            count = count_joined(table, &joined, at, sink)
+            count = count_joined(table, &joined, at, end, sink)
         if begins:
             piece = at
             counted = count
@@ -251,7 +254,7 @@ cdef inline const uint8_t *count_wide(
         sink.count = counted
         return piece
     if joined.held > 1:
-        count = count_joined(table, &joined, at, sink)
+        count = count_joined(table, &joined, at, end, sink)
     sink.count = count
     whole[0] = True
     return at

@@ -145,17 +145,5 @@ cdef inline uint32_t rank_of_piece(const Table *table, const uint8_t *at, size_t
         slot = (slot + 1) & table.mask
 
 
-cdef inline uint32_t least_of(const uint32_t *ranks, uint32_t count) noexcept nogil:
-    """Which of them is the least, the first of equals. Shape: there is one at least."""
-    cdef uint32_t best = 0
-    cdef uint32_t least = ranks[0]
-    cdef uint32_t i
-    for i in range(1, count):
-        if ranks[i] < least:
-            least = ranks[i]
-            best = i
-    return best
-
-
 cdef inline uint32_t one_rank(const Table *table, const uint8_t *at, size_t size) noexcept nogil:
     return table.singles[at[0]] if size == 1 else rank_of(table, at, size)

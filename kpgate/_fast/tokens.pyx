@@ -14,6 +14,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from kpgate._fast.characters cimport count_characters, count_wide
+from kpgate._fast.counted cimport count_near, count_piece
 from kpgate._fast.joins cimport UNITS, WIDE, join_slot, mark_joins
 from kpgate._fast.jsonwalk cimport unescape
 from kpgate._fast.merge cimport SHORT_BYTES, Sink, give, merge, merge_long, merge_short
@@ -33,11 +34,6 @@ cdef extern from "words.h" nogil:
     uint32_t kpgate_common_word(const uint8_t *p) noexcept
     uint32_t kpgate_piece_o200k(const uint8_t *p, const uint8_t *end) noexcept
     uint32_t kpgate_piece_cl100k(const uint8_t *p, const uint8_t *end) noexcept
-
-cdef extern from "merged.h" nogil:
-    ctypedef struct kpgate_merged:
-        uint16_t tokens
-    kpgate_merged *kpgate_find_merged(const uint8_t *p, uint32_t size, uint32_t vocabulary) noexcept
 
 cdef enum:
     VERSION = 4
@@ -78,22 +74,10 @@ cdef inline bint wide_piece(const uint8_t *at, const uint8_t *end) noexcept nogi
     return end - at > 3 and ((end - 1)[0] & 0xC0 == 0x80 and (end - 3)[0] & 0xF0 == 0xE0 or at[0] & 0xF0 == 0xE0)
 
 
-cdef inline void count_merged(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
-    """Count a piece of at most 15 bytes that is no token; 16 may be read."""
-    cdef kpgate_merged *lately = kpgate_find_merged(at, size, table.number)
-    cdef int64_t before = sink.count
-    if lately.tokens:
-        sink.count += lately.tokens
-        return
-    merge_short(table, at, size, sink)
-    lately.tokens = <uint16_t>(sink.count - before)
-
-
 cdef inline const uint8_t *count_plain(
     const Table *table, const uint8_t *at, const uint8_t *end, uint32_t pattern, Sink *sink
 ) noexcept nogil:
     """Count plain pieces. Returns where the first begins that is none."""
-    cdef int64_t count = 0
     cdef uint32_t size
     while end - at >= WINDOW:
         size = kpgate_common_word(at)
@@ -101,12 +85,8 @@ cdef inline const uint8_t *count_plain(
             size = kpgate_piece_cl100k(at, end) if pattern == 0 else kpgate_piece_o200k(at, end)
             if size == 0:
                 break
-        if rank_of_piece(table, at, size) != NO_RANK:
-            count += 1
-        else:
-            count_merged(table, at, size, sink)
+        count_near(table, at, size, sink)
         at += size
-    sink.count += count
     return at
 
 
@@ -123,10 +103,7 @@ cdef inline const uint8_t *count_last(
         size = kpgate_common_word(copy)
         if size == 0:
             break
-        if rank_of_piece(table, copy, size) != NO_RANK:
-            sink.count += 1
-        else:
-            count_merged(table, copy, size, sink)
+        count_near(table, copy, size, sink)
         copy += size
         at += size
     return at
@@ -163,10 +140,12 @@ cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *
         if after - at > 0x7FFFFFFF:
             sink.failed = True
             return
-        if table.units != NULL and sink.ids == NULL and wide_piece(at, after):
-            count_characters(table, at, <uint32_t>(after - at), sink)
-        else:
+        if sink.ids != NULL:
             merge(table, at, <uint32_t>(after - at), sink)
+        elif table.units != NULL and wide_piece(at, after):
+            count_characters(table, at, <uint32_t>(after - at), end, sink)
+        else:
+            count_piece(table, at, <uint32_t>(after - at), end, sink)
         at = after
 
 
