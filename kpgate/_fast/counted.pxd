@@ -11,11 +11,11 @@ cdef extern from "merged.h" nogil:
         uint16_t tokens
     kpgate_merged *kpgate_find_merged(const uint8_t *p, uint32_t size, uint32_t vocabulary) noexcept
     kpgate_merged *kpgate_find_merged_long(const uint8_t *p, uint32_t size, uint32_t vocabulary) noexcept
-    kpgate_merged *kpgate_find_merged_run(uint8_t byte, uint32_t size, uint32_t vocabulary) noexcept
+    kpgate_merged *kpgate_find_merged_line(const uint8_t *p, uint32_t size, uint32_t vocabulary) noexcept
 
 cdef enum:
     REMEMBERED_BYTES_MAX = 32
-    RUN_BYTES_MAX = 0xFFFF
+    LINE_BYTES_MAX = 0xFFFF
 
 
 cdef inline void count_near(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
@@ -39,8 +39,9 @@ cdef inline void count_far(const Table *table, const uint8_t *at, uint32_t size,
     cdef int64_t before = sink.count
     if size <= REMEMBERED_BYTES_MAX:
         lately = kpgate_find_merged_long(at, size, table.number)
-    elif at[0] == at[1] and size <= RUN_BYTES_MAX and memcmp(at, at + 1, size - 1) == 0:
-        lately = kpgate_find_merged_run(at[0], size, table.number)
+    elif size <= LINE_BYTES_MAX and at[7] == at[8] and memcmp(at + 7, at + 8, size - 15) == 0:
+        # A ruled line, whatever ends it.
+        lately = kpgate_find_merged_line(at, size, table.number)
     if lately == NULL:
         merge(table, at, size, sink)
     elif lately.tokens:

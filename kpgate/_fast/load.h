@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__SSE2__) && !defined(KPGATE_PORTABLE)
+#if defined(__x86_64__) && !defined(KPGATE_PORTABLE)
 #include <emmintrin.h>
 #define KPGATE_LOAD_SSE2 1
 #endif
@@ -20,10 +20,8 @@ static inline void kpgate_load_piece(const uint8_t *p, size_t size, uint64_t *fi
 #ifdef KPGATE_LOAD_SSE2
     const __m128i kept = _mm_loadu_si128((const __m128i *)(kpgate_kept + 16 - size));
     const __m128i x = _mm_and_si128(_mm_loadu_si128((const __m128i *)p), kept);
-    uint64_t both[2];
-    _mm_storeu_si128((__m128i *)both, x);
-    *first = both[0];
-    *last = both[1];
+    *first = (uint64_t)_mm_cvtsi128_si64(x);
+    *last = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(x, x));
 #else
     uint64_t kept;
     memcpy(first, p, 8);

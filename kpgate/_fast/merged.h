@@ -49,10 +49,12 @@ static inline kpgate_merged *kpgate_find_merged(const uint8_t *p, uint32_t size,
     return kpgate_merged_at(first, last, size, vocabulary);
 }
 
-/* The same of 17 to 65,535 bytes that are all alike. */
-static inline kpgate_merged *kpgate_find_merged_run(uint8_t byte, uint32_t size, uint32_t vocabulary) {
-    const uint64_t word = byte * 0x0101010101010101ULL;
-    return kpgate_merged_at(word, word, size, vocabulary);
+/* The same of 17 to 65,535 bytes, of which all are alike between the first seven and the last seven. */
+static inline kpgate_merged *kpgate_find_merged_line(const uint8_t *p, uint32_t size, uint32_t vocabulary) {
+    uint64_t first, last;
+    memcpy(&first, p, 8);
+    memcpy(&last, p + size - 8, 8);
+    return kpgate_merged_at(first, last, size, vocabulary);
 }
 
 /* The same of 17 to 32 bytes. */
