@@ -1,15 +1,15 @@
 """Counting a piece, inline: one that is no token by what it came to lately, if it was merged before."""
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from kpgate._fast.merge cimport PADDING, Sink, merge, merge_short
-from kpgate._fast.ranks cimport NO_RANK, Table, rank_of_piece
+from kpgate._fast.ranks cimport Table, kpgate_find_token, kpgate_load_piece
 
 cdef extern from "merged.h" nogil:
     ctypedef struct kpgate_merged:
         uint16_t tokens
-    kpgate_merged *kpgate_find_merged(const uint8_t *p, uint32_t size, uint32_t vocabulary) noexcept
+    kpgate_merged *kpgate_find_merged(uint64_t first, uint64_t last, uint32_t size, uint32_t vocabulary) noexcept
     kpgate_merged *kpgate_find_merged_long(const uint8_t *p, uint32_t size, uint32_t vocabulary) noexcept
     kpgate_merged *kpgate_find_merged_line(const uint8_t *p, uint32_t size, uint32_t vocabulary) noexcept
 
@@ -22,10 +22,12 @@ cdef inline void count_near(const Table *table, const uint8_t *at, uint32_t size
     """Count a piece of at most PADDING bytes; so many may be read."""
     cdef kpgate_merged *lately
     cdef int64_t before = sink.count
-    if rank_of_piece(table, at, size) != NO_RANK:
+    cdef uint64_t first, last
+    kpgate_load_piece(at, size, &first, &last)
+    if kpgate_find_token(&table.entries, first, last, size) != NULL:
         sink.count += 1
         return
-    lately = kpgate_find_merged(at, size, table.number)
+    lately = kpgate_find_merged(first, last, size, table.number)
     if lately.tokens:
         sink.count += lately.tokens
         return

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 #include <string.h>
-#include "load.h"
+#include "entries.h"
 
 #define KPGATE_MERGED_BITS 10
 #define KPGATE_MERGED_LONG_BITS 9
@@ -30,7 +30,8 @@ static inline uint64_t kpgate_merged_hash(uint64_t first, uint64_t last) {
     return (first ^ (last * 31)) * 0x9E3779B97F4A7C15ULL;
 }
 
-static inline kpgate_merged *kpgate_merged_at(uint64_t first, uint64_t last, uint32_t size, uint32_t vocabulary) {
+/* The place of a piece of 1 to 16 bytes as they were loaded: `tokens` is 0 if it is not known, to be set. */
+static inline kpgate_merged *kpgate_find_merged(uint64_t first, uint64_t last, uint32_t size, uint32_t vocabulary) {
     kpgate_merged *place = &kpgate_merged_lately[kpgate_merged_hash(first, last + size) >> (64 - KPGATE_MERGED_BITS)];
     if (place->first != first || place->last != last || place->size != size || place->vocabulary != vocabulary) {
         place->first = first;
@@ -42,19 +43,12 @@ static inline kpgate_merged *kpgate_merged_at(uint64_t first, uint64_t last, uin
     return place;
 }
 
-/* The place of a piece of 1 to 16 bytes, of which 16 may be read: `tokens` is 0 if it is not known, to be set. */
-static inline kpgate_merged *kpgate_find_merged(const uint8_t *p, uint32_t size, uint32_t vocabulary) {
-    uint64_t first, last;
-    kpgate_load_piece(p, size, &first, &last);
-    return kpgate_merged_at(first, last, size, vocabulary);
-}
-
 /* The same of 17 to 65,535 bytes, of which all are alike between the first seven and the last seven. */
 static inline kpgate_merged *kpgate_find_merged_line(const uint8_t *p, uint32_t size, uint32_t vocabulary) {
     uint64_t first, last;
     memcpy(&first, p, 8);
     memcpy(&last, p + size - 8, 8);
-    return kpgate_merged_at(first, last, size, vocabulary);
+    return kpgate_find_merged(first, last, size, vocabulary);
 }
 
 /* The same of 17 to 32 bytes. */

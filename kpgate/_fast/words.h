@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include "entries.h"
 
 #if defined(__SSE2__) && !defined(KPGATE_PORTABLE)
 #include <emmintrin.h>
@@ -122,7 +123,27 @@ static inline uint32_t kpgate_common_word(const uint8_t *p) {
         small |= (uint32_t)((uint8_t)(p[i] - 'a') < 26) << i;
 #endif
     size = kpgate_run_end(small, 1);
-    return size > 1 && size < KPGATE_WINDOW && kpgate_word_ends[p[size]] ? size : 0;
+    return size - 2 < KPGATE_WINDOW - 2 && kpgate_word_ends[p[size]] ? size : 0;
+}
+
+/* Counts such words as long as they are tokens. Returns where the first piece begins that is none. By itself, so that
+   all it needs stays in registers. */
+static __attribute__((noinline)) const uint8_t *kpgate_count_words(
+    const kpgate_entries *entries, const uint8_t *p, const uint8_t *end, int64_t *count
+) {
+    int64_t found = 0;
+    for (; end - p >= KPGATE_WINDOW; found++) {
+        const uint32_t size = kpgate_common_word(p);
+        uint64_t first, last;
+        if (size == 0)
+            break;
+        kpgate_load_piece(p, size, &first, &last);
+        if (kpgate_find_token(entries, first, last, size) == NULL)
+            break;
+        p += size;
+    }
+    *count += found;
+    return p;
 }
 
 /* The bytes of the piece of o200k_base that begins here. A word is capitals, then small letters. */
