@@ -85,7 +85,7 @@ cdef inline const uint8_t *count_plain(
     """Count plain pieces. Returns where the first begins that is none."""
     cdef uint32_t size
     while end - at >= WINDOW:
-        if at[0] == c" ":
+        if at[0] == c" " or at[1] == c" ":
             # Most of any text.
             at = kpgate_count_words(&table.entries, at, end, &sink.count)
         size = kpgate_piece_cl100k(at, end) if pattern == 0 else kpgate_piece_o200k(at, end)
