@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Where the texts of a long JSON value stand, by a shape that a dialect gives: what is only counted is not decoded.
 
 Owns the shape and the places. Says nothing of what it does not know for certain: a value of any other shape, or one
@@ -11,7 +12,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memset
 
 from kpgate._fast.jsonwalk cimport (
-    DEPTH_CAP, FINE, Span, Walk, skip_space, walk_item, walk_member, walk_scalar, walk_string, walk_value,
+    DEPTH_CAP, FINE, Span, Walk, walk_item, walk_member, walk_scalar, walk_string, walk_value,
 )
 
 from typing import NamedTuple
