@@ -6,7 +6,7 @@ pieces, and what was counted lately. It knows no message, no model and no price.
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_Clear
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -43,6 +43,8 @@ cdef enum:
     # Of the head: all before its checksum.
     CHECKED_BYTES = 44
     RELEASE_BYTES = 4096
+    # A fingerprint is taken in less time than a thread that waits for the GIL is woken in.
+    FINGERPRINT_RELEASE_BYTES = 131072
     # Shorter texts are counted about as soon as they are recalled.
     RECALL_BYTES_MIN = 256
     RANKS_MAX = 1 << 24
@@ -245,13 +247,11 @@ cdef class Vocabulary:
         cdef Py_ssize_t total = 0
         cdef Py_ssize_t i
         cdef Place *place
-        with nogil:
-            for i in range(texts.count):
-                place = texts.places + i
-                if is_recalled(texts, place) and place.tokens == UNKNOWN:
-                    self.recall.fingerprint(
-                        texts.owner, body + place.start, place.end - place.start, place.key
-                    )
+        if PyBytes_GET_SIZE(texts.body) > FINGERPRINT_RELEASE_BYTES:
+            with nogil:
+                self.take_fingerprints(texts, body)
+        else:
+            self.take_fingerprints(texts, body)
         for i in range(texts.count):
             place = texts.places + i
             if is_recalled(texts, place) and place.tokens == UNKNOWN:
@@ -259,6 +259,14 @@ cdef class Vocabulary:
             if (texts.counted >> place.mark) & 1 and place.tokens == UNKNOWN:
                 total += place.end - place.start
         return total
+
+    cdef void take_fingerprints(self, Outline texts, const uint8_t *body) noexcept nogil:
+        cdef Py_ssize_t i
+        cdef Place *place
+        for i in range(texts.count):
+            place = texts.places + i
+            if is_recalled(texts, place) and place.tokens == UNKNOWN:
+                self.recall.fingerprint(texts.owner, body + place.start, place.end - place.start, place.key)
 
     def count_outlined(self, Outline texts not None):
         """How many tokens the strings of an outline have, each by itself."""

@@ -269,6 +269,17 @@ def test_what_was_counted_lately_is_known_whole_and_nothing_else_is(pair: Pair) 
         assert ours.unseen(outlined(raw)) == len(raw) - 4
 
 
+def test_a_text_of_any_length_is_known_to_its_last_byte(pair: Pair) -> None:
+    ours = pair[0]
+    whole = "".join(f"length {number}, " for number in range(200))
+    for size in (*range(256, 292), *range(1000, 1060), *range(2030, 2070)):
+        for text in (whole[:size], whole[: size - 1] + "~"):
+            texts = outlined(json.dumps([text]).encode())
+            assert ours.unseen(texts) == size
+            ours.count_outlined(texts)
+            assert ours.unseen(outlined(json.dumps([text]).encode())) == 0
+
+
 def test_what_one_owner_s_texts_came_to_nobody_else_can_tell(pair: Pair) -> None:
     ours = pair[0]
     text = "what only one party said, " * 20
