@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from kpgate.domain.chat import Chat, Choosing, Format, Refusal, Text, Turn
+from kpgate.domain.chat import Chat, Choosing, Format, Part, Refusal, Text, Turn
 from kpgate.domain.dialect import Aim
 from kpgate.domain.quirks import HINTS, Quirks
 
@@ -148,10 +148,12 @@ def _led(messages: list[Message]) -> list[Message]:
 
 def _told(message: Message) -> str | None:
     content = message.get("content")
-    begins = b"" if content is None else bytes(content)[:1]
+    if content is None:
+        return None
+    begins = bytes(content)[:1]
     if begins == b'"':
         return _text.decode(content)
-    return _joined(content, False) if content is not None and begins == b"[" else None
+    return _joined(content, False) if begins == b"[" else None
 
 
 def speakable(chat: Chat, aim: Aim, quirks: Quirks) -> Chat:
@@ -189,5 +191,5 @@ def _unrefused(turn: Turn) -> Turn:
     """A turn whose refusals are texts."""
     if not any(type(part) is Refusal for part in turn.parts):
         return turn
-    parts = [Text(part.text) if isinstance(part, Refusal) else part for part in turn.parts]
+    parts: list[Part] = [Text(part.text) if isinstance(part, Refusal) else part for part in turn.parts]
     return Turn(turn.role, parts, turn.name)
