@@ -116,7 +116,11 @@ PRESETS: dict[str, Preset] = {
         "https://api.cerebras.ai/v1",
         "https://inference-docs.cerebras.ai/resources/openai",
         # `store` is an error (wrong_api_format), and so is what the vendor's own client 1.91.0 has no member for.
-        Quirks(refused=("metadata", "safety_identifier", "store", "verbosity"), unsaid=DUMPED, none=True),
+        Quirks(
+            refused=("metadata", "prompt_cache_retention", "safety_identifier", "store", "verbosity"),
+            unsaid=DUMPED,
+            none=True,
+        ),
         catalogue="cerebras",
     ),
     "cloudflare": Preset(
@@ -184,11 +188,20 @@ PRESETS: dict[str, Preset] = {
         "https://api.groq.com/openai/v1",
         "https://console.groq.com/docs/openai",
         # The page refuses `n` above 1, log probabilities, `logit_bias`, names; "property 'annotations' is unsupported"
-        # and its like. A stream's usage in `x_groq`, `developer` and the effort are in the vendor's own client 1.7.0.
+        # and its like. A stream's usage in `x_groq`, `developer`, fields and the effort: the vendor's own client 1.7.0.
         Quirks(
             usage_in="x_groq",
             choices=False,
-            refused=("logit_bias", "logprobs", "top_logprobs"),
+            refused=(
+                *(
+                    "logit_bias",
+                    "logprobs",
+                    "prompt_cache_key",
+                    "prompt_cache_retention",
+                    "safety_identifier",
+                ),
+                *("top_logprobs", "verbosity"),
+            ),
             unsaid=(*DUMPED, "name"),
             none=True,
         ),
