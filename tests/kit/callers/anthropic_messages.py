@@ -9,6 +9,7 @@ import pytest
 
 from tests.kit.callers.common import (
     HELLO,
+    LINK,
     PERSON,
     PICTURE,
     RESULTS,
@@ -91,6 +92,12 @@ class AnthropicMessages:
         reply = self.create(model=model("plain"), messages=[{"role": "user", "content": content}])
         assert reply.content[0].text == TEXT
         assert PICTURE.encode() in self.got()
+
+    def link(self, model: Callable[[str], str]) -> None:
+        content = [{"type": "image", "source": {"type": "url", "url": LINK}}]
+        reply = self.create(model=model("plain"), messages=[{"role": "user", "content": content}])
+        assert reply.content[0].text == TEXT
+        assert LINK.encode() in self.got()
 
     def schema(self, model: Callable[[str], str]) -> None:
         wanted = {"format": {"type": "json_schema", "schema": PERSON}}

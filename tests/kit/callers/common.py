@@ -13,6 +13,8 @@ HELLO = "Hello there friend"
 SYSTEM = "Answer in one line."
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNg0UgGAADDAJDVqFmdAAAAAElFTkSuQmCC"
 """A PNG of one pixel, as base64: the same in both of its alphabets, for one client writes the other."""
+LINK = "https://example.com/a.png"
+"""Where a picture is: nobody fetches it here."""
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TIME = {
     "type": "object",
@@ -71,6 +73,9 @@ class Caller(Protocol):
 
     def image(self, model: Callable[[str], str]) -> None:
         """A picture as base64."""
+
+    def link(self, model: Callable[[str], str]) -> None:
+        """A picture by its address."""
 
     def schema(self, model: Callable[[str], str]) -> None:
         """An answer that is JSON of a schema."""

@@ -11,6 +11,7 @@ from google.genai import errors, types
 
 from tests.kit.callers.common import (
     HELLO,
+    LINK,
     PERSON,
     PICTURE,
     RESULTS,
@@ -102,6 +103,12 @@ class GeminiContent:
         picture = types.Part.from_bytes(data=b64decode(PICTURE), mime_type="image/png")
         assert self.create(model("plain"), [HELLO, picture]).text == TEXT
         assert PICTURE.encode() in self.got()
+
+    def link(self, model: Callable[[str], str]) -> None:
+        part = types.Part.from_uri(file_uri=LINK, mime_type="image/png")
+        reply = self.client.models.generate_content(model=model("plain"), contents=[part])
+        assert reply.text == TEXT
+        assert LINK.encode() in self.got()
 
     def schema(self, model: Callable[[str], str]) -> None:
         reply = self.create(

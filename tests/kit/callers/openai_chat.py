@@ -10,6 +10,7 @@ import pytest
 from tests.kit.callers.common import (
     ERRORS,
     HELLO,
+    LINK,
     PERSON,
     PICTURE,
     RESULTS,
@@ -99,6 +100,12 @@ class OpenAIChat:
         reply = self.create(model=model("plain"), messages=[{"role": "user", "content": content}])
         assert reply.choices[0].message.content == TEXT
         assert PICTURE.encode() in self.got()
+
+    def link(self, model: Callable[[str], str]) -> None:
+        content = [{"type": "text", "text": HELLO}, {"type": "image_url", "image_url": {"url": LINK}}]
+        reply = self.create(model=model("plain"), messages=[{"role": "user", "content": content}])
+        assert reply.choices[0].message.content == TEXT
+        assert LINK.encode() in self.got()
 
     def schema(self, model: Callable[[str], str]) -> None:
         shape = {"name": "person", "schema": PERSON, "strict": True}

@@ -10,6 +10,7 @@ import pytest
 from tests.kit.callers.common import (
     ERRORS,
     HELLO,
+    LINK,
     PERSON,
     PICTURE,
     RESULTS,
@@ -93,6 +94,12 @@ class OpenAIResponses:
         reply = self.create(model=model("plain"), input=[{"role": "user", "content": content}])
         assert reply.output_text == TEXT
         assert PICTURE.encode() in self.got()
+
+    def link(self, model: Callable[[str], str]) -> None:
+        content = [{"type": "input_image", "image_url": LINK, "detail": "auto"}]
+        reply = self.create(model=model("plain"), input=[{"role": "user", "content": content}])
+        assert reply.output_text == TEXT
+        assert LINK.encode() in self.got()
 
     def schema(self, model: Callable[[str], str]) -> None:
         wanted = {"format": {"type": "json_schema", "name": "person", "schema": PERSON, "strict": True}}
