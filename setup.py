@@ -63,7 +63,7 @@ ROOMS = {
         "stream",
         "usage",
     ],
-    "dialects/openai/": ["answer", "ask", "count", "endpoints", "neutral", "reply", "request", "stream"],
+    "dialects/openai/": ["answer", "ask", "count", "endpoints", "neutral", "reply", "request", "stream", "tools"],
     "dialects/": ["bridge"],
     "domain/": [
         "batch",

@@ -111,8 +111,8 @@ def test_state_and_built_in_tools_are_the_provider_s(client: Any, server: Vendor
     assert server.asked[-1].body == {"model": "plain", **asked}
     for name, param in (
         ("previous_response_id", "previous_response_id"),
-        ("tools", "tools[0]"),
-        ("tool_choice", "tool_choice"),
+        ("tools", "tools.web_search"),
+        ("tool_choice", "tool_choice.web_search"),
         ("truncation", "truncation"),
     ):
         with pytest.raises(openai.BadRequestError) as caught:
