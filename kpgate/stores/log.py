@@ -3,12 +3,14 @@
 Order: one writer, within the posting's transaction; heads are written for sizes that are committed.
 """
 
+import secrets
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import apsw
 
 from kpgate.domain.merkle import Node, consistency, fold, inclusion, leaf_hash, node_hash, root
+from kpgate.domain.receipt import follower
 
 TILE = 256
 TILE_LEVELS = 8
@@ -32,6 +34,10 @@ class Damaged(Exception):
     """The log is not what it was; the message names the tile, leaf or head."""
 
 
+class Shortened(Damaged):
+    """A head covers leaves that the tree does not have: they were signed, and are forgotten."""
+
+
 class SqliteLog:
     """A log of a data directory: the newest, or one by its number. `connection` may be one that cannot write."""
 
@@ -51,6 +57,11 @@ class SqliteLog:
         self.number = self._rows(statement, (origin, before, since))[0][0]
         self.origin, self.before, self.since = origin, before, since
         self._edges = None
+
+    def follow(self, size: int, root: bytes) -> None:
+        """Begin the log that takes over from this one, after a head of so many leaves, with what is posted next."""
+        before = f"{self.origin}:{size}:{root.hex()}:{secrets.token_hex(16)}"
+        self.open(follower(before), before, self._rows("SELECT cursor FROM ledger")[0][0])
 
     def covering(self, lsn: int) -> "SqliteLog":
         """The log that the charge of an LSN is a leaf of."""
@@ -212,16 +223,17 @@ class SqliteLog:
         )
 
     def check(self) -> None:
-        """Compare the newest head with the tree's top: what a start does.
+        """Compare the newest head with the tree's top, and find the edge where leaves are added: what a start does.
 
-        Errors: Damaged, naming what does not fit.
+        Errors: Damaged, naming what does not fit; Shortened.
         """
         head, size = self.head(), self.size
         if head is not None:
             if head.size > size:
-                raise Damaged(f"head {head.size} of log {self.origin} covers more than its {size} leaves")
+                raise Shortened(f"head {head.size} of log {self.origin} covers more than its {size} leaves")
             if self.root(head.size) != head.root:
                 raise Damaged(f"head {head.size} of log {self.origin} does not fit the tree")
+        self._load(size)
 
     def check_all(self, leaf: Callable[[int], bytes]) -> None:
         """Compare every leaf with what it is rebuilt from, every tile with the one above, and what `check` does.
