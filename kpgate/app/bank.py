@@ -109,7 +109,7 @@ class Bank:
         if not log.origin:
             log.open(secrets.token_hex(16))
         try:
-            return follow_shortened(log, store, self._wall_us)
+            return follow_shortened(log, store.connection, self._wall_us)
         except Damaged as error:
             raise Refused(
                 f"the log of receipts in {self._directory.store} is damaged: {error}. Restore it from a backup"

@@ -6,21 +6,24 @@ At a start only the newest head; all of it by `kpgate ledger check`. It must not
 import json
 from collections.abc import Callable
 
+import apsw
+
 from kpgate.app.signing import is_signed, key_id
 from kpgate.domain.audit import GATEWAY, OK, Entry
 from kpgate.domain.receipt import head_bytes
 from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.log import Damaged, Head, Shortened, SqliteLog
-from kpgate.stores.sqlite import SqliteStore
 from kpgate.stores.tokens import SqliteTokens
 
 FOLLOWED = "log.follow"
 
 
-def follow_shortened(log: SqliteLog, store: SqliteStore, wall_us: Callable[[], int]) -> dict[str, str]:
+def follow_shortened(
+    log: SqliteLog, connection: apsw.Connection, wall_us: Callable[[], int]
+) -> dict[str, str]:
     """Look at the newest head; where it covers leaves that are gone, another log begins, which names that head.
 
-    Shape: what happened, empty where all fits. Errors: Damaged.
+    Shape: what happened, empty where all fits. Errors: Damaged, apsw.Error.
     """
     head = log.head()
     if head is not None and (problem := head_problem(log, head, publics(log))):
@@ -31,12 +34,12 @@ def follow_shortened(log: SqliteLog, store: SqliteStore, wall_us: Callable[[], i
     except Shortened as error:
         assert head is not None, "it covers too much"
         said = {"problem": str(error), "follows": log.origin}
-        with store.transaction():
+        with connection:
             log.follow(head.size, head.root)
             said["log"] = log.origin
             # Tokens' keys are made of the log's name: workers are to read it anew, where there are some already.
-            SqliteTokens(store.connection).add_signer(wall_us(), wall_us())
-            SqliteAudit(store.connection).append(Entry(wall_us(), GATEWAY, FOLLOWED, json.dumps(said), OK))
+            SqliteTokens(connection).add_signer(wall_us(), wall_us())
+            SqliteAudit(connection).append(Entry(wall_us(), GATEWAY, FOLLOWED, json.dumps(said), OK))
         return said
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from kpgate.app.ledger_cli import prove
 from kpgate.app.node import Node
-from kpgate.app.verify import problems, read
+from kpgate.app.verify import Shown, problems, read
 from kpgate.domain.audit import ListAudit
 from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.money import ShowBalance, ShowLog, ShowReceipt
@@ -110,7 +110,8 @@ def test_where_the_newest_head_covers_leaves_that_are_gone_another_log_begins(ga
         rows = ask(ListAudit(id="request-audit"))["rows"]
         for one in (call, headers["x-kpgate-receipt"]):
             shown = ask(ShowReceipt(id="request-receipt", call=one))
-            assert list(problems(read(json.dumps(shown).encode()))) == []
+            receipt = read(json.dumps(shown).encode())
+            assert isinstance(receipt, Shown) and list(problems(receipt)) == []
     assert now["head"]["log"] == said["log"] == follower(now["continues"]) != old["log"]
     assert now["continues"].startswith(f"{old['log']}:3:{old['root']}:")
     assert now["head"]["size"] == 1
