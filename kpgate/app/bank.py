@@ -139,6 +139,7 @@ class Bank:
                 note=SqliteAudit(store.connection).append,
                 caps=self.ledger.caps,
                 settle=self.poster.post_all,
+                time_us=self._time_us,
                 wall_us=self._wall_us,
                 pepper=self._directory.pepper(),
                 cells_max=self._settings.accounts_max,
