@@ -1,6 +1,6 @@
-"""The log of receipts looked at: heads against the tree and the keys that signed them, leaves against charges.
+"""The log of receipts as a start finds it: the newest head against its tree and the key that signed it.
 
-At a start only the newest head; all of it by `kpgate ledger check`. It must not know what a receipt says.
+Where leaves are gone that it covers, another log begins. All the rest of a log is `log_proof`'s to prove.
 """
 
 import json

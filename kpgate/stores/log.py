@@ -5,6 +5,7 @@ Order: one writer, within the posting's transaction; heads are written for sizes
 
 import secrets
 from collections.abc import Callable, Iterable
+from functools import reduce
 from typing import Any, NamedTuple
 
 import apsw
@@ -235,12 +236,14 @@ class SqliteLog:
                 raise Damaged(f"head {head.size} of log {self.origin} does not fit the tree")
         self._load(size)
 
-    def check_all(self, leaf: Callable[[int], bytes]) -> None:
-        """Compare every leaf with what it is rebuilt from, every tile with the one above, and what `check` does.
+    def check_all(self, leaves: Iterable[bytes], signed: Callable[[Head], str]) -> None:
+        """Compare every leaf with the one that is rebuilt, every tile with the one above, every head with the leaves
+        that it covers and, by `signed`, with who signed it, and what `check` does.
 
-        Errors: Damaged, naming what does not fit.
+        Shape: `signed` says what is wrong. Errors: Damaged, naming what does not fit.
         """
         self.check()
+        heads = self._heads(signed)
         size = self.size
         full, level = size // TILE, 0
         while full:
@@ -252,11 +255,51 @@ class SqliteLog:
                 ):
                     raise Damaged(f"tile {level}/{number} of log {self.origin} does not fit the one above")
             full, level = full // TILE, level + 1
+        peaks, rebuilt = _Peaks(), iter(leaves)
         for number in range(-(-size // TILE)):
             tile = self._tile(0, number)
             for index in range(number * TILE, min(size, (number + 1) * TILE)):
-                if leaf_hash(leaf(index)) != tile[index % TILE * HASH_BYTES :][:HASH_BYTES]:
+                hashed = leaf_hash(next(rebuilt, b""))
+                if hashed != tile[index % TILE * HASH_BYTES :][:HASH_BYTES]:
                     raise Damaged(f"leaf {index} of log {self.origin} is not its receipt's")
+                peaks.add(hashed)
+                if any(one != peaks.root() for one in heads.get(index + 1, ())):
+                    raise Damaged(f"head {index + 1} of log {self.origin} does not fit the tree")
+
+    def _heads(self, signed: Callable[[Head], str]) -> dict[int, list[bytes]]:
+        """What heads of each size say is the root, all of them signed and none missing.
+
+        Errors: Damaged.
+        """
+        rows = self._rows(f"{_HEADS} ORDER BY size, time_us", (self.number,))
+        ((count,),) = self._rows("SELECT heads FROM logs WHERE number = ?", (self.number,))
+        if count != len(rows):
+            raise Damaged(f"of log {self.origin} {count} heads were signed, and {len(rows)} are kept")
+        found: dict[int, list[bytes]] = {}
+        for head in map(Head._make, rows):
+            if problem := signed(head):
+                raise Damaged(problem)
+            found.setdefault(head.size, []).append(head.root)
+        return found
 
     def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         return self._connection.execute(statement, values).fetchall()
+
+
+class _Peaks:
+    """A tree that grows by a leaf at a time: the roots of its perfect subtrees, the largest first."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._hashes: list[bytes] = []
+
+    def add(self, hashed: bytes) -> None:
+        size = self._size
+        while size & 1:
+            hashed = node_hash(self._hashes.pop(), hashed)
+            size >>= 1
+        self._hashes.append(hashed)
+        self._size += 1
+
+    def root(self) -> bytes:
+        return reduce(lambda right, left: node_hash(left, right), reversed(self._hashes))
