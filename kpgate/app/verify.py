@@ -198,7 +198,7 @@ def problems(shown: Shown, trusted: str = "") -> Iterator[str]:
 
 def head_problems(head: Head, signers: Sequence[Signer], trusted: str, name: str = "head") -> Iterator[str]:
     """What does not hold of a signed head and of who signed it. Shape: `name` is what it is called."""
-    known, found = _vouched(signers, trusted)
+    known, found = vouched(signers, trusted)
     yield from found
     if head.key not in known:
         yield f"{name}.key: it cannot be traced to a key that is trusted"
@@ -212,7 +212,7 @@ def _is_signed(head: Head, public: bytes) -> bool:
     return is_signed(public, bytes.fromhex(head.signature), said)
 
 
-def _vouched(signers: Sequence[Signer], trusted: str) -> tuple[dict[str, bytes], list[str]]:
+def vouched(signers: Sequence[Signer], trusted: str) -> tuple[dict[str, bytes], list[str]]:
     """The keys that are reached from one that is trusted, and what does not hold of any."""
     seen: dict[str, bytes] = {}
     known: dict[str, bytes] = {}
@@ -265,7 +265,7 @@ def growth_problems(grown: Grown, older: Head, trusted: str = "") -> Iterator[st
     """What does not hold of the claim that a log only grew since an older head."""
     head = grown.head
     yield from head_problems(head, grown.signers, trusted)
-    known, _ = _vouched(grown.signers, trusted)
+    known, _ = vouched(grown.signers, trusted)
     if older.key not in known:
         yield "older head.key: it cannot be traced to a key that is trusted"
     elif not _is_signed(older, known[older.key]):
