@@ -61,7 +61,7 @@ ROOMS = {
         "usage",
     ],
     "dialects/openai/": ["answer", "ask", "count", "endpoints", "neutral", "reply", "request", "stream"],
-    "dialects/": ["bridge"],
+    "dialects/": ["answers", "bridge"],
     "domain/": [
         "batch",
         "body",

@@ -25,7 +25,7 @@ from kpgate.services.receive import check_head, onward
 from kpgate.services.record import excerpt
 from kpgate.services.respond import JSON, address, refuse
 from kpgate.services.route import Target, candidates, serving
-from kpgate.services.settle import counted, stream_usage, turned_usage, whole_usage
+from kpgate.services.settle import counted, read_used, stream_usage, turned_usage, whole_usage
 from kpgate.services.upstream import (
     REPLY_BYTES_MAX,
     Attempt,
@@ -296,6 +296,8 @@ class Gateway:
                 if way.turn is not None:
                     life.turned = way.turn(connection.status, first, call)
                     first = life.turned.body
+                elif connection.status < 300:
+                    life.used = read_used(way, record, first)
         except GatewayError as error:
             if life.ended is None:
                 kit.health.failed(self._clock.now(), error, target, life.plan.peers, attempt)
@@ -323,7 +325,7 @@ class Gateway:
         if record.status < 300:
             turned, vocabulary = life.turned, life.plan.vocabulary
             if turned is None:
-                record.usage = whole_usage(life.way, record, body, vocabulary)
+                record.usage = whole_usage(life.way, record, body, life.used, vocabulary)
             else:
                 record.usage = turned_usage(turned, record, vocabulary)
         kit.admit.end(now_us, life.verdict, record)

@@ -218,7 +218,7 @@ class Race(Aside):
         self._second = None
         life.attempt.close()
         life.attempt, life.way = second.attempt, second.way
-        life.framer, life.turned = second.framer, second.turned
+        life.framer, life.turned, life.used = second.framer, second.turned, second.used
         record.model, record.provider = second.record.model, second.record.provider
         record.deployment, record.dropped = second.record.deployment, second.record.dropped
         if life.decision is not None:

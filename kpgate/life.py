@@ -17,6 +17,7 @@ from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint, Framing, Turned, Way
 from kpgate.domain.errors import ClientGone, GatewayError
+from kpgate.domain.usage import Usage
 from kpgate.domain.webhook import Source
 from kpgate.services.admit import Admit
 from kpgate.services.auth import Auth
@@ -112,6 +113,7 @@ class Life:
         "tokens",
         "turned",
         "upload",
+        "used",
         "verdict",
         "way",
     )
@@ -129,6 +131,7 @@ class Life:
         self.attempt: Attempt | None = None
         self.framer: Framing | None = None
         self.turned: Turned | None = None
+        self.used: Usage | None = None
         self.hold: Hold | None = None
         self.decision: Decision | None = None
         self.race: Any = None
