@@ -227,7 +227,7 @@ class Copy(Aside):
             body = await attempt.whole(self._mirror.body_bytes_max)
         record.reply_bytes = len(body)
         self._bound()
-        check_whole(connection, attempt.target, body)
+        check_whole(attempt, body)
         if record.status >= 300:
             return
         if way.turn is None:
