@@ -64,7 +64,7 @@ ROOMS = {
         "usage",
     ],
     "dialects/openai/": ["answer", "ask", "count", "endpoints", "neutral", "reply", "request", "stream", "tools"],
-    "dialects/": ["bridge"],
+    "dialects/": ["answers", "bridge"],
     "domain/": [
         "batch",
         "body",

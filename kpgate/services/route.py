@@ -11,6 +11,7 @@ from kpgate._fast.limit import Gate
 from kpgate._fast.pulse import Pulse
 from kpgate._fast.routes import Router
 from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate.domain.call import Call
 from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.dialect import Counter, Way
 from kpgate.domain.errors import Fault, GatewayError, InvalidRequest, ModelNotFound, Retry
@@ -268,6 +269,31 @@ def serving(order: tuple[Target, ...], path: str, *, counts: bool) -> tuple[Targ
     if not (found or counts):
         raise unserved(order[0].home, path)
     return found or order
+
+
+def without(
+    order: tuple[Target, ...], target: Target, tries: int, failed: GatewayError
+) -> tuple[Target, ...]:
+    """What is left of an order where one cannot be asked what the call asks.
+
+    Errors: `failed`, which is what the call goes on from, where nobody else is left to be asked.
+    """
+    rest = tuple([one for one in order if one is not target])
+    if not rest or (failed.retry is Retry.LATER and tries >= len(rest)):
+        raise failed
+    return rest
+
+
+def unaskable(target: Target, path: str, call: Call, body: bytes) -> str:
+    """What a call of an endpoint asks that a target's API has nothing for, empty where it can be asked all of it."""
+    dropped = call.dropped
+    try:
+        target.way(path).forward(body, call, target.model, 0)
+    except GatewayError as error:
+        return error.message
+    finally:
+        call.dropped = dropped
+    return ""
 
 
 def unserved(model: str, path: str) -> InvalidRequest:

@@ -12,6 +12,7 @@ from kpgate.domain.call import Call
 from kpgate.domain.dialect import Framing, Way
 from kpgate.domain.errors import GatewayError, RateLimited, UpstreamFailed, UpstreamTimeout
 from kpgate.domain.filtering import Watch
+from kpgate.domain.refusals import is_unpaid
 from kpgate.domain.resets import PREFIXES
 from kpgate.services.exchange import Exchange, Header
 from kpgate.services.pool import Made, PoolFull
@@ -36,7 +37,8 @@ class Attempt(Timer):
     """One try upstream: the connection in use, its deadline, and the way to end it from outside. Its own timer.
 
     Order: `send`, or what it is made of, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
-    Shape: a `metered` reply comes in short pieces, so that little of it is beyond what was asked about.
+    Shape: a `metered` reply comes in short pieces, so that little of it is beyond what was asked about; `unpaid` says
+    that the provider wants kpgate's account to be paid, with a status that others answer callers' mistakes with.
     """
 
     __slots__ = (
@@ -51,6 +53,7 @@ class Attempt(Timer):
         "connection",
         "metered",
         "target",
+        "unpaid",
     )
 
     def __init__(self, target: Target, wheel: Wheel, clock: Callable[[], int], began_us: int) -> None:
@@ -65,6 +68,7 @@ class Attempt(Timer):
         self._sent_us = began_us
         self._total_at_us = began_us + target.total_us
         self.metered = False
+        self.unpaid = False
         self._rest = b""
 
     async def send(self, head: bytes, body: bytes, rest: Rest | None = None) -> Made:
@@ -271,12 +275,17 @@ async def first_events(attempt: Attempt, framer: Framing, watch: Watch | None) -
     return held + framer.finish()
 
 
-def check_whole(connection: Connection, target: Target, body: bytes) -> None:
-    """Refuse a successful reply that is not JSON: a proxy's HTML page, an empty body.
+def check_whole(attempt: Attempt, body: bytes) -> None:
+    """Refuse a successful reply that is not JSON, as a proxy's HTML page or an empty body; and a 400 that is about
+    kpgate's account, not about the call.
 
     Errors: UpstreamFailed.
     """
+    connection, target = attempt.reply(), attempt.target
     if connection.status >= 300 or connection.status in (204, 205):
+        if connection.status == 400 and is_unpaid(body):
+            attempt.unpaid = True
+            raise UpstreamFailed(f"provider {target.provider} wants kpgate's account to be paid (400)")
         return
     kind = connection.content_type
     if kind is not None and kind != b"application/json" and b"json" not in kind.lower():
