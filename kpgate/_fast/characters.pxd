@@ -40,7 +40,8 @@ cdef inline uint32_t merge_units(
 
 
 cdef inline uint32_t count_units(
-    const Table *table, const uint8_t *at, const uint8_t *end, const uint8_t *sizes, const uint32_t *ranks, uint32_t count
+    const Table *table, const uint8_t *at, const uint8_t *end, const uint8_t *sizes, const uint32_t *ranks,
+    uint32_t count
 ) noexcept nogil:
     """The same, of two at least: of three whichever pair is merged first, what is left is one pair."""
     cdef uint32_t size = <uint32_t>(end - at)

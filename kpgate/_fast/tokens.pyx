@@ -9,7 +9,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_Clear
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
@@ -20,7 +20,9 @@ from kpgate._fast.jsonwalk cimport unescape
 from kpgate._fast.merge cimport SHORT_BYTES, Sink, give, merge, merge_long, merge_short
 from kpgate._fast.outline cimport UNKNOWN, Outline, Place
 from kpgate._fast.pieces cimport class_at, cut_cl100k, cut_o200k
-from kpgate._fast.ranks cimport NO_RANK, TOKEN_BYTES_MAX, Entries, Entry, Table, Unit, hash_of, kpgate_meta, rank_of_piece
+from kpgate._fast.ranks cimport (
+    NO_RANK, TOKEN_BYTES_MAX, Entries, Entry, Table, Unit, hash_of, kpgate_meta, rank_of_piece
+)
 from kpgate._fast.recall cimport Recall
 
 import mmap
