@@ -275,21 +275,12 @@ class Gateway:
                 raise error
             if call.stream and is_stream(connection, way):
                 life.framer, attempt.metered = way.framer(call), hold is not None
-                watch = None
-                if decision is not None:
-                    watch = decision.watch(way, target, record.attempts, call, life.asks(body))
-                first = await first_events(attempt, life.framer, watch)
+                first = await first_events(attempt, life.framer, life.watch(body))
             else:
                 whole = attempt.take_whole()
-                first = await attempt.whole(REPLY_BYTES_MAX) if whole is None else whole
-                check_whole(attempt, first)
-                if decision is not None:
-                    decision.pass_on(connection.status, first, way, target, record.attempts, life.asks(body))
-                if way.turn is not None:
-                    life.turned = way.turn(connection.status, first, call)
-                    first = life.turned.body
-                elif connection.status < 300:
-                    life.used = read_used(way, record, first)
+                if whole is None:
+                    whole = await attempt.whole(REPLY_BYTES_MAX)
+                first = self._understand(life, attempt, whole, body)
         except GatewayError as error:
             if life.ended is None:
                 kit.health.failed(self._clock.now(), error, target, life.plan.peers, attempt)
@@ -310,6 +301,22 @@ class Gateway:
             decision.answered(now_us, began_us, target, call.stream)
         kit.meters.attempt(target.provider, "ok")
         return first
+
+    def _understand(self, life: Life, attempt: Attempt, whole: bytes, asked: bytes) -> bytes:
+        """A whole reply as its caller is to have it.
+
+        Errors: UpstreamFailed, ContentFiltered: for what is no answer, or what another model may be asked for.
+        """
+        record, way, status = life.record, life.way, attempt.reply().status
+        check_whole(attempt, whole)
+        if life.decision is not None:
+            life.decision.pass_on(status, whole, way, attempt.target, record.attempts, life.asks(asked))
+        if way.turn is not None:
+            life.turned = way.turn(status, whole, life.call)
+            return life.turned.body
+        if status < 300:
+            life.used = read_used(way, record, whole)
+        return whole
 
     def _settle(self, kit: Equipment, life: Life, body: bytes) -> None:
         """What a whole reply used, and what that costs. Order: before any of it is sent."""

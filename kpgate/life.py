@@ -17,6 +17,7 @@ from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint, Framing, Turned, Way
 from kpgate.domain.errors import ClientGone, GatewayError
+from kpgate.domain.filtering import Watch
 from kpgate.domain.phase import Phase
 from kpgate.domain.usage import Usage
 from kpgate.domain.webhook import Source
@@ -174,6 +175,13 @@ class Life:
         """What tells whether a target can be asked what the call asks."""
         path, call = self.endpoint.path, self.call
         return lambda target: not unaskable(target, path, call, body)
+
+    def watch(self, body: bytes) -> Watch | None:
+        """What watches the stream of an attempt for its first word. None: nobody, no other model may be asked."""
+        decision, attempt = self.decision, self.attempt
+        if decision is None or attempt is None:
+            return None
+        return decision.watch(self.way, attempt.target, self.record.attempts, self.call, self.asks(body))
 
     @property
     def was_asked(self) -> bool:

@@ -44,7 +44,7 @@ class _Choices(msgspec.Struct, gc=False):
     choices: Annotated[list[_Choice], msgspec.Meta(min_length=1)]
 
 
-class _Data(msgspec.Struct, gc=False):
+class _Listed(msgspec.Struct, gc=False):
     data: Some
 
 
@@ -106,11 +106,11 @@ class _Anything(msgspec.Struct, gc=False):
 ANSWERS: dict[str, type[msgspec.Struct]] = {
     "/v1/chat/completions": _Choices,
     "/v1/completions": _Choices,
-    "/v1/embeddings": _Data,
+    "/v1/embeddings": _Listed,
     "/v1/moderations": _Results,
-    "/v1/images/generations": _Data,
-    "/v1/images/edits": _Data,
-    "/v1/images/variations": _Data,
+    "/v1/images/generations": _Listed,
+    "/v1/images/edits": _Listed,
+    "/v1/images/variations": _Listed,
     "/v1/audio/transcriptions": _Heard,
     "/v1/audio/translations": _Heard,
     "/v1/responses": _Response,

@@ -8,6 +8,7 @@ together); bedrock-chat 95 and assessment-generator 2 (Bedrock); sandbox-topical
 llama.cpp 15780 and 19774; text-generation-inference 835 and UI-TARS-desktop 626 (TGI, with 422); Qwen3 1321 and
 sglang 4048 (SGLang); MoonshotAI-Cookbook 18; cline 995 (GitHub Models, with 413).
 Filtered: the error pages of OpenAI and Azure OpenAI; claude-code 58367 (Anthropic); what DeepSeek and DashScope answer.
+Flagged: OpenRouter's docs, errors, moderation; what xAI answers.
 Unpaid: OpenAI's error codes; claude-code 66314 (Anthropic answers 400).
 """
 
@@ -31,6 +32,7 @@ _FILTERED = re.compile(
     rb"|data_inspection_failed|content exists risk",
     re.IGNORECASE,
 )
+_FLAGGED = re.compile(rb'"flagged_input"\s*:|"(?:error|message)"\s*:\s*"Content violates usage guidelines')
 _UNPAID = re.compile(
     rb'"(?:code|type)"\s*:\s*"(?:insufficient_quota|billing_hard_limit_reached|billing_not_active)"'
     rb'|"message"\s*:\s*"Your credit balance is too low',
@@ -45,6 +47,11 @@ def refused_for(status: int, body: bytes) -> str:
         return FILTERED
     # 413 is about the size alone.
     return TOO_LONG if status == 413 or _TOO_LONG.search(body) else ""
+
+
+def is_flagged(body: bytes) -> bool:
+    """Whether a 403 says that a filter took the content, before any model saw it."""
+    return _FLAGGED.search(body) is not None
 
 
 def is_unpaid(body: bytes) -> bool:

@@ -64,9 +64,12 @@ class Health:
                 own_us = 0 if connection is None else reset_us(connection.passed, self._wall_us())
                 wait_us = min(own_us or error.retry_after_us, self._limited_max_us)
                 target.pulse.cool(now_us + wait_us)
+        elif error.fault is not Fault.UPSTREAM or status in STATUSES:
+            # It is about the call: the provider is well.
+            return
         elif status in (401, 403) and target.key is not None:
             # The other credentials may well be good.
             target.key.cool(now_us + self._quota_us, True)
-        elif error.fault is Fault.UPSTREAM and status not in STATUSES:
+        else:
             why = TIMED_OUT if isinstance(error, UpstreamTimeout) else FAILED
             target.pulse.failed(now_us, REFUSED if status in (401, 403) else why, self.rules, peers)

@@ -152,13 +152,13 @@ class Retrying:
         self._loop = loop
 
     def allows(self, error: GatewayError, tries: int, targets: int, calls: int) -> bool:
-        """Whether one more try may be made after `error`. A provider's own limit is retried elsewhere only.
+        """Whether one more try may be made after `error`. A provider's own limit or filter is retried elsewhere only.
 
         Shape: `calls` is how many calls there have been.
         """
         if tries > self.rules.max or error.retry is Retry.NEVER or error.fault is Fault.GATEWAY:
             return False
-        if error.retry is Retry.LATER and tries >= targets:
+        if error.fault is Fault.CALLER and tries >= targets:
             return False
         affords = self.affords(calls)
         if affords:
@@ -279,7 +279,7 @@ def without(
     Errors: `failed`, which is what the call goes on from, where nobody else is left to be asked.
     """
     rest = tuple([one for one in order if one is not target])
-    if not rest or (failed.retry is Retry.LATER and tries >= len(rest)):
+    if not rest or (failed.fault is Fault.CALLER and tries >= len(rest)):
         raise failed
     return rest
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kpgate.domain.refusals import FILTERED, TOO_LONG, is_unpaid, refused_for
+from kpgate.domain.refusals import FILTERED, TOO_LONG, is_flagged, is_unpaid, refused_for
 
 LONG: list[tuple[str, int, str]] = [
     (
@@ -113,6 +113,18 @@ def test_any_other_refusal_is_the_caller_s() -> None:
 def test_an_account_is_not_paid_in_the_words_of_each(said: dict[str, object]) -> None:
     for indent in (None, 2):
         assert is_unpaid(json.dumps({"error": said}, indent=indent).encode())
+
+
+def test_a_filter_before_the_model_is_told_from_a_refused_credential() -> None:
+    metadata = {"reasons": ["violence"], "flagged_input": "how do I", "model_slug": "x/y"}
+    openrouter = {"error": {"code": 403, "message": "Input was flagged", "metadata": metadata}}
+    xai = {
+        "code": "The caller does not have permission",
+        "error": "Content violates usage guidelines. Team: t",
+    }
+    assert is_flagged(json.dumps(openrouter).encode()) and is_flagged(json.dumps(xai).encode())
+    quoted = {"error": {"message": f"key sk-x is not allowed: {json.dumps(openrouter)} {json.dumps(xai)}"}}
+    assert not is_flagged(json.dumps(quoted).encode())
 
 
 def test_what_a_caller_wrote_and_a_provider_quotes_is_no_word_of_the_provider_s() -> None:

@@ -360,6 +360,36 @@ async def test_a_credit_that_is_used_up_is_not_the_caller_s_where_it_is_told_by_
 
 
 @looped
+async def test_content_that_a_provider_filters_rests_no_credential() -> None:
+    metadata = {"reasons": ["violence"], "flagged_input": "hello", "provider_name": "x"}
+    flagged: dict[str, Any] = {"error": {"code": 403, "message": "Input was flagged", "metadata": metadata}}
+    async with Provider() as one, Provider() as other:
+        keyed = provider("p0", one, api_keys=("env:SECRET", "env:SECOND"))
+        settings = Settings(
+            providers=(keyed, provider("p1", other)),
+            models=(model("m", at("p0"), fallbacks=("n",)), model("n", at("p1")), model("alone", at("p0"))),
+            retries=Retries(max=2),
+        )
+        with bench(settings, environ={"SECOND": "sk-second"}) as gate:
+            one.script(*[answer(flagged, status=403)] * 3)
+            assert (await say(gate, ask("m")))["x-kpgate-provider"] == "p1"
+            said = await say(gate, ask("alone"))
+            assert (said["status"], said["code"], said["x-kpgate-attempts"]) == (
+                "400",
+                "content_filtered",
+                "2",
+            )
+            rows = show_health(gate.gateway.equipment, gate.clock())["deployments"]
+            assert isinstance(rows, list)
+            assert {row["state"] for row in rows} == {"well"}
+            one.script(answer({"error": {"message": "no such key"}}, status=403))
+            assert (await say(gate, ask("m")))["status"] == "200"
+            rows = show_health(gate.gateway.equipment, gate.clock())["deployments"]
+            assert isinstance(rows, list)
+            assert [row["state"] for row in rows].count("spent") == 2, "of both models, by one credential"
+
+
+@looped
 async def test_a_fallback_answers_in_whatever_words_a_prompt_is_refused() -> None:
     too_long: list[tuple[str, int, dict[str, Any]]] = [
         ("openai", 413, {"error": {"code": "tokens_limit_reached", "message": "Request body too large."}}),

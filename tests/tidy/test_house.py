@@ -49,9 +49,9 @@ SIDEWAYS = {
     ("services.treasury", "services.receipts"),
     ("services.record", "services.meters"),
 }
-"""Services that may know another: an attempt its connections and its target, a decision the targets it is about, who explains it both, health
-the attempt that failed and its target, limits and holds the plan they are of, a reply the seam it goes through,
-operations on money the receipts they show, a record the meters it moves."""
+"""Services that may know another: an attempt its connections and its target, a decision the targets it is about, who
+explains it both, health the attempt that failed and its target, limits and holds the plan they are of, a reply the seam
+it goes through, operations on money the receipts they show, a record the meters it moves."""
 
 NEIGHBOURS = {
     ("dialects.responses", "dialects.openai"),
