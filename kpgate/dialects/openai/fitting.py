@@ -16,11 +16,15 @@ from kpgate.domain.dialect import Aim
 from kpgate.domain.quirks import HINTS, Quirks
 
 EMPTY = (b"null", b"[]", b'""')
+NOTHING = (*EMPTY, b"false", b"0", b"{}")
+"""What asks for nothing, by whichever field."""
 DEVELOPER, SYSTEM = b'"developer"', b'"system"'
 LETTERS = string.ascii_letters + string.digits
 NOT_TAKEN = "the provider of this model does not take it"
 ASKED = ("logit_bias", "logprobs", "top_logprobs", "modalities", "verbosity")
 """What asks for something, by a name that is the neutral form's as well."""
+
+UNSAID = (None, "", [])
 
 Message = dict[str, msgspec.Raw]
 
@@ -37,8 +41,7 @@ class Fitting:
 
     def __init__(self, quirks: Quirks) -> None:
         self._quirks = quirks
-        self._left = tuple(name for name in quirks.refused if name in HINTS)
-        names = [*self._left, *quirks.unsaid]
+        names = [*quirks.refused, *quirks.unsaid]
         names += ["developer"] * (not quirks.developer) + ["tool_calls"] * bool(quirks.ids)
         names += ["seed"] * (quirks.seed != "seed") + ["text"] * quirks.flat
         self._marks = tuple(f'"{name}"'.encode() for name in names)
@@ -57,10 +60,14 @@ class Fitting:
         quirks = self._quirks
         members = _members.decode(body)
         left = []
-        for name in self._left:
-            raw = members.pop(name, None)
-            if raw is not None and bytes(raw) not in EMPTY:
-                left.append(name)
+        for name in quirks.refused:
+            raw = members.get(name)
+            if raw is None:
+                continue
+            asks = bytes(raw) not in (EMPTY if name in HINTS else NOTHING)
+            if name in HINTS or not asks:
+                del members[name]
+                left += [name] * asks
         if quirks.seed != "seed" and "seed" in members:
             members[quirks.seed] = members.pop("seed")
         if "messages" in members:
@@ -163,8 +170,10 @@ def speakable(chat: Chat, aim: Aim, quirks: Quirks) -> Chat:
     """
     changes: dict[str, Any] = {}
     for name in ASKED:
-        if name in quirks.refused and chat.asks(name):
-            aim.lack(name, NOT_TAKEN)
+        if name in quirks.refused and getattr(chat, name) not in UNSAID:
+            if chat.asks(name):
+                aim.lack(name, NOT_TAKEN)
+            # What asks for nothing is an error there as well.
             changes[name] = "" if name == "verbosity" else [] if name == "modalities" else None
     if chat.voice is not None and "audio" in quirks.refused:
         aim.lack("voice", NOT_TAKEN)

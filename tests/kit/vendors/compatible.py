@@ -135,6 +135,8 @@ def answer(asked: Asked) -> Answer:
     wrong = _wrong(RULES.get(vendor, ANY), body)
     if wrong:
         return _refusal(422 if vendor in ("mistral", "deepinfra") else 400, wrong)
+    if body["model"] == "down":
+        return _refusal(500, "It is down.")
     usage = {
         "prompt_tokens": INPUT,
         "completion_tokens": OUTPUT,
