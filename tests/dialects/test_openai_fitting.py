@@ -119,6 +119,15 @@ def test_a_call_and_its_result_are_named_as_the_provider_wants_them() -> None:
     )
 
 
+def test_calls_have_thoughts_before_them_where_that_is_wanted() -> None:
+    asked = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    thought = asked | {"reasoning_content": "hm"}
+    made, _ = fit(
+        Quirks(thinks_back=True), asked, thought, {"role": "assistant", "content": "x", "tool_calls": []}
+    )
+    assert [one.get("reasoning_content") for one in made["messages"]] == [" ", "hm", None]
+
+
 @given(st.lists(WORDS, min_size=2, max_size=6, unique=True))
 def test_different_ids_stay_different(ids: list[str]) -> None:
     asked = {"role": "assistant", "content": None, "tool_calls": [CALL | {"id": id} for id in ids]}

@@ -24,7 +24,7 @@ NOT_TAKEN = "the provider of this model does not take it"
 ASKED = ("logit_bias", "logprobs", "top_logprobs", "modalities", "verbosity")
 """What asks for something, by a name that is the neutral form's as well."""
 
-UNSAID = (None, "", [])
+UNSAID: tuple[Any, ...] = (None, "", [])
 
 Message = dict[str, msgspec.Raw]
 
@@ -42,7 +42,9 @@ class Fitting:
     def __init__(self, quirks: Quirks) -> None:
         self._quirks = quirks
         names = [*quirks.refused, *quirks.unsaid]
-        names += ["developer"] * (not quirks.developer) + ["tool_calls"] * bool(quirks.ids)
+        names += ["developer"] * (not quirks.developer) + ["tool_calls"] * bool(
+            quirks.ids or quirks.thinks_back
+        )
         names += ["seed"] * (quirks.seed != "seed") + ["text"] * quirks.flat
         self._marks = tuple(f'"{name}"'.encode() for name in names)
 
@@ -92,6 +94,12 @@ class Fitting:
                 message["content"] = msgspec.Raw(_encode(joined))
         if quirks.ids:
             self._rename(message)
+        calls = bytes(message.get("tool_calls", b"null")) if quirks.thinks_back else b""
+        if calls[:1] == b"[" and calls not in EMPTY:
+            thought = message.get("reasoning_content")
+            if thought is None or bytes(thought) in EMPTY:
+                # Where there is none to give back the least that is taken stands for it.
+                message["reasoning_content"] = msgspec.Raw(b'" "')
 
     def _rename(self, message: Message) -> None:
         """Have the calls of a message, or the one that it answers, named as the provider wants them."""
