@@ -82,6 +82,31 @@ RULES: dict[str, Rules] = {
         members=SPOKEN | {"reasoning"},
         one=True,
     ),
+    "fireworks": Rules(
+        ROLES,
+        COMMON
+        | {
+            *(
+                "max_tokens",
+                "seed",
+                "user",
+                "metadata",
+                "service_tier",
+                "prompt_cache_key",
+                "prediction",
+                "top_k",
+            ),
+            *(
+                "logit_bias",
+                "logprobs",
+                "top_logprobs",
+                "functions",
+                "function_call",
+                "min_p",
+                "stream_options",
+            ),
+        },
+    ),
     "mistral": Rules(
         ROLES,
         COMMON
@@ -112,7 +137,7 @@ RULES: dict[str, Rules] = {
     **{
         name: Rules(refused=NEWER)
         for name in (
-            *("dashscope", "databricks", "fireworks", "llamacpp", "lmstudio", "localai", "novita"),
+            *("dashscope", "databricks", "llamacpp", "lmstudio", "localai", "novita"),
             *("sambanova", "siliconflow", "together"),
         )
     },
