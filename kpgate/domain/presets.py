@@ -19,7 +19,8 @@ ROLES = Quirks(developer=False)
 OLDER = Quirks(cap="max_tokens", developer=False)
 GLM = Quirks(cap="max_tokens", developer=False, stops=1, forces=(), schema=False)
 SAMPLER = Quirks(cap="max_tokens", developer=False, top_k=True)
-DUMPED = ("annotations", "audio", "function_call", "reasoning_content", "refusal")
+ECHOED = ("annotations", "audio", "function_call", "refusal")
+DUMPED = (*ECHOED, "reasoning_content")
 """What OpenAI's own client puts into an earlier answer that is given back as it came, and others add to it."""
 
 
@@ -174,7 +175,17 @@ PRESETS: dict[str, Preset] = {
         "Fireworks AI",
         "https://api.fireworks.ai/inference/v1",
         "https://docs.fireworks.ai/tools-sdks/openai-compatibility",
-        SAMPLER,
+        # "Extra inputs are not permitted, field: ..." of whatever is not in the vendor's own client 1.2.30.
+        Quirks(
+            cap="max_tokens",
+            developer=False,
+            refused=(
+                *("audio", "modalities", "prompt_cache_retention", "safety_identifier", "store", "verbosity"),
+            ),
+            unsaid=(*ECHOED, "name"),
+            top_k=True,
+            none=True,
+        ),
         catalogue="fireworks",
     ),
     "github": Preset(

@@ -71,6 +71,8 @@ def test_hints_that_are_errors_there_are_left_out_and_named() -> None:
     assert left == ["store"] and "store" not in made and "user" not in made
     assert made["logit_bias"] == {"1": 2}, "what asks for something is the provider's to refuse"
     assert made["seed"] == 3
+    made, left = fit(Quirks(refused=("logprobs", "logit_bias")), logprobs=False, logit_bias=None)
+    assert set(made) == {"model", "messages"} and left == [], "what asks for nothing is not missed"
 
 
 def test_members_of_messages_that_are_errors_there_are_left_out() -> None:
@@ -117,6 +119,15 @@ def test_a_call_and_its_result_are_named_as_the_provider_wants_them() -> None:
     )
 
 
+def test_calls_have_thoughts_before_them_where_that_is_wanted() -> None:
+    asked = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    thought = asked | {"reasoning_content": "hm"}
+    made, _ = fit(
+        Quirks(thinks_back=True), asked, thought, {"role": "assistant", "content": "x", "tool_calls": []}
+    )
+    assert [one.get("reasoning_content") for one in made["messages"]] == [" ", "hm", None]
+
+
 @given(st.lists(WORDS, min_size=2, max_size=6, unique=True))
 def test_different_ids_stay_different(ids: list[str]) -> None:
     asked = {"role": "assistant", "content": None, "tool_calls": [CALL | {"id": id} for id in ids]}
@@ -158,10 +169,11 @@ def test_what_could_not_be_asked_is_refused_by_name_or_left_out(
 
 
 def test_what_is_no_more_than_there_is_goes_through() -> None:
-    chat = Chat(
-        BEST.turns, stop=["a"], tool_choice=ToolChoice(Choosing.AUTO), format=Format(), verbosity="medium"
-    )
+    chat = Chat(BEST.turns, stop=["a"], tool_choice=ToolChoice(Choosing.AUTO), format=Format())
     assert speakable(chat, Aim("m"), Quirks(stops=1, forces=(), schema=False, refused=("verbosity",))) is chat
+    chat, aim = Chat(BEST.turns, verbosity="medium", logprobs=False, modalities=["text"]), Aim("m")
+    quirks = Quirks(refused=("verbosity", "logprobs", "modalities"))
+    assert speakable(chat, aim, quirks) == Chat(BEST.turns) and aim.dropped == [], "what is so anyway"
 
 
 def test_across_dialects_requests_are_made_to_fit_as_well() -> None:

@@ -91,6 +91,8 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with VendorServer(compatible.answer) as vendors:
         settings = "".join(provider(name, name, vendors.url) + model(name, name) for name in COSTS)
         settings += model("thinker", "mistral", "thinking")
+        settings += '[[models]]\nname = "relay"\ndeployments = [{ provider = "mistral", model = "down" }, '
+        settings += f'{{ provider = "openai", model = "plain", priority = 1 }}]\nprice = {PRICE}\n'
         settings += provider("foundry", "azure-foundry", vendors.url) + model("foundry", "foundry")
         settings += provider("github", "github", vendors.url) + model("github", "github")
         settings += provider("house", "vllm", vendors.url) + model("tuned", "house", "tuned", "")
@@ -193,6 +195,17 @@ def test_an_agent_s_own_client_is_understood_by_every_provider(
     assert sorted(filter(None, said.split(","))) == sorted(left + thought)
     (call,), answered = body["messages"][-2]["tool_calls"], body["messages"][-1]
     assert call["id"] == answered["tool_call_id"], "a call and its result are named alike"
+
+
+def test_what_is_said_of_dropped_fields_is_of_the_provider_that_answered(
+    scene: Scene, client: openai.OpenAI
+) -> None:
+    asked: Any = {"messages": HELLO, "user": "u"}
+    raw = client.chat.completions.with_raw_response.create(model="mistral", **asked)
+    assert raw.headers["x-kpgate-dropped"] == "user"
+    raw = client.chat.completions.with_raw_response.create(model="relay", **asked)
+    assert raw.headers["x-kpgate-provider"] == "openai" and raw.headers["x-kpgate-attempts"] == "2"
+    assert "x-kpgate-dropped" not in raw.headers and scene.vendors.asked[-1].body["user"] == "u"
 
 
 @pytest.mark.parametrize("vendor", COSTS)

@@ -144,9 +144,8 @@ def _message(turn: Turn, parts: Sequence[Part], aim: Aim, thinks_back: bool) -> 
             message["audio"] = {"id": part.id}
         else:
             content.append(_encode_part(part, aim))
-    if thinks_back and calls:
-        # Where there is none to give back the least that is taken stands for it.
-        message["reasoning_content"] = "\n\n".join(filter(None, thought)) or " "
+    if thinks_back and calls and any(thought):
+        message["reasoning_content"] = "\n\n".join(filter(None, thought))
     elif thought:
         # Chat completions have no field for it.
         aim.leave_out("thinking")

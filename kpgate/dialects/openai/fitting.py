@@ -16,11 +16,15 @@ from kpgate.domain.dialect import Aim
 from kpgate.domain.quirks import HINTS, Quirks
 
 EMPTY = (b"null", b"[]", b'""')
+NOTHING = (*EMPTY, b"false", b"0", b"{}")
+"""What asks for nothing, by whichever field."""
 DEVELOPER, SYSTEM = b'"developer"', b'"system"'
 LETTERS = string.ascii_letters + string.digits
 NOT_TAKEN = "the provider of this model does not take it"
 ASKED = ("logit_bias", "logprobs", "top_logprobs", "modalities", "verbosity")
 """What asks for something, by a name that is the neutral form's as well."""
+
+UNSAID: tuple[Any, ...] = (None, "", [])
 
 Message = dict[str, msgspec.Raw]
 
@@ -37,9 +41,10 @@ class Fitting:
 
     def __init__(self, quirks: Quirks) -> None:
         self._quirks = quirks
-        self._left = tuple(name for name in quirks.refused if name in HINTS)
-        names = [*self._left, *quirks.unsaid]
-        names += ["developer"] * (not quirks.developer) + ["tool_calls"] * bool(quirks.ids)
+        names = [*quirks.refused, *quirks.unsaid]
+        names += ["developer"] * (not quirks.developer) + ["tool_calls"] * bool(
+            quirks.ids or quirks.thinks_back
+        )
         names += ["seed"] * (quirks.seed != "seed") + ["text"] * quirks.flat
         self._marks = tuple(f'"{name}"'.encode() for name in names)
 
@@ -57,10 +62,14 @@ class Fitting:
         quirks = self._quirks
         members = _members.decode(body)
         left = []
-        for name in self._left:
-            raw = members.pop(name, None)
-            if raw is not None and bytes(raw) not in EMPTY:
-                left.append(name)
+        for name in quirks.refused:
+            raw = members.get(name)
+            if raw is None:
+                continue
+            asks = bytes(raw) not in (EMPTY if name in HINTS else NOTHING)
+            if name in HINTS or not asks:
+                del members[name]
+                left += [name] * asks
         if quirks.seed != "seed" and "seed" in members:
             members[quirks.seed] = members.pop("seed")
         if "messages" in members:
@@ -85,6 +94,12 @@ class Fitting:
                 message["content"] = msgspec.Raw(_encode(joined))
         if quirks.ids:
             self._rename(message)
+        calls = bytes(message.get("tool_calls", b"null")) if quirks.thinks_back else b""
+        if calls[:1] == b"[" and calls not in EMPTY:
+            thought = message.get("reasoning_content")
+            if thought is None or bytes(thought) in EMPTY:
+                # Where there is none to give back the least that is taken stands for it.
+                message["reasoning_content"] = msgspec.Raw(b'" "')
 
     def _rename(self, message: Message) -> None:
         """Have the calls of a message, or the one that it answers, named as the provider wants them."""
@@ -163,8 +178,10 @@ def speakable(chat: Chat, aim: Aim, quirks: Quirks) -> Chat:
     """
     changes: dict[str, Any] = {}
     for name in ASKED:
-        if name in quirks.refused and chat.asks(name):
-            aim.lack(name, NOT_TAKEN)
+        if name in quirks.refused and getattr(chat, name) not in UNSAID:
+            if chat.asks(name):
+                aim.lack(name, NOT_TAKEN)
+            # What asks for nothing is an error there as well.
             changes[name] = "" if name == "verbosity" else [] if name == "modalities" else None
     if chat.voice is not None and "audio" in quirks.refused:
         aim.lack("voice", NOT_TAKEN)

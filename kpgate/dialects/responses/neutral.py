@@ -131,10 +131,7 @@ class _Request(Struct, gc=False):
     service_tier: Any = None
 
 
-KEPT = (
-    "a provider's Responses API keeps this, and the one that answers for this model has none: with `store: false` a"
-    " client gives the whole conversation itself"
-)
+KEPT = "this is kept by the provider, and the one that answers for this model has no Responses API"
 KNOWN = frozenset(
     (
         *("message", "function_call", "function_call_output", "reasoning"),
@@ -305,7 +302,7 @@ def _item(item: _Item, where: str) -> tuple[Role, list[Part]]:
     if kind == "reasoning":
         return Role.ASSISTANT, _thinking(item)
     # Clients that leave everything to be kept speak of items by their ids.
-    _keep(f"{where}: {kind[:100]}", where)
+    _keep(f"{where}: {kind[:100]} (with `store: false` a client gives the item itself)", where)
 
 
 def _thinking(item: _Item) -> list[Part]:

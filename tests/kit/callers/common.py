@@ -74,9 +74,6 @@ class Caller(Protocol):
     def image(self, model: Callable[[str], str]) -> None:
         """A picture as base64."""
 
-    def link(self, model: Callable[[str], str]) -> None:
-        """A picture by its address."""
-
     def schema(self, model: Callable[[str], str]) -> None:
         """An answer that is JSON of a schema."""
 

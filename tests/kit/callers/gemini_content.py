@@ -126,7 +126,7 @@ class GeminiContent:
             with pytest.raises(kind) as caught:
                 self.create(model(scenario))
             assert caught.value.status == status
-            hold_refusal(int(scenario[-3:]), caught.value.message)
+            hold_refusal(int(scenario[-3:]), caught.value.message or "")
             with pytest.raises(kind) as streamed:
                 list(self.client.models.generate_content_stream(model=model(scenario), contents=HELLO))
             assert streamed.value.status == status

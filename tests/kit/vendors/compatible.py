@@ -82,6 +82,31 @@ RULES: dict[str, Rules] = {
         members=SPOKEN | {"reasoning"},
         one=True,
     ),
+    "fireworks": Rules(
+        ROLES,
+        COMMON
+        | {
+            *(
+                "max_tokens",
+                "seed",
+                "user",
+                "metadata",
+                "service_tier",
+                "prompt_cache_key",
+                "prediction",
+                "top_k",
+            ),
+            *(
+                "logit_bias",
+                "logprobs",
+                "top_logprobs",
+                "functions",
+                "function_call",
+                "min_p",
+                "stream_options",
+            ),
+        },
+    ),
     "mistral": Rules(
         ROLES,
         COMMON
@@ -112,7 +137,7 @@ RULES: dict[str, Rules] = {
     **{
         name: Rules(refused=NEWER)
         for name in (
-            *("dashscope", "databricks", "fireworks", "llamacpp", "lmstudio", "localai", "novita"),
+            *("dashscope", "databricks", "llamacpp", "lmstudio", "localai", "novita"),
             *("sambanova", "siliconflow", "together"),
         )
     },
@@ -135,6 +160,8 @@ def answer(asked: Asked) -> Answer:
     wrong = _wrong(RULES.get(vendor, ANY), body)
     if wrong:
         return _refusal(422 if vendor in ("mistral", "deepinfra") else 400, wrong)
+    if body["model"] == "down":
+        return _refusal(500, "It is down.")
     usage = {
         "prompt_tokens": INPUT,
         "completion_tokens": OUTPUT,
