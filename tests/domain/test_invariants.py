@@ -7,7 +7,8 @@ from importlib.resources import files
 import apsw
 import pytest
 
-from kpgate.domain.invariants import Entry, Report, check
+from kpgate.domain.batch import Entry
+from kpgate.domain.invariants import Report, check
 from kpgate.domain.ledger import Leg, Posting, note_transfer, read_transfer, show_call, write_transfer
 from kpgate.domain.money import Movement, Refund, SetBudget, Transfer
 from kpgate.stores.standing import SqliteStanding
