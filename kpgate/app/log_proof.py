@@ -28,9 +28,13 @@ def log_problems(connection: apsw.Connection, pepper: bytes, terms: Callable[[in
     ends = [one.since for one in logs[1:]] + [1 << 62]
     if logs:
         yield from _signer_problems(logs[0])
+    elif connection.execute("SELECT EXISTS (SELECT 1 FROM charges)").fetchall()[0][0]:
+        yield "calls were charged, but there is no log of them"
     before = ""
     # Where nothing was ever charged there is no log, and one end too many.
     for log, until in zip(logs, ends, strict=False):
+        if not before and log.since:
+            yield f"the log {log.origin} is the first, and does not begin with the first charge"
         if log.before and (follower(log.before) != log.origin or log.before.partition(":")[0] != before):
             yield f"the log {log.origin} is not the one that follows {before}"
         before = log.origin
@@ -45,6 +49,8 @@ def log_problems(connection: apsw.Connection, pepper: bytes, terms: Callable[[in
             log.check_all(spelled, partial(head_problem, log, known=publics(log)))
         except Damaged as error:
             yield str(error)
+        except (ValueError, msgspec.MsgspecError) as error:
+            yield f"the log {log.origin} has a leaf of a charge that cannot be read: {error}"
         yield from misplaced[:1]
 
 

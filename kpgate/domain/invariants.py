@@ -4,6 +4,7 @@ Pure: it is shown what a store says and what the journal has, and changes nothin
 where it is. It must not know how either is kept.
 """
 
+import struct
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -33,6 +34,8 @@ from kpgate.domain.standing import ChargeRow, Entry, LotMove, Part, Standing, Su
 
 OF_CALLS = ("share", "charge", "overrun")
 NO_LOTS = (0,) * LOTS
+UNREADABLE = (ValueError, struct.error, msgspec.MsgspecError)
+"""What reading bytes that are no entry may raise."""
 PROBLEMS_MAX = 1000
 
 
@@ -113,6 +116,10 @@ class _Look:
         for (budget, period, tag), used in self.sums.uses.items():
             if period == OF_TOKEN:
                 taken[budget, tag] = used
+        for number in self.sums.mistaken:
+            self.say(f"budget {number}: it is not as the party token has it whose it is")
+        for call in self.sums.unread:
+            self.say(f"{show_call(call)}: its open hold cannot be read")
         for hold, _ in self.sums.open.values():
             self.at_tenant(hold)
             for budget, _, _, tag in hold.budgets:
@@ -132,10 +139,14 @@ class _Look:
         unrefunded = dict(self.sums.refunded)
         count = parts = 0
         for row, moved in self.standing.charges():
-            hold, end = read_hold(row.call, row.hold), read_end(row.lsn, POST, row.post)
             count += 1
             parts += len(moved)
-            self._at_charge(row, moved, hold, end)
+            try:
+                hold, end = read_hold(row.call, row.hold), read_end(row.lsn, POST, row.post)
+                self._at_charge(row, moved, hold, end)
+            except UNREADABLE:
+                self.say(f"{show_call(row.call)}: the charge's entries or its price cannot be read")
+                continue
             if row.refunded != unrefunded.pop(row.call, 0) or not 0 <= row.refunded <= row.amount:
                 self.say(
                     f"{show_call(row.call)}: refunded {row.refunded} of {row.amount}, by other transfers"
@@ -222,6 +233,14 @@ class _Look:
 
     def _number(self, account: int | str) -> int:
         return account if isinstance(account, int) else self._numbers.get(account, 0)
+
+
+def _read_if(call: int, body: bytes) -> Hold | None:
+    """A HOLD's body, if it is one."""
+    try:
+        return read_hold(call, body)
+    except UNREADABLE:
+        return None
 
 
 def _unlike(parts: list[Part], derived: list[Part]) -> str:
@@ -316,7 +335,7 @@ class _Replay:
                 self._say(f"{name}: the journal charges nothing, the store {row.amount}")
         elif row is None or row.lsn != end.lsn or row.post != body:
             self._say(f"{name}: the store does not have the charge that the journal has")
-        elif found is not None and read_hold(end.call, row.hold) != found[0]:
+        elif found is not None and _read_if(end.call, row.hold) != found[0]:
             self._say(f"{name}: the store does not have the hold that the journal has")
 
     def _transfer(self, lsn: int, body: bytes) -> None:
@@ -328,10 +347,10 @@ class _Replay:
             self._operations.add(said.operation)
         moved: dict[int, int] = {}
         put = []
-        for leg in legs:
+        for part, leg in enumerate(legs):
             moved[leg.account] = moved.get(leg.account, 0) + leg.delta
             if leg.slot != PLAIN:
-                put.append((leg.account, leg.slot, leg.delta, leg.expires_us))
+                put.append((part, leg.account, leg.slot, leg.delta, leg.expires_us))
                 if lsn >= self._cursor:
                     self._move_lot(lsn, (leg.account, leg.slot), leg.delta)
         for posting in said.postings:

@@ -15,8 +15,8 @@ from kpgate.domain.tenancy import Tenants
 Entry = tuple[int, int, bytes]
 Part = tuple[int, str, int, int, int, int, int, str]
 """One transfer's part, kind, debit, credit, amount, time, call and memo."""
-LotMove = tuple[int, int, int, int]
-"""What was put into a lot, or taken out: account, slot, change, when it ends (0: as before)."""
+LotMove = tuple[int, int, int, int, int]
+"""What was put into a lot, or taken out: part, account, slot, change, when it ends (0: as before)."""
 
 
 class ChargeRow(NamedTuple):
@@ -42,7 +42,8 @@ class Sums(msgspec.Struct, frozen=True):
     (budget, period, window); `open` hold and what was last metered, by call; `caps` of party tokens by (budget, tag).
     `last_us` is the time of the newest entry below the cursor, `newest` the last LSN that a table names; `undone` are
     LSNs of transfers that belong to no operation, `unmoved` operations without their transfer, `astray` LSNs of refunds
-    to other accounts than were charged, `misnamed` accounts that are not their owner's.
+    to other accounts than were charged, `unread` calls whose open hold is none, `misnamed` accounts that are not their
+    owner's, `mistaken` budgets that are not as the token has them whose they are.
     """
 
     cursor: int
@@ -57,10 +58,12 @@ class Sums(msgspec.Struct, frozen=True):
     unmoved: Sequence[str]
     astray: Sequence[int]
     misnamed: Sequence[str]
+    mistaken: Sequence[int]
     refunded: Mapping[int, int]
     lots: Mapping[tuple[int, int], tuple[int, int]]
     uses: Mapping[tuple[int, int, int], int]
     open: Mapping[int, tuple[Hold, int]]
+    unread: Sequence[int]
     caps: Mapping[tuple[int, int], int] = {}
     put: Mapping[tuple[int, int], tuple[int, int]] = {}
     ends: Mapping[tuple[int, int], int] = {}

@@ -31,7 +31,7 @@ class Tenants(msgspec.Struct, frozen=True):
         if hold.key and self.keys.get(hold.key) != hold.party:
             return f"key {hold.key} is not one of its party {hold.party}"
         for number, _, _, tag in hold.budgets:
-            kind, owner = self.budgets.get(number, (OF_A_TOKEN, 0))
+            kind, owner = self.budgets.get(number, (-1, -1))
             if kind == OF_A_TOKEN:
                 owner = self.tokens.get((number, tag), 0)
             if owner != (hold.party if kind == OF_PARTY else hold.key) or bool(tag) != (kind == OF_A_TOKEN):

@@ -3,6 +3,7 @@
 The connection may be one that cannot write, to a copy or to a store that is in use; nothing here changes anything.
 """
 
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 import apsw
 
 from kpgate.domain.errors import StoreUnavailable
-from kpgate.domain.ledger import read_hold
+from kpgate.domain.ledger import Hold, read_hold
 from kpgate.domain.price import Price
 from kpgate.domain.price_step import read_terms
 from kpgate.domain.standing import ChargeRow, LotMove, Part, Sums
-from kpgate.domain.tenancy import Tenants
+from kpgate.domain.tenancy import OF_A_TOKEN, Tenants
 
 RETRY_US = 250_000
 _CHARGES = "SELECT call, lsn, party, account, amount, refunded, hold, post FROM charges"
@@ -35,6 +36,12 @@ _UNMOVED = "SELECT id FROM operations WHERE lsn > 0 AND lsn NOT IN (SELECT lsn F
 _ASTRAY = """
     SELECT transfers.lsn FROM transfers JOIN charges ON charges.call = transfers.call
     WHERE kind = 'refund' AND credit <> account
+"""
+_MISTAKEN = f"""
+    SELECT number FROM budgets WHERE kind = {OF_A_TOKEN} AND NOT EXISTS (
+        SELECT 1 FROM tokens WHERE tokens.number = owner AND budget = budgets.number
+        AND tokens.tag = budgets.tag AND cap = total
+    )
 """
 _MISNAMED = """
     SELECT accounts.name FROM accounts LEFT JOIN parties ON parties.number = party
@@ -81,7 +88,7 @@ class SqliteStanding:
         """
         newest = "SELECT account, slot, expires_us FROM lot_moves WHERE expires_us ORDER BY lsn, part"
         uses = self._rows("SELECT budget, period, window, used FROM budget_uses")
-        opened = self._rows("SELECT call, body, metered FROM open_holds")
+        opened, unread = self._open()
         wrong = self._rows("SELECT DISTINCT lsn FROM transfers WHERE amount <= 0 OR debit = credit")
         cursor, last_us = self._rows("SELECT cursor, last_us FROM ledger")[0]
         return Sums(
@@ -92,6 +99,7 @@ class SqliteStanding:
             unmoved=self._firsts(_UNMOVED),
             astray=self._firsts(_ASTRAY),
             misnamed=self._firsts(_MISNAMED),
+            mistaken=self._firsts(_MISTAKEN),
             tenants=self._tenants(),
             accounts={number: (name, balance) for number, name, balance in accounts},
             moved=dict(self._rows(moved)),
@@ -108,8 +116,19 @@ class SqliteStanding:
             caps={
                 (budget, tag): cap for budget, tag, cap in self._rows("SELECT budget, tag, cap FROM tokens")
             },
-            open={call: (read_hold(call, body), metered) for call, body, metered in opened},
+            open=opened,
+            unread=unread,
         )
+
+    def _open(self) -> tuple[dict[int, tuple[Hold, int]], list[int]]:
+        """Holds that are open and what was metered, by call; and calls whose hold cannot be read."""
+        found, unread = {}, []
+        for call, body, metered in self._rows("SELECT call, body, metered FROM open_holds"):
+            try:
+                found[call] = (read_hold(call, body), metered)
+            except struct.error:
+                unread.append(call)
+        return found, unread
 
     def _tenants(self) -> Tenants:
         accounts = self._rows("SELECT number, kind, party FROM accounts")
@@ -152,7 +171,7 @@ class SqliteStanding:
     def lot_moves(self, lsn: int) -> Sequence[LotMove]:
         """What one entry put into lots and took out, in order, but for a charge."""
         statement = """
-            SELECT account, slot, delta, expires_us FROM lot_moves WHERE lsn = ? AND part >= 0 ORDER BY part
+            SELECT part, account, slot, delta, expires_us FROM lot_moves WHERE lsn = ? AND part >= 0 ORDER BY part
         """
         return self._rows(statement, (lsn,))
 
