@@ -256,8 +256,7 @@ class Gateway:
                 raise life.ended
             hold = life.hold
             life.way = way = target.way(endpoint.path)
-            # What another attempt left out is none of this one's.
-            call.dropped = ""
+            call.dropped = ""  # What another attempt left out.
             sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
             head = opening(way, call, life.exchange, sent)
             record.phase = Phase.UPSTREAM
