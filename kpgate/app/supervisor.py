@@ -20,6 +20,8 @@ from kpgate.app.turn import Asker, Turn
 from kpgate.domain.settings import Settings
 
 BEAT_S = 5.0
+FIRST_BEAT_S = 60.0
+"""Until a clerk is heard for the first time: on a machine that is short of time its imports take long."""
 STOP_GRACE_S = 10.0
 CLERK_STOP_S = 10.0
 PREPARE_S = 30.0
@@ -161,7 +163,7 @@ class Supervisor:
             self._turn.problems.append("not every worker was ready with the new settings in time")
             self._close_turn()
         clerk = self.clerk
-        if clerk is not None and clerk.process is not None and now_s - clerk.heard_s > BEAT_S:
+        if clerk is not None and clerk.process is not None and now_s > _silent_at_s(clerk):
             self._say("clerk_silent", silent_s=round(now_s - clerk.heard_s, 1))
             clerk.heard_s = now_s
             clerk.kill()
@@ -177,7 +179,7 @@ class Supervisor:
         times += [slot.start_at_s for slot in self.children]
         times.append(self._turn.deadline_s if self._turn is not None else None)
         if self.clerk is not None and self.clerk.process is not None:
-            times.append(self.clerk.heard_s + BEAT_S)
+            times.append(_silent_at_s(self.clerk))
         due = [time_s for time_s in times if time_s is not None]
         # A hundredth more: what is due is past, not just about to be.
         return max(0.0, min(due) - now_s) + 0.01 if due else None
@@ -360,6 +362,11 @@ class Supervisor:
 
 FIXED = ("host", "port", "workers", "transport", "http2", "proxy_protocol", "tls", "head_or_idle_s")
 """Settings of [server] that listeners are made with."""
+
+
+def _silent_at_s(clerk: Slot) -> float:
+    """When a clerk has not been heard for too long."""
+    return clerk.heard_s + (BEAT_S if clerk.ready else FIRST_BEAT_S)
 
 
 def fixed_changes(old: Settings, new: Settings) -> tuple[str, ...]:

@@ -268,6 +268,9 @@ def test_a_clerk_that_stops_beating_is_killed_and_started_again(monkeypatch: pyt
     supervisor, said = supervised(clerk)
     supervisor._due(100.0)
     stuck = clerk.process
+    supervisor._due(110.0)
+    assert isinstance(stuck, StuckProcess) and not stuck.killed, "its start takes as long as it takes"
+    clerk.ready, clerk.heard_s = True, 100.0
     supervisor._due(104.9)
     assert isinstance(stuck, StuckProcess) and not stuck.killed
     supervisor._due(105.1)
