@@ -66,6 +66,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             issue = Movement(kind="issue", party="party", amount=10**9, memo="first")
             ask(Transfer(id=new_id(), movements=(grant, issue)))
             ask(SetBudget(id=new_id(), party="party", day=10**12))
+            ask(SetBudget(id=new_id(), key=key.split("-")[2], month=10**12))
             ask(SetCreditLine(id=new_id(), party="party", line=5))
         token = gate.token(key, 10**8)
         calls = []

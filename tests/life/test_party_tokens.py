@@ -104,16 +104,20 @@ def test_a_cap_for_ten_admits_ten_of_fifty_over_two_workers(gate: Whole, party: 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_a_cap_is_kept_over_kills_and_starts(tmp_path: Path, transport: str):
-    paid = 0
+    paid, cap = 0, 18 * PAID + 4 * HELD
     for round_ in range(3):
         with opened(tmp_path, transport) as gate:
             gate.provider.default = answer(completion())
             if round_ == 0:
                 key = gate.key("party")
                 gate.fund("party", 10**9)
-                token = sign(gate, key, 18 * PAID + 4 * HELD)["token"]
+                token = sign(gate, key, cap, id="once-and-again")["token"]
             shown = listed(gate, key)[0]
             assert (shown["used_microkpt"], shown["held_microkpt"]) == (paid * PAID, 0)
+            again = sign(gate, key, cap, id="once-and-again")
+            assert (again["token"], again["used_microkpt"]) == (token, paid * PAID), (
+                "asking gives nothing back"
+            )
 
             with ThreadPoolExecutor(4) as pool:
                 calls = list(pool.map(gate.chat, [token] * 6))
@@ -124,7 +128,11 @@ def test_a_cap_is_kept_over_kills_and_starts(tmp_path: Path, transport: str):
         assert prove(gate.directory)[1] == [] and paid == 6 * (round_ + 1)
     with opened(tmp_path, transport) as gate:
         gate.provider.default = answer(completion())
-        admitted = 0
+        # More at once than there is room for: some are told to wait, none is let in beyond the cap.
+        with ThreadPoolExecutor(8) as pool:
+            burst = [status for status, _, _ in pool.map(gate.chat, [token] * 8)]
+        assert set(burst) <= {200, 402, 429}
+        admitted = burst.count(200)
         while (answered := gate.chat(token))[0] == 200:
             admitted += 1
         # What is left has to be enough for the most that a call may cost.
