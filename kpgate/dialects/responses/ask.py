@@ -31,6 +31,7 @@ from kpgate.domain.chat import (
     Turn,
 )
 from kpgate.domain.dialect import Aim
+from kpgate.domain.seals import OPENAI
 
 ENCRYPTED = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
@@ -156,7 +157,7 @@ def _item(part: ToolCall | ToolResult | Thinking, aim: Aim) -> Iterable[Json]:
     else:
         sealed = part.signature or part.redacted
         name, dot, seal = sealed.partition(SEAL)
-        if not dot or not name.startswith("rs_"):
+        if part.vendor != OPENAI or not dot or not name.startswith("rs_"):
             # Without this vendor's own seal it would not be taken for the model's.
             aim.leave_out("thinking")
             return

@@ -33,6 +33,7 @@ from kpgate.domain.chat import (
     Turn,
 )
 from kpgate.domain.errors import InvalidRequest
+from kpgate.domain.seals import OPENAI, unwrap
 
 
 class _Sound(Struct, gc=False):
@@ -148,8 +149,6 @@ HINTS = (
     "service_tier",
 )
 """Fields that do not change what is answered."""
-REDACTED = "kpgate:redacted:"
-"""Before the seal of what was redacted. Clients leave out an empty summary: a seal alone is on an unshown thought."""
 LOGPROBS = "message.output_text.logprobs"
 INCLUDABLE = (LOGPROBS, "reasoning.encrypted_content", "message.input_image.image_url")
 
@@ -309,11 +308,11 @@ def _item(item: _Item, where: str) -> tuple[Role, list[Part]]:
 def _thinking(item: _Item) -> list[Part]:
     """What was reasoned: its summary, else what open models tell, and the seal on it. Nothing else is worth a part."""
     told = item.summary or (item.content if isinstance(item.content, list) else None) or []
-    seal = item.encrypted_content or ""
-    if seal.startswith(REDACTED):
-        return [Thinking(redacted=seal.removeprefix(REDACTED))]
+    seal = unwrap(item.encrypted_content or "", OPENAI)
+    if seal.redacted:
+        return [Thinking("", "", seal.text, seal.vendor)]
     text = "\n\n".join(part.text or "" for part in told)
-    return [Thinking(text, seal)] if text or seal else []
+    return [Thinking(text, seal.text, "", seal.vendor)] if text or seal.text else []
 
 
 def _output(output: Any, where: str) -> list[Part]:

@@ -28,6 +28,7 @@ from kpgate.domain.chat import (
 )
 from kpgate.domain.dialect import Aim, Unspeakable
 from kpgate.domain.errors import InvalidRequest
+from kpgate.domain.seals import ANTHROPIC, GOOGLE, OPENAI
 from tests.kit.chats import CHATS
 
 
@@ -86,7 +87,12 @@ def test_every_field_has_its_place() -> None:
                 "encrypted_content": "seal",
             },
             {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "hidden"},
-            {"type": "reasoning", "id": "rs_3", "summary": [], "encrypted_content": "kpgate:redacted:x"},
+            {
+                "type": "reasoning",
+                "id": "rs_3",
+                "summary": [],
+                "encrypted_content": "kpgate:redacted:google:x",
+            },
             {"type": "reasoning", "id": "rs_4", "summary": []},
             {
                 "id": "msg_1",
@@ -148,9 +154,9 @@ def test_every_field_has_its_place() -> None:
         File("", "", "https://e.com/a.pdf"),
     ]
     assert assistant.parts == [
-        Thinking("hm", "seal"),
-        Thinking(signature="hidden"),
-        Thinking(redacted="x"),
+        Thinking("hm", "seal", "", OPENAI),
+        Thinking(signature="hidden", vendor=OPENAI),
+        Thinking(redacted="x", vendor=GOOGLE),
         Text("one"),
         Refusal("no"),
         ToolCall("c1", "f", '{"a":1}'),
@@ -334,7 +340,8 @@ def test_nothing_is_left_with_a_provider_and_what_it_has_no_field_for_is_named()
 
 
 def test_a_seal_goes_back_with_its_item_and_others_are_left_out() -> None:
-    own, foreign = Thinking("hm", "rs_7.gAAA.b"), Thinking("hm", "EqQBCkYI")
+    own = Thinking("hm", "rs_7.gAAA.b", "", OPENAI)
+    foreign = Thinking("hm", "rs_7.EqQBCkYI", "", ANTHROPIC)
     chat = Chat([Turn(Role.USER, [Text("x")]), Turn(Role.ASSISTANT, [own, foreign, Text("y")])])
     aim = Aim("up", dropped=[])
     items = sent(chat, aim)["input"]
