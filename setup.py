@@ -63,7 +63,17 @@ ROOMS = {
         "stream",
         "usage",
     ],
-    "dialects/openai/": ["answer", "ask", "count", "endpoints", "neutral", "reply", "request", "stream", "tools"],
+    "dialects/openai/": [
+        "answer",
+        "ask",
+        "count",
+        "endpoints",
+        "neutral",
+        "reply",
+        "request",
+        "stream",
+        "tools",
+    ],
     "dialects/": ["answers", "bridge"],
     "domain/": [
         "batch",

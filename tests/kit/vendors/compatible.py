@@ -106,6 +106,7 @@ RULES: dict[str, Rules] = {
                 "stream_options",
             ),
         },
+        members=SPOKEN | {"reasoning_content"},
     ),
     "mistral": Rules(
         ROLES,
