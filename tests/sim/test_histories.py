@@ -26,7 +26,7 @@ from kpgate._fast.credit import (
 from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate.app.ledger_cli import prove
 from kpgate.domain.batch import Entry
-from kpgate.domain.errors import GatewayError
+from kpgate.domain.errors import GatewayError, NotFound
 from kpgate.domain.ledger import (
     note_end,
     note_hold,
@@ -36,8 +36,17 @@ from kpgate.domain.ledger import (
     read_transfer,
     read_transfer_note,
     show_call,
+    time_of,
 )
-from kpgate.domain.money import MoneyOperation, Movement, Refund, SetBudget, SetCreditLine, Transfer
+from kpgate.domain.money import (
+    MoneyOperation,
+    Movement,
+    Refund,
+    SetBudget,
+    SetCreditLine,
+    ShowReceipt,
+    Transfer,
+)
 from kpgate.domain.usage import Usage
 from tests.kit.oracle.book import Book
 from tests.kit.small_node import SmallNode, Worker
@@ -76,10 +85,12 @@ class History:
         self.open: list[Call] = []
         self.answered: dict[int, int] = {}
         self.acknowledged: list[tuple[MoneyOperation, object]] = []
+        self.owners: dict[int, str] = {}
+        self.lines: list[tuple[int, int]] = []
         node.begin()
         for party in PARTIES:
             self.do(Transfer(id=self.id(), movements=(Movement(kind="issue", party=party, amount=9_000),)))
-        self.do(SetCreditLine(id=self.id(), party="owing", line=LINE))
+        self.draw(LINE)
         self.caps = caps = self.chance.choice(CAPS)
         self.do(SetBudget(id=self.id(), party="capped", day=caps[0], month=caps[1], total=caps[2]))
         self.budget = next(iter(node.bank.ledger.budgets())).number
@@ -107,6 +118,7 @@ class History:
             (3, self.void),
             (5, self.move),
             (2, self.refund),
+            (1, lambda: self.draw(self.chance.choice((0, 500, LINE, 2 * LINE)))),
             (3, lambda: self.flush(self.chance.choice(self.node.workers))),
             (3, self.node.bank.poster.sync),
             (4, self.node.bank.poster.post),
@@ -142,6 +154,7 @@ class History:
         if code == DONE:
             assert amount <= before.free, self.told
             self.open.append(Call(worker, decision.call, decision.handle, amount))
+            self.owners[decision.call] = party
         else:
             assert code in REFUSED, (code, self.told)
             if code in (NO_CREDIT, TIED):
@@ -212,6 +225,15 @@ class History:
             expires_us=now_us + chance.choice((1, 6)) * HOUR_US if kind == "grant" else 0,
         )
         self.do(Transfer(id=self.id(), movements=(movement,)))
+
+    def draw(self, line: int) -> None:
+        """Set a credit line, which is in force from the next entry on."""
+        self.do(SetCreditLine(id=self.id(), party="owing", line=line))
+        number = self.node.bank.ledger.number_of("spend:owing")
+        assert number is not None
+        state = self.node.bank.accounts.account(self.node.now_us, number)
+        assert state is not None
+        self.lines.append((self.node.bank.journal.tail, -state.floor))
 
     def refund(self) -> None:
         if self.answered:
@@ -361,15 +383,51 @@ class History:
             assert lots == sorted(stored), self.told
         assert node.bank.credit.open_holds() == len(book.open), self.told
         self.check_limits(entries)
+        self.check_tenants(entries)
+
+    def check_tenants(self, entries: list[Entry]) -> None:
+        """Each call is held by, charged to, listed for and shown to the party that made it, and nobody else."""
+        bank = self.node.bank
+        ledger = bank.ledger
+        owned = {
+            party: (
+                ledger.number_of(f"spend:{party}"),
+                ledger.party(party),
+                (self.budget,) * (party == "capped"),
+            )
+            for party in PARTIES
+        }
+        for lsn, kind, body in entries:
+            if kind == HOLD:
+                hold = read_hold(lsn, body)
+                touched = (hold.account, hold.party, tuple(number for number, *_ in hold.budgets))
+                assert touched == owned[self.owners[lsn]], (show_call(lsn), self.told)
+        for party, (account, *_) in owned.items():
+            assert account is not None
+            listed = {row["call"] for row in ledger.statement(account, 0, 1 << 30)} - {0}
+            assert {self.owners[call] for call in listed} <= {party}, (party, self.told)
+            for call in self.chance.sample(sorted(listed), min(2, len(listed))):
+                self.check_shown(call, party)
+
+    def check_shown(self, call: int, party: str) -> None:
+        for other in PARTIES:
+            asked = ShowReceipt(id="question", call=show_call(call), party=other)
+            try:
+                shown = self.node.bank.treasury.answer(asked)["leaf"]["call"]
+            except NotFound:
+                shown = None
+            assert shown == (show_call(call) if other == party else None), (other, party, self.told)
 
     def check_limits(self, entries: list[Entry]) -> None:
         """No hold, extension or transfer puts an account or a budget beyond its limit, at any entry."""
         ledger = self.node.bank.ledger
-        lines = {ledger.number_of("spend:owing"): LINE}
+        owing, ahead, line = ledger.number_of("spend:owing"), sorted(self.lines), 0
         book = Book()
         uses: dict[tuple[int, int], int] = {}
         for entry in entries:
             lsn, kind, body = entry
+            while ahead and ahead[0][0] <= lsn:
+                line = ahead.pop(0)[1]
             before = book.open.get(read_end(lsn, kind, body).call) if kind in (POST, VOID) else None
             book.apply(entry, {self.node.version: PRICE})
             spenders: list[int] = []
@@ -391,8 +449,9 @@ class History:
                     move.debit for move in moves if move.kind == "transfer" and isinstance(move.debit, int)
                 ]
             for account in spenders:
-                free = book.balances.get(account, 0) - book.held.get(account, 0) + lines.get(account, 0)
-                assert free >= 0, (hex(lsn), self.told)
+                free = book.balances.get(account, 0) - book.held.get(account, 0)
+                free -= book.expired(account, time_of(kind, body))
+                assert free + line * (account == owing) >= 0, (hex(lsn), self.told)
             assert kind in (HOLD, EXTEND, METER, POST, VOID, TRANSFER)
 
 
