@@ -17,6 +17,8 @@ UNKNOWN = "unknown"
 MARK = "kpgate:"
 REDACTED = "kpgate:redacted:"
 """Before what stands instead of a thought, where a dialect has one place for that and for a seal."""
+BARE = "kpgate::"
+"""Where a seal stands, of a thought without one: vendors that seal their own refuse it."""
 MARKED = b'"kpgate:'
 """How a text begins in JSON that is under a mark."""
 _VENDORS = frozenset((ANTHROPIC, GOOGLE, OPENAI))
@@ -42,6 +44,8 @@ def wrap_redacted(seal: str, vendor: str) -> str:
 
 def unwrap(kept: str, own: str) -> Seal:
     """What a caller gives back: its own vendor's, unless a mark says another."""
+    if kept == BARE:
+        return Seal("", "")
     if not kept.startswith(MARK):
         return Seal(kept, own if kept else "")
     redacted = kept.startswith(REDACTED)

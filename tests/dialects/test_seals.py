@@ -27,7 +27,7 @@ from kpgate.dialects.responses.endpoints import RESPONSES
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Chat, Text, Thinking
 from kpgate.domain.dialect import Aim, Endpoint
-from kpgate.domain.reply import Begun, Called, Finish, Finished, Over, Piece, Reply, Said, Thought
+from kpgate.domain.reply import Begun, Called, Choice, Finish, Finished, Over, Piece, Reply, Said, Thought
 from kpgate.domain.seals import ANTHROPIC, GOOGLE, MARK, OPENAI, UNKNOWN, Seal, unwrap, wrap, wrap_redacted
 
 Json = dict[str, Any]
@@ -237,14 +237,16 @@ def test_a_stream_s_seal_is_kept_as_a_whole_reply_s(caller: str, vendor: str, re
         Over(),
     ]
     writer = endpoint.writer(call)
-    out = b"".join([writer.write(piece) for piece in pieces]).decode()
-    events = [
-        json.loads(line.removeprefix("data: ")) for line in out.splitlines() if line.startswith("data: {")
-    ]
+    events = data_of(b"".join([writer.write(piece) for piece in pieces]))
     raw, again = call_of(caller, asking(caller, said_in(caller, events)))
     chat = endpoint.neutral(raw, again)
     found = [part for turn in chat.turns for part in turn.parts if isinstance(part, Thinking)]
     assert found == [Thinking("", "", seal, vendor) if redacted else Thinking("hm", seal, "", vendor)]
+
+
+def data_of(stream: bytes) -> list[Json]:
+    lines = stream.decode().splitlines()
+    return [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
 
 
 def said_in(caller: str, events: list[Json]) -> list[Any]:
@@ -260,8 +262,8 @@ def said_in(caller: str, events: list[Json]) -> list[Any]:
         if event["type"] == "content_block_start":
             blocks[event["index"]] = event["content_block"]
         elif event["type"] == "content_block_delta":
-            delta = {name: one for name, one in event["delta"].items() if name in ("thinking", "signature")}
-            blocks[event["index"]] |= delta
+            for name in {"thinking", "signature"} & set(event["delta"]):
+                blocks[event["index"]][name] += event["delta"][name]
     return [block for block in blocks.values() if "thinking" in block["type"]]
 
 
@@ -274,6 +276,26 @@ def test_a_mark_says_whose_a_seal_is(seal: str, vendor: str, own: str) -> None:
 @pytest.mark.parametrize("forged", ["kpgate:", "kpgate:x", "kpgate:redacted:x", "kpgate:nobody:x"])
 def test_a_mark_that_says_nobody_is_nobody_s(forged: str) -> None:
     assert unwrap(forged, ANTHROPIC).vendor == UNKNOWN
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("caller", ["anthropic", "responses"])
+def test_a_thought_without_a_seal_says_so_and_goes_to_nobody_who_seals_his_own(
+    caller: str, streamed: bool
+) -> None:
+    endpoint = CALLERS[caller]
+    assert endpoint.writer is not None and endpoint.neutral is not None and endpoint.encode_reply is not None
+    first, call = call_of(caller, asking(caller, []))
+    endpoint.neutral(first, call)
+    if streamed:
+        writer = endpoint.writer(call)
+        pieces: list[Piece] = [Begun("i", "m"), Thought("h"), Thought("m"), Finished(Finish.STOP), Over()]
+        said = said_in(caller, data_of(b"".join([writer.write(piece) for piece in pieces])))
+    else:
+        said = kept(caller, endpoint.encode_reply(Reply("i", "m", [Choice([Thinking("hm")])]), call))
+    raw, again = call_of(caller, asking(caller, said))
+    assert endpoint.neutral(raw, again).turns[1].parts == [Thinking("hm")]
+    assert b"hm" not in forwarding(caller)(raw, again, "m", 0) and again.dropped
 
 
 def test_texts_are_no_thoughts() -> None:

@@ -46,6 +46,7 @@ FILES = st.builds(lambda data: File(media_type="application/pdf", data=data), BA
 
 
 SOUNDS = st.builds(lambda data: Audio("wav", data), BASE64)
+MARKABLE = (Text, Image, File, Tool, ToolCall, ToolResult)
 TTLS = st.sampled_from(("", "5m", "1h"))
 SEALS = {
     ANTHROPIC: st.sampled_from(("RXFRQg==", "RW13")),
@@ -81,7 +82,7 @@ def chats(draw: st.DrawFn, vendors: tuple[str, ...] = (GOOGLE,), marked: bool = 
     if marked:
         turns[-1].parts += draw(st.lists(SOUNDS, max_size=1))
         for one in [*tools, *(part for turn in turns for part in turn.parts)]:
-            if hasattr(one, "cached") and draw(st.booleans()):
+            if isinstance(one, MARKABLE) and draw(st.booleans()):
                 one.cached, one.ttl = True, draw(TTLS)
     return Chat(
         turns,

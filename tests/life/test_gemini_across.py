@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import anthropic as anthropic_client
 import openai
 import pytest
 from google import genai
@@ -263,8 +264,8 @@ def test_a_json_list_is_written_across_too(gate: Whole) -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_thoughts_and_calls_of_claude_s_go_back_under_their_seals(
-    client: genai.Client, claude: VendorServer, streamed: bool
+def test_thoughts_and_calls_of_claude_s_go_back_under_their_seals_and_to_no_gemini(
+    client: genai.Client, claude: VendorServer, google: VendorServer, streamed: bool
 ) -> None:
     def ask(model: str, contents: Any, **config: Any) -> list[types.GenerateContentResponse]:
         asked: dict[str, Any] = {
@@ -289,6 +290,11 @@ def test_thoughts_and_calls_of_claude_s_go_back_under_their_seals(
     said = claude.asked[-1].body["messages"][1]["content"]
     assert said[0] == {"type": "thinking", "thinking": THOUGHT, "signature": SIGNATURE}
     assert said[1] == {"type": "redacted_thinking", "data": "ZW5j"}
+    # Google refuses what is sealed by another, as here.
+    ask("plain", [types.UserContent(HELLO), types.ModelContent(thoughts), types.UserContent("So?")])
+    told = google.asked[-1].body["contents"][1]["parts"]
+    assert "".join(part["text"] for part in told if part.get("thought")) == THOUGHT
+    assert not any("thoughtSignature" in part for part in told)
 
     declared = [{"name": name, "parameters_json_schema": {"type": "object"}} for name, _ in CALLS]
     tools = [types.Tool(function_declarations=[types.FunctionDeclaration(**one) for one in declared])]
@@ -307,6 +313,36 @@ def test_thoughts_and_calls_of_claude_s_go_back_under_their_seals(
     ask("claude-plain", contents, tools=tools)
     back = claude.asked[-1].body["messages"][2]["content"]
     assert [block["tool_use_id"] for block in back] == ["toolu_0", "toolu_1"]
+    # It refuses calls without a seal as well, unless it is told why they have none.
+    ask("gemini-3-flash", contents, tools=tools)
+    made = [part for part in google.asked[-1].body["contents"][1]["parts"] if "functionCall" in part]
+    assert [part.get("thoughtSignature") for part in made] == ["skip_thought_signature_validator", None]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_conversation_goes_from_gemini_to_claude_and_back(
+    gate: Whole, claude: VendorServer, google: VendorServer, streamed: bool
+) -> None:
+    base, thinking = f"http://127.0.0.1:{gate.port}", {"type": "enabled", "budget_tokens": 2048}
+    with anthropic_client.Anthropic(base_url=base, api_key=gate.key(), max_retries=0) as client:
+
+        def ask(model: str, messages: Any) -> Any:
+            asked = {"model": model, "max_tokens": 4096, "messages": messages, "thinking": thinking}
+            if not streamed:
+                return client.messages.create(**asked).content
+            with client.messages.stream(**asked) as stream:
+                return stream.get_final_message().content
+
+        turns = [*ASK, {"role": "assistant", "content": ask("thinking", ASK)}, *ASK]
+        claude_s = ask("claude-thinking", turns)
+        told = claude.asked[-1].body["messages"][1]["content"]
+        assert {block["type"] for block in told} == {"text"}, "Claude refuses what Gemini thought"
+        assert "".join(block["text"] for block in told) == TEXT
+        ask("plain", [*turns, {"role": "assistant", "content": claude_s}, *ASK])
+    first, second = [one["parts"] for one in google.asked[-1].body["contents"] if one["role"] == "model"]
+    assert SIGNATURE in [part.get("thoughtSignature") for part in first], "its own comes back to Gemini"
+    assert {"text": THOUGHT, "thought": True} in second
+    assert not any("thoughtSignature" in part for part in second)
 
 
 # OpenAI's client, Gemini's API behind it.

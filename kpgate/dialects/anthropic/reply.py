@@ -19,7 +19,7 @@ from kpgate.domain.citing import leave_out, within
 from kpgate.domain.durations import instant
 from kpgate.domain.errors import GatewayError, UpstreamFailed
 from kpgate.domain.reply import Choice, Citation, Failure, Finish, Reply
-from kpgate.domain.seals import ANTHROPIC, wrap
+from kpgate.domain.seals import ANTHROPIC, BARE, wrap
 from kpgate.domain.usage import NOTHING
 
 KINDS = {
@@ -243,7 +243,7 @@ def encode_part(part: Part, shows_thinking: bool = True) -> dict[str, Any] | Non
             return {"type": "redacted_thinking", "data": wrap(part.redacted, part.vendor, ANTHROPIC)}
         if shows_thinking or part.signature:
             thought = part.text if shows_thinking else ""
-            seal = wrap(part.signature, part.vendor, ANTHROPIC)
+            seal = wrap(part.signature, part.vendor, ANTHROPIC) or BARE
             return {"type": "thinking", "thinking": thought, "signature": seal}
     return None
 

@@ -28,7 +28,7 @@ from kpgate.domain.reply import (
     Thought,
     Used,
 )
-from kpgate.domain.seals import ANTHROPIC, wrap
+from kpgate.domain.seals import ANTHROPIC, BARE, wrap
 from kpgate.domain.usage import Usage
 
 
@@ -192,7 +192,7 @@ def _needed(value: Any) -> Any:
     return value
 
 
-TEXT, THINKING, CITED = "text", "thinking", "cited"
+TEXT, THINKING, SEALED, CITED = "text", "thinking", "sealed", "cited"
 _quote = msgspec.json.Encoder().encode
 
 
@@ -308,15 +308,16 @@ class StreamWriter:
         self._deltas += 1
         out = b"%b%b%b}}\n\n" % (begin, self._prefix, _quote(text)) if text else begin
         if piece.signature:
-            seal = wrap(piece.signature, piece.vendor, ANTHROPIC)
-            delta = {"type": "signature_delta", "signature": seal}
-            out += _event(
-                b"content_block_delta",
-                {"type": "content_block_delta", "index": self._blocks - 1, "delta": delta},
-            )
             # The seal is on all of it: what follows is another thought.
-            out += self._close()
+            out += self._seal(wrap(piece.signature, piece.vendor, ANTHROPIC)) + self._close()
         return out
+
+    def _seal(self, seal: str) -> bytes:
+        """The seal on the thought under way."""
+        self._open = SEALED
+        delta = {"type": "signature_delta", "signature": seal}
+        told = {"type": "content_block_delta", "index": self._blocks - 1, "delta": delta}
+        return _event(b"content_block_delta", told)
 
     def _called(self, piece: Called) -> bytes:
         out = self._start() + self._close()
@@ -359,8 +360,10 @@ class StreamWriter:
         """Close what is open and whole; all of it at the end."""
         out = b""
         if self._open:
+            # A thought without a seal says that it has none.
+            out = self._seal(BARE) if self._open == THINKING else b""
             self._open = ""
-            out = _STOP % (self._blocks - 1)
+            out += _STOP % (self._blocks - 1)
         for call, (index, said) in list(self._calls.items()):
             if everything or _is_whole(said):
                 del self._calls[call]

@@ -45,6 +45,15 @@ SPELLED = {
     "reasoning": "generationConfig.thinkingConfig",
     "modalities": "generationConfig.responseModalities",
     "turns": "contents",
+    "tools": "tools.functionDeclarations",
+    "thinking": "contents: thought",
+    "image": "contents: inlineData",
+    "image.url": "contents: fileData",
+    "audio": "contents: inlineData",
+    "file": "contents: inlineData",
+    "file.url": "contents: fileData",
+    "tool_result.image": "contents: functionResponse.parts",
+    "tool_result.failed": "contents: functionResponse.response.error",
 }
 """Fields of the neutral form by Google's names."""
 
@@ -52,6 +61,9 @@ _READ = frozenset(
     ("contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "model", "safetySettings")
 )
 _HINTS = frozenset(("labels", "serviceTier", "store"))
+_WAITING = (None, "UNSPECIFIED", "BLOCKING")
+_NOT_WAITED = "tools.functionDeclarations.behavior"
+_CAMEL = {"response": "response", "response_json_schema": "responseJsonSchema"}
 _NO_FILTER = frozenset(("BLOCK_NONE", "OFF", "HARM_BLOCK_THRESHOLD_UNSPECIFIED"))
 
 
@@ -107,7 +119,7 @@ def neutral(body: bytes, call: Call) -> Chat:
     members = _members.decode(asked.plain or body)
     chat = Chat(_turns(asked), stream=call.stream)
     chat.unknown += _unread(asked)
-    chat.tools = _tools(members.get("tools"), asked, chat.unknown)
+    chat.tools = _tools(members.get("tools"), asked, chat)
     for name, raw in members.items():
         if name in _HINTS:
             chat.hints[name] = True
@@ -246,14 +258,14 @@ def _unread(asked: Asked) -> list[str]:
     return found
 
 
-def _tools(raw: msgspec.Raw | None, asked: Asked, unknown: list[str]) -> list[Tool]:
-    """The functions. Tools of Google's own are not carried."""
+def _tools(raw: msgspec.Raw | None, asked: Asked, chat: Chat) -> list[Tool]:
+    """The functions. Tools of Google's own are not carried, nor are functions that the model does not wait for."""
     found: list[Tool] = []
     if raw is None or bytes(raw) == b"null":
         return found
     named = msgspec.json.decode(raw)
     for place, one in enumerate(named if isinstance(named, list) else [named]):
-        unknown += [f"tools[{place}].{name}" for name in one if name != "functionDeclarations"]
+        chat.unknown += [f"tools[{place}].{name}" for name in one if name != "functionDeclarations"]
     for tool in asked.request.all_tools():
         for declared in declarations_of(tool):
             shape = declared.parameters_json_schema
@@ -261,6 +273,11 @@ def _tools(raw: msgspec.Raw | None, asked: Asked, unknown: list[str]) -> list[To
                 shape = json_schema(declared.parameters)
             if shape is not None and not isinstance(shape, dict):
                 raise InvalidRequest("tools: expected a schema that is an object", param="tools")
+            if declared.behavior not in _WAITING and _NOT_WAITED not in chat.unknown:
+                chat.unknown.append(_NOT_WAITED)
+            for name in ("response", "response_json_schema"):
+                if getattr(declared, name) is not None:
+                    chat.hints[f"tools.functionDeclarations.{_CAMEL[name]}"] = None
             found.append(Tool(declared.name, declared.description, shape))
     return found
 

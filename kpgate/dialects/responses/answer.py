@@ -17,7 +17,7 @@ from kpgate.domain.call import Call
 from kpgate.domain.chat import Part, Refusal, Text, Thinking, ToolCall
 from kpgate.domain.citing import leave_out, within
 from kpgate.domain.reply import Choice, Citation, Finish, Reply
-from kpgate.domain.seals import OPENAI, wrap, wrap_redacted
+from kpgate.domain.seals import BARE, OPENAI, wrap, wrap_redacted
 from kpgate.domain.usage import NOTHING
 
 Json = dict[str, Any]
@@ -319,7 +319,7 @@ def function_call(id: str, status: str, call: ToolCall) -> Json:
 
 def reasoning(id: str, thought: Thinking) -> Json:
     """A reasoning item. Shape: what was redacted says so in its seal, for clients give no empty summary back."""
-    seal = wrap(thought.signature, thought.vendor, OPENAI)
+    seal = wrap(thought.signature, thought.vendor, OPENAI) or (BARE if thought.text else "")
     if thought.redacted:
         seal = wrap_redacted(thought.redacted, thought.vendor)
     shown = bool(thought.text) or bool(thought.signature)

@@ -37,7 +37,9 @@ from kpgate.domain.reply import Choice, Failure, Finish, Reply
 from kpgate.domain.seals import ANTHROPIC
 from kpgate.domain.usage import NOTHING, Usage
 from kpgate.stores.vocabulary import open_vocabulary
-from tests.kit.chats import ARGUMENTS, CHATS, NAMES, WORDS
+from tests.kit.chats import ARGUMENTS, CHATS, NAMES, WORDS, asking
+from tests.kit.turns import anything, chats
+from tests.kit.vendors import anthropic as vendor
 
 HELLO: dict[str, Any] = {"model": "m", "max_tokens": 64, "messages": [{"role": "user", "content": "hello"}]}
 USER = [Turn(Role.USER, [Text("hello")])]
@@ -166,12 +168,43 @@ def _typed(schema: dict[str, Any] | None) -> dict[str, Any]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(SPEAKABLE)
+@given(asking(SPEAKABLE, "top_k", "user"))
 def test_what_is_encoded_is_read_the_same(chat: Chat) -> None:
     body = ask.encode_chat(chat, Aim("up", drops=True, dropped=[]))
     assert neutral.neutral(body, request.decode_messages(body, 64)) == settled(chat)
     roles = [message["role"] for message in json.loads(body)["messages"]]
     assert all(one != other for one, other in pairwise(roles)), "they alternate"
+
+
+@settings(max_examples=200, deadline=None)
+@given(anything(), st.sampled_from(("claude-opus-4-5", "claude-opus-4-6", "claude-opus-5-5", "up")))
+def test_of_any_chat_only_what_anthropic_takes_is_sent(chat: Chat, model: str) -> None:
+    chat.turns.append(Turn(Role.USER, [Text("hello")]))
+    sent = asked(chat, model, drops=True)
+    assert vendor.check(sent, seals=("RXFRQg==", "RW13")) == ""
+    assert json.dumps(sent).count('"redacted_thinking"') <= sum(
+        part.vendor == ANTHROPIC and bool(part.redacted)
+        for turn in chat.turns
+        for part in turn.parts
+        if isinstance(part, Thinking)
+    )
+
+
+@given(chats(vendors=(ANTHROPIC,), marked=True))
+def test_marks_are_kept_as_long_as_was_asked(chat: Chat) -> None:
+    for turn in chat.turns:
+        turn.parts = [part for part in turn.parts if not isinstance(part, Audio)]
+    body = ask.encode_chat(chat, Aim("up", drops=True, dropped=[]))
+    again = neutral.neutral(body, request.decode_messages(body, 64))
+    assert marked(again) == marked(chat)
+
+
+def marked(chat: Chat) -> list[tuple[str, str]]:
+    """What asks for the prompt's cache, in any order, and for how long."""
+    said = [*chat.tools, *(part for turn in chat.turns for part in turn.parts)]
+    return sorted(
+        (type(one).__name__, getattr(one, "ttl", "")) for one in said if getattr(one, "cached", False)
+    )
 
 
 PNG = b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x03\xe8\0\0\x01\xf4").decode()
@@ -307,6 +340,8 @@ def test_what_the_neutral_form_cannot_carry_is_named() -> None:
         service_tier="auto",
         context_management={"edits": []},
         top_p=None,
+        metadata={"user_id": "u", "team": "t"},
+        output_config={"task_budget": {"type": "tokens", "total": 9}, "tone": "kind"},
         tools=[
             {"type": "web_search_20250305", "name": "web_search", "max_uses": 5},
             {"name": "f", "input_schema": {"type": "object"}, "defer_loading": True},
@@ -339,8 +374,15 @@ def test_what_the_neutral_form_cannot_carry_is_named() -> None:
         "image.source.file",
         "search_result",
         "server_tool_use",
+        "output_config.tone",
     }
-    assert set(chat.hints) == {"service_tier", "context_management", "tools.defer_loading"}
+    assert set(chat.hints) == {
+        "service_tier",
+        "context_management",
+        "tools.defer_loading",
+        "metadata.team",
+        "output_config.task_budget",
+    }
     assert [tool.name for tool in chat.tools] == ["f"]
 
 
@@ -457,6 +499,26 @@ def test_an_effort_is_spelled_as_the_model_takes_it(
 ) -> None:
     sent = asked(Chat(USER, reasoning=reasoning, output_cap=20_000), model)
     assert (sent["thinking"], sent.get("output_config", {}).get("effort")) == (thinking, effort)
+
+
+def test_the_most_effort_is_asked_for_where_there_is_more_than_xhigh() -> None:
+    chat = chat_of(output_config={"effort": "max"}, thinking={"type": "adaptive"})
+    assert chat.reasoning == Reasoning("xhigh", -1, None, True), "which is what other vendors have"
+    assert asked(chat, "claude-opus-5")["output_config"] == {"effort": "max"}
+    assert asked(Chat(USER, reasoning=Reasoning("max")), "claude-opus-5")["output_config"] == {
+        "effort": "max"
+    }
+    with pytest.raises(Unspeakable, match="expected one of none, minimal"):
+        asked(Chat(USER, reasoning=Reasoning("banana")), "claude-opus-5")
+    assert "output_config" not in asked(
+        Chat(USER, reasoning=Reasoning("banana")), "claude-opus-5", drops=True
+    )
+
+
+def test_how_fine_a_picture_is_to_be_seen_is_named_where_that_is_not_asked() -> None:
+    aim = Aim("up", dropped=[])
+    ask.encode_chat(Chat([Turn(Role.USER, [Image(url="https://e.com/a.png", detail="high")])]), aim)
+    assert aim.dropped == ["detail"]
 
 
 def test_a_budget_is_less_than_the_cap_and_needs_a_thought_before_calls() -> None:

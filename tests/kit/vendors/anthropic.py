@@ -115,7 +115,7 @@ def answer(asked: Asked) -> Answer:
     version = asked.headers["anthropic-version"]
     assert version in VERSIONS, version
     body = asked.body
-    wrong = _wrong(body, path.endswith("count_tokens"), version)
+    wrong = check(body, path.endswith("count_tokens"), version)
     if wrong:
         return _error(400, wrong)
     model = body["model"]
@@ -162,8 +162,10 @@ def _go_on(pieces: list[bytes], *, forever: bool) -> Iterator[bytes]:
     Event().wait(30)
 
 
-def _wrong(body: Any, counting: bool, version: str) -> str:
-    """What is wrong with a request, as far as Anthropic says."""
+def check(
+    body: Any, counting: bool = False, version: str = VERSIONS[0], seals: tuple[str, ...] = (SIGNATURE,)
+) -> str:
+    """What is wrong with a request, as far as Anthropic says; else empty. Shape: `seals` are those that it made."""
     if not isinstance(body, dict):
         return "The request body is not valid JSON"
     if unknown := set(body) - FIELDS | (set(body) & SAMPLING if version == VERSIONS[1] else set()):
@@ -177,6 +179,9 @@ def _wrong(body: Any, counting: bool, version: str) -> str:
             return f"messages.{number}: roles must alternate between user and assistant"
         before = message["role"]
         kinds = [block["type"] for block in content] if isinstance(content, list) else []
+        for place, block in enumerate(content if isinstance(content, list) else ()):
+            if block["type"] == "thinking" and block["signature"] not in seals:
+                return f"messages.{number}.content.{place}: Invalid `signature` in `thinking` block"
         results = kinds.count("tool_result")
         if results and kinds[:results] != ["tool_result"] * results:
             return f"messages.{number}: tool_result blocks come first"
