@@ -70,6 +70,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield open_vocabulary(request.param, tmp_path_factory.mktemp("tokens"), {}), reference(request.param)
 
 
+@pytest.mark.timeout(200)
 def test_every_code_point_in_every_context(pair: Pair) -> None:
     for context in CONTEXTS:
         before, *between, after = context.split("{}")
