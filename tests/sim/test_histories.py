@@ -28,6 +28,7 @@ from kpgate.app.ledger_cli import prove
 from kpgate.domain.batch import Entry
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.ledger import (
+    PLAIN,
     note_end,
     note_hold,
     read_end,
@@ -36,6 +37,7 @@ from kpgate.domain.ledger import (
     read_transfer,
     read_transfer_note,
     show_call,
+    time_of,
 )
 from kpgate.domain.money import MoneyOperation, Movement, Refund, SetBudget, SetCreditLine, Transfer
 from kpgate.domain.usage import Usage
@@ -65,6 +67,51 @@ class Call:
     amount: int
 
 
+class Lots:
+    """What stands in grants and what of it is held, by account and slot, as entries tell."""
+
+    def __init__(self) -> None:
+        self.calls: dict[int, tuple[int, list[int]]] = {}
+        self.there: dict[tuple[int, int], list[int]] = {}
+
+    def apply(self, entry: Entry) -> None:
+        lsn, kind, body = entry
+        if kind in (HOLD, EXTEND):
+            call, _, parts = (lsn, 0, read_hold(lsn, body).lots) if kind == HOLD else read_extend(body)
+            account, held = self.calls.setdefault(
+                call, (read_hold(lsn, body).account if kind == HOLD else 0, [0] * 4)
+            )
+            for slot, part in enumerate(parts):
+                held[slot] += part
+                self.lot(account, slot)[1] += part
+        elif kind in (POST, VOID):
+            end = read_end(lsn, kind, body)
+            account, held = self.calls.pop(end.call)
+            for slot, part in enumerate(held):
+                self.lot(account, slot)[0] -= end.lots[slot]
+                self.lot(account, slot)[1] -= part
+                assert self.lot(account, slot)[0] >= 0
+        elif kind == TRANSFER:
+            for leg in read_transfer(body)[1]:
+                if leg.slot != PLAIN:
+                    lot = self.lot(leg.account, leg.slot)
+                    lot[0] += leg.delta
+                    lot[2] = leg.expires_us or lot[2]
+                    assert lot[0] >= 0
+
+    def lot(self, account: int, slot: int) -> list[int]:
+        """Its amount, what is held of it, when it ends."""
+        return self.there.setdefault((account, slot), [0, 0, 0])
+
+    def ended(self, account: int, time_us: int) -> int:
+        """What is an account's by its balance and nobody's to spend."""
+        return sum(
+            max(0, amount - held)
+            for (number, _), (amount, held, ends_us) in self.there.items()
+            if number == account and ends_us <= time_us
+        )
+
+
 class History:
     """One history, and what must hold of it."""
 
@@ -79,7 +126,9 @@ class History:
         node.begin()
         for party in PARTIES:
             self.do(Transfer(id=self.id(), movements=(Movement(kind="issue", party=party, amount=9_000),)))
-        self.do(SetCreditLine(id=self.id(), party="owing", line=LINE))
+        # From which entry on how far below 0 it may go.
+        self.lines: list[tuple[int, int]] = []
+        self.set_line()
         self.caps = caps = self.chance.choice(CAPS)
         self.do(SetBudget(id=self.id(), party="capped", day=caps[0], month=caps[1], total=caps[2]))
         self.budget = next(iter(node.bank.ledger.budgets())).number
@@ -107,6 +156,7 @@ class History:
             (3, self.void),
             (5, self.move),
             (2, self.refund),
+            (1, self.set_line),
             (3, lambda: self.flush(self.chance.choice(self.node.workers))),
             (3, self.node.bank.poster.sync),
             (4, self.node.bank.poster.post),
@@ -217,6 +267,12 @@ class History:
         if self.answered:
             call = self.chance.choice(list(self.answered))
             self.do(Refund(id=self.id(), call=show_call(call), amount=self.chance.choice((0, 1, 50))))
+
+    def set_line(self) -> None:
+        """Nobody decides meanwhile: all that is in the journal was decided by the line before."""
+        line = self.chance.choice((LINE, LINE, 0, 2 * LINE)) if self.lines else LINE
+        self.do(SetCreditLine(id=self.id(), party="owing", line=line))
+        self.lines.append((self.node.bank.journal.tail, line))
 
     # What befalls it
 
@@ -365,13 +421,14 @@ class History:
     def check_limits(self, entries: list[Entry]) -> None:
         """No hold, extension or transfer puts an account or a budget beyond its limit, at any entry."""
         ledger = self.node.bank.ledger
-        lines = {ledger.number_of("spend:owing"): LINE}
-        book = Book()
+        owing = ledger.number_of("spend:owing")
+        book, lots = Book(), Lots()
         uses: dict[tuple[int, int], int] = {}
         for entry in entries:
             lsn, kind, body = entry
             before = book.open.get(read_end(lsn, kind, body).call) if kind in (POST, VOID) else None
             book.apply(entry, {self.node.version: PRICE})
+            lots.apply(entry)
             spenders: list[int] = []
             if kind in (HOLD, EXTEND):
                 call, amount = (lsn, read_hold(lsn, body).amount) if kind == HOLD else read_extend(body)[:2]
@@ -391,8 +448,9 @@ class History:
                     move.debit for move in moves if move.kind == "transfer" and isinstance(move.debit, int)
                 ]
             for account in spenders:
-                free = book.balances.get(account, 0) - book.held.get(account, 0) + lines.get(account, 0)
-                assert free >= 0, (hex(lsn), self.told)
+                line = [line for since, line in self.lines if since <= lsn][-1:] if account == owing else []
+                free = book.balances.get(account, 0) - book.held.get(account, 0) + sum(line)
+                assert free - lots.ended(account, time_of(kind, body)) >= 0, (hex(lsn), self.told)
             assert kind in (HOLD, EXTEND, METER, POST, VOID, TRANSFER)
 
 
