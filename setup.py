@@ -1,7 +1,8 @@
 """The compiled ground's extension list. Everything else about the project stands in pyproject.toml.
 
-DEBUG=1 builds with bounds checks and live-object counters, SANITIZE=1 with ASan and UBSan, COVERAGE=1 with
-calls that tell a fuzzer which way was taken, ANNOTATE=1 writes Cython's annotated HTML beside each source.
+DEBUG=1 builds with bounds checks and live-object counters, and without instructions that only some processors have;
+SANITIZE=1 with ASan and UBSan, COVERAGE=1 with calls that tell a fuzzer which way was taken, ANNOTATE=1 writes Cython's
+annotated HTML beside each source.
 """
 
 import os
@@ -26,6 +27,8 @@ compile_args = ["-O1", "-g"] if checked else ["-O3", "-g0", "-fno-plt"]
 compile_args += ["-fno-strict-aliasing", "-Wno-unreachable-code-fallthrough"]
 # A declaration that does not fit what it declares is called wrongly: no build has one.
 compile_args += ["-Werror=incompatible-pointer-types"]
+# What other processors run is tested there.
+portable = [("KPGATE_PORTABLE", None)] if DEBUG else []
 sanitizers = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"] if SANITIZE else []
 traced = ["-fsanitize-coverage=trace-pc"] if COVERAGE else []
 
@@ -36,7 +39,7 @@ extensions = [
         f"kpgate._fast.{source.stem}",
         [str(source)],
         include_dirs=["kpgate/_fast"],
-        define_macros=[("KPGATE_LIVE_COUNTERS", "1" if checked else "0")],
+        define_macros=[("KPGATE_LIVE_COUNTERS", "1" if checked else "0"), *portable],
         extra_compile_args=compile_args + sanitizers + traced,
         extra_link_args=sanitizers,
     )
@@ -60,8 +63,8 @@ ROOMS = {
         "stream",
         "usage",
     ],
-    "dialects/openai/": ["answer", "ask", "count", "endpoints", "neutral", "reply", "request", "stream"],
-    "dialects/": ["bridge"],
+    "dialects/openai/": ["answer", "ask", "count", "endpoints", "neutral", "reply", "request", "stream", "tools"],
+    "dialects/": ["answers", "bridge"],
     "domain/": [
         "batch",
         "body",

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,10 +72,24 @@ def chat(model: str = "gpt-4o-mini") -> bytes:
     return json.dumps(value).encode()
 
 
-def script(body: bytes, headers: dict[str, str]) -> str:
-    """A wrk script that posts that body with those headers."""
+AS_ANYBODY = """
+local asked = {}
+init = function(args)
+    for number, key in ipairs(keys) do
+        wrk.headers["authorization"] = "Bearer " .. key
+        asked[number] = wrk.format()
+    end
+end
+request = function() return asked[math.random(#asked)] end
+"""
+
+
+def script(body: bytes, headers: dict[str, str], keys: Sequence[str] = ()) -> str:
+    """A wrk script that posts that body with those headers, each time with one of the keys if there are any."""
     lines = ['wrk.method = "POST"', f"wrk.body = {quoted(body.decode())}"]
     lines += [f"wrk.headers[{quoted(name)}] = {quoted(value)}" for name, value in headers.items()]
+    if keys:
+        lines += [f"keys = {{{', '.join(map(quoted, keys))}}}", AS_ANYBODY]
     return "\n".join(lines) + "\n"
 
 
@@ -124,13 +139,17 @@ def load(
     sdk: bool = False,
     body: bytes = b"",
     connections: int = CONNECTIONS,
+    keys: Sequence[str] = (),
 ) -> Run:
-    """Load an address for that long. Errors: Failed if wrk is missing or one call did not succeed."""
+    """Load an address for that long. Shape: each call with one of `keys`, drawn at random, if there are any.
+
+    Errors: Failed if wrk is missing or one call did not succeed.
+    """
     if shutil.which("wrk") is None:
         raise Failed("wrk is not installed (apt-get install wrk)")
     with tempfile.TemporaryDirectory() as folder:
         lua = Path(folder, "load.lua")
-        lua.write_text(script(body or chat(), headers_of(key, sdk)))
+        lua.write_text(script(body or chat(), headers_of(key, sdk), keys))
         command = [
             "wrk",
             "-t1",

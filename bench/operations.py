@@ -3,6 +3,7 @@
 Owns what is done and on which bytes; knows nothing of clocks. A module without an entry here fails a test.
 """
 
+import itertools
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from kpgate._fast.head import gather, parse
 from kpgate._fast.heading import Heading
 from kpgate._fast.heap import give_back
 from kpgate._fast.http1 import Connection
-from kpgate._fast.journal import Journal
+from kpgate._fast.journal import Journal, make_segment
 from kpgate._fast.lane import Lane
 from kpgate._fast.limit import Gate, Limits, Verdict
 from kpgate._fast.members import Members
@@ -39,6 +40,7 @@ from kpgate._fast.outline import outline
 from kpgate._fast.pen import Pen
 from kpgate._fast.pulse import Pulses
 from kpgate._fast.routes import Router
+from kpgate._fast.segment import SegmentFile
 from kpgate._fast.usage import Counts
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.dialects.openai.request import CONVERSATION
@@ -408,6 +410,21 @@ def of_journal(folder: Path) -> list[Operation]:
     ]
 
 
+def of_segment(folder: Path) -> list[Operation]:
+    """An entry's bytes into a segment's file, where the file system lets it be mapped and where not."""
+    size, data = 16 << 20, bytes(260)
+    make_segment(folder, size, size, b"")
+
+    def writing(mapped: bool) -> Work:
+        file, places = SegmentFile(folder, mapped), itertools.cycle(range(0, size - len(data), len(data)))
+        return lambda: file.put(size, size, next(places), data)
+
+    return [
+        Operation("copy 260 B into a mapped segment", writing(True)),
+        Operation("write 260 B by `pwrite`", writing(False)),
+    ]
+
+
 def of_lane(folder: Path) -> list[Operation]:
     """What a listener's connections share: the reply's head."""
     data, sent = request(chat_body(300)), whole("x" * 200)
@@ -716,6 +733,7 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "pulse": of_pulse,
     "recall": of_recall,
     "routes": of_routes,
+    "segment": of_segment,
     "sse": of_sse,
     "step": of_step,
     "tokens": of_tokens,

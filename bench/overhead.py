@@ -27,15 +27,15 @@ METHOD = (
 LEAST_MS = 0.01
 
 
-async def paced(target: Target, seconds: float) -> list[float]:
-    """Calls at the rate. Units: milliseconds a call."""
+async def paced(target: Target, seconds: float, rate: int = RATE) -> list[float]:
+    """Calls at a rate. Units: calls a second; milliseconds a call."""
     pool = Pool(target)
     await pool.connect(LINES)
-    message, calls = request(target, chat()), [Call() for _ in range(round(RATE * seconds))]
+    message, calls = request(target, chat()), [Call() for _ in range(round(rate * seconds))]
     began = perf_counter() + 0.05
     try:
         for number, call in enumerate(calls):
-            ahead = began + number / RATE - perf_counter()
+            ahead = began + number / rate - perf_counter()
             if ahead > 0:
                 await asyncio.sleep(ahead)
             pool.begin(message, call)

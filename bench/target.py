@@ -12,11 +12,13 @@ import ssl
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bench.books import keys_among
 from bench.processes import (
     FailedToStart,
     answers,
@@ -31,6 +33,8 @@ from bench.processes import (
 from bench.provider import make_certificates
 
 MODEL = "gpt-4o-mini"
+KEYS = 250
+"""Parties that call a gateway whose ledger has many accounts."""
 PATH = "/v1/chat/completions"
 NGINX = """
 daemon off;
@@ -79,7 +83,8 @@ OFF = "[auth]\nenabled = false\n\n[tokens]\ncount = false\n\n[log]\nrequests = f
 
 @dataclass
 class Target:
-    """A process that answers chat calls. Shape: `pid` is its first process; `key` may be empty."""
+    """A process that answers chat calls. Shape: `pid` is its first process; `key` may be empty; `keys` are those of
+    as many parties, the first one is `key`."""
 
     name: str
     port: int
@@ -89,6 +94,7 @@ class Target:
     host: str = "127.0.0.1"
     path: str = PATH
     folder: Path = field(default_factory=Path)
+    keys: Sequence[str] = field(default=(), repr=False)
 
     @property
     def url(self) -> str:
@@ -108,7 +114,8 @@ class Target:
 @dataclass(frozen=True)
 class Shape:
     """How a gateway is configured. Shape: `models` are further ones, `across` such that the provider is asked for in
-    Anthropic's words; `lane` is the direct transport; `credits` are spent, budgets and receipts included."""
+    Anthropic's words; `lane` is the direct transport; `credits` are spent, budgets and receipts included, from a
+    ledger with so many `accounts` if not 0."""
 
     governed: bool = True
     lane: bool = False
@@ -118,12 +125,14 @@ class Shape:
     pinned: bool = True
     credits: bool = False
     across: tuple[str, ...] = ()
+    accounts: int = 0
 
     @property
     def name(self) -> str:
         """What tables call it."""
         words = ["lane"] * self.lane + ["governed" if self.governed else "off"]
-        return " ".join(words + ["with credits"] * self.credits)
+        words += ["with credits"] * self.credits
+        return " ".join(words + [f"of {self.accounts:,} accounts"] * bool(self.accounts))
 
 
 class Lab:
@@ -184,9 +193,12 @@ class Lab:
         shape = shape or Shape()
         folder = self._subfolder("kpgate")
         (folder / "kpgate.toml").write_text(settings(provider, shape))
-        key = make_key(folder) if shape.governed else ""
-        if shape.credits:
-            fund(folder, key)
+        if shape.accounts:
+            keys = keys_among(folder, shape.accounts, KEYS)
+        else:
+            keys = [make_key(folder)] if shape.governed else [""]
+            if shape.credits:
+                fund(folder, keys[0])
         port = free_port()
         core = target_core() if shape.pinned else every_core()
         command = serve_command(folder, port, shape.workers)
@@ -195,7 +207,7 @@ class Lab:
             until(lambda: ready(port), child, "kpgate")
         except FailedToStart as error:
             raise FailedToStart(f"{error}: {(folder / 'log').read_text()[-2000:]}") from None
-        return Target(shape.name, port, key, child.pid, folder=folder)
+        return Target(shape.name, port, keys[0], child.pid, folder=folder, keys=keys)
 
     def _subfolder(self, name: str) -> Path:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))

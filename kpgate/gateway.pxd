@@ -16,7 +16,7 @@ from kpgate.services.receive cimport check_head, onward
 from kpgate.services.record cimport excerpt
 from kpgate.services.respond cimport address
 from kpgate.services.route cimport Plan, Target, candidates
-from kpgate.services.settle cimport counted, turned_usage, whole_usage
+from kpgate.services.settle cimport counted, read_used, turned_usage, whole_usage
 from kpgate.services.upstream cimport Attempt, check_whole, is_stream, judge, opening
 
 
@@ -29,6 +29,7 @@ cdef class Gateway:
     cpdef bint _hold(self, Equipment kit, Life life, cython.py_int now_us) except -1
     cpdef object _count(self, Life life)
     cpdef tuple _choose(self, Life life, bytes body)
+    cpdef bytes _understand(self, Life life, Attempt attempt, bytes whole, bytes asked)
     cpdef object _settle(self, Equipment kit, Life life, bytes body)
     @cython.locals(headers=Heading)
     cpdef object _whole(self, Equipment kit, Life life, bytes body)

@@ -5,7 +5,7 @@ neither transport nor vendor. It awaits only a place in flight, the rest of a bo
 loop, the upstream, and room to write. A wait ends by being failed, never by cancelling a task.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import getrandbits
 
 from kpgate._fast.heading import Heading
@@ -16,6 +16,7 @@ from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequest
 from kpgate.domain.ledger import show_call
 from kpgate.domain.phase import Phase
+from kpgate.failover import go_on
 from kpgate.hedge import Race
 from kpgate.life import Equipment, Life
 from kpgate.services.admit import reserve, takes_long
@@ -25,7 +26,7 @@ from kpgate.services.receive import check_head, onward
 from kpgate.services.record import excerpt
 from kpgate.services.respond import JSON, address, refuse
 from kpgate.services.route import Target, candidates, serving
-from kpgate.services.settle import counted, stream_usage, turned_usage, whole_usage
+from kpgate.services.settle import counted, read_used, stream_usage, turned_usage, whole_usage
 from kpgate.services.upstream import (
     REPLY_BYTES_MAX,
     Attempt,
@@ -227,31 +228,19 @@ class Gateway:
             kit.shadows.mirror(kit, life, body)
         if life.verdict.chosen > 0:
             order = order[life.verdict.chosen :] + order[: life.verdict.chosen]
-        tries, retrying = 0, False
         try:
-            while True:
-                try:
-                    if life.plan.hedging is None or life.endpoint.once or life.upload is not None:
-                        first = await self.attempt(kit, life, order[tries % len(order)], body)
-                    else:
-                        first = await Race.of(self.attempt, self.clock, kit, life, body).run(order, tries)
-                except GatewayError as error:
-                    tries = life.record.attempts
-                    if life.is_over or not kit.retrying.allows(error, tries, len(order), kit.ids.given):
-                        raise
-                else:
-                    proof = life.plan.proof if life.framer is None else None
-                    return first if proof is None else await proof.check(self, kit, life, body, first)
-                if not retrying:
-                    kit.retrying.begin()
-                    retrying = True
-                if life.decision is not None:
-                    order = life.decision.later(order, tries)
-                await kit.retrying.pause(tries, self._clock.now())
-                kit.admit.move(self._clock.now(), life.verdict, order[tries % len(order)], life.tokens)
-        finally:
-            if retrying:
-                kit.retrying.end()
+            first = await self.ask(kit, life, order, body)
+        except GatewayError as error:
+            first = await go_on(self, kit, life, order, body, error)
+        proof = life.plan.proof if life.framer is None else None
+        return first if proof is None else await proof.check(self, kit, life, body, first)
+
+    def ask(self, kit: Equipment, life: Life, order: tuple[Target, ...], body: bytes) -> Awaitable[bytes]:
+        """One try at whoever is next, or a race of two: what to await for what is said first."""
+        tries = life.record.attempts
+        if life.plan.hedging is None or life.endpoint.once or life.upload is not None:
+            return self.attempt(kit, life, order[tries % len(order)], body)
+        return Race.of(self.attempt, self.clock, kit, life, body).run(order, tries)
 
     async def attempt(self, kit: Equipment, life: Life, target: Target, body: bytes) -> bytes:
         """One try, up to the first bytes that a client could see: a whole body, or a stream's first events."""
@@ -267,6 +256,7 @@ class Gateway:
                 raise life.ended
             hold = life.hold
             life.way = way = target.way(endpoint.path)
+            call.dropped = ""  # What another attempt left out.
             sent = way.forward(body, call, target.model, 0 if hold is None else hold.cap)
             head = opening(way, call, life.exchange, sent)
             record.phase = Phase.UPSTREAM
@@ -285,24 +275,22 @@ class Gateway:
                 raise error
             if call.stream and is_stream(connection, way):
                 life.framer, attempt.metered = way.framer(call), hold is not None
-                watch = None if decision is None else decision.watch(way, target, record.attempts, call)
-                first = await first_events(attempt, life.framer, watch)
+                first = await first_events(attempt, life.framer, life.watch(body))
             else:
                 whole = attempt.take_whole()
-                first = await attempt.whole(REPLY_BYTES_MAX) if whole is None else whole
-                check_whole(connection, target, first)
-                if decision is not None:
-                    decision.pass_on(connection.status, first, way, target, record.attempts)
-                if way.turn is not None:
-                    life.turned = way.turn(connection.status, first, call)
-                    first = life.turned.body
+                if whole is None:
+                    whole = await attempt.whole(REPLY_BYTES_MAX)
+                first = self._understand(life, attempt, whole, body)
         except GatewayError as error:
             if life.ended is None:
                 kit.health.failed(self._clock.now(), error, target, life.plan.peers, attempt)
             attempt.close()
             # Of a stream that broke off before its first event nobody has seen anything.
             life.framer = None
-            kit.meters.attempt(target.provider, error.code)
+            if life.unasked is None:
+                kit.meters.attempt(target.provider, error.code)
+            else:
+                record.attempts -= 1
             raise
         finally:
             now_us = self._clock.now()
@@ -314,6 +302,22 @@ class Gateway:
         kit.meters.attempt(target.provider, "ok")
         return first
 
+    def _understand(self, life: Life, attempt: Attempt, whole: bytes, asked: bytes) -> bytes:
+        """A whole reply as its caller is to have it.
+
+        Errors: UpstreamFailed, ContentFiltered: for what is no answer, or what another model may be asked for.
+        """
+        record, way, status = life.record, life.way, attempt.reply().status
+        check_whole(attempt, whole)
+        if life.decision is not None:
+            life.decision.pass_on(status, whole, way, attempt.target, record.attempts, life.asks(asked))
+        if way.turn is not None:
+            life.turned = way.turn(status, whole, life.call)
+            return life.turned.body
+        if status < 300:
+            life.used = read_used(way, record, whole)
+        return whole
+
     def _settle(self, kit: Equipment, life: Life, body: bytes) -> None:
         """What a whole reply used, and what that costs. Order: before any of it is sent."""
         record, attempt, now_us = life.record, life.attempt, self._clock.now()
@@ -323,7 +327,7 @@ class Gateway:
         if record.status < 300:
             turned, vocabulary = life.turned, life.plan.vocabulary
             if turned is None:
-                record.usage = whole_usage(life.way, record, body, vocabulary)
+                record.usage = whole_usage(life.way, record, body, life.used, vocabulary)
             else:
                 record.usage = turned_usage(turned, record, vocabulary)
         kit.admit.end(now_us, life.verdict, record)

@@ -146,11 +146,11 @@ class Race(Aside):
         """Who failover would ask next, as far as they are well."""
         life, order, now_us = self._life, self._order, self._clock()
         assert life.attempt is not None, "an attempt is under way"
-        asked, rules = life.attempt.target, self._kit.health.rules
+        asked, rules, asks = life.attempt.target, self._kit.health.rules, life.asks(self._body)
         place = order.index(asked) + 1
         for one in order[place:] + order[:place]:
             states = [pulse.state(now_us, rules) for pulse in (one.pulse, one.key) if pulse is not None]
-            if one.number != asked.number and life.endpoint.path in one.ways and max(states) in (WELL, BACK):
+            if one.number != asked.number and max(states) in (WELL, BACK) and asks(one):
                 yield one
 
     def _begin(self, other: Target) -> None:
@@ -218,7 +218,7 @@ class Race(Aside):
         self._second = None
         life.attempt.close()
         life.attempt, life.way = second.attempt, second.way
-        life.framer, life.turned = second.framer, second.turned
+        life.framer, life.turned, life.used = second.framer, second.turned, second.used
         record.model, record.provider = second.record.model, second.record.provider
         record.deployment, record.dropped = second.record.deployment, second.record.dropped
         if life.decision is not None:

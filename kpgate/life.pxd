@@ -6,6 +6,7 @@ from kpgate._fast.wait cimport Wheel
 from kpgate.domain.call cimport Call, Record
 from kpgate.domain.caller cimport Caller
 from kpgate.domain.dialect cimport Endpoint, Way
+from kpgate.domain.usage cimport Usage
 from kpgate.services.admit cimport Admit
 from kpgate.services.auth cimport Auth
 from kpgate.services.hold cimport Hold, Holds
@@ -48,6 +49,7 @@ cdef class Life:
     cdef public Endpoint endpoint
     cdef public Record record
     cdef public object turned
+    cdef public Usage used
     cdef public Verdict verdict
     cdef public Way way
     cdef public Attempt attempt

@@ -17,6 +17,9 @@ from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint, Framing, Turned, Way
 from kpgate.domain.errors import ClientGone, GatewayError
+from kpgate.domain.filtering import Watch
+from kpgate.domain.phase import Phase
+from kpgate.domain.usage import Usage
 from kpgate.domain.webhook import Source
 from kpgate.services.admit import Admit
 from kpgate.services.auth import Auth
@@ -28,7 +31,7 @@ from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.receive import Ids, Inflight
 from kpgate.services.record import EXCERPT_MAX, Recorder
-from kpgate.services.route import Plan, Retrying, Routes, Target
+from kpgate.services.route import Plan, Retrying, Routes, Target, unaskable
 from kpgate.services.upstream import Attempt
 
 
@@ -112,6 +115,7 @@ class Life:
         "tokens",
         "turned",
         "upload",
+        "used",
         "verdict",
         "way",
     )
@@ -129,6 +133,7 @@ class Life:
         self.attempt: Attempt | None = None
         self.framer: Framing | None = None
         self.turned: Turned | None = None
+        self.used: Usage | None = None
         self.hold: Hold | None = None
         self.decision: Decision | None = None
         self.race: Any = None
@@ -158,6 +163,25 @@ class Life:
         if self.ended is not None or self.endpoint.once:
             return True
         return self.upload is not None and bool(self.upload.spent)
+
+    @property
+    def unasked(self) -> Target | None:
+        """Whom the last attempt was at, if it was not asked: it has nothing for what the call asks. None: it was."""
+        if self.attempt is None or self.record.phase != Phase.ROUTE:
+            return None
+        return self.attempt.target
+
+    def asks(self, body: bytes) -> Callable[[Target], bool]:
+        """What tells whether a target can be asked what the call asks."""
+        path, call = self.endpoint.path, self.call
+        return lambda target: not unaskable(target, path, call, body)
+
+    def watch(self, body: bytes) -> Watch | None:
+        """What watches the stream of an attempt for its first word. None: nobody, no other model may be asked."""
+        decision, attempt = self.decision, self.attempt
+        if decision is None or attempt is None:
+            return None
+        return decision.watch(self.way, attempt.target, self.record.attempts, self.call, self.asks(body))
 
     @property
     def was_asked(self) -> bool:

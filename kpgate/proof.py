@@ -225,7 +225,7 @@ def _used(life: Life, body: bytes) -> Usage:
     """What the answer that is here used."""
     turned, vocabulary = life.turned, life.plan.vocabulary
     if turned is None:
-        return whole_usage(life.way, life.record, body, vocabulary)
+        return whole_usage(life.way, life.record, body, life.used, vocabulary)
     return turned.usage or counted(life.record, turned.text, vocabulary)
 
 

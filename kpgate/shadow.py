@@ -23,7 +23,7 @@ from kpgate.life import Equipment, Life
 from kpgate.services.exchange import Exchange
 from kpgate.services.meters import LATENCY_BOUNDS_US, label
 from kpgate.services.route import Plan, Target, matching
-from kpgate.services.settle import stream_usage, turned_usage, whole_usage
+from kpgate.services.settle import read_used, stream_usage, turned_usage, whole_usage
 from kpgate.services.upstream import Attempt, check_whole, is_stream, judge, opening
 
 PARTS = 10_000
@@ -227,11 +227,11 @@ class Copy(Aside):
             body = await attempt.whole(self._mirror.body_bytes_max)
         record.reply_bytes = len(body)
         self._bound()
-        check_whole(connection, attempt.target, body)
+        check_whole(attempt, body)
         if record.status >= 300:
             return
         if way.turn is None:
-            record.usage = whole_usage(way, record, body, None)
+            record.usage = whole_usage(way, record, body, read_used(way, record, body), None)
         else:
             turned = way.turn(record.status, body, self._call)
             record.usage = turned_usage(turned, record, None)

@@ -3,6 +3,8 @@
 cimport cython
 from libc.stdint cimport int16_t, uint8_t, uint64_t
 
+from kpgate._fast.outline cimport Outline, Shape
+
 cdef enum:
     KEYS_MAX = 64
     BUCKETS = 128
@@ -38,6 +40,10 @@ cdef class Scan:
     cdef readonly Py_ssize_t count
     cdef readonly Py_ssize_t nested
     cdef bint lone
+    # The places of the key that was given twice, and of the one whose value is outlined; -1 for none.
+    cdef int twice
+    cdef int outlined
+    cdef readonly Outline outline
     cdef Member few[8]
     cdef int begin(self, bytes body, Keys keys) except -1
     cdef Member* member(self, Py_ssize_t i) except? NULL
@@ -47,4 +53,4 @@ cdef class Scan:
     cpdef Py_ssize_t end(self, Py_ssize_t i) except -2
 
 
-cpdef Scan scan(bytes body, Keys keys, int depth_max=*)
+cpdef Scan scan(bytes body, Keys keys, int depth_max=*, int outlined=*, Shape shape=*)

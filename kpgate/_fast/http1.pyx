@@ -35,8 +35,9 @@ cdef enum:
     # Chunk sizes, extensions and trailers: so much in one go, and so much more for each byte of body.
     FRAMING_BYTES_MAX = 65_536
     FRAMING_PER_BODY_BYTE = 16
-    # One write up to here; beyond, slices, so that encrypting a large body does not hold up the loop.
-    JOINED_BYTES_MAX = 65_536
+    # Up to here a copy is cheaper than another piece; beyond, slices, so that encrypting a large body does not hold up
+    # the loop.
+    JOINED_BYTES_MAX = 16_384
     SLICE_BYTES = 262_144
     TLS_READ_BUFFER_BYTES = 16_384
 
@@ -134,7 +135,8 @@ cdef class Connection:
             if size <= JOINED_BYTES_MAX:
                 self._put(b"".join(pieces))
                 return
-        self._unsent = [memoryview(piece) for piece in reversed(pieces)]
+        pieces.reverse()
+        self._unsent = pieces
         if self._outbox is None:
             self._pour()
         else:
@@ -639,6 +641,7 @@ cdef class Connection:
         while unsent and room > 0:
             piece = unsent.pop()
             if len(piece) > room:
+                piece = memoryview(piece)
                 unsent.append(piece[room:])
                 piece = piece[:room]
             room -= len(piece)

@@ -7,6 +7,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from kpgate._fast.commit cimport Hand, Region, Seat
+from kpgate._fast.segment cimport SegmentFile
 
 cdef enum:
     ENTRY_MAX = 4096
@@ -56,9 +57,7 @@ cdef class Journal:
     cdef uint64_t ring_bytes
     cdef readonly uint64_t segment_bytes
     cdef bytes folder
-    cdef const char *folder_at
-    cdef int descriptor
-    cdef uint64_t descriptor_first
+    cdef SegmentFile file
     cdef uint32_t strokes
     # The entry under way, and where in the journal the next byte goes.
     cdef uint64_t draft[DRAFT_WORDS]
@@ -77,4 +76,3 @@ cdef class Journal:
     cdef bint take_pen(self, uint64_t position) except -1
     cdef bint knows_segments(self) noexcept
     cdef void write_out(self, uint64_t position) noexcept nogil
-    cdef bint open_segment(self, uint64_t first) noexcept nogil

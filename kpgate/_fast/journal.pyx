@@ -7,11 +7,8 @@ Source: docs/decisions/0007-one-journal.md.
 """
 
 cimport cython
-from libc.errno cimport EINTR, errno
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset
-from posix.fcntl cimport O_CLOEXEC, O_RDWR, open as c_open
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close as c_close
 
@@ -20,11 +17,9 @@ from kpgate._fast.commit cimport (
     swap_word,
 )
 from kpgate._fast.crc cimport crc32c, prepare_crc
+from kpgate._fast.segment cimport SegmentFile
 
 import os
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t pwrite(int descriptor, const void *at, size_t size, int64_t offset) noexcept
 
 cdef enum:
     CONTROL_BYTES = 4096
@@ -38,7 +33,6 @@ cdef enum:
     PEN_PATIENCE_NS = 100_000
     ZEROS_BYTES = 1 << 20
     READ_BYTES = 1 << 20
-    PATH_BYTES = 4096
     IS_SEGMENT = 1
     IS_PAD = 2
     IS_SYNC = 3
@@ -74,34 +68,27 @@ def segment_name(uint64_t first):
 
 @cython.final
 cdef class Journal:
-    """A node's journal, as one process writes and reads it. `folder` holds its files.
+    """A node's journal, as one process writes and reads it. `folder` holds its files; `mapped`: as of `SegmentFile`.
 
     Errors: ValueError when the region has none.
     """
 
-    def __cinit__(self, Region region not None, Seat seat not None, folder):
+    def __cinit__(self, Region region not None, Seat seat not None, folder, mapped=None):
         cdef Area *area = region.area(AREA_JOURNAL)
         cdef uint64_t at
-        self.descriptor = -1
         self.region = region
         self.seat = seat
         self.folder = os.fsencode(folder)
-        self.folder_at = self.folder
+        self.file = SegmentFile(folder, mapped)
         self.control = <Control *>(<char *>region.head + area.offset_bytes)
         self.ring = <uint64_t *>(<char *>self.control + CONTROL_BYTES)
         self.ring_bytes = area.stride_bytes - CONTROL_BYTES
         self.segment_bytes = load(&self.control.segment_bytes)
         if seat.region is not region or self.ring_bytes & (self.ring_bytes - 1):
             raise ValueError("the region was made for another build")
-        if len(self.folder) + 32 > PATH_BYTES:
-            raise ValueError("the folder's path is too long")
         # Every page of the ring faults here, not under the lock.
         for at in range(0, self.ring_bytes // 8, PAGE_BYTES // 8):
             load(self.ring + at)
-
-    def __dealloc__(self):
-        if self.descriptor >= 0:
-            c_close(self.descriptor)
 
     # Under the lock
 
@@ -206,14 +193,23 @@ cdef class Journal:
 
         False: others are writing just now, try again off the event loop; or the disk has failed for good.
         """
+        cdef uint64_t tail, first
         if load_acquire(&self.control.written) >= position:
             return True
         if load(&self.control.failed) or not self.knows_segments() or not self.take_pen(position):
             return load_acquire(&self.control.written) >= position
-        # Without the GIL to the very end: a disk that stalls stops this thread alone.
-        with nogil:
-            self.write_out(load_acquire(&self.control.tail))
+        tail = load_acquire(&self.control.tail)
+        first = load_acquire(&self.control.written)
+        first -= first % self.segment_bytes
+        if self.file.is_quick(first) and tail - first <= self.segment_bytes:
+            # A copy of some hundred bytes takes less than to give the GIL away.
+            self.write_out(tail)
             store_bare_release(&self.control.pen, 0)
+        else:
+            # Without the GIL to the very end: a disk that stalls stops this thread alone.
+            with nogil:
+                self.write_out(tail)
+                store_bare_release(&self.control.pen, 0)
         return load_acquire(&self.control.written) >= position
 
     cdef bint take_pen(self, uint64_t position) except -1:
@@ -239,7 +235,8 @@ cdef class Journal:
         cdef Control *control = self.control
         cdef uint64_t at = load_acquire(&control.written)
         cdef uint64_t size, offset
-        cdef ssize_t wrote
+        cdef int64_t wrote
+        cdef char *ring
         while at < position:
             offset = at % self.segment_bytes
             size = position - at
@@ -247,30 +244,13 @@ cdef class Journal:
                 size = self.segment_bytes - offset
             if size > self.ring_bytes - at % self.ring_bytes:
                 size = self.ring_bytes - at % self.ring_bytes
-            wrote = -1
-            if self.descriptor_first == at - offset or self.open_segment(at - offset):
-                wrote = pwrite(self.descriptor, <char *>self.ring + at % self.ring_bytes, size, <int64_t>offset)
+            ring = <char *>self.ring + at % self.ring_bytes
+            wrote = self.file.write(at - offset, self.segment_bytes, offset, ring, size)
             if wrote < 0:
-                if errno == EINTR:
-                    continue
-                store_bare_release(&control.failed, <uint64_t>errno)
+                store_bare_release(&control.failed, <uint64_t>-wrote)
                 return
             at += <uint64_t>wrote
             store_bare_release(&control.written, at)
-
-    cdef bint open_segment(self, uint64_t first) noexcept nogil:
-        """Have the descriptor be of a segment's file. False: the system's error says why not."""
-        cdef char path[PATH_BYTES]
-        cdef int descriptor
-        snprintf(path, sizeof(path), b"%s/%016llx.kpj", self.folder_at, <unsigned long long>first)
-        descriptor = c_open(path, O_RDWR | O_CLOEXEC)
-        if descriptor < 0:
-            return False
-        if self.descriptor >= 0:
-            c_close(self.descriptor)
-        self.descriptor = descriptor
-        self.descriptor_first = first
-        return True
 
     cdef bint knows_segments(self) noexcept:
         """Whether the journal stands by now: one may be opened before that."""

@@ -60,7 +60,7 @@ cdef inline Py_ssize_t fault(Walk* walk, Reason reason, Py_ssize_t at) noexcept 
 
 
 cdef inline Py_ssize_t skip_space(const uint8_t* p, Py_ssize_t at, Py_ssize_t end) noexcept nogil:
-    while at < end and (p[at] == 32 or p[at] == 10 or p[at] == 13 or p[at] == 9):
+    while at < end and p[at] <= 32 and (p[at] == 32 or p[at] == 10 or p[at] == 13 or p[at] == 9):
         at += 1
     return at
 

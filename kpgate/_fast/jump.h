@@ -1,5 +1,5 @@
-/* Jumps over bytes that mean nothing to a scanner, sixteen at a time with SSE2, eight without.
-   Owns no state, allocates nothing, never reads at or past `end`. */
+/* Jumps over bytes that mean nothing to a scanner: sixteen at a time with SSE2, eight without; over long text by 128,
+   where the processor has AVX2. Owns no state, allocates nothing, never reads at or past `end`. */
 #ifndef KPGATE_JUMP_H
 #define KPGATE_JUMP_H
 
@@ -8,9 +8,12 @@
 #include <Python.h>
 
 #if defined(__SSE2__) && !defined(KPGATE_PORTABLE)
-#include <emmintrin.h>
+#include <immintrin.h>
 #define KPGATE_SSE2 1
 #endif
+
+/* Most jumps are over a few words: what comes behind so many bytes is long. */
+#define KPGATE_NEAR 64
 
 #define KPGATE_ONES 0x0101010101010101ULL
 #define KPGATE_HIGH 0x8080808080808080ULL
@@ -21,8 +24,7 @@ static inline uint64_t kpgate_equal(uint64_t word, uint8_t byte) {
     return (x - KPGATE_ONES) & ~x & KPGATE_HIGH;
 }
 
-/* First byte that ends plain ASCII string text: a quote, a backslash, a control, or a byte from 0x80 on. */
-static inline Py_ssize_t kpgate_jump_text(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) {
+static inline Py_ssize_t kpgate_near_text(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) {
 #ifdef KPGATE_SSE2
     const __m128i quote = _mm_set1_epi8('"');
     const __m128i slash = _mm_set1_epi8('\\');
@@ -51,6 +53,43 @@ static inline Py_ssize_t kpgate_jump_text(const uint8_t *p, Py_ssize_t at, Py_ss
     while (at < end && p[at] >= 0x20 && p[at] < 0x80 && p[at] != '"' && p[at] != '\\')
         at++;
     return at;
+}
+
+#ifdef KPGATE_SSE2
+typedef int8_t kpgate_lanes __attribute__((vector_size(32), aligned(1), may_alias));
+
+/* Signed: below 0x20 are the controls and everything from 0x80 on. */
+#define KPGATE_ENDS_TEXT(x) (((x) < 0x20) | ((x) == '"') | ((x) == '\\'))
+#define KPGATE_MASK(hits) ((unsigned)_mm256_movemask_epi8((__m256i)(hits)))
+
+__attribute__((target("avx2"), noinline, unused))
+static Py_ssize_t kpgate_wide_text(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) {
+    const kpgate_lanes *x;
+    for (; end - at >= 128; at += 128) {
+        x = (const kpgate_lanes *)(p + at);
+        if (KPGATE_MASK(KPGATE_ENDS_TEXT(x[0]) | KPGATE_ENDS_TEXT(x[1]) | KPGATE_ENDS_TEXT(x[2]) | KPGATE_ENDS_TEXT(x[3])))
+            break;
+    }
+    for (; end - at >= 32; at += 32) {
+        x = (const kpgate_lanes *)(p + at);
+        unsigned mask = KPGATE_MASK(KPGATE_ENDS_TEXT(x[0]));
+        if (mask)
+            return at + __builtin_ctz(mask);
+    }
+    return kpgate_near_text(p, at, end);
+}
+#endif
+
+/* First byte that ends plain ASCII string text: a quote, a backslash, a control, or a byte from 0x80 on. */
+static inline Py_ssize_t kpgate_jump_text(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) {
+#ifdef KPGATE_SSE2
+    if (end - at > KPGATE_NEAR && __builtin_cpu_supports("avx2")) {
+        const Py_ssize_t stop = at + KPGATE_NEAR;
+        at = kpgate_near_text(p, at, stop);
+        return at < stop ? at : kpgate_wide_text(p, at, end);
+    }
+#endif
+    return kpgate_near_text(p, at, end);
 }
 
 /* First control: a byte below 0x20, a tab too, or 0x7F. It is what ends a header's value. */
@@ -100,11 +139,6 @@ static inline Py_ssize_t kpgate_jump_either(
     while (at < end && p[at] != one && p[at] != other)
         at++;
     return at;
-}
-
-/* First quote or backslash: the end of a run of string text that is known to be sound. */
-static inline Py_ssize_t kpgate_jump_quote(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) {
-    return kpgate_jump_either(p, at, end, '"', '\\');
 }
 
 /* First CR or LF. */

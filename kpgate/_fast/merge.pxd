@@ -1,19 +1,40 @@
 """Merging a piece's bytes into tokens, inline: the pair of least rank first, the leftmost of equals."""
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
-from kpgate._fast.ranks cimport NO_RANK, Table, least_of, one_rank, rank_of
+from kpgate._fast.ranks cimport NO_RANK, Table, one_rank, rank_of, rank_of_piece
+
+cdef extern from "least.h" nogil:
+    int32_t kpgate_least(const int32_t *keys, uint32_t count) noexcept
+
+cdef extern from *:
+    int ctz "__builtin_ctzll"(uint64_t bits) noexcept nogil
+    int clz "__builtin_clzll"(uint64_t bits) noexcept nogil
 
 cdef enum:
     SHORT_BYTES = 48
+    # So much may be read behind what is merged.
+    PADDING = 16
+    # Above all keys, below those of no rank.
+    NO_KEY = 0x7F7F7F40
     # Of a window's parts those near its end may be others for what follows.
     MARGIN_BYTES = 16
     # Below, a line of dashes or the like, as one token of many bytes may be most of it.
     WINDOWS_BYTES_MIN = 128
     # Some times as much as a token may have.
     RUN_BYTES = 1024
+
+
+cdef struct Parts:
+    # A bit where each part begins, and one where the last one ends.
+    uint64_t live
+    uint32_t size
+    uint32_t count
+    # Of each part with the next, by where the part begins.
+    int32_t keys[SHORT_BYTES + 4]
+    uint8_t text[SHORT_BYTES + PADDING]
 
 
 cdef struct Sink:
@@ -29,35 +50,101 @@ cdef inline void give(Sink *sink, uint32_t rank) noexcept nogil:
     sink.count += 1
 
 
+cdef inline int32_t key_of(uint32_t rank, uint32_t start) noexcept nogil:
+    """What orders pairs: the least rank first, the leftmost of equals. A table has fewer than 2^24 ranks."""
+    return NO_KEY | <int32_t>start if rank == NO_RANK else <int32_t>(rank << 6 | start)
+
+
+cdef inline uint32_t rank_between(const Table *table, const Parts *parts, uint32_t start, uint32_t end) noexcept nogil:
+    """The rank of a part's bytes: what is read beyond them is the copy's."""
+    if end - start == 2:
+        return table.pairs[(<uint32_t>parts.text[start] << 8) | parts.text[start + 1]]
+    if end - start <= PADDING:
+        return rank_of_piece(table, parts.text + start, end - start)
+    return rank_of(table, parts.text + start, end - start)
+
+
+cdef inline void merge_pairs(const Table *table, Parts *parts) noexcept nogil:
+    """Merge the pair of least rank, the leftmost of equals, until there is none."""
+    cdef uint64_t live = parts.live
+    cdef uint64_t above
+    cdef uint32_t size = parts.size
+    cdef uint32_t at, end, after
+    cdef int32_t least
+    while True:
+        least = kpgate_least(parts.keys, size)
+        if least >= NO_KEY:
+            break
+        # The part that begins `at` takes in its neighbour.
+        at = least & 63
+        above = live >> at >> 1
+        end = at + 1 + ctz(above)
+        parts.keys[end] = NO_KEY
+        above &= above - 1
+        live &= ~(<uint64_t>1 << end)
+        parts.count -= 1
+        # The bit at `size` is always set.
+        end = at + 1 + ctz(above)
+        parts.keys[at] = NO_KEY
+        if end < size:
+            above &= above - 1
+            after = at + 1 + ctz(above)
+            parts.keys[at] = key_of(rank_between(table, parts, at, after), at)
+        if at:
+            after = 63 - clz(live & ((<uint64_t>1 << at) - 1))
+            parts.keys[after] = key_of(rank_between(table, parts, after, end), after)
+    parts.live = live
+
+
+cdef inline void begin_parts(Parts *parts, const uint8_t *at, uint32_t size) noexcept nogil:
+    """Copy up to SHORT_BYTES that are to be merged; the caller says which parts there are."""
+    memcpy(parts.text, at, size)
+    memset(parts.text + size, 0, PADDING)
+    parts.size = size
+    parts.live = <uint64_t>1 << size
+    parts.count = 0
+
+
+cdef inline void begin_keys(Parts *parts, uint32_t at) noexcept nogil:
+    """No pairs from there on. Up to three beyond the last are read."""
+    while at < parts.size + 3:
+        parts.keys[at] = NO_KEY
+        at += 1
+
+
+cdef inline void begin_part(Parts *parts, uint32_t start, uint32_t rank) noexcept nogil:
+    """A part that begins there, and the rank of it with the next one."""
+    parts.live |= <uint64_t>1 << start
+    parts.keys[start] = key_of(rank, start)
+    parts.count += 1
+
+
+cdef inline void merge_bytes(const Table *table, Parts *parts, const uint8_t *at, uint32_t size) noexcept nogil:
+    """The parts that up to SHORT_BYTES merge to, byte by byte."""
+    cdef uint32_t i
+    begin_parts(parts, at, size)
+    begin_keys(parts, size - 1)
+    for i in range(size - 1):
+        parts.keys[i] = key_of(table.pairs[(<uint32_t>at[i] << 8) | at[i + 1]], i)
+    parts.live = (<uint64_t>2 << size) - 1
+    parts.count = size
+    merge_pairs(table, parts)
+
+
 cdef inline uint32_t merge_parts(
     const Table *table, const uint8_t *at, uint32_t size, uint8_t *starts
 ) noexcept nogil:
-    """Merge the pair of least rank, the leftmost of equals, until there is none.
+    """How many parts up to SHORT_BYTES merge to.
 
-    Shape: `size` up to SHORT_BYTES; `starts` has room for two more, and says where each part begins and the last ends.
+    Shape: `starts` has room for two more, and says where each part begins and the last ends.
     """
-    cdef uint32_t ranks[SHORT_BYTES + 2]
-    cdef uint32_t parts = size
-    cdef uint32_t i, best
-    for i in range(size):
-        starts[i] = <uint8_t>i
-        ranks[i] = table.pairs[(<uint32_t>at[i] << 8) | at[i + 1]] if i + 1 < size else NO_RANK
-    starts[size] = <uint8_t>size
-    while parts > 1:
-        best = least_of(ranks, parts - 1)
-        if ranks[best] == NO_RANK:
-            break
-        # The part at `best` takes in its neighbour.
-        for i in range(best + 1, parts):
-            starts[i] = starts[i + 1]
-            ranks[i] = ranks[i + 1]
-        parts -= 1
-        ranks[best] = NO_RANK
-        if best + 1 < parts:
-            ranks[best] = rank_of(table, at + starts[best], starts[best + 2] - starts[best])
-        if best > 0:
-            ranks[best - 1] = rank_of(table, at + starts[best - 1], starts[best + 1] - starts[best - 1])
-    return parts
+    cdef Parts parts
+    cdef uint32_t i
+    merge_bytes(table, &parts, at, size)
+    for i in range(parts.count + 1):
+        starts[i] = <uint8_t>ctz(parts.live)
+        parts.live &= parts.live - 1
+    return parts.count
 
 
 cdef inline void give_parts(
@@ -74,7 +161,12 @@ cdef inline void give_parts(
 cdef inline void merge_short(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
     """Merge up to SHORT_BYTES."""
     cdef uint8_t starts[SHORT_BYTES + 2]
-    give_parts(table, at, starts, merge_parts(table, at, size, starts), sink)
+    cdef Parts parts
+    if sink.ids == NULL:
+        merge_bytes(table, &parts, at, size)
+        sink.count += parts.count
+    else:
+        give_parts(table, at, starts, merge_parts(table, at, size, starts), sink)
 
 
 cdef inline void sift_up(uint64_t *heap, int64_t at) noexcept nogil:

@@ -1,6 +1,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple, final
 
+__pyx_capi__: dict[str, object]
+
 class Value(NamedTuple):
     string: bool = False
     null: bool = False

@@ -7,45 +7,25 @@ that decoders could read in two ways, has no outline, and is then decoded as eve
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport int16_t, uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memset
 
-from kpgate._fast.jsonwalk cimport Walk, skip_space, walk_value
+from kpgate._fast.jsonwalk cimport (
+    DEPTH_CAP, FINE, Span, Walk, walk_item, walk_member, walk_scalar, walk_string, walk_value,
+)
 
 from typing import NamedTuple
 
-cdef extern from "jump.h" nogil:
-    Py_ssize_t kpgate_jump_quote(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) noexcept
-
 cdef enum:
-    NODES_MAX = 32
-    FIELDS_MAX = 64
     FIELDS_OF_ONE_MAX = 32
     PLACES_MIN = 64
-    GIL_BYTES = 16384
     # What a value may be.
     STRING = 1
     NULL_VALUE = 2
     ARRAY = 4
     OBJECT = 8
     NOT_MARKED = 255
-    # The scan was stricter.
-    DEPTH_MAX = 1024
-
-cdef struct Field:
-    const char *name
-    Py_ssize_t size
-    int16_t node
-
-cdef struct Node:
-    uint8_t kinds
-    uint8_t mark
-    bint single
-    int16_t item
-    int16_t first
-    int16_t count
-    uint32_t required
 
 
 class Value(NamedTuple):
@@ -71,13 +51,6 @@ cdef class Shape:
 
     Errors: ValueError for one that is too large or marked beyond 15.
     """
-
-    cdef Node nodes[NODES_MAX]
-    cdef Field fields[FIELDS_MAX]
-    cdef int node_count
-    cdef int field_count
-    cdef uint32_t counted
-    cdef list names
 
     def __init__(self, value, counted=()):
         self.names = []
@@ -162,122 +135,130 @@ cdef class Outline:
         return 0
 
 
-cdef inline Py_ssize_t skip_string(const uint8_t *p, Py_ssize_t at, Py_ssize_t end, bint *escaped) noexcept nogil:
-    """The offset after the closing quote of a string that was found sound, `at` after its opening one."""
-    while True:
-        at = kpgate_jump_quote(p, at, end)
-        if at >= end:
-            return -1
-        if p[at] == c'"':
-            return at + 1
-        escaped[0] = True
-        at += 2
-
-
 cdef Py_ssize_t read_array(
-    Shape shape, const Node *node, const uint8_t *p, Py_ssize_t at, Py_ssize_t end, Outline out
+    Outline out, const Node *node, const uint8_t *p, Py_ssize_t at, Py_ssize_t end, Walk *walk
 ) noexcept nogil:
-    at = skip_space(p, at + 1, end)
-    if at < end and p[at] == c"]":
-        return at + 1
+    cdef Py_ssize_t after = -1
+    cdef bint first = True
+    at += 1
     while True:
-        at = read_value(shape, shape.nodes + node.item, p, at, end, out)
+        at = walk_item(p, at, end, walk, &after, first)
+        if at <= 0:
+            return after
+        first = False
+        at = read_value(out, out.nodes + node.item, p, at, end, walk)
         if at < 0:
             return -1
-        at = skip_space(p, at, end)
-        if at >= end:
-            return -1
-        if p[at] == c"]":
-            return at + 1
-        at = skip_space(p, at + 1, end)
+
+
+cdef inline int field_of(Outline out, const Node *node, const uint8_t *name, Py_ssize_t size) noexcept nogil:
+    """The place of a member among those of its object, -1 for one that is passed over."""
+    cdef const Field *field = out.fields + node.first
+    cdef int i
+    for i in range(node.count):
+        if field[i].size == size and memcmp(field[i].name, name, size) == 0:
+            return i
+    return -1
 
 
 cdef Py_ssize_t read_object(
-    Shape shape, const Node *node, const uint8_t *p, Py_ssize_t at, Py_ssize_t end, Outline out
+    Outline out, const Node *node, const uint8_t *p, Py_ssize_t at, Py_ssize_t end, Walk *walk
 ) noexcept nogil:
-    cdef const Field *field = NULL
-    cdef Py_ssize_t key, i
+    cdef Span key
+    cdef const Node *inner
     cdef uint32_t seen = 0
     cdef int marked = 0
-    cdef bint escaped = False
-    cdef Walk walk
-    at = skip_space(p, at + 1, end)
-    while at < end and p[at] != c"}":
-        key = at + 1
-        at = skip_string(p, key, end, &escaped)
-        if at < 0 or escaped:
+    cdef bint first = True
+    cdef int i
+    at += 1
+    while True:
+        at = walk_member(p, at, end, walk, &key, first)
+        if at <= 0:
+            break
+        first = False
+        walk.members += 1
+        if walk.escaped:
             return -1
-        for i in range(node.count):
-            field = shape.fields + node.first + i
-            if field.size == at - 1 - key and memcmp(field.name, p + key, field.size) == 0:
-                break
-        else:
-            i = -1
-        at = skip_space(p, at, end)
-        at = skip_space(p, at + 1, end)
-        if at >= end:
-            return -1
+        i = field_of(out, node, p + key.start, key.end - key.start)
         if i < 0:
-            memset(&walk, 0, sizeof(walk))
-            walk.depth_max = DEPTH_MAX
-            at = walk_value(p, at, end, &walk)
+            at = walk_value(p, at, end, walk)
         else:
             if (seen >> i) & 1:
                 # Decoders take the last one, or the first.
                 return -1
             seen |= <uint32_t>1 << i
-            marked += p[at] != c"n" and shape.nodes[field.node].mark != NOT_MARKED
-            at = read_value(shape, shape.nodes + field.node, p, at, end, out)
+            inner = out.nodes + out.fields[node.first + i].node
+            marked += at < end and p[at] != c"n" and inner.mark != NOT_MARKED
+            at = read_value(out, inner, p, at, end, walk)
         if at < 0:
             return -1
-        at = skip_space(p, at, end)
-        if at < end and p[at] == c",":
-            at = skip_space(p, at + 1, end)
-    if at >= end or seen & node.required != node.required or (node.single and marked > 1):
+    if at < 0 or seen & node.required != node.required or (node.single and marked > 1):
         return -1
-    return at + 1
+    return key.end
 
 
 cdef Py_ssize_t read_value(
-    Shape shape, const Node *node, const uint8_t *p, Py_ssize_t at, Py_ssize_t end, Outline out
+    Outline out, const Node *node, const uint8_t *p, Py_ssize_t at, Py_ssize_t end, Walk *walk
 ) noexcept nogil:
-    """The offset after a value that the scan found sound, -1 if it is not of the shape."""
+    """The offset after a value, -1 if it is unsound or not of the shape."""
     cdef Py_ssize_t start = at
-    cdef bint escaped = False
     if at >= end:
         return -1
     if p[at] == c'"' and node.kinds & STRING:
-        at = skip_string(p, at + 1, end, &escaped)
-        if at > 0 and node.mark != NOT_MARKED and out.note(node.mark, start + 1, at - 1, escaped) < 0:
+        at = walk_string(p, at + 1, end, walk)
+        if at > 0 and node.mark != NOT_MARKED and out.note(node.mark, start + 1, at - 1, walk.escaped) < 0:
             return -1
         return at
     if p[at] == c"n" and node.kinds & NULL_VALUE:
-        return at + 4
-    if p[at] == c"[" and node.kinds & ARRAY:
-        return read_array(shape, node, p, at, end, out)
-    if p[at] != c"{" or not node.kinds & OBJECT:
+        return walk_scalar(p, at, end, walk)
+    if not (p[at] == c"[" and node.kinds & ARRAY) and not (p[at] == c"{" and node.kinds & OBJECT):
         return -1
-    at = read_object(shape, node, p, at, end, out)
-    if at > 0 and node.mark != NOT_MARKED and out.note(node.mark, start, at, False) < 0:
+    if walk.depth >= walk.depth_max:
         return -1
+    walk.depth += 1
+    if p[at] == c"[":
+        at = read_array(out, node, p, at, end, walk)
+    else:
+        at = read_object(out, node, p, at, end, walk)
+        if at > 0 and node.mark != NOT_MARKED and out.note(node.mark, start, at, False) < 0:
+            return -1
+    walk.depth -= 1
     return at
 
 
-def outline(bytes body not None, Py_ssize_t start, Py_ssize_t end, Shape shape not None) -> Outline | None:
-    """The outline of the value at body[start:end]; None if it is not of that shape.
+cdef Py_ssize_t walk_outlined(
+    Outline out, const uint8_t *p, Py_ssize_t at, Py_ssize_t end, Walk *walk
+) noexcept nogil:
+    """`walk_value`, which notes on its way what stands where; where the value is of the shape, `out` fits."""
+    cdef Walk before = walk[0]
+    cdef Py_ssize_t after = read_value(out, out.nodes, p, at, end, walk)
+    out.fits = after > 0
+    if after > 0:
+        return after
+    # What is wrong with it, if anything is, says the walk that takes all there is.
+    walk[0] = before
+    return walk_value(p, at, end, walk)
 
-    Order: a scan found the body sound.
-    """
+
+cdef Outline new_outline(bytes body, Shape shape):
+    """An outline with nothing in it yet."""
     cdef Outline out = Outline.__new__(Outline)
+    out.body = body
+    out.shape = shape
+    out.nodes = shape.nodes
+    out.fields = shape.fields
+    out.counted = shape.counted
+    return out
+
+
+def outline(bytes body not None, Py_ssize_t start, Py_ssize_t end, Shape shape not None) -> Outline | None:
+    """The outline of the value at body[start:end] alone; None if it is not of that shape."""
+    cdef Outline out = new_outline(body, shape)
     cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(body)
-    cdef Py_ssize_t at
+    cdef Walk walk
     if not 0 <= start <= end <= PyBytes_GET_SIZE(body):
         raise IndexError("the value is not within the body")
-    out.body = body
-    out.counted = shape.counted
-    if end - start > GIL_BYTES:
-        with nogil:
-            at = read_value(shape, shape.nodes, p, start, end, out)
-    else:
-        at = read_value(shape, shape.nodes, p, start, end, out)
-    return out if at == end else None
+    memset(&walk, 0, sizeof(walk))
+    walk.reason = FINE
+    walk.depth_max = DEPTH_CAP
+    return out if read_value(out, out.nodes, p, start, end, &walk) == end else None

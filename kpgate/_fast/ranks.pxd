@@ -3,18 +3,24 @@
 from libc.stdint cimport uint16_t, uint32_t, uint64_t, uint8_t
 from libc.string cimport memcmp, memcpy
 
+cdef extern from "entries.h" nogil:
+    ctypedef struct Entry "kpgate_entry":
+        uint64_t data
+        uint32_t rank
+        uint32_t meta
+    ctypedef struct Entries "kpgate_entries":
+        const Entry *slots
+        uint64_t mask
+        uint32_t shift
+        const uint8_t *blob
+    void kpgate_load_piece(const uint8_t *p, size_t size, uint64_t *first, uint64_t *last) noexcept
+    uint64_t kpgate_hash(uint64_t first, uint64_t last) noexcept
+    uint32_t kpgate_meta(uint64_t hashed, size_t size) noexcept
+    const Entry *kpgate_find_token(const Entries *entries, uint64_t first, uint64_t last, size_t size) noexcept
+
 cdef enum:
     TOKEN_BYTES_MAX = 255
     NO_RANK = 0xFFFFFFFF
-
-
-cdef struct Entry:
-    # The token's bytes where they are at most 8, else where they stand in the blob.
-    uint64_t data
-    # One more than the rank; 0 is an empty slot.
-    uint32_t rank
-    # The length in the low byte, bits of the hash above.
-    uint32_t meta
 
 
 cdef struct Unit:
@@ -24,8 +30,9 @@ cdef struct Unit:
     # The same (four bits) where such a token begins or ends within a character, or merging by whole
     # characters could differ: merge such by bytes.
     uint16_t by_bytes
-    # How many tokens it is by itself.
-    uint16_t tokens
+    # How many tokens it is by itself, and its class as pieces.pxd has them.
+    uint8_t tokens
+    uint8_t kind
 
 
 cdef struct Table:
@@ -33,12 +40,10 @@ cdef struct Table:
     uint32_t number
     uint32_t pattern
     uint32_t count
-    uint64_t mask
     const uint32_t *singles
     const uint32_t *pairs
-    const Entry *entries
+    Entries entries
     const uint32_t *offsets
-    const uint8_t *blob
     # Of the characters of one byte, then of three.
     const Unit *units
     # Pairs of characters that stand side by side in a token: left, right and the rank of the two as one.
@@ -65,27 +70,22 @@ cdef inline uint64_t load_short(const uint8_t *at, size_t size) noexcept nogil:
     return at[0] if size else 0
 
 
-cdef inline uint64_t mix(uint64_t value) noexcept nogil:
-    value ^= value >> 32
-    value *= <uint64_t>0xD6E8FEB86659FD93
-    value ^= value >> 29
-    return value
-
-
 cdef inline uint64_t hash_of(const uint8_t *at, size_t size, uint64_t *inline_data) noexcept nogil:
     """A hash of a token's bytes; `inline_data` gets them where they are at most 8."""
     cdef uint64_t value, word
     cdef size_t i
     if size <= 8:
         inline_data[0] = load_short(at, size)
-        return mix(inline_data[0] + size * <uint64_t>0x9E3779B97F4A7C15)
-    memcpy(&word, at, 8)
-    value = mix(word + size * <uint64_t>0x9E3779B97F4A7C15)
+        return kpgate_hash(inline_data[0], 0)
+    memcpy(&value, at, 8)
+    if size <= 16:
+        return kpgate_hash(value, load_short(at + 8, size - 8))
     for i in range(8, size - 8, 8):
         memcpy(&word, at + i, 8)
-        value = mix(value ^ word)
+        value = kpgate_hash(value, word)
+        value ^= value >> 32
     memcpy(&word, at + size - 8, 8)
-    return mix(value * 31 + word)
+    return kpgate_hash(value, word)
 
 
 cdef inline uint32_t rank_of(const Table *table, const uint8_t *at, size_t size) noexcept nogil:
@@ -99,58 +99,28 @@ cdef inline uint32_t rank_of(const Table *table, const uint8_t *at, size_t size)
     if size == 2:
         return table.pairs[(<uint32_t>at[0] << 8) | at[1]]
     hashed = hash_of(at, size, &data)
-    meta = <uint32_t>size | (<uint32_t>(hashed >> 40) << 8)
-    slot = hashed & table.mask
+    meta = kpgate_meta(hashed, size)
+    slot = hashed >> table.entries.shift
     while True:
-        entry = table.entries + slot
+        entry = table.entries.slots + slot
         if entry.rank == 0:
             return NO_RANK
         if entry.meta == meta:
             if size <= 8:
                 if entry.data == data:
                     return entry.rank - 1
-            elif memcmp(table.blob + entry.data, at, size) == 0:
+            elif memcmp(table.entries.blob + entry.data, at, size) == 0:
                 return entry.rank - 1
-        slot = (slot + 1) & table.mask
+        slot = (slot + 1) & table.entries.mask
 
 
 cdef inline uint32_t rank_of_piece(const Table *table, const uint8_t *at, size_t size) noexcept nogil:
-    """The same for 1 to 15 bytes of which 16 may be read: few branches, as the sizes of pieces are anyone's guess."""
-    cdef uint64_t first, last, hashed, slot
+    """The same for 1 to 16 bytes of which 16 may be read: few branches, as the sizes of pieces are anyone's guess."""
+    cdef uint64_t first, last
     cdef const Entry *entry
-    cdef uint32_t meta
-    memcpy(&first, at, 8)
-    if size <= 8:
-        first &= ~<uint64_t>0 >> (64 - 8 * size)
-        hashed = mix(first + size * <uint64_t>0x9E3779B97F4A7C15)
-    else:
-        memcpy(&last, at + size - 8, 8)
-        hashed = mix(mix(first + size * <uint64_t>0x9E3779B97F4A7C15) * 31 + last)
-    meta = <uint32_t>size | (<uint32_t>(hashed >> 40) << 8)
-    slot = hashed & table.mask
-    while True:
-        entry = table.entries + slot
-        if entry.meta == meta and entry.rank:
-            if size <= 8:
-                if entry.data == first:
-                    return entry.rank - 1
-            elif memcmp(table.blob + entry.data, at, size) == 0:
-                return entry.rank - 1
-        if entry.rank == 0:
-            return NO_RANK
-        slot = (slot + 1) & table.mask
-
-
-cdef inline uint32_t least_of(const uint32_t *ranks, uint32_t count) noexcept nogil:
-    """Which of them is the least, the first of equals. Shape: there is one at least."""
-    cdef uint32_t best = 0
-    cdef uint32_t least = ranks[0]
-    cdef uint32_t i
-    for i in range(1, count):
-        if ranks[i] < least:
-            least = ranks[i]
-            best = i
-    return best
+    kpgate_load_piece(at, size, &first, &last)
+    entry = kpgate_find_token(&table.entries, first, last, size)
+    return entry.rank - 1 if entry != NULL else <uint32_t>NO_RANK
 
 
 cdef inline uint32_t one_rank(const Table *table, const uint8_t *at, size_t size) noexcept nogil:

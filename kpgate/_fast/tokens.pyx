@@ -6,20 +6,23 @@ pieces, and what was counted lately. It knows no message, no model and no price.
 """
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_Clear
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from kpgate._fast.characters cimport count_characters
+from kpgate._fast.characters cimport count_characters, count_wide
+from kpgate._fast.counted cimport count_near, count_piece
 from kpgate._fast.joins cimport UNITS, WIDE, join_slot, mark_joins
 from kpgate._fast.jsonwalk cimport unescape
 from kpgate._fast.merge cimport SHORT_BYTES, Sink, give, merge, merge_long, merge_short
 from kpgate._fast.outline cimport UNKNOWN, Outline, Place
-from kpgate._fast.pieces cimport cut_cl100k, cut_o200k
-from kpgate._fast.ranks cimport NO_RANK, TOKEN_BYTES_MAX, Entry, Table, Unit, hash_of, rank_of_piece
+from kpgate._fast.pieces cimport class_at, cut_cl100k, cut_o200k
+from kpgate._fast.ranks cimport (
+    NO_RANK, TOKEN_BYTES_MAX, Entries, Entry, Table, Unit, hash_of, kpgate_meta, rank_of_piece
+)
 from kpgate._fast.recall cimport Recall
 
 import mmap
@@ -30,23 +33,25 @@ cdef extern from "Python.h":
     const char *utf8_or_null "PyUnicode_AsUTF8AndSize"(object text, Py_ssize_t *size) noexcept
 
 cdef extern from "words.h" nogil:
+    const uint8_t *kpgate_count_words(
+        const Entries *entries, const uint8_t *p, const uint8_t *end, int64_t *count
+    ) noexcept
     uint32_t kpgate_common_word(const uint8_t *p) noexcept
     uint32_t kpgate_piece_o200k(const uint8_t *p, const uint8_t *end) noexcept
     uint32_t kpgate_piece_cl100k(const uint8_t *p, const uint8_t *end) noexcept
 
-cdef extern from "merged.h" nogil:
-    ctypedef struct kpgate_merged:
-        uint16_t tokens
-    kpgate_merged *kpgate_find_merged(const uint8_t *p, uint32_t size, uint32_t vocabulary) noexcept
-
 cdef enum:
-    VERSION = 3
+    VERSION = 4
     # Of the head: all before its checksum.
     CHECKED_BYTES = 44
     RELEASE_BYTES = 4096
+    # A fingerprint is taken in less time than a thread that waits for the GIL is woken in.
+    FINGERPRINT_RELEASE_BYTES = 131072
     # Shorter texts are counted about as soon as they are recalled.
     RECALL_BYTES_MIN = 256
     RANKS_MAX = 1 << 24
+    # What may be read behind the last token.
+    BEHIND_BYTES = 8
     # How many bytes a plain piece is looked for in.
     WINDOW = 16
 
@@ -78,35 +83,20 @@ cdef inline bint wide_piece(const uint8_t *at, const uint8_t *end) noexcept nogi
     return end - at > 3 and ((end - 1)[0] & 0xC0 == 0x80 and (end - 3)[0] & 0xF0 == 0xE0 or at[0] & 0xF0 == 0xE0)
 
 
-cdef inline void count_merged(const Table *table, const uint8_t *at, uint32_t size, Sink *sink) noexcept nogil:
-    """Count a piece of at most 15 bytes that is no token; 16 may be read."""
-    cdef kpgate_merged *lately = kpgate_find_merged(at, size, table.number)
-    cdef int64_t before = sink.count
-    if lately.tokens:
-        sink.count += lately.tokens
-        return
-    merge_short(table, at, size, sink)
-    lately.tokens = <uint16_t>(sink.count - before)
-
-
 cdef inline const uint8_t *count_plain(
     const Table *table, const uint8_t *at, const uint8_t *end, uint32_t pattern, Sink *sink
 ) noexcept nogil:
     """Count plain pieces. Returns where the first begins that is none."""
-    cdef int64_t count = 0
     cdef uint32_t size
     while end - at >= WINDOW:
-        size = kpgate_common_word(at)
+        if at[0] == c" " or at[1] == c" ":
+            # Most of any text.
+            at = kpgate_count_words(&table.entries, at, end, &sink.count)
+        size = kpgate_piece_cl100k(at, end) if pattern == 0 else kpgate_piece_o200k(at, end)
         if size == 0:
-            size = kpgate_piece_cl100k(at, end) if pattern == 0 else kpgate_piece_o200k(at, end)
-            if size == 0:
-                break
-        if rank_of_piece(table, at, size) != NO_RANK:
-            count += 1
-        else:
-            count_merged(table, at, size, sink)
+            break
+        count_near(table, at, size, sink)
         at += size
-    sink.count += count
     return at
 
 
@@ -123,10 +113,7 @@ cdef inline const uint8_t *count_last(
         size = kpgate_common_word(copy)
         if size == 0:
             break
-        if rank_of_piece(table, copy, size) != NO_RANK:
-            sink.count += 1
-        else:
-            count_merged(table, copy, size, sink)
+        count_near(table, copy, size, sink)
         copy += size
         at += size
     return at
@@ -136,9 +123,9 @@ cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *
     """Cut and merge a whole text."""
     cdef const uint8_t *after
     cdef uint32_t size, rank
+    cdef bint whole
     while at < end and not sink.failed:
         if sink.ids == NULL:
-            # Most of any text.
             at = count_plain(table, at, end, table.pattern, sink)
             if end - at < WINDOW and at < end and at[0] == c" ":
                 at = count_last(table, at, end, sink)
@@ -154,14 +141,20 @@ cdef void walk(const Table *table, const uint8_t *at, const uint8_t *end, Sink *
                     merge_short(table, at, size, sink)
                 at += size
                 continue
+        if table.units != NULL and sink.ids == NULL:
+            at = count_wide(table, at, end, sink, &whole)
+            if whole:
+                continue
         after = cut_cl100k(at, end) if table.pattern == 0 else cut_o200k(at, end)
         if after - at > 0x7FFFFFFF:
             sink.failed = True
             return
-        if table.units != NULL and sink.ids == NULL and wide_piece(at, after):
-            count_characters(table, at, <uint32_t>(after - at), sink)
-        else:
+        if sink.ids != NULL:
             merge(table, at, <uint32_t>(after - at), sink)
+        elif table.units != NULL and wide_piece(at, after):
+            count_characters(table, at, <uint32_t>(after - at), end, sink)
+        else:
+            count_piece(table, at, <uint32_t>(after - at), end, sink)
         at = after
 
 
@@ -256,13 +249,11 @@ cdef class Vocabulary:
         cdef Py_ssize_t total = 0
         cdef Py_ssize_t i
         cdef Place *place
-        with nogil:
-            for i in range(texts.count):
-                place = texts.places + i
-                if is_recalled(texts, place) and place.tokens == UNKNOWN:
-                    self.recall.fingerprint(
-                        texts.owner, body + place.start, place.end - place.start, place.key
-                    )
+        if PyBytes_GET_SIZE(texts.body) > FINGERPRINT_RELEASE_BYTES:
+            with nogil:
+                self.take_fingerprints(texts, body)
+        else:
+            self.take_fingerprints(texts, body)
         for i in range(texts.count):
             place = texts.places + i
             if is_recalled(texts, place) and place.tokens == UNKNOWN:
@@ -270,6 +261,14 @@ cdef class Vocabulary:
             if (texts.counted >> place.mark) & 1 and place.tokens == UNKNOWN:
                 total += place.end - place.start
         return total
+
+    cdef void take_fingerprints(self, Outline texts, const uint8_t *body) noexcept nogil:
+        cdef Py_ssize_t i
+        cdef Place *place
+        for i in range(texts.count):
+            place = texts.places + i
+            if is_recalled(texts, place) and place.tokens == UNKNOWN:
+                self.recall.fingerprint(texts.owner, body + place.start, place.end - place.start, place.key)
 
     def count_outlined(self, Outline texts not None):
         """How many tokens the strings of an outline have, each by itself."""
@@ -332,7 +331,7 @@ cdef class Vocabulary:
         """The bytes of each token of a text, in order."""
         cdef uint32_t rank
         return [
-            <bytes>self.table.blob[self.table.offsets[rank]:self.table.offsets[rank + 1]]
+            <bytes>self.table.entries.blob[self.table.offsets[rank]:self.table.offsets[rank + 1]]
             for rank in self.encode(text)
         ]
 
@@ -352,7 +351,7 @@ cdef str repair(str text):
 cdef uint64_t table_bytes(const Head *head) noexcept:
     return (
         (256 + 65536) * 4 + UNITS * sizeof(Unit) + <uint64_t>head.joins * 8 + <uint64_t>head.slots * sizeof(Entry)
-        + (<uint64_t>head.count + 2 & ~<uint64_t>1) * 4 + head.blob_bytes
+        + (<uint64_t>head.count + 2 & ~<uint64_t>1) * 4 + head.blob_bytes + BEHIND_BYTES
     )
 
 
@@ -360,7 +359,10 @@ cdef void lay_out(Table *table, const uint8_t *start, const Head *head) noexcept
     cdef const uint8_t *at = start + sizeof(Head)
     table.pattern = head.pattern
     table.count = head.count
-    table.mask = head.slots - 1
+    table.entries.mask = head.slots - 1
+    table.entries.shift = 64
+    while <uint64_t>1 << (64 - table.entries.shift) < head.slots:
+        table.entries.shift -= 1
     table.singles = <const uint32_t *>at
     at += 256 * 4
     table.pairs = <const uint32_t *>at
@@ -372,11 +374,11 @@ cdef void lay_out(Table *table, const uint8_t *start, const Head *head) noexcept
     while <uint64_t>1 << (32 - table.joins_shift) < head.joins:
         table.joins_shift -= 1
     at += <uint64_t>head.joins * 8
-    table.entries = <const Entry *>at
+    table.entries.slots = <const Entry *>at
     at += <uint64_t>head.slots * sizeof(Entry)
     table.offsets = <const uint32_t *>at
     at += (<uint64_t>head.count + 2 & ~<uint64_t>1) * 4
-    table.blob = at
+    table.entries.blob = at
 
 
 def build_table(bytes ranks not None, path, str pattern not None):
@@ -449,7 +451,7 @@ cdef dict find_units(const Table *table, Unit *units):
     cdef Sink sink = Sink(NULL, 0, False)
     joins = {}
     for rank in range(table.count):
-        at = table.blob + table.offsets[rank]
+        at = table.entries.blob + table.offsets[rank]
         size = table.offsets[rank + 1] - table.offsets[rank]
         sink.count = 0
         if size <= SHORT_BYTES:
@@ -461,13 +463,16 @@ cdef dict find_units(const Table *table, Unit *units):
         mark_joins(table, units, at, size, joins)
     for point in range(128):
         units[point].tokens = 1
+        text[0] = <uint8_t>point
+        units[point].kind = class_at(text, text + 1, &size)
     for point in range(0x800, 0x10000):
         text[0] = <uint8_t>(0xE0 | (point >> 12))
         text[1] = <uint8_t>(0x80 | ((point >> 6) & 0x3F))
         text[2] = <uint8_t>(0x80 | (point & 0x3F))
         sink.count = 0
         merge_short(table, text, 3, &sink)
-        units[point - WIDE].tokens = <uint16_t>sink.count
+        units[point - WIDE].tokens = <uint8_t>sink.count
+        units[point - WIDE].kind = class_at(text, text + 3, &size)
     return joins
 
 
@@ -498,30 +503,30 @@ cdef int fill(Table *table, list tokens, bytes blob) except -1:
     cdef uint32_t *singles = <uint32_t *>table.singles
     cdef uint32_t *pairs = <uint32_t *>table.pairs
     cdef uint32_t *offsets = <uint32_t *>table.offsets
-    cdef Entry *entries = <Entry *>table.entries
+    cdef Entry *entries = <Entry *>table.entries.slots
     cdef uint32_t offset = 0
     cdef uint32_t rank, size
     cdef uint64_t data, hashed, slot
     cdef const uint8_t *at = blob
     memset(singles, 0xFF, 256 * 4)
     memset(pairs, 0xFF, 65536 * 4)
-    memcpy(<void *>table.blob, at, len(blob))
+    memcpy(<void *>table.entries.blob, at, len(blob))
     for rank in range(<uint32_t>len(tokens)):
         size = <uint32_t>len(tokens[rank])
         offsets[rank] = offset
-        at = table.blob + offset
+        at = table.entries.blob + offset
         if size == 1:
             singles[at[0]] = rank
         if size == 2:
             pairs[(<uint32_t>at[0] << 8) | at[1]] = rank
         data = 0
         hashed = hash_of(at, size, &data)
-        slot = hashed & table.mask
+        slot = hashed >> table.entries.shift
         while entries[slot].rank:
-            slot = (slot + 1) & table.mask
+            slot = (slot + 1) & table.entries.mask
         if size > 8:
             data = offset
-        entries[slot] = Entry(data, rank + 1, size | (<uint32_t>(hashed >> 40) << 8))
+        entries[slot] = Entry(data, rank + 1, kpgate_meta(hashed, size))
         offset += size
     offsets[len(tokens)] = offset
     for rank in range(256):

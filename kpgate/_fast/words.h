@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 #include <string.h>
+#include "entries.h"
 
 #if defined(__SSE2__) && !defined(KPGATE_PORTABLE)
 #include <emmintrin.h>
@@ -100,29 +101,56 @@ static inline uint32_t kpgate_no_word(const uint8_t *p, kpgate_kinds *kinds, uin
     return size < KPGATE_WINDOW ? size : 0;
 }
 
-/* What may stand behind a word of small letters and is no part of its piece: ASCII but letters and the apostrophe. */
-static const uint8_t kpgate_word_ends[256] = {
+/* What may stand behind a word of small letters and is no part of its piece: ASCII but letters and the apostrophe. And
+   what is a mark: ASCII that is seen, but letters and digits. */
+enum { KPGATE_WORD_ENDS = 1, KPGATE_MARK = 2 };
+static const uint8_t kpgate_sorts[256] = {
     1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-    1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-    1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1,
-    1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1,
+    1, 3, 3, 3, 3, 3, 3, 2, 3, 3, 3, 3, 3, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3,
+    3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3,
+    3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 3, 3, 3, 1,
 };
 
-/* The commonest piece of all, of either encoding: a space and a word of small letters. 0 for any other; sixteen bytes
-   may be read. */
+/* The commonest piece of all, of either encoding: a space and a word of small letters, but that the first may be a
+   capital. 0 for any other; sixteen bytes may be read. */
 static inline uint32_t kpgate_common_word(const uint8_t *p) {
     uint32_t small, size;
     if (p[0] != ' ')
         return 0;
 #ifdef KPGATE_WORDS_SSE2
-    small = kpgate_among(_mm_loadu_si128((const __m128i *)p), 'a', 26);
+    small = kpgate_among(_mm_or_si128(_mm_loadu_si128((const __m128i *)p), _mm_cvtsi32_si128(0x2000)), 'a', 26);
 #else
-    small = 0;
-    for (int i = 0; i < KPGATE_WINDOW; i++)
+    small = (uint32_t)((uint8_t)((p[1] | 0x20) - 'a') < 26) << 1;
+    for (int i = 2; i < KPGATE_WINDOW; i++)
         small |= (uint32_t)((uint8_t)(p[i] - 'a') < 26) << i;
 #endif
     size = kpgate_run_end(small, 1);
-    return size > 1 && size < KPGATE_WINDOW && kpgate_word_ends[p[size]] ? size : 0;
+    return size - 2 < KPGATE_WINDOW - 2 && kpgate_sorts[p[size]] & KPGATE_WORD_ENDS ? size : 0;
+}
+
+/* Counts such words as long as they are tokens, and marks by themselves between them. Returns where the first piece
+   begins that is neither. Not inline, so that all it needs stays in registers. */
+static __attribute__((noinline)) const uint8_t *kpgate_count_words(
+    const kpgate_entries *entries, const uint8_t *p, const uint8_t *end, int64_t *count
+) {
+    int64_t found = 0;
+    for (; end - p >= KPGATE_WINDOW; found++) {
+        const uint32_t size = kpgate_common_word(p);
+        uint64_t first, last;
+        if (size == 0) {
+            /* A byte by itself is a token. */
+            if (!(kpgate_sorts[p[0]] & KPGATE_MARK) || p[1] != ' ')
+                break;
+            p++;
+            continue;
+        }
+        kpgate_load_piece(p, size, &first, &last);
+        if (kpgate_find_token(entries, first, last, size) == NULL)
+            break;
+        p += size;
+    }
+    *count += found;
+    return p;
 }
 
 /* The bytes of the piece of o200k_base that begins here. A word is capitals, then small letters. */

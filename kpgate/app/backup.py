@@ -28,7 +28,7 @@ from kpgate.domain.audit import OK, Entry
 from kpgate.domain.durations import instant
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.money import ShowLog
-from kpgate.domain.receipt import follower, head_bytes
+from kpgate.domain.receipt import head_bytes
 from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.log import Head, SqliteLog
 from kpgate.stores.sqlite import SqliteStore
@@ -201,10 +201,8 @@ def _begin_log(directory: Directory, made_at: str) -> tuple[str, str]:
                     signer, now_us = _signer(directory, log), wall_us()
                     said = head_bytes(log.origin, size, log.root(size), now_us, signer.id)
                     log.keep_head(Head(size, log.root(size), now_us, signer.id, signer.sign(said)))
-                root = log.root(size).hex() if size else ""
-                before = f"{log.origin}:{size}:{root}:{secrets.token_hex(16)}"
-                origin = follower(before)
-                log.open(origin, before, _cursor(store.connection))
+                log.follow(size, log.root(size) if size else b"")
+                before, origin = log.before, log.origin
             about = json.dumps({"made_at": made_at, "follows": before})
             SqliteAudit(store.connection).append(Entry(wall_us(), operator(), "restore", about, OK))
         return before, origin

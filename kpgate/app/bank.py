@@ -15,7 +15,8 @@ from kpgate._fast.journal import Journal
 from kpgate._fast.wait import clock
 from kpgate.app.areas import areas
 from kpgate.app.directory import Directory
-from kpgate.app.poster import Poster, Say, Start
+from kpgate.app.log_check import follow_shortened
+from kpgate.app.poster import Poster, Refused, Say, Start
 from kpgate.app.signing import Keyring, Signer, endorsement
 from kpgate.app.token_keys import TokenSigner
 from kpgate.domain.code import CodeOperation
@@ -36,7 +37,7 @@ from kpgate.services.treasury import Tools, Treasury
 from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.codes import SqliteCodes
 from kpgate.stores.ledger import SqliteLedger
-from kpgate.stores.log import SqliteLog
+from kpgate.stores.log import Damaged, SqliteLog
 from kpgate.stores.lots import SqliteLots
 from kpgate.stores.plans import SqlitePlans
 from kpgate.stores.sqlite import SqliteStore
@@ -72,9 +73,7 @@ class Bank:
         self.accounts = Accounts(region, seat, self.journal)
         self._log = log = SqliteLog(store.connection)
         signer = self._signer(log)
-        if not log.origin:
-            log.open(secrets.token_hex(16))
-        log.check()
+        self._followed = self._open_log(log, store)
         # Asked for with every charge that is posted.
         secret = lru_cache(LOGS_REMEMBERED)(partial(log_secret, directory.pepper()))
         self.receipts = Receipts(log, secret, signer, wall_us)
@@ -104,6 +103,20 @@ class Bank:
             lambda event, **fields: self._say(event, **fields),
         )
 
+    def _open_log(self, log: SqliteLog, store: SqliteStore) -> dict[str, str]:
+        """Have a log that fits its newest head, if need be another one: what is said of that is returned.
+
+        Errors: Refused.
+        """
+        if not log.origin:
+            log.open(secrets.token_hex(16))
+        try:
+            return follow_shortened(log, store.connection, self._wall_us)
+        except Damaged as error:
+            raise Refused(
+                f"the log of receipts in {self._directory.store} is damaged: {error}. Restore it from a backup"
+            ) from error
+
     def _codes_at(self, store: SqliteStore) -> Codes:
         return Codes(
             CodeTools(
@@ -128,6 +141,7 @@ class Bank:
                 note=SqliteAudit(store.connection).append,
                 caps=self.ledger.caps,
                 settle=self.poster.post_all,
+                time_us=self._time_us,
                 wall_us=self._wall_us,
                 pepper=self._directory.pepper(),
                 cells_max=self._settings.accounts_max,
@@ -205,6 +219,8 @@ class Bank:
         Errors: Refused, StoreUnavailable, OSError.
         """
         self._say = say
+        if self._followed:
+            say("log_followed", **self._followed)
         if self._signers_lost:
             # Nothing that was signed is lost; but nobody vouches for who signs now.
             say("signing_keys_lost", known=self._log.signers()[-1]["id"])
@@ -260,7 +276,7 @@ def opened(
 ) -> Iterator[Bank]:
     """The ledger of a directory that nobody serves from. Order: held alone, by `Directory.join`.
 
-    Errors: as `Bank.stand`.
+    Errors: StoreUnavailable, also for what a start refuses; OSError.
     """
     region = Region.create(areas(settings), ALONE_SEATS)
     life = Life.claim(directory.run, 0, ALONE_SEATS)
@@ -269,5 +285,7 @@ def opened(
         bank.stand()
         yield bank
         bank.close()
+    except Refused as error:
+        raise StoreUnavailable(str(error)) from error
     finally:
         life.close()

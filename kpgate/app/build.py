@@ -110,7 +110,7 @@ async def build(context: Context) -> Application:
         return equip(settings, ground, _numbers(Control(directory, RELOAD_PATIENCE_S), settings))
 
     gathers = context.settings.server.transport == "direct"
-    gauges = Gauges(shard, ground, context.log)
+    gauges = Gauges(shard, ground, context.log, tells=context.tells)
     return Application(gateway, front, ground, prepare, gauges, gathers=gathers)
 
 

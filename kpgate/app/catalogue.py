@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 import kpgate
-from kpgate.domain.catalog import Catalog, ModelFacts, by_name
+from kpgate.domain.catalog import Catalog, Currency, ModelFacts, by_name
 
 SHIPPED = Path(kpgate.__file__).parent / "catalogue"
 
@@ -32,6 +32,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vendor: str = ""
     source: str = ""
     checked: str = ""
+    currency: Currency = "USD"
 
 
 def parse(text: str, name: str) -> Rows:
@@ -47,11 +48,13 @@ def parse(text: str, name: str) -> Rows:
     except msgspec.ValidationError as error:
         raise CatalogueUnreadable(f"{name}: {_where(error, raw)}") from None
     rows = []
-    for row in found.models:
+    for row, written in zip(found.models, raw.get("models", ()), strict=True):
         vendor = row.vendor or found.vendor
         if not vendor:
             raise CatalogueUnreadable(f"{name}: {row.name}: vendor: missing, and the file names none")
-        said = {"source": row.source or found.source, "checked": row.checked or found.checked}
+        said: dict[str, Any] = {"source": row.source or found.source, "checked": row.checked or found.checked}
+        if row.price is not None and "currency" not in written["price"]:
+            said["price"] = replace(row.price, currency=found.currency)
         rows.append(replace(row, vendor=vendor, **said))
     return tuple(rows)
 

@@ -34,8 +34,9 @@ from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.sqlite import SqliteStore
 
 TICK_S = 0.1
+TICK_US = 100_000
+TIDY_US = 1_000_000
 TICKS_A_BEAT = 10
-PREPARE_TURNS = 10
 NO_LEDGER = Ledger()
 CONNECTIONS_MAX = 64
 IDLE_S = 30.0
@@ -103,6 +104,7 @@ class Clerk:
             self._alerts = Alerts(tools, _say)
         self._office = Office(audit, self._management, wall_us, self._bank)
         self._sync_s = ledger.sync_ms / 1000
+        self._tidy_us = 0
         self._connections = 0
         self._failures = Failures(_say, clock)
         self._parent = os.getppid()
@@ -184,29 +186,52 @@ class Clerk:
             bank.end_expired()
 
     async def _keep_books(self, bank: Bank) -> None:
-        """Sync and post the journal, as often as is asked for; once a second sign, expire, make room."""
-        turns = 0
+        """Sync the journal, make room in it and post it, as often as is asked for.
+
+        What fails rests for a tick, and keeps nothing else from being done: while others hold the store, the journal
+        goes on.
+        """
+        steps, resting_us = (self._sync, self._make_room, self._post), [0, 0, 0]
         while not self._stop.is_set():
-            try:
-                if bank.poster.behind:
-                    await asyncio.to_thread(bank.poster.sync)
-                while self._post(bank):
-                    await asyncio.sleep(0)
-                bank.poster.keep_time()
-                bank.plans.keep()
-                if turns % max(1, int(1 / self._sync_s)) == 0:
-                    bank.poster.sign()
-                    bank.treasury.expire()
-                    if self._alerts is not None:
-                        self._alerts.look()
-                    bank.trim()
-                if turns % PREPARE_TURNS == 0:
-                    await asyncio.to_thread(bank.poster.prepare)
-            except Exception as error:  # noqa: BLE001 - the edge around one turn
-                self._failures.note(error)
-                await asyncio.sleep(TICK_S)
-            turns += 1
-            await asyncio.sleep(self._sync_s)
+            more = False
+            for number, step in enumerate(steps):
+                if clock() < resting_us[number]:
+                    continue
+                try:
+                    more = await step(bank)
+                except Exception as error:  # noqa: BLE001 - the edge around one step
+                    self._failures.note(error)
+                    resting_us[number] = clock() + TICK_US
+            await asyncio.sleep(0 if more else self._sync_s)
+
+    async def _sync(self, bank: Bank) -> bool:
+        if bank.poster.behind:
+            await asyncio.to_thread(bank.poster.sync)
+        return False
+
+    async def _make_room(self, bank: Bank) -> bool:
+        if bank.poster.short:
+            await asyncio.to_thread(bank.poster.prepare)
+        return False
+
+    async def _post(self, bank: Bank) -> bool:
+        """Post a batch, once a second sign, expire and trim; whether more is left. Where another writes it is posted
+        later."""
+        self._store.wait_at_most(POST_WAIT_MS)
+        try:
+            more = bank.poster.post()
+        finally:
+            self._store.wait_at_most(STORE_WAIT_MS)
+        bank.poster.keep_time()
+        bank.plans.keep()
+        if clock() >= self._tidy_us:
+            bank.poster.sign()
+            bank.treasury.expire()
+            if self._alerts is not None:
+                self._alerts.look()
+            bank.trim()
+            self._tidy_us = clock() + TIDY_US
+        return more
 
     async def _keep_telling(self) -> None:
         """Send alerts, one after the other, until told to stop."""
@@ -227,14 +252,6 @@ class Clerk:
                     await self._stop.wait()
             except TimeoutError:
                 pass
-
-    def _post(self, bank: Bank) -> bool:
-        """Post a batch; whether more is left. Where another writes it is posted later, and syncing goes on."""
-        self._store.wait_at_most(POST_WAIT_MS)
-        try:
-            return bank.poster.post()
-        finally:
-            self._store.wait_at_most(STORE_WAIT_MS)
 
     def _beat(self) -> None:
         """Say that the clerk works, and publish what was written by others or could not be published before."""

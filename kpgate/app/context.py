@@ -15,6 +15,9 @@ from kpgate.app.node import Node
 from kpgate.domain.settings import Settings
 from kpgate.services.exchange import Exchange
 
+CLERK_SEAT = 0
+"""Workers sit beside the clerk, from the next one on."""
+
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """A worker's surroundings.
@@ -38,6 +41,11 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], int]
     log: LogWriter
     reload: Callable[[], Awaitable[tuple[str, ...]]]
+
+    @property
+    def tells(self) -> bool:
+        """Whether this is the worker that speaks of what is the node's: metrics of all workers are added up."""
+        return self.seat == CLERK_SEAT + 1
 
 
 class Served(Protocol):

@@ -1,4 +1,5 @@
-"""The figures of a worker that are not about one request: connections, lost log lines, which build this is."""
+"""The figures of a worker that are not about one request: connections, lost log lines, the journal's backlog, which
+build this is."""
 
 from kpgate import __version__
 from kpgate._fast.metric import Gauge, Shard, escape
@@ -7,9 +8,9 @@ from kpgate.app.logs import LogWriter
 
 
 class Gauges:
-    """Brought up to date once a second."""
+    """Brought up to date once a second. Shape: the journal is the node's, `tells` that this worker speaks of it."""
 
-    def __init__(self, shard: Shard, ground: Ground, log: LogWriter) -> None:
+    def __init__(self, shard: Shard, ground: Ground, log: LogWriter, *, tells: bool) -> None:
         self._shard = shard
         self._ground = ground
         self._log = log
@@ -18,11 +19,20 @@ class Gauges:
         self._connections: dict[tuple[str, str], Gauge] = {}
         shard.gauge("kpgate_build_info", f'version="{__version__}"').set(1)
         shard.gauge("kpgate_workers").set(1)
+        self._journal = ground.holds.journal if tells and ground.holds else None
+        if self._journal is not None:
+            self._unsynced, self._unposted = (
+                shard.gauge("kpgate_journal_bytes", f'state="{state}"') for state in ("unsynced", "unposted")
+            )
 
     def refresh(self) -> None:
         """Read what there is to read."""
         self._dropped.add(self._log.dropped - self._told)
         self._told = self._log.dropped
+        if self._journal is not None:
+            tail = self._journal.tail
+            self._unsynced.set(max(0, tail - self._journal.durable))
+            self._unposted.set(max(0, tail - self._journal.posted))
         totals: dict[tuple[str, str], int] = {}
         for (provider, *_), pool in self._ground.pools.items():
             counts = pool.counts

@@ -7,25 +7,22 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import apsw
 import click
 
-from kpgate._fast.journal import POST, read_entries, recover
+from kpgate._fast.journal import read_entries, recover
 from kpgate.app.directory import Directory
 from kpgate.app.keys_cli import Command, Desk
+from kpgate.app.log_proof import log_problems
 from kpgate.app.poster import SEGMENT_BYTES
 from kpgate.domain.batch import Entry
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.invariants import Report, check
-from kpgate.domain.ledger import price_version_of, read_end, read_hold
 from kpgate.domain.money import RotateSigner, ShowHolds
-from kpgate.domain.receipt import canonical, log_secret, receipt
 from kpgate.stores.audit import SqliteAudit
-from kpgate.stores.log import Damaged, SqliteLog
+from kpgate.stores.log import SqliteLog
 from kpgate.stores.standing import SqliteStanding
 
 PIECE = 10_000
@@ -113,7 +110,7 @@ def prove(directory: Directory) -> tuple[Report, list[str]]:
             return report, [
                 *damage,
                 *report.problems,
-                *_log_problems(connection, directory, standing),
+                *log_problems(connection, directory.pepper(), standing.terms),
                 *SqliteAudit(connection).problems(),
             ]
     finally:
@@ -132,35 +129,3 @@ def entries_of(folder: Path, say: Callable[[str], object] | None = None) -> Iter
     for at in ends:
         found, _, _ = read_entries(folder, at, 1 << 62, SEGMENT_BYTES, PIECE)
         yield from found
-
-
-def _log_problems(
-    connection: apsw.Connection, directory: Directory, standing: SqliteStanding
-) -> Iterator[str]:
-    """Of every log each leaf against the charge that it is rebuilt from, every tile, and the newest head."""
-    logs = SqliteLog(connection).all()
-    ends = [one.since for one in logs[1:]] + [1 << 62]
-    # Where nothing was ever charged there is no log, and one end too many.
-    for log, until in zip(logs, ends, strict=False):
-        charged = "FROM charges WHERE lsn >= ? AND lsn < ?"
-        charges = connection.execute(f"SELECT count(*) {charged}", (log.since, until)).fetchall()[0][0]
-        if charges != log.size:
-            yield f"the log {log.origin} has {log.size} leaves, but {charges} calls were charged"
-        secret = log_secret(directory.pepper(), log.origin)
-        rows = connection.execute(f"SELECT call, lsn, hold, post {charged} ORDER BY lsn", (log.since, until))
-        try:
-            log.check_all(partial(_leaf, rows, standing, log.origin, secret))
-        except Damaged as error:
-            yield str(error)
-
-
-def _leaf(
-    rows: Iterator[tuple[Any, ...]], standing: SqliteStanding, origin: str, secret: bytes, index: int
-) -> bytes:
-    """The next leaf: they are asked for in order."""
-    call, lsn, held, posted = next(rows, (0, 0, b"", b""))
-    if not call:
-        return b""
-    hold, end = read_hold(call, held), read_end(lsn, POST, posted)
-    terms = standing.terms(price_version_of(hold, end))
-    return canonical(receipt(hold, end, terms, origin, secret))

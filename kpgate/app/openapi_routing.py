@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kpgate.services.choose import STATES
+from kpgate.services.explain import STATES
 
 Json = dict[str, Any]
 

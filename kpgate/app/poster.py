@@ -17,6 +17,13 @@ from kpgate.stores.ledger import SqliteLedger
 
 SEGMENT_BYTES = 16 << 20
 AHEAD_BYTES = 64 << 20
+AHEAD_MAX_BYTES = 1 << 30
+AHEAD_S = 60
+"""Calls go on for so long without the clerk, at the pace of the last seconds, if that is within what is made ahead
+at most."""
+PACE_US = 1_000_000
+EXTRA_US = 500_000
+"""Between two segments beyond `AHEAD_BYTES`: the disk is there for syncs first."""
 KEPT_BYTES = 64 << 20
 BATCH = 20_000
 SYNC_ENTRY_BYTES = 32
@@ -52,6 +59,9 @@ class Poster:
         self._wall_us = wall_us
         self._synced = journal.durable
         self._looked_us = clock()
+        self._paced = self._looked_us, 0
+        self._wanted_bytes = 0
+        self._made_us = 0
 
     @property
     def behind(self) -> bool:
@@ -113,12 +123,27 @@ class Poster:
             if not self.post() and self._journal.posted < tail:
                 self.sync()
 
+    @property
+    def short(self) -> bool:
+        """Whether there is less made ahead than the journal's pace asks for."""
+        journal, now_us = self._journal, self._clock()
+        since_us, since = self._paced
+        passed_us = now_us - since_us
+        if passed_us >= PACE_US:
+            # The first look comes before the journal stands.
+            gone = journal.tail - since if since else 0
+            self._wanted_bytes = min(AHEAD_MAX_BYTES, gone * AHEAD_S * 1_000_000 // passed_us)
+            self._paced = now_us, journal.tail
+        ready = journal.prepared - journal.tail
+        return ready < AHEAD_BYTES or (ready < self._wanted_bytes and now_us - self._made_us >= EXTRA_US)
+
     def prepare(self) -> bool:
         """Make one segment more if there are too few; whether one was made. A full disk is tried again.
 
         Errors: OSError.
         """
-        return self._journal.prepare(AHEAD_BYTES)
+        self._made_us = self._clock()
+        return self._journal.prepare(max(AHEAD_BYTES, self._wanted_bytes))
 
     def sign(self) -> None:
         """Sign a head over what was posted since."""

@@ -130,9 +130,22 @@ address has parts in braces, `url_parts` fills them: `url_parts = { account = "0
 provider has, and what they cost, is in [the catalogue](catalogue.md) for most of them. `kpgate check` shows what came
 from a preset. A provider without one needs `base_url`, and `dialect` where that is not `openai`.
 
-What differs is met on the way: usage is asked for only where that is understood, and counted by kpgate where it does
-not come; the output cap goes into the field that is read; usage, cached tokens and reasoning are found where they
-are, so that the charge is right; what cannot be done is refused by name.
+What differs is met on the way, in calls that OpenAI's own clients make as in those of every other dialect:
+
+- Usage is asked for only where that is understood, and counted by kpgate where it does not come; usage, cached tokens
+  and reasoning are found where they are, so that the charge is right. The output cap goes into the field that is
+  read.
+- `developer` messages are `system` where that role is not known; where several lead a chat they are one. Texts in a
+  list are one string, `seed` and the ids of calls are spelled, where the provider would refuse them as they are.
+- Fields that change no answer (`user`, `metadata`, `store`, `safety_identifier`, `service_tier`, the prompt cache's)
+  and members of earlier answers that clients give back (`annotations`, `refusal`, `reasoning_content` and their
+  like) are left out where they would be an error, and named in `x-kpgate-dropped`.
+- What a provider has not - log probabilities, `n` above 1, a schema, a forced tool, so many stop sequences - is
+  refused by the caller's name for it, or left out and named with `drop_unsupported`. Where the caller speaks OpenAI
+  as well it goes on as it is, and the provider says what it says; only `n` is refused here.
+- `top_k`, which OpenAI itself has not, goes to those that are known to take it.
+
+Bytes in which none of that stands go through untouched. A provider without a preset is taken for one without quirks.
 
 This page is written by `make docs` from `kpgate/domain/presets.py`. The pages are the vendors' own, the addresses as
 known in November 2026.

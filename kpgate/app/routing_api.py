@@ -16,8 +16,9 @@ from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import MethodNotAllowed, NotFound
 from kpgate.domain.management import Answer
 from kpgate.life import Equipment
-from kpgate.services.choose import STATES, Asked
+from kpgate.services.choose import Asked
 from kpgate.services.exchange import Exchange
+from kpgate.services.explain import STATES, explain
 from kpgate.services.health import REASONS
 from kpgate.services.route import Plan, Target
 
@@ -135,4 +136,4 @@ class RoutingApi:
         plan = kit.plan(call, caller)
         tokens = endpoint.count(call, plan.vocabulary, plan.name) if plan.vocabulary is not None else 0
         asked = Asked(caller, call, endpoint, body, exchange.headers, tokens, RANDOM, exchange.head.cost_max)
-        return msgspec.json.encode(plan.chooser.explain(asked, self._clock()))
+        return msgspec.json.encode(explain(plan.chooser, asked, self._clock()))

@@ -17,6 +17,7 @@ from kpgate.app import areas
 from kpgate.app.channel import Order
 from kpgate.app.config import Loaded, load
 from kpgate.app.config_checks import NO_MODELS
+from kpgate.app.context import CLERK_SEAT
 from kpgate.app.descriptors import raise_descriptor_limit
 from kpgate.app.echo_model import with_echo
 from kpgate.app.listeners import PortRefused, open_listeners, spell_address
@@ -28,7 +29,6 @@ from kpgate.domain.settings import Ledger, Settings
 
 WORKER = "kpgate.app.worker"
 CLERK = "kpgate.app.clerk_child"
-CLERK_SEAT = 0
 NO_LEDGER = Ledger()
 WRITE_PATIENCE_S = 0.1
 

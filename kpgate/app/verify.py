@@ -17,13 +17,14 @@ from kpgate.app.signing import endorsement, is_signed, key_id
 from kpgate.domain.ledger import Reason
 from kpgate.domain.merkle import leaf_hash, proves_consistency, proves_inclusion
 from kpgate.domain.money import show_amount
-from kpgate.domain.price import terms_hash
-from kpgate.domain.price_step import read_terms
+from kpgate.domain.price import Price, terms_hash
+from kpgate.domain.price_step import LongPrice, read_terms
 from kpgate.domain.receipt import VERSION, canonical, follower, head_bytes
 from kpgate.domain.usage import Usage
 
 FILE_BYTES_MAX = 1024 * 1024
 PROOF_MAX = 64
+NUMBER_MAX = 1 << 62
 UNMEASURED = (1, 2, 3)
 """Reasons with which a call was charged what had been metered."""
 
@@ -32,7 +33,7 @@ Bytes = Annotated[str, Meta(pattern=r"\A([0-9a-f]{2})*\Z", max_length=256)]
 Hash = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Origin = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
 KeyId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
-Count = Annotated[int, Meta(ge=0, le=1 << 62)]
+Count = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
 Proof = Annotated[tuple[Hash, ...], Meta(max_length=PROOF_MAX)]
 
 
@@ -198,7 +199,7 @@ def problems(shown: Shown, trusted: str = "") -> Iterator[str]:
 
 def head_problems(head: Head, signers: Sequence[Signer], trusted: str, name: str = "head") -> Iterator[str]:
     """What does not hold of a signed head and of who signed it. Shape: `name` is what it is called."""
-    known, found = _vouched(signers, trusted)
+    known, found = vouched(signers, trusted)
     yield from found
     if head.key not in known:
         yield f"{name}.key: it cannot be traced to a key that is trusted"
@@ -212,7 +213,7 @@ def _is_signed(head: Head, public: bytes) -> bool:
     return is_signed(public, bytes.fromhex(head.signature), said)
 
 
-def _vouched(signers: Sequence[Signer], trusted: str) -> tuple[dict[str, bytes], list[str]]:
+def vouched(signers: Sequence[Signer], trusted: str) -> tuple[dict[str, bytes], list[str]]:
     """The keys that are reached from one that is trusted, and what does not hold of any."""
     seen: dict[str, bytes] = {}
     known: dict[str, bytes] = {}
@@ -251,8 +252,8 @@ def _price_problems(leaf: Leaf, terms: str) -> Iterator[str]:
             yield f"leaf.usage: with reason {leaf.reason} nothing is said of it"
         return
     try:
-        price = read_terms(terms)
-    except msgspec.MsgspecError as error:
+        price = _read_strictly(terms)
+    except (Unusable, msgspec.MsgspecError) as error:
         yield f"price_terms: {error}"
         return
     charged = price.charge(Usage(**msgspec.structs.asdict(leaf.usage)), leaf.factor_basis_points)
@@ -261,19 +262,36 @@ def _price_problems(leaf: Leaf, terms: str) -> Iterator[str]:
         yield f"leaf.amount_microkpt: usage and price come to {charged}, amount and overrun to {said}"
 
 
+def _read_strictly(terms: str) -> Price:
+    """Terms that nobody can read otherwise.
+
+    Errors: Unusable, msgspec.MsgspecError.
+    """
+    found = _parsed(terms.encode(), "no terms")
+    for name in LongPrice.__struct_fields__ if isinstance(found, dict) else ():
+        if name != "shares" and not 0 <= msgspec.convert(found.get(name, 0), int) <= NUMBER_MAX:
+            raise Unusable(f"{name} is no number from 0 to 2^62")
+    return read_terms(terms)
+
+
+def answer_problems(grown: Grown, trusted: str = "") -> Iterator[str]:
+    """What does not hold of an answer about a log by itself: its head, and the log that it says it follows."""
+    yield from head_problems(grown.head, grown.signers, trusted)
+    if grown.continues and follower(grown.continues) != grown.head.log:
+        yield "continues: the head's log does not follow the one that is named"
+
+
 def growth_problems(grown: Grown, older: Head, trusted: str = "") -> Iterator[str]:
     """What does not hold of the claim that a log only grew since an older head."""
     head = grown.head
-    yield from head_problems(head, grown.signers, trusted)
-    known, _ = _vouched(grown.signers, trusted)
+    yield from answer_problems(grown, trusted)
+    known, _ = vouched(grown.signers, trusted)
     if older.key not in known:
         yield "older head.key: it cannot be traced to a key that is trusted"
     elif not _is_signed(older, known[older.key]):
         yield "older head.signature: it is not the key's: older head or signature were changed"
     if head.log != older.log:
         yield "head.log: the heads are of different logs; one restored from a backup is another log"
-    if grown.continues and follower(grown.continues) != head.log:
-        yield "continues: the head's log does not follow the one that is named"
     if grown.before != older.size:
         yield f"before: the proof is about {grown.before} leaves, the older head about {older.size}"
         return
@@ -308,7 +326,7 @@ def command(file: Path, older: Path | None, key: str) -> None:
         elif shown.before:
             raise Unusable("this is about how the log grew: give the older file too")
         else:
-            found = list(head_problems(shown.head, shown.signers, trusted))
+            found = list(answer_problems(shown, trusted))
     except Unusable as error:
         raise click.ClickException(_plain(str(error))) from None
     _show(shown, found, trusted or (shown.signers[0].public if shown.signers else ""), pinned=bool(key))

@@ -10,6 +10,7 @@ from time import time
 from msgspec.structs import replace
 
 from kpgate.app.references import resolve, shown
+from kpgate.dialects.answers import see_through
 from kpgate.dialects.anthropic import endpoints as anthropic
 from kpgate.dialects.bedrock import endpoints as bedrock
 from kpgate.dialects.bridge import Allowance, bridge
@@ -156,7 +157,7 @@ class Ways:
             whole, stream = (self._head(provider, path, rest) for path in paths)
             heads = Heads(whole, whole if paths[0] == paths[1] else stream)
             if native:
-                self._kept[key] = vendor.native(endpoint, heads)
+                self._kept[key] = see_through(vendor.native(endpoint, heads), endpoint.path)
             else:
                 assert tongue is not None, "without one there is no way"
                 allowance = Allowance(provider.drop_unsupported, self._output_default)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from kpgate._fast.body import BodyError, Keys, Scan, scan, splice
-from kpgate._fast.outline import Outline, Shape, outline
+from kpgate._fast.outline import Outline, Shape
 from kpgate.domain.errors import InvalidRequest
 
 OUTLINED_BYTES_MIN = 4096
@@ -57,13 +57,10 @@ def _read(
     shape: Shape | None = None,
 ) -> tuple[Scan, Any, Outline | None]:
     try:
-        offsets = scan(body, keys, depth_max)
-        if shape is not None and not offsets.surrogates:
-            start, end = offsets.start(member), offsets.end(member)
-            if end - start >= OUTLINED_BYTES_MIN:
-                found = outline(body, start, end, shape)
-                if found is not None:
-                    return offsets, decoder.decode(splice(body, offsets, {member: b"[]"})), found
+        offsets = scan(body, keys, depth_max, member, shape if len(body) >= OUTLINED_BYTES_MIN else None)
+        found = offsets.outline
+        if found is not None and offsets.end(member) - offsets.start(member) >= OUTLINED_BYTES_MIN:
+            return offsets, decoder.decode(splice(body, offsets, {member: b"[]"})), found
         return offsets, decoder.decode(body), None
     except BodyError as error:
         said = str(error) if error.key is not None else f"body: {error}"

@@ -22,6 +22,8 @@ Kind = Literal[
     "chat", "completion", "embedding", "rerank", "moderation", "image", "speech", "transcription", "video"
 ]
 
+Currency = Literal["USD", "KPT"]
+
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -53,7 +55,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     long_audio_input: Amount | None = None
     long_audio_output: Amount | None = None
     long_image: Amount | None = None
-    currency: Literal["USD", "KPT"] = "USD"
+    currency: Currency = "USD"
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -19,6 +19,7 @@ cdef class Image:
     cdef public str url
     cdef public str detail
     cdef public bint cached
+    cdef public str ttl
 
 
 @cython.final
@@ -39,6 +40,7 @@ cdef class File:
     cdef public str id
     cdef public str name
     cdef public bint cached
+    cdef public str ttl
 
 
 @cython.final
@@ -47,6 +49,7 @@ cdef class Thinking:
     cdef public str text
     cdef public str signature
     cdef public str redacted
+    cdef public str vendor
 
 
 @cython.final
@@ -62,6 +65,8 @@ cdef class ToolCall:
     cdef public str name
     cdef public str arguments
     cdef public str signature
+    cdef public bint cached
+    cdef public str ttl
 
 
 @cython.final
@@ -72,6 +77,7 @@ cdef class ToolResult:
     cdef public str name
     cdef public bint failed
     cdef public bint cached
+    cdef public str ttl
 
 
 @cython.final
@@ -90,6 +96,7 @@ cdef class Tool:
     cdef public object parameters
     cdef public object strict
     cdef public bint cached
+    cdef public str ttl
 
 
 @cython.final
@@ -114,6 +121,7 @@ cdef class Reasoning:
     cdef public str effort
     cdef public object budget
     cdef public object shown
+    cdef public bint most
 
 
 @cython.final

@@ -45,6 +45,7 @@ class Image:
     url: str = ""
     detail: str = ""
     cached: bool = False
+    ttl: str = ""
 
 
 @dataclass
@@ -67,15 +68,20 @@ class File:
     id: str = ""
     name: str = ""
     cached: bool = False
+    ttl: str = ""
 
 
 @dataclass
 class Thinking:
-    """What the model reasoned. Shape: `signature` is the vendor's seal on it; `redacted` stands instead of the text."""
+    """What the model reasoned. Shape: `signature` is the vendor's seal on it; `redacted` stands instead of the text.
+
+    `vendor` is whose seal either is, as `domain/seals` names them: it alone gets that back.
+    """
 
     text: str = ""
     signature: str = ""
     redacted: str = ""
+    vendor: str = ""
 
 
 @dataclass
@@ -87,12 +93,16 @@ class Refusal:
 
 @dataclass
 class ToolCall:
-    """A call that the assistant asks for. Shape: `arguments` is JSON as text; `signature` the vendor's seal on it."""
+    """A call that the assistant asks for. Shape: `arguments` is JSON as text; `signature` Google's seal on it: no other
+    vendor seals calls.
+    """
 
     id: str
     name: str
     arguments: str = "{}"
     signature: str = ""
+    cached: bool = False
+    ttl: str = ""
 
 
 @dataclass
@@ -104,9 +114,17 @@ class ToolResult:
     name: str = ""
     failed: bool = False
     cached: bool = False
+    ttl: str = ""
 
 
 Part = Text | Image | Audio | File | Thinking | Refusal | ToolCall | ToolResult
+
+
+def marks(parts: "list[Part]") -> bool:
+    """Whether any of the parts, or what is in a result among them, asks for the prompt's cache to be kept up to it."""
+    return any(
+        getattr(part, "cached", False) or (type(part) is ToolResult and marks(part.parts)) for part in parts
+    )
 
 
 @dataclass
@@ -127,6 +145,7 @@ class Tool:
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
     cached: bool = False
+    ttl: str = ""
 
 
 class Choosing(StrEnum):
@@ -160,13 +179,15 @@ class Format:
 class Reasoning:
     """How much to think first: a vendor takes an effort, a budget, or both.
 
-    Shape: `effort` is none, minimal, low, medium, high or xhigh; `shown` asks for what was thought.
+    Shape: `effort` is none, minimal, low, medium, high or xhigh; `shown` asks for what was thought; `most` says that
+    it is to be all the effort there is, where a vendor has more than xhigh.
     Units: `budget` tokens, 0 for not at all, -1 for as the model sees fit; None where only an effort was said.
     """
 
     effort: str = ""
     budget: int | None = None
     shown: bool | None = None
+    most: bool = False
 
 
 @dataclass

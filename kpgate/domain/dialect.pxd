@@ -42,6 +42,7 @@ cdef class Way:
     cdef public object stream_type
     cdef public object begin
     cdef public object tongue
+    cdef public object look
 
 
 cdef class Endpoint:

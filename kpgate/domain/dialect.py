@@ -18,7 +18,7 @@ from kpgate.domain.call import Call
 from kpgate.domain.chat import UNMADE, Chat, Choosing
 from kpgate.domain.errors import GatewayError
 from kpgate.domain.identity import Identity
-from kpgate.domain.passing import pass_on, same, silent, uncut, unsaid
+from kpgate.domain.passing import pass_on, same, silent, sound, uncut, unsaid
 from kpgate.domain.reply import Failure, Piece, Reply
 from kpgate.domain.usage import Usage
 
@@ -239,8 +239,9 @@ class Way:
     headers that go along; `begin` gives the request's first line where that is the call's own; `sign` gives headers
     that depend on the head and the body; `stream_type` is how a stream's content type begins, or how it may, empty for
     any. `turn` puts a whole reply into the caller's dialect, with what it used and said; None where bytes go through,
-    and then `find_usage` and `decode_text` read them. By itself a way reads nothing of a reply. `tongue` is the
-    provider's, None where there is no neutral form for what it answers.
+    and then `find_usage` and `decode_text` read them, and `look` says what is wrong with one that does not say what
+    it used. By itself a way reads nothing of a reply. `tongue` is the provider's, None where there is no neutral form
+    for what it answers.
     """
 
     head: bytes
@@ -257,6 +258,7 @@ class Way:
     stream_type: bytes | tuple[bytes, ...] = b"text/event-stream"
     begin: Callable[[Call], bytes] | None = None
     tongue: Tongue | None = None
+    look: Callable[[bytes], str] = sound
 
 
 class Amend(NamedTuple):

@@ -1,4 +1,4 @@
-"""Whether a provider would not answer what another one may: the prompt is too long for its model, or a filter took it.
+"""Whether a filter took what a provider answered, so that another one may well be asked.
 
 Pure. It reads what providers say by their tongues, and knows none of them.
 """
@@ -23,17 +23,6 @@ from kpgate.domain.reply import (
     Thought,
 )
 
-TOO_LONG = (
-    b"context_length_exceeded",
-    b"prompt is too long",
-    b"maximum context length",
-    b"exceeds the maximum number of tokens",
-)
-FILTERS = (b"content_filter", b"content_policy_violation")
-"""How providers say, with status 400, that a prompt is too long, or that they filter it.
-
-Source: OpenAI, Azure OpenAI, Anthropic and Gemini error pages (checked November 2026).
-"""
 TAKEN = frozenset((Finish.FILTERED, Finish.REFUSED))
 SPEAKS = frozenset((Thought, Called, Argued))
 HELD_BYTES_MAX = 65_536
@@ -75,12 +64,12 @@ def _taken(choice: Choice) -> bool:
 class Watch:
     """Watches a stream for its first word.
 
-    Shape: `refuse` makes the error for a stream that a filter took before there was any.
+    Shape: `refuse` makes the error for a stream that a filter took before there was any; None where that is the answer.
     """
 
     __slots__ = ("_choices", "_events", "_open", "_reader", "_refuse", "_seen", "_taken")
 
-    def __init__(self, tongue: Tongue, choices: int, refuse: Callable[[], GatewayError]) -> None:
+    def __init__(self, tongue: Tongue, choices: int, refuse: Callable[[], GatewayError | None]) -> None:
         self._events = tongue.split(EVENT_BYTES_MAX)
         self._reader = tongue.reader()
         self._refuse = refuse
@@ -107,7 +96,10 @@ class Watch:
             # Whoever puts the stream into the caller's dialect says what is wrong with it.
             self._open = False
         if self._open and self._taken >= self._choices:
-            raise self._refuse()
+            error = self._refuse()
+            if error is not None:
+                raise error
+            self._open = False
         return self._open
 
     def _take(self, pieces: Sequence[Piece]) -> None:

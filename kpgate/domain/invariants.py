@@ -4,8 +4,8 @@ Pure: it is shown what a store says and what the journal has, and changes nothin
 where it is. It must not know how either is kept.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+import struct
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -17,6 +17,7 @@ from kpgate.domain.ledger import (
     End,
     Hold,
     Posting,
+    TransferNote,
     postings,
     price_version_of,
     read_end,
@@ -29,74 +30,13 @@ from kpgate.domain.ledger import (
     time_of,
     uses_of,
 )
-from kpgate.domain.price import Price
+from kpgate.domain.standing import ChargeRow, Entry, LotMove, Part, Standing, Sums
 
-Entry = tuple[int, int, bytes]
-Part = tuple[str, int, int, int]
-"""One transfer's kind, debit, credit and amount."""
-LotMove = tuple[int, int, int, int]
-"""What was put into a lot, or taken out: account, slot, change, when it ends (0: as before)."""
 OF_CALLS = ("share", "charge", "overrun")
+NO_LOTS = (0,) * LOTS
+UNREADABLE = (ValueError, struct.error, msgspec.MsgspecError)
+"""What reading bytes that are no entry may raise."""
 PROBLEMS_MAX = 1000
-
-
-class ChargeRow(NamedTuple):
-    """A charge as the store has it."""
-
-    call: int
-    lsn: int
-    account: int
-    amount: int
-    refunded: int
-    hold: bytes
-    post: bytes
-
-
-class Sums(msgspec.Struct, frozen=True):
-    """What a store's tables come to.
-
-    Shape: `accounts` name and balance by number; `moved` what all transfers of an account come to; `counts` of
-    transfers by kind; `wrong` the LSNs of transfers that move nothing, or to where it was; `refunded` by call; `lots`
-    by (account, slot): amount and end; `put` what was put into each but for charges, and since when charges count;
-    `ends` when each was said to end last; `lots_since` from where on every move of a lot is written down; `uses` by
-    (budget, period, window); `open` hold and what was last metered, by call; `caps` of party tokens by (budget, tag).
-    """
-
-    cursor: int
-    accounts: Mapping[int, tuple[str, int]]
-    moved: Mapping[int, int]
-    counts: Mapping[str, int]
-    wrong: Sequence[int]
-    refunded: Mapping[int, int]
-    lots: Mapping[tuple[int, int], tuple[int, int]]
-    uses: Mapping[tuple[int, int, int], int]
-    open: Mapping[int, tuple[Hold, int]]
-    caps: Mapping[tuple[int, int], int] = {}
-    put: Mapping[tuple[int, int], tuple[int, int]] = {}
-    ends: Mapping[tuple[int, int], int] = {}
-    lots_since: int = 0
-
-
-class Standing(Protocol):
-    """A store that is looked at. Order: all of it at one instant."""
-
-    def sums(self) -> Sums:
-        """What its tables come to."""
-
-    def charges(self) -> Iterator[ChargeRow]:
-        """Every charge."""
-
-    def charge(self, call: int) -> ChargeRow | None:
-        """One call's charge."""
-
-    def parts(self, lsn: int) -> Sequence[Part]:
-        """The transfers of one entry, in order."""
-
-    def lot_moves(self, lsn: int) -> Sequence[LotMove]:
-        """What one entry put into lots and took out, in order, but for a charge."""
-
-    def price(self, version: int) -> Price | None:
-        """The terms of a price version."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -154,6 +94,18 @@ class _Look:
             self.say(f"account {number}: there are transfers of it, but no account")
         for lsn in sums.wrong:
             self.say(f"entry {lsn:#x}: a transfer moves nothing, less, or to where it was")
+        for lsn in sums.undone:
+            self.say(
+                f"entry {lsn:#x}: the store has its transfers, and not the operation that asked for them"
+            )
+        for operation in sums.unmoved:
+            self.say(f"operation {operation}: the store has no transfer of its entry")
+        for lsn in sums.astray:
+            self.say(f"entry {lsn:#x}: it refunds another account than was charged")
+        for name in sums.misnamed:
+            self.say(f"account {name}: it is not its owner's")
+        if 0 < sums.newest >= sums.cursor:
+            self.say(f"entry {sums.newest:#x}: the store has it, but is posted to {sums.cursor:#x} only")
         for (account, slot), (amount, _) in sums.lots.items():
             if amount < 0:
                 self.say(f"account {account}: lot {slot} is {amount}")
@@ -164,7 +116,12 @@ class _Look:
         for (budget, period, tag), used in self.sums.uses.items():
             if period == OF_TOKEN:
                 taken[budget, tag] = used
+        for number in self.sums.mistaken:
+            self.say(f"budget {number}: it is not as the party token has it whose it is")
+        for call in self.sums.unread:
+            self.say(f"{show_call(call)}: its open hold cannot be read")
         for hold, _ in self.sums.open.values():
+            self.at_tenant(hold)
             for budget, _, _, tag in hold.budgets:
                 if tag:
                     taken[budget, tag] = taken.get((budget, tag), 0) + hold.amount
@@ -181,10 +138,15 @@ class _Look:
         taken: dict[tuple[int, int], int] = {}
         unrefunded = dict(self.sums.refunded)
         count = parts = 0
-        for row in self.standing.charges():
-            hold, end = read_hold(row.call, row.hold), read_end(row.lsn, POST, row.post)
+        for row, moved in self.standing.charges():
             count += 1
-            parts += self._at_charge(row, hold, end)
+            parts += len(moved)
+            try:
+                hold, end = read_hold(row.call, row.hold), read_end(row.lsn, POST, row.post)
+                self._at_charge(row, moved, hold, end)
+            except UNREADABLE:
+                self.say(f"{show_call(row.call)}: the charge's entries or its price cannot be read")
+                continue
             if row.refunded != unrefunded.pop(row.call, 0) or not 0 <= row.refunded <= row.amount:
                 self.say(
                     f"{show_call(row.call)}: refunded {row.refunded} of {row.amount}, by other transfers"
@@ -221,21 +183,26 @@ class _Look:
             if ends_us != sums.ends.get(key, 0):
                 self.say(f"account {key[0]}: lot {key[1]} does not end when it was said to")
 
-    def _at_charge(self, row: ChargeRow, hold: Hold, end: End) -> int:
-        """How many transfers a charge has."""
+    def _at_charge(self, row: ChargeRow, parts: list[Part], hold: Hold, end: End) -> None:
         name = show_call(row.call)
-        if end.call != row.call or end.amount != row.amount or hold.account != row.account:
+        said = (end.call, end.amount, hold.account, hold.party)
+        if said != (row.call, row.amount, row.account, row.party):
             self.say(f"{name}: the charge is not what its entries say")
+        self.at_tenant(hold)
         if row.call in self.sums.open:
             self.say(f"{name}: charged, but still open")
         self.at_end(hold, end)
-        parts = self.standing.parts(row.lsn)
-        if sum(part[3] for part in parts if part[0] != "overrun") != end.amount:
-            self.say(f"{name}: its shares do not sum to its charge")
         price = self.standing.price(price_version_of(hold, end))
-        if list(parts) != self.resolve(postings(hold.account, end, price)):
-            self.say(f"{name}: its transfers are not what its price says")
-        return len(parts)
+        derived = self.resolve(postings(hold.account, end, price), end.time_us, end.call)
+        if parts != derived:
+            if sum([part[4] for part in parts if part[1] != "overrun"]) != end.amount:
+                self.say(f"{name}: its shares do not sum to its charge")
+            self.say(f"{name}: its transfers are not what its price says{_unlike(parts, derived)}")
+
+    def at_tenant(self, hold: Hold) -> None:
+        """A call against who owns what it touches."""
+        if problem := self.sums.tenants.problem(hold):
+            self.say(f"{show_call(hold.call)}: {problem}")
 
     def at_end(self, hold: Hold, end: End) -> None:
         """A call's end against its hold."""
@@ -243,17 +210,43 @@ class _Look:
             self.say(
                 f"{show_call(end.call)}: charged {end.amount}, held {hold.amount}, overrun {end.overrun}"
             )
+        if end.lots == hold.lots == NO_LOTS:
+            return
         if any(not 0 <= end.lots[i] <= hold.lots[i] for i in range(LOTS)) or sum(end.lots) > end.amount:
             self.say(f"{show_call(end.call)}: it was charged to lots that it did not hold")
 
-    def resolve(self, moves: Iterable[Posting]) -> list[Part]:
+    def resolve(self, moves: Iterable[Posting], time_us: int, call: int) -> list[Part]:
         """Postings as the store keeps them. An account that is not there has number 0."""
         return [
-            (move.kind, self._number(move.debit), self._number(move.credit), move.amount) for move in moves
+            (
+                part,
+                move.kind,
+                self._number(move.debit),
+                self._number(move.credit),
+                move.amount,
+                time_us,
+                call,
+                move.memo,
+            )
+            for part, move in enumerate(moves)
         ]
 
     def _number(self, account: int | str) -> int:
         return account if isinstance(account, int) else self._numbers.get(account, 0)
+
+
+def _read_if(call: int, body: bytes) -> Hold | None:
+    """A HOLD's body, if it is one."""
+    try:
+        return read_hold(call, body)
+    except UNREADABLE:
+        return None
+
+
+def _unlike(parts: list[Part], derived: list[Part]) -> str:
+    """The end of a sentence about transfers that are not what they should be."""
+    amounts, expected = [part[:5] for part in parts], [part[:5] for part in derived]
+    return "" if amounts != expected else ": their time, call or memo"
 
 
 class _Replay:
@@ -276,14 +269,14 @@ class _Replay:
         compared = False
         for entry in entries:
             if not compared and entry[0] >= self._cursor:
-                self._compare_open()
+                self._at_cursor()
                 compared = True
             self._first = self._first or entry[0]
             self._follow(*entry)
             self._take(*entry)
             count += 1
         if count and not compared:
-            self._compare_open()
+            self._at_cursor()
         return count
 
     def _follow(self, lsn: int, kind: int, body: bytes) -> None:
@@ -342,11 +335,11 @@ class _Replay:
                 self._say(f"{name}: the journal charges nothing, the store {row.amount}")
         elif row is None or row.lsn != end.lsn or row.post != body:
             self._say(f"{name}: the store does not have the charge that the journal has")
-        elif found is not None and read_hold(end.call, row.hold) != found[0]:
+        elif found is not None and _read_if(end.call, row.hold) != found[0]:
             self._say(f"{name}: the store does not have the hold that the journal has")
 
     def _transfer(self, lsn: int, body: bytes) -> None:
-        _, legs, note = read_transfer(body)
+        time_us, legs, note = read_transfer(body)
         said = read_transfer_note(note)
         if said.operation:
             if said.operation in self._operations:
@@ -354,10 +347,10 @@ class _Replay:
             self._operations.add(said.operation)
         moved: dict[int, int] = {}
         put = []
-        for leg in legs:
+        for part, leg in enumerate(legs):
             moved[leg.account] = moved.get(leg.account, 0) + leg.delta
             if leg.slot != PLAIN:
-                put.append((leg.account, leg.slot, leg.delta, leg.expires_us))
+                put.append((part, leg.account, leg.slot, leg.delta, leg.expires_us))
                 if lsn >= self._cursor:
                     self._move_lot(lsn, (leg.account, leg.slot), leg.delta)
         for posting in said.postings:
@@ -366,13 +359,21 @@ class _Replay:
                     moved[account] = moved.get(account, 0) + amount
         if any(moved.values()):
             self._say(f"entry {lsn:#x}: its postings are not what it does to accounts")
-        if lsn < self._cursor and list(self._look.standing.parts(lsn)) != self._look.resolve(said.postings):
-            self._say(f"entry {lsn:#x}: the store does not have the transfers that the journal has")
+        if lsn < self._cursor:
+            self._compare_transfer(lsn, time_us, said, put)
 
-        if (
-            self._look.sums.lots_since <= lsn < self._cursor
-            and list(self._look.standing.lot_moves(lsn)) != put
-        ):
+    def _compare_transfer(self, lsn: int, time_us: int, said: TransferNote, put: list[LotMove]) -> None:
+        standing, since = self._look.standing, self._look.sums.lots_since
+        parts, derived = list(standing.parts(lsn)), self._look.resolve(said.postings, time_us, said.call)
+        if parts != derived:
+            self._say(
+                f"entry {lsn:#x}: the store does not have the transfers that the journal has{_unlike(parts, derived)}"
+            )
+        if said.operation and standing.operation(said.operation) != (said.content, lsn, "", ""):
+            self._say(
+                f"entry {lsn:#x}: the store does not have operation {said.operation} as the journal has it"
+            )
+        if since <= lsn and list(standing.lot_moves(lsn)) != put:
             self._say(f"entry {lsn:#x}: the store does not have what the journal puts into lots")
 
     def _move_lot(self, lsn: int, key: tuple[int, int], delta: int) -> None:
@@ -380,8 +381,10 @@ class _Replay:
         if left < 0:
             self._say(f"entry {lsn:#x}: it takes more of account {key[0]}'s lot {key[1]} than there is")
 
-    def _compare_open(self) -> None:
-        """What is open at the cursor, of the calls that these entries tell of."""
+    def _at_cursor(self) -> None:
+        """When the cursor's last entry was, and what is open there, of the calls that these entries tell of."""
+        if self._last_us and self._last_us != self._look.sums.last_us:
+            self._say(f"the store is posted to {self._cursor:#x}, but of another time than that")
         kept = {call: found for call, found in self._look.sums.open.items() if call >= self._first > 0}
         for call in kept.keys() | self._open.keys():
             if kept.get(call) != self._open.get(call):

@@ -148,6 +148,13 @@ METRICS: tuple[Metric, ...] = (
         "lines",
         "Log lines dropped because whoever reads standard error was too slow.",
     ),
+    Metric(
+        "kpgate_journal_bytes",
+        "gauge",
+        ("state",),
+        "bytes",
+        "Of the node's journal, what is not yet on the disk (unsynced) and not yet in the database (unposted).",
+    ),
     Metric("kpgate_workers", "gauge", (), "processes", "Worker processes alive."),
     Metric("kpgate_build_info", "gauge", ("version", "python"), "1", "Always 1; the labels say what runs."),
     Metric(

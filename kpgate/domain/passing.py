@@ -64,6 +64,11 @@ def unsaid(body: bytes) -> None:
     """The usage of a reply that says none."""
 
 
+def sound(body: bytes) -> str:
+    """What is wrong with a reply that nobody looks at: nothing."""
+    return ""
+
+
 def silent(body: bytes) -> str:
     """The text of a reply that has none."""
     return ""

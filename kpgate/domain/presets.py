@@ -1,55 +1,27 @@
 """Providers by name: where each is, which API it speaks, how it takes a credential, and where it differs from that API.
 
-One table, a row a provider. It knows neither settings nor any dialect; who forwards calls honours the quirks.
+One table, a row a provider. It knows neither settings nor any dialect; what a quirk is stands in `quirks`.
 Source: each row's page is the vendor's own; addresses, and who knows `max_tokens` alone, are also as the tables of
-LiteLLM 1.110.2 have them; what is less well documented is said beside its row (all checked November 2026).
+LiteLLM 1.110.2 have them; what is less well documented is said beside its row (all checked November 2026). Who is not
+known to take the role `developer` gets `system`, which everybody takes; who is not known to take `top_k` gets none.
 """
 
 import re
-from typing import Literal
 
 import msgspec
+
+from kpgate.domain.quirks import NONE, Quirks
 
 PLACE = re.compile(r"\{(\w+)\}")
 
 
-class Quirks(msgspec.Struct, frozen=True, gc=False):
-    """Where a provider that speaks OpenAI differs from OpenAI.
-
-    Shape: `stream_options` is False where the provider refuses the field: usage is then not asked for, and counted
-    where it does not come by itself. `cap` is the only field in which a chat's output cap is known; empty, either is.
-    `usage_in` is where the last event of a stream has the usage, where that is not the event's own `usage`. `cached`
-    is the usage's own name for prompt tokens that were in the cache. `reasoning_apart` says that reasoning is no part
-    of the completion's tokens. `choices` is False where `n` may not be more than 1.
-    """
-
-    stream_options: bool = True
-    cap: Literal["", "max_tokens"] = ""
-    usage_in: Literal["", "x_groq", "choice"] = ""
-    cached: Literal["", "prompt_cache_hit_tokens", "cached_tokens"] = ""
-    reasoning_apart: bool = False
-    choices: bool = True
-
-    @property
-    def said(self) -> list[str]:
-        """What is done about it, in words."""
-        return [
-            words
-            for there, words in (
-                (not self.stream_options, "is not asked for usage on streams"),
-                (bool(self.cap), f"takes the output cap as `{self.cap}` alone"),
-                (self.usage_in == "x_groq", "has a stream's usage in `x_groq`"),
-                (self.usage_in == "choice", "has a stream's usage in its last choice"),
-                (bool(self.cached), f"reports cached tokens as `{self.cached}`"),
-                (self.reasoning_apart, "reports reasoning beside the completion's tokens"),
-                (not self.choices, "answers one choice: `n` above 1 is refused"),
-            )
-            if there
-        ]
-
-
-NONE = Quirks()
-OLDER = Quirks(cap="max_tokens")
+ROLES = Quirks(developer=False)
+OLDER = Quirks(cap="max_tokens", developer=False)
+GLM = Quirks(cap="max_tokens", developer=False, stops=1, forces=(), schema=False)
+SAMPLER = Quirks(cap="max_tokens", developer=False, top_k=True)
+ECHOED = ("annotations", "audio", "function_call", "refusal")
+DUMPED = (*ECHOED, "reasoning_content")
+"""What OpenAI's own client puts into an earlier answer that is given back as it came, and others add to it."""
 
 
 class Preset(msgspec.Struct, frozen=True, gc=False):
@@ -135,12 +107,21 @@ PRESETS: dict[str, Preset] = {
         responses=True,
     ),
     "baidu": Preset(
-        "Baidu Qianfan", "https://qianfan.baidubce.com/v2", "https://cloud.baidu.com/doc/qianfan-api"
+        "Baidu Qianfan",
+        "https://qianfan.baidubce.com/v2",
+        "https://cloud.baidu.com/doc/qianfan-api",
+        ROLES,
     ),
     "cerebras": Preset(
         "Cerebras",
         "https://api.cerebras.ai/v1",
         "https://inference-docs.cerebras.ai/resources/openai",
+        # `store` is an error (wrong_api_format), and so is what the vendor's own client 1.91.0 has no member for.
+        Quirks(
+            refused=("metadata", "prompt_cache_retention", "safety_identifier", "store", "verbosity"),
+            unsaid=DUMPED,
+            none=True,
+        ),
         catalogue="cerebras",
     ),
     "cloudflare": Preset(
@@ -154,35 +135,57 @@ PRESETS: dict[str, Preset] = {
         "Alibaba Cloud Model Studio (Qwen, DashScope)",
         "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
         "https://www.alibabacloud.com/help/en/model-studio/compatibility-of-openai-with-dashscope",
-        OLDER,
+        # "developer is not one of ['system', 'assistant', 'user', 'tool', 'function']" (BrainPilot issue 549).
+        SAMPLER,
         catalogue="dashscope",
     ),
     "databricks": Preset(
         "Databricks model serving",
         "https://{workspace}/serving-endpoints",
         "https://docs.databricks.com/aws/en/machine-learning/model-serving/score-foundation-models",
-        OLDER,
+        SAMPLER,
         catalogue="databricks",
     ),
     "deepinfra": Preset(
         "DeepInfra",
         "https://api.deepinfra.com/v1/openai",
         "https://deepinfra.com/docs/openai_api",
-        OLDER,
+        # A list of texts is a 422 (smolagents issue 1518), and so is `developer` (pi pull request 1578).
+        Quirks(cap="max_tokens", developer=False, flat=True, top_k=True),
         catalogue="deepinfra",
     ),
     "deepseek": Preset(
         "DeepSeek",
         "https://api.deepseek.com/v1",
         "https://api-docs.deepseek.com/api/create-chat-completion",
-        Quirks(cap="max_tokens", cached="prompt_cache_hit_tokens"),
+        # "unknown variant `developer`" (pi issue 1048); "This response_format type is unavailable now" for a schema;
+        # "reasoning_content is missing in assistant tool call message"; the page has texts as strings, 16 stops.
+        Quirks(
+            cap="max_tokens",
+            cached="prompt_cache_hit_tokens",
+            developer=False,
+            flat=True,
+            stops=16,
+            schema=False,
+            thinks_back=True,
+        ),
         catalogue="deepseek",
     ),
     "fireworks": Preset(
         "Fireworks AI",
         "https://api.fireworks.ai/inference/v1",
         "https://docs.fireworks.ai/tools-sdks/openai-compatibility",
-        OLDER,
+        # "Extra inputs are not permitted, field: ..." of whatever is not in the vendor's own client 1.2.30.
+        Quirks(
+            cap="max_tokens",
+            developer=False,
+            refused=(
+                *("audio", "modalities", "prompt_cache_retention", "safety_identifier", "store", "verbosity"),
+            ),
+            unsaid=(*ECHOED, "name"),
+            top_k=True,
+            none=True,
+        ),
         catalogue="fireworks",
     ),
     "github": Preset(
@@ -195,8 +198,24 @@ PRESETS: dict[str, Preset] = {
         "Groq",
         "https://api.groq.com/openai/v1",
         "https://console.groq.com/docs/openai",
-        # The page refuses `n` above 1; a stream's usage in `x_groq` is in the vendor's own client.
-        Quirks(usage_in="x_groq", choices=False),
+        # The page refuses `n` above 1, log probabilities, `logit_bias`, names; "property 'annotations' is unsupported"
+        # and its like. A stream's usage in `x_groq`, `developer`, fields and the effort: the vendor's own client 1.7.0.
+        Quirks(
+            usage_in="x_groq",
+            choices=False,
+            refused=(
+                *(
+                    "logit_bias",
+                    "logprobs",
+                    "prompt_cache_key",
+                    "prompt_cache_retention",
+                    "safety_identifier",
+                ),
+                *("top_logprobs", "verbosity"),
+            ),
+            unsaid=(*DUMPED, "name"),
+            none=True,
+        ),
         catalogue="groq",
         responses=True,
     ),
@@ -210,24 +229,48 @@ PRESETS: dict[str, Preset] = {
         "Hyperbolic", "https://api.hyperbolic.xyz/v1", "https://docs.hyperbolic.xyz/docs/rest-api", OLDER
     ),
     "jina": Preset("Jina AI", "https://api.jina.ai/v1", "https://jina.ai/embeddings", catalogue="jina"),
-    "meta": Preset("Meta", "https://api.meta.ai/v1", "https://dev.meta.ai/docs", catalogue="meta"),
+    "meta": Preset("Meta", "https://api.meta.ai/v1", "https://dev.meta.ai/docs", ROLES, catalogue="meta"),
     "minimax": Preset(
-        "MiniMax", "https://api.minimax.io/v1", "https://platform.minimax.io/docs", catalogue="minimax"
+        "MiniMax", "https://api.minimax.io/v1", "https://platform.minimax.io/docs", ROLES, catalogue="minimax"
     ),
     "mistral": Preset(
         "Mistral AI",
         "https://api.mistral.ai/v1",
         "https://docs.mistral.ai/api",
-        # Release note of 2024-01-16: the last chunk has it. Being asked is a 422 (openai-agents-python issue 442).
-        Quirks(stream_options=False, cap="max_tokens"),
+        # Release note of 2024-01-16: the last chunk has usage. Being asked is a 422 (openai-agents-python issue 442),
+        # and so is every field that is not in the page, as `user`, `store` (openclaude issue 739) and members of
+        # messages (litellm issue 30835, mistral-go pull request 2). Ids: "a-z, A-Z, 0-9, with a length of 9". The
+        # fields that there are: the vendor's own client 3.7.0.
+        Quirks(
+            stream_options=False,
+            cap="max_tokens",
+            developer=False,
+            refused=(
+                *("logit_bias", "modalities", "audio", "safety_identifier", "service_tier", "store", "user"),
+                *("prompt_cache_retention", "verbosity"),
+            ),
+            unsaid=(*DUMPED, "name"),
+            seed="random_seed",
+            top_k=True,
+            ids=9,
+            none=True,
+        ),
         catalogue="mistral",
     ),
     "moonshot": Preset(
         "Moonshot AI (Kimi)",
         "https://api.moonshot.ai/v1",
         "https://platform.moonshot.ai/docs/api/chat",
-        # Recorded streams of kimi-k3 and moonshot-v1 have the usage in the choice that ends.
-        Quirks(cap="max_tokens", usage_in="choice", cached="cached_tokens"),
+        # Recorded streams of kimi-k3 and moonshot-v1 have the usage in the choice that ends. LiteLLM has that
+        # `required` is no choice there, and that thoughts before calls must come back.
+        Quirks(
+            cap="max_tokens",
+            usage_in="choice",
+            cached="cached_tokens",
+            developer=False,
+            forces=("named",),
+            thinks_back=True,
+        ),
         catalogue="moonshot",
     ),
     "nebius": Preset(
@@ -241,7 +284,7 @@ PRESETS: dict[str, Preset] = {
         "Novita AI",
         "https://api.novita.ai/openai/v1",
         "https://novita.ai/docs/guides/llm-api",
-        OLDER,
+        SAMPLER,
         catalogue="novita",
     ),
     "nvidia": Preset(
@@ -254,35 +297,36 @@ PRESETS: dict[str, Preset] = {
         "OpenRouter",
         "https://openrouter.ai/api/v1",
         "https://openrouter.ai/docs/api-reference/overview",
-        OLDER,
+        Quirks(cap="max_tokens", top_k=True, none=True),
         catalogue="openrouter",
     ),
     "perplexity": Preset(
         "Perplexity",
         "https://api.perplexity.ai",
         "https://docs.perplexity.ai/api-reference/chat-completions-post",
-        # Usage is in every chunk; `stream_options` is in no list of parameters.
-        Quirks(stream_options=False, cap="max_tokens"),
+        # Usage is in every chunk; `stream_options` is in no list of parameters. Roles, `top_k` and how tools are chosen
+        # are in the vendor's own client 0.46.1.
+        Quirks(stream_options=False, cap="max_tokens", developer=False, top_k=True, forces=("required",)),
         catalogue="perplexity",
     ),
     "sambanova": Preset(
         "SambaNova",
         "https://api.sambanova.ai/v1",
         "https://docs.sambanova.ai/docs/en/features/openai-compatibility",
-        OLDER,
+        SAMPLER,
         catalogue="sambanova",
     ),
     "siliconflow": Preset(
         "SiliconFlow",
         "https://api.siliconflow.com/v1",
         "https://docs.siliconflow.com/en/api-reference/chat-completions",
-        OLDER,
+        SAMPLER,
     ),
     "together": Preset(
         "Together AI",
         "https://api.together.ai/v1",
         "https://docs.together.ai/docs/openai-api-compatibility",
-        OLDER,
+        SAMPLER,
         catalogue="together",
     ),
     "vertex": Preset(
@@ -295,6 +339,7 @@ PRESETS: dict[str, Preset] = {
         "Volcengine Ark",
         "https://ark.cn-beijing.volces.com/api/v3",
         "https://www.volcengine.com/docs/82379/1494384",
+        ROLES,
         catalogue="volcengine",
     ),
     "voyage": Preset(
@@ -308,7 +353,7 @@ PRESETS: dict[str, Preset] = {
         "https://api.x.ai/v1",
         "https://docs.x.ai/docs/api-reference",
         # As LiteLLM 1.110.2 has it: the total is prompt, completion and reasoning.
-        Quirks(reasoning_apart=True),
+        Quirks(reasoning_apart=True, developer=False),
         catalogue="xai",
         responses=True,
     ),
@@ -316,50 +361,53 @@ PRESETS: dict[str, Preset] = {
         "Z.ai (Zhipu, outside China)",
         "https://api.z.ai/api/paas/v4",
         "https://docs.z.ai/api-reference/llm/chat-completion",
-        OLDER,
+        # The page: tools by `auto` alone, one stop sequence, text or any JSON object. Roles: plexus issue 77.
+        GLM,
         catalogue="zai",
     ),
     "zhipu": Preset(
         "Zhipu BigModel",
         "https://open.bigmodel.cn/api/paas/v4",
         "https://docs.bigmodel.cn/api-reference",
-        OLDER,
+        GLM,
     ),
     # Those that you run yourself.
     "litellm": Preset(
         "LiteLLM proxy",
         "http://127.0.0.1:4000/v1",
         "https://docs.litellm.ai/docs/proxy/user_keys",
+        Quirks(top_k=True),
         local=True,
     ),
     "llamacpp": Preset(
         "llama.cpp server",
         "http://127.0.0.1:8080/v1",
         "https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
-        OLDER,
+        SAMPLER,
         local=True,
     ),
     "lmstudio": Preset(
         "LM Studio",
         "http://127.0.0.1:1234/v1",
         "https://lmstudio.ai/docs/developer/openai-compat",
-        OLDER,
+        SAMPLER,
         local=True,
     ),
     "localai": Preset(
-        "LocalAI", "http://127.0.0.1:8080/v1", "https://localai.io/features", OLDER, local=True
+        "LocalAI", "http://127.0.0.1:8080/v1", "https://localai.io/features", SAMPLER, local=True
     ),
     "ollama": Preset(
         "Ollama",
         "http://127.0.0.1:11434/v1",
         "https://docs.ollama.com/api/openai-compatibility",
-        Quirks(cap="max_tokens", choices=False),
+        Quirks(cap="max_tokens", choices=False, developer=False),
         local=True,
     ),
     "sglang": Preset(
         "SGLang",
         "http://127.0.0.1:30000/v1",
         "https://docs.sglang.ai/basic_usage/openai_api.html",
+        Quirks(developer=False, top_k=True),
         local=True,
     ),
     "tgi": Preset(
@@ -373,6 +421,7 @@ PRESETS: dict[str, Preset] = {
         "vLLM",
         "http://127.0.0.1:8000/v1",
         "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
+        Quirks(developer=False, top_k=True),
         local=True,
     ),
 }

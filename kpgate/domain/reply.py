@@ -93,12 +93,13 @@ class Said(msgspec.Struct, gc=False):
 
 
 class Thought(msgspec.Struct, gc=False):
-    """More of a choice's reasoning, or the seal on it. Shape: `redacted` comes whole and alone."""
+    """More of a choice's reasoning, or the seal on it, which is `vendor`'s. Shape: `redacted` comes whole and alone."""
 
     text: str = ""
     choice: int = 0
     signature: str = ""
     redacted: str = ""
+    vendor: str = ""
 
 
 class Refused(msgspec.Struct, gc=False):

@@ -112,6 +112,12 @@ def check_gives(giver: str, role: str) -> None:
         )
 
 
+def check_moves(role: str, what: str) -> None:
+    """Let a role do what moves money, however it is asked for. Errors: RoleRequired."""
+    if role not in _RULE:
+        raise RoleRequired(f"{what} asks for a key with the role {_either(_RULE)}, not {role}")
+
+
 class Wanted(NamedTuple):
     """What a new key is to be let do."""
 

@@ -81,7 +81,7 @@ cdef class Chooser:
     cdef Plan _plan_of(self, cython.py_int mask)
 
 
-cdef class _View:
+cdef class View:
     cdef public Chooser chooser
     cdef public Asked asked
     cdef public str route

@@ -1,14 +1,13 @@
 """ROUTE, where it is more than an order of deployments: rules, what a call asks for, what it may cost, whom a session
-belongs to. One decision a call; the same code explains it to whoever asks.
+belongs to. One decision a call; `explain` tells whoever asks by the same code.
 
 Calls nobody. A model that uses none of this has no decision, and pays for none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import blake2b
-from typing import Any
 
 from kpgate._fast.choice import Choice, Size
 from kpgate._fast.pulse import Pulse
@@ -26,9 +25,10 @@ from kpgate.domain.errors import (
     NoCapableModel,
     UpstreamFailed,
 )
-from kpgate.domain.filtering import FILTERS, TOO_LONG, Watch, is_filtered
+from kpgate.domain.filtering import Watch, is_filtered
 from kpgate.domain.price import COST_HEADER, MARGIN_PERCENT, read_cost_max
 from kpgate.domain.price_step import tariff
+from kpgate.domain.refusals import FILTERED, TOO_LONG, refused_for
 from kpgate.domain.traits import NO_TRAITS, Facts, Traits, read_chat
 from kpgate.services.route import Plan, Target, matching
 
@@ -36,6 +36,8 @@ NARROWED_MAX = 256
 NOT_FOR_HEADERS = "not for requests with these headers"
 
 Headers = Sequence[tuple[bytes, bytes]]
+Asks = Callable[[Target], bool]
+"""What tells whether a target can be asked what a call asks."""
 
 
 @dataclass(frozen=True)
@@ -153,34 +155,40 @@ class Decision:
             self._open = target.pulse
             target.pulse.opened()
 
-    def pass_on(self, status: int, body: bytes, way: Way, target: Target, tries: int) -> None:
+    def pass_on(self, status: int, body: bytes, way: Way, target: Target, tries: int, asks: Asks) -> None:
         """Have another model asked where one refuses what that may well take: a long prompt, content it filters.
 
         Errors: UpstreamFailed, ContentFiltered, which are tried elsewhere.
         """
-        if status == 400 and self._others(target, tries):
-            if any(code in body for code in FILTERS):
-                raise self._filtered(target)
-            if any(code in body for code in TOO_LONG):
-                self._skipped = target.home
-                raise UpstreamFailed(f"provider {target.provider} takes no such prompt for {target.model}")
-        tongue = way.tongue if status < 300 else None
-        if tongue is not None and self._others(target, tries) and is_filtered(body, tongue):
-            raise self._filtered(target)
+        if not self._others(target, tries):
+            return
+        if status < 300:
+            found = FILTERED if way.tongue is not None and is_filtered(body, way.tongue) else ""
+        else:
+            found = refused_for(status, body)
+        if found == FILTERED:
+            error = self._filtered(target, tries, asks)
+            if error is not None:
+                raise error
+        elif found == TOO_LONG and self._others(target, tries, asks):
+            self._skipped = target.home
+            raise UpstreamFailed(f"provider {target.provider} takes no such prompt for {target.model}")
 
-    def watch(self, way: Way, target: Target, tries: int, call: Call) -> Watch | None:
+    def watch(self, way: Way, target: Target, tries: int, call: Call, asks: Asks) -> Watch | None:
         """What watches a stream for its first word: before it another model may still be asked. None: it may not."""
         if way.tongue is None or not self._others(target, tries):
             return None
-        return Watch(way.tongue, call.choices, partial(self._filtered, target))
+        return Watch(way.tongue, call.choices, partial(self._filtered, target, tries, asks))
 
-    def _others(self, target: Target, tries: int) -> bool:
-        """Whether another model may be asked."""
+    def _others(self, target: Target, tries: int, asks: Asks | None = None) -> bool:
+        """Whether another model may be asked, and can be asked what the call asks."""
         if tries > self.chooser.terms.retries_max:
             return False
-        return any(one.home != target.home for one in self.order[tries:])
+        return any(one.home != target.home and (asks is None or asks(one)) for one in self.order[tries:])
 
-    def _filtered(self, target: Target) -> GatewayError:
+    def _filtered(self, target: Target, tries: int, asks: Asks) -> GatewayError | None:
+        if not self._others(target, tries, asks):
+            return None
         self._skipped = target.home
         return ContentFiltered(f"provider {target.provider} filters this content for {target.model}")
 
@@ -223,7 +231,7 @@ class Chooser:
         Errors: NoCapableModel, MaxCostExceeded, ModelNotFound for headers that no deployment is for, InvalidRequest
         for a cost that is none.
         """
-        view = _View(self, asked)
+        view = View(self, asked)
         mask = view.narrow()
         if not mask:
             raise view.refusal()
@@ -241,42 +249,6 @@ class Chooser:
             asked.call.cost_max = view.cost_max
         decision.session, decision.why = session, view.why()
         return decision
-
-    def explain(self, asked: Asked, now_us: int) -> dict[str, Any]:
-        """The same decision in words, without making it: nothing is taken, nobody is called."""
-        view = _View(self, asked)
-        mask = view.narrow()
-        choice, targets = view.choice, self.plan.targets
-        order = choice.order(asked.random, mask, now_us, view.size, view.session(), asked.caller.number + 1)
-        states, scores = choice.states(now_us), choice.scores(now_us, view.size)
-        rows = []
-        for place, target in enumerate(targets):
-            dropped = next((why for lost, why in view.trace if lost >> place & 1), None)
-            row: dict[str, Any] = {
-                "model": target.home,
-                "provider": target.provider,
-                "deployment": target.model,
-                "state": STATES[states[place]],
-                "dropped": dropped,
-                "place": order.index(place) + 1 if place in order else None,
-                "score": None if view.route == "weighted" else round(scores[place], 1),
-                "expected_cost_microkpt": view.expected(place) if self.terms.priced else None,
-            }
-            rows.append(row)
-        return {
-            "model": self.plan.name,
-            "route": view.route,
-            "rule": view.rule or None,
-            "prompt_tokens": asked.prompt_tokens,
-            "max_cost_microkpt": view.cost_max if view.cost_max >= 0 else None,
-            "sticky": view.session() != 0,
-            "complexity": view.facts.count("complexity"),
-            "complexity_of": view.facts.made_of().partition(":")[2],
-            "language": view.facts.word("language"),
-            "why": view.why(),
-            "error": None if mask else view.refusal().code,
-            "candidates": sorted(rows, key=lambda row: row["place"] or 1_000),
-        }
 
     def _plan_of(self, mask: int) -> Plan:
         """The plan as far as these candidates go: what it may cost, how much they may say."""
@@ -298,11 +270,7 @@ class Chooser:
         return kept
 
 
-STATES = ("well", "back", "half_open", "limited", "spent", "ejected", "ill")
-"""As `_fast.pulse` numbers them."""
-
-
-class _View:
+class View:
     """One look at one call."""
 
     def __init__(self, chooser: Chooser, asked: Asked) -> None:

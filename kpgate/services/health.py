@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from kpgate._fast.pulse import Pulse, Rules
 from kpgate.domain.errors import Fault, GatewayError, RateLimited, UpstreamTimeout
+from kpgate.domain.refusals import STATUSES, is_unpaid
 from kpgate.domain.resets import reset_us
 from kpgate.domain.routing import Ejection
 from kpgate.services.route import Target
@@ -21,8 +22,6 @@ REASONS = {
     TIMED_OUT: "it did not answer in time",
     REFUSED: "it refused the credential",
 }
-QUOTA_CODES = (b"insufficient_quota", b"billing_hard_limit", b"credit balance is too low")
-"""What a 429 or a 400 says where waiting a moment does not help."""
 
 
 def rules_of(ejection: Ejection, probe_us: int) -> Rules:
@@ -51,26 +50,26 @@ class Health:
     def failed(
         self, now_us: int, error: GatewayError, target: Target, peers: tuple[Pulse, ...], attempt: Attempt
     ) -> None:
-        """An attempt failed. Order: before the attempt is closed, for its reply is looked at."""
+        """An attempt failed. Order: before the attempt is closed, for its reply is looked at.
+
+        A refusal that is still on its way is not waited for; one that another model is asked for instead is no failure.
+        """
         connection = attempt.connection
         status = 0 if connection is None else connection.status
-        if isinstance(error, RateLimited) or status == 402:
-            spent = status == 402 or _says_quota(attempt)
-            if spent:
+        unpaid = status == 402 or attempt.unpaid
+        if isinstance(error, RateLimited) or unpaid:
+            if unpaid or is_unpaid(attempt.take_whole() or b""):
                 (target.key or target.pulse).cool(now_us + self._quota_us, True)
             else:
                 own_us = 0 if connection is None else reset_us(connection.passed, self._wall_us())
                 wait_us = min(own_us or error.retry_after_us, self._limited_max_us)
                 target.pulse.cool(now_us + wait_us)
+        elif error.fault is not Fault.UPSTREAM or status in STATUSES:
+            # It is about the call: the provider is well.
+            return
         elif status in (401, 403) and target.key is not None:
             # The other credentials may well be good.
             target.key.cool(now_us + self._quota_us, True)
-        elif error.fault is Fault.UPSTREAM and status != 400:
+        else:
             why = TIMED_OUT if isinstance(error, UpstreamTimeout) else FAILED
             target.pulse.failed(now_us, REFUSED if status in (401, 403) else why, self.rules, peers)
-
-
-def _says_quota(attempt: Attempt) -> bool:
-    """Whether a refusal that is here says that a quota is used up. One that is still on its way is not waited for."""
-    body = attempt.take_whole() or b""
-    return any(code in body for code in QUOTA_CODES)

@@ -50,7 +50,7 @@ cdef class Spender:
 
 cdef class Holds:
     cdef public Credit credit
-    cdef public Journal _journal
+    cdef public Journal journal
     cdef public object _offload
     cdef public dict _spenders
     cdef public object _owed

@@ -225,7 +225,7 @@ class Holds:
 
     def __init__(self, credit: Credit, journal: Journal, offload: Offload, *, always: bool = False) -> None:
         self.credit = credit
-        self._journal = journal
+        self.journal = journal
         self._offload = offload
         self._spenders: dict[str, Spender] = {}
         self._owed: deque[tuple[int, int, int, bytes]] = deque()
@@ -285,7 +285,7 @@ class Holds:
         """Whether what was put off is written. Where the disk has failed nothing waits for it: no more is held then."""
         tries: Whole = PEN_TRIES
         while self._dirty:
-            if self._journal.flush_all() or self._journal.failed:
+            if self.journal.flush_all() or self.journal.failed:
                 self._dirty = False
             else:
                 tries -= 1
@@ -296,11 +296,11 @@ class Holds:
     @property
     def failed(self) -> bool:
         """Whether the disk has failed: nothing is held until the next start."""
-        return self._journal.failed != 0
+        return self.journal.failed != 0
 
     def written(self) -> bool:
         """Whether all that this worker decided is in the journal's file, which this tries to bring about."""
-        return self._journal.flush_all()
+        return self.journal.flush_all()
 
     async def write(self) -> int:
         """Wait until all that this worker decided is in the journal's file, and nothing is left to be decided; up to
@@ -318,8 +318,8 @@ class Holds:
 
         Errors: StoreUnavailable when the disk fails.
         """
-        position = self._journal.tail
-        if self.owes() or not self._journal.flush(position):
+        position = self.journal.tail
+        if self.owes() or not self.journal.flush(position):
             position = await self.write()
         if self.always:
             await self._sync.reach(position)
@@ -424,9 +424,9 @@ class Holds:
             self.retry(clock())
             if self._owed:
                 sleep(STEP_S)
-        position = self._journal.tail
-        while not self._journal.flush(position):
-            if self._journal.failed:
+        position = self.journal.tail
+        while not self.journal.flush(position):
+            if self.journal.failed:
                 return 0
             sleep(STEP_S)
         return position

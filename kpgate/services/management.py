@@ -46,7 +46,7 @@ from kpgate.domain.management import (
     is_act,
 )
 from kpgate.domain.plan import NO_PLAN, Plan
-from kpgate.domain.roles import Wanted, check_covers, check_gives, narrowed
+from kpgate.domain.roles import Wanted, check_covers, check_gives, check_moves, narrowed
 from kpgate.domain.secret import Secret
 from kpgate.domain.tier import NO_TIER, Tier
 from kpgate.stores.protocol import Page, Receipt, Store
@@ -158,7 +158,7 @@ class Management:
                 self._store.revoke(key.caller.number, self._wall_us())
                 return show(self._get(operation.key))
             case SetParty():
-                return self._set_party(operation)
+                return self._set_party(operation, actor)
             case SetTier():
                 return self._set_tier(operation)
             case DeleteTier():
@@ -229,12 +229,14 @@ class Management:
         more = found[-1].caller.number if len(found) == operation.count else None
         return {"keys": [show(key) for key in found], "after": more}
 
-    def _set_party(self, operation: SetParty) -> Answer:
+    def _set_party(self, operation: SetParty, actor: Actor) -> Answer:
         if operation.limits is not None:
             _check_limits(operation.limits)
         name, plan, becomes = _name("party", operation.party), None, operation.tier
         if operation.plan is not None:
             plan = self._plan(operation.plan) if operation.plan else NO_PLAN
+            if plan.grant or plan.line:
+                check_moves(actor.role, "a plan that grants credit or gives a credit line")
             if becomes is None and plan.tier:
                 becomes = plan.tier
         tier = None if becomes is None else self._tier(becomes) if becomes else NO_TIER

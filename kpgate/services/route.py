@@ -11,6 +11,7 @@ from kpgate._fast.limit import Gate
 from kpgate._fast.pulse import Pulse
 from kpgate._fast.routes import Router
 from kpgate._fast.wait import Timer, Wait, Wheel
+from kpgate.domain.call import Call
 from kpgate.domain.catalog import ModelFacts
 from kpgate.domain.dialect import Counter, Way
 from kpgate.domain.errors import Fault, GatewayError, InvalidRequest, ModelNotFound, Retry
@@ -151,13 +152,13 @@ class Retrying:
         self._loop = loop
 
     def allows(self, error: GatewayError, tries: int, targets: int, calls: int) -> bool:
-        """Whether one more try may be made after `error`. A provider's own limit is retried elsewhere only.
+        """Whether one more try may be made after `error`. A provider's own limit or filter is retried elsewhere only.
 
         Shape: `calls` is how many calls there have been.
         """
         if tries > self.rules.max or error.retry is Retry.NEVER or error.fault is Fault.GATEWAY:
             return False
-        if error.retry is Retry.LATER and tries >= targets:
+        if error.fault is Fault.CALLER and tries >= targets:
             return False
         affords = self.affords(calls)
         if affords:
@@ -268,6 +269,31 @@ def serving(order: tuple[Target, ...], path: str, *, counts: bool) -> tuple[Targ
     if not (found or counts):
         raise unserved(order[0].home, path)
     return found or order
+
+
+def without(
+    order: tuple[Target, ...], target: Target, tries: int, failed: GatewayError
+) -> tuple[Target, ...]:
+    """What is left of an order where one cannot be asked what the call asks.
+
+    Errors: `failed`, which is what the call goes on from, where nobody else is left to be asked.
+    """
+    rest = tuple([one for one in order if one is not target])
+    if not rest or (failed.fault is Fault.CALLER and tries >= len(rest)):
+        raise failed
+    return rest
+
+
+def unaskable(target: Target, path: str, call: Call, body: bytes) -> str:
+    """What a call of an endpoint asks that a target's API has nothing for, empty where it can be asked all of it."""
+    dropped = call.dropped
+    try:
+        target.way(path).forward(body, call, target.model, 0)
+    except GatewayError as error:
+        return error.message
+    finally:
+        call.dropped = dropped
+    return ""
 
 
 def unserved(model: str, path: str) -> InvalidRequest:

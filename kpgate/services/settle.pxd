@@ -5,7 +5,8 @@ from kpgate.domain.dialect cimport Way
 from kpgate.domain.usage cimport Usage
 
 
-cpdef Usage whole_usage(Way way, Record record, bytes body, object vocabulary)
+cpdef Usage read_used(Way way, Record record, bytes body)
+cpdef Usage whole_usage(Way way, Record record, bytes body, Usage said, object vocabulary)
 cpdef Usage counted(Record record, str text, object vocabulary)
 cpdef Usage turned_usage(object turned, Record record, object vocabulary)
 cpdef Usage measured(Usage usage, Record record)

@@ -1,15 +1,33 @@
-"""SETTLE: what a call really used."""
+"""SETTLE: what a call really used, and whether it was answered at all."""
 
 from dataclasses import replace
 
 from kpgate.domain.call import Record
 from kpgate.domain.dialect import Counter, Framing, Turned, Way
+from kpgate.domain.errors import UpstreamFailed
 from kpgate.domain.usage import Usage
 
 
-def whole_usage(way: Way, record: Record, body: bytes, vocabulary: Counter | None) -> Usage:
-    """The usage of a whole reply: the provider's word, else our own count of prompt and reply."""
+def read_used(way: Way, record: Record, body: bytes) -> Usage | None:
+    """What a whole reply says was used, whose bytes go through. None where it does not say.
+
+    One that says it at its end is whole, and an answer if anything was: any other is looked at.
+    Errors: UpstreamFailed for one that is no answer.
+    """
+    if not body:
+        return None
     said = way.find_usage(body)
+    if said is None or not (said.output or (said.input and not record.generates)):
+        wrong = way.look(body)
+        if wrong:
+            raise UpstreamFailed(f"provider {record.provider} answered with {wrong}")
+    return said
+
+
+def whole_usage(
+    way: Way, record: Record, body: bytes, said: Usage | None, vocabulary: Counter | None
+) -> Usage:
+    """The usage of a whole reply: what it says, else our own count of prompt and reply."""
     if said is not None:
         return measured(said, record)
     return counted(record, way.decode_text(body) if vocabulary and record.generates else "", vocabulary)

@@ -86,7 +86,7 @@ class Tools(msgspec.Struct, frozen=True):
     """What tokens are kept with. `publish` tells workers what has changed, `note` adds a row to the audit log; `caps`
     are those of a budget by number; `settle` posts all that is decided; `cells_max` is how many budgets the region has.
 
-    Units: `wall_us` microseconds since 1970.
+    Units: microseconds since 1970: `time_us` as decisions see it, which never goes back, `wall_us` as workers judge by.
     """
 
     store: SqliteTokens
@@ -97,6 +97,7 @@ class Tools(msgspec.Struct, frozen=True):
     note: Callable[[Entry], object]
     caps: Callable[[int], tuple[int, int, int]]
     settle: Callable[[], None]
+    time_us: Callable[[], int]
     wall_us: Callable[[], int]
     pepper: bytes
     cells_max: int
@@ -138,10 +139,14 @@ class Tokens:
             self._tools.settle()
             self._load(row.number, row.tag, row.caps[2], self._store.used(row.number, row.tag))
 
+    def _now_us(self) -> int:
+        """When a token is over at the earliest: of a wall clock that is set back none lives anew."""
+        return max(self._tools.time_us(), self._tools.wall_us())
+
     # Signing
 
     def _sign(self, operation: SignToken, asked: Asked) -> Answer:
-        tools, now_us = self._tools, self._tools.wall_us()
+        tools, now_us = self._tools, self._now_us()
         caller = self._parent(operation.key, now_us)
         named = f"{caller.number}:{operation.id}".encode()
         token_id = blake2b(named, key=tools.pepper, person=b"kpgate token id", digest_size=16).hexdigest()
@@ -179,7 +184,7 @@ class Tokens:
 
     def _drafted(self, operation: SignToken, caller: Caller, token_id: str, signers: Signers) -> Token:
         """What is to be signed, no wider than the key's own. Errors: InvalidRequest, TooManyTokens."""
-        now_us = self._tools.wall_us()
+        now_us = self._now_us()
         for cap in self._tools.caps(caller.budget) if caller.budget else ():
             if 0 < cap < operation.cap:
                 raise InvalidRequest(f"cap: the key itself may spend {cap} microKPT", param="cap_microkpt")
@@ -216,7 +221,7 @@ class Tokens:
         """Find a budget for a new token, and keep both."""
         if len(self._tools.signs.sign(token, key, self._store.signers())) > TOKEN_BYTES_MAX - 64:
             raise InvalidRequest("models: too many, or too long, for a token", param="models")
-        for number, tag in self._store.free_budgets(self._tools.wall_us(), TRIED):
+        for number, tag in self._store.free_budgets(self._now_us(), TRIED):
             if self._take_over(number, tag + 1, token.cap):
                 token = msgspec.structs.replace(token, budget=number, tag=tag + 1)
                 break
@@ -239,9 +244,10 @@ class Tokens:
         return True
 
     def _enforce(self, token: Token) -> None:
-        """Have the region count for a token, if it does not yet."""
-        if self._read(token.budget).tag != token.tag:
-            self._load(token.budget, token.tag, token.cap, 0)
+        """Have the region count for a token, if it does not yet, and nobody else has its number by now."""
+        if self._read(token.budget).tag != token.tag and self._store.tag(token.budget) == token.tag:
+            self._tools.settle()
+            self._load(token.budget, token.tag, token.cap, self._store.used(token.budget, token.tag))
 
     def _load(self, number: int, tag: int, cap: int, used: int) -> None:
         """Errors: ValueError while something is held."""
@@ -260,7 +266,7 @@ class Tokens:
     # The rest
 
     def _list(self, operation: ListTokens) -> Answer:
-        now_us = self._tools.wall_us()
+        now_us = self._now_us()
         found = self._store.select(now_us, operation.key, operation.party, operation.after, operation.count)
         more = found[-1].token.number if len(found) == operation.count else None
         return {"tokens": [self._show(one) for one in found], "after": more}
@@ -274,7 +280,7 @@ class Tokens:
     def _revoke(self, operation: RevokeToken, asked: Asked) -> Answer:
         found = self._get(operation.token, operation.key, operation.party)
         if not found.token.revoked_us:
-            now_us = self._tools.wall_us()
+            now_us = self._now_us()
             with self._tools.keys.transaction():
                 self._store.revoke(found.token.number, now_us)
                 self._tools.note(entry(asked, now_us, OK))
@@ -283,7 +289,7 @@ class Tokens:
 
     def _rotate(self, operation: RotateTokenSigner, asked: Asked) -> Answer:
         """Asked twice it is done twice, which costs nothing."""
-        now_us = self._tools.wall_us()
+        now_us = self._now_us()
         until_us = now_us if operation.at_once else now_us + LIFE_MAX_US
         with self._tools.keys.transaction():
             self._store.add_signer(now_us, until_us)

@@ -19,6 +19,7 @@ cdef class Attempt(Timer):
     cdef public long _reads
     cdef public long long _total_at_us
     cdef public bint metered
+    cdef public bint unpaid
     cdef public bytes _rest
 
     cpdef object ask(self, bytes head, bytes body)
@@ -31,5 +32,5 @@ cdef class Attempt(Timer):
 
 cpdef bytes opening(Way way, Call call, object exchange, bytes sent)
 cpdef bint is_stream(Connection connection, Way way) except -1
-cpdef object check_whole(Connection connection, Target target, bytes body)
+cpdef object check_whole(Attempt attempt, bytes body)
 cpdef object judge(Connection connection, Target target)

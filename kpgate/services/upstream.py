@@ -10,8 +10,15 @@ from kpgate._fast.http1 import Connection, UpstreamLost
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.call import Call
 from kpgate.domain.dialect import Framing, Way
-from kpgate.domain.errors import GatewayError, RateLimited, UpstreamFailed, UpstreamTimeout
+from kpgate.domain.errors import (
+    ContentFiltered,
+    GatewayError,
+    RateLimited,
+    UpstreamFailed,
+    UpstreamTimeout,
+)
 from kpgate.domain.filtering import Watch
+from kpgate.domain.refusals import is_flagged, is_unpaid
 from kpgate.domain.resets import PREFIXES
 from kpgate.services.exchange import Exchange, Header
 from kpgate.services.pool import Made, PoolFull
@@ -36,7 +43,8 @@ class Attempt(Timer):
     """One try upstream: the connection in use, its deadline, and the way to end it from outside. Its own timer.
 
     Order: `send`, or what it is made of, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
-    Shape: a `metered` reply comes in short pieces, so that little of it is beyond what was asked about.
+    Shape: a `metered` reply comes in short pieces, so that little of it is beyond what was asked about; `unpaid` says
+    that the provider wants kpgate's account to be paid, with a status that others answer callers' mistakes with.
     """
 
     __slots__ = (
@@ -51,6 +59,7 @@ class Attempt(Timer):
         "connection",
         "metered",
         "target",
+        "unpaid",
     )
 
     def __init__(self, target: Target, wheel: Wheel, clock: Callable[[], int], began_us: int) -> None:
@@ -65,6 +74,7 @@ class Attempt(Timer):
         self._sent_us = began_us
         self._total_at_us = began_us + target.total_us
         self.metered = False
+        self.unpaid = False
         self._rest = b""
 
     async def send(self, head: bytes, body: bytes, rest: Rest | None = None) -> Made:
@@ -271,12 +281,17 @@ async def first_events(attempt: Attempt, framer: Framing, watch: Watch | None) -
     return held + framer.finish()
 
 
-def check_whole(connection: Connection, target: Target, body: bytes) -> None:
-    """Refuse a successful reply that is not JSON: a proxy's HTML page, an empty body.
+def check_whole(attempt: Attempt, body: bytes) -> None:
+    """Refuse a successful reply that is not JSON, as a proxy's HTML page or an empty body; and a refusal that is not
+    the caller's.
 
-    Errors: UpstreamFailed.
+    Errors: UpstreamFailed, ContentFiltered.
     """
-    if connection.status >= 300 or connection.status in (204, 205):
+    connection, target = attempt.reply(), attempt.target
+    if connection.status >= 300:
+        _check_refusal(attempt, connection.status, body)
+        return
+    if connection.status in (204, 205):
         return
     kind = connection.content_type
     if kind is not None and kind != b"application/json" and b"json" not in kind.lower():
@@ -290,8 +305,23 @@ def check_whole(connection: Connection, target: Target, body: bytes) -> None:
         )
 
 
+def _check_refusal(attempt: Attempt, status: int, body: bytes) -> None:
+    """What a status means that says several things: it takes the body to know whether a refusal is about kpgate.
+
+    A 403 is about its credential, but where a filter before the model took the content.
+    """
+    provider = attempt.target.provider
+    if status == 400 and is_unpaid(body):
+        attempt.unpaid = True
+        raise UpstreamFailed(f"provider {provider} wants kpgate's account to be paid ({status})")
+    if status == 403 and is_flagged(body):
+        raise ContentFiltered(f"provider {provider} filters this content for {attempt.target.model}")
+    if status == 403:
+        raise UpstreamFailed(f"provider {provider} refused kpgate's credential ({status})")
+
+
 def judge(connection: Connection, target: Target) -> GatewayError | None:
-    """What a reply's status means for the attempt. None: it is an answer, forward it.
+    """What a reply's status means for the attempt. None: `check_whole` has the last word.
 
     A provider's 401, 402 and 403 are about kpgate's credential, not the caller's, and are never forwarded.
     """
@@ -305,7 +335,7 @@ def judge(connection: Connection, target: Target) -> GatewayError | None:
         return RateLimited(f"provider {target.provider} is limiting requests", retry_after_us=wait_us)
     if status == 402:
         return UpstreamFailed(f"provider {target.provider} wants kpgate's account to be paid ({status})")
-    if status in (401, 403):
+    if status == 401:
         return UpstreamFailed(f"provider {target.provider} refused kpgate's credential ({status})")
     # 424 is Bedrock's for a model that failed.
     if status >= 500 or status in (408, 424):

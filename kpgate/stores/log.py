@@ -3,12 +3,15 @@
 Order: one writer, within the posting's transaction; heads are written for sizes that are committed.
 """
 
+import secrets
 from collections.abc import Callable, Iterable
+from functools import reduce
 from typing import Any, NamedTuple
 
 import apsw
 
 from kpgate.domain.merkle import Node, consistency, fold, inclusion, leaf_hash, node_hash, root
+from kpgate.domain.receipt import follower
 
 TILE = 256
 TILE_LEVELS = 8
@@ -32,6 +35,10 @@ class Damaged(Exception):
     """The log is not what it was; the message names the tile, leaf or head."""
 
 
+class Shortened(Damaged):
+    """A head covers leaves that the tree does not have: they were signed, and are forgotten."""
+
+
 class SqliteLog:
     """A log of a data directory: the newest, or one by its number. `connection` may be one that cannot write."""
 
@@ -51,6 +58,11 @@ class SqliteLog:
         self.number = self._rows(statement, (origin, before, since))[0][0]
         self.origin, self.before, self.since = origin, before, since
         self._edges = None
+
+    def follow(self, size: int, root: bytes) -> None:
+        """Begin the log that takes over from this one, after a head of so many leaves, with what is posted next."""
+        before = f"{self.origin}:{size}:{root.hex()}:{secrets.token_hex(16)}"
+        self.open(follower(before), before, self._rows("SELECT cursor FROM ledger")[0][0])
 
     def covering(self, lsn: int) -> "SqliteLog":
         """The log that the charge of an LSN is a leaf of."""
@@ -212,23 +224,26 @@ class SqliteLog:
         )
 
     def check(self) -> None:
-        """Compare the newest head with the tree's top: what a start does.
+        """Compare the newest head with the tree's top, and find the edge where leaves are added: what a start does.
 
-        Errors: Damaged, naming what does not fit.
+        Errors: Damaged, naming what does not fit; Shortened.
         """
         head, size = self.head(), self.size
         if head is not None:
             if head.size > size:
-                raise Damaged(f"head {head.size} of log {self.origin} covers more than its {size} leaves")
+                raise Shortened(f"head {head.size} of log {self.origin} covers more than its {size} leaves")
             if self.root(head.size) != head.root:
                 raise Damaged(f"head {head.size} of log {self.origin} does not fit the tree")
+        self._load(size)
 
-    def check_all(self, leaf: Callable[[int], bytes]) -> None:
-        """Compare every leaf with what it is rebuilt from, every tile with the one above, and what `check` does.
+    def check_all(self, leaves: Iterable[bytes], signed: Callable[[Head], str]) -> None:
+        """Compare every leaf with the one that is rebuilt, every tile with the one above, every head with the leaves
+        that it covers and, by `signed`, with who signed it, and what `check` does.
 
-        Errors: Damaged, naming what does not fit.
+        Shape: `signed` says what is wrong. Errors: Damaged, naming what does not fit.
         """
         self.check()
+        heads = self._heads(signed)
         size = self.size
         full, level = size // TILE, 0
         while full:
@@ -240,11 +255,51 @@ class SqliteLog:
                 ):
                     raise Damaged(f"tile {level}/{number} of log {self.origin} does not fit the one above")
             full, level = full // TILE, level + 1
+        peaks, rebuilt = _Peaks(), iter(leaves)
         for number in range(-(-size // TILE)):
             tile = self._tile(0, number)
             for index in range(number * TILE, min(size, (number + 1) * TILE)):
-                if leaf_hash(leaf(index)) != tile[index % TILE * HASH_BYTES :][:HASH_BYTES]:
+                hashed = leaf_hash(next(rebuilt, b""))
+                if hashed != tile[index % TILE * HASH_BYTES :][:HASH_BYTES]:
                     raise Damaged(f"leaf {index} of log {self.origin} is not its receipt's")
+                peaks.add(hashed)
+                if any(one != peaks.root() for one in heads.get(index + 1, ())):
+                    raise Damaged(f"head {index + 1} of log {self.origin} does not fit the tree")
+
+    def _heads(self, signed: Callable[[Head], str]) -> dict[int, list[bytes]]:
+        """What heads of each size say is the root, all of them signed and none missing.
+
+        Errors: Damaged.
+        """
+        rows = self._rows(f"{_HEADS} ORDER BY size, time_us", (self.number,))
+        ((count,),) = self._rows("SELECT heads FROM logs WHERE number = ?", (self.number,))
+        if count != len(rows):
+            raise Damaged(f"of log {self.origin} {count} heads were signed, and {len(rows)} are kept")
+        found: dict[int, list[bytes]] = {}
+        for head in map(Head._make, rows):
+            if problem := signed(head):
+                raise Damaged(problem)
+            found.setdefault(head.size, []).append(head.root)
+        return found
 
     def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         return self._connection.execute(statement, values).fetchall()
+
+
+class _Peaks:
+    """A tree that grows by a leaf at a time: the roots of its perfect subtrees, the largest first."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._hashes: list[bytes] = []
+
+    def add(self, hashed: bytes) -> None:
+        size = self._size
+        while size & 1:
+            hashed = node_hash(self._hashes.pop(), hashed)
+            size >>= 1
+        self._hashes.append(hashed)
+        self._size += 1
+
+    def root(self) -> bytes:
+        return reduce(lambda right, left: node_hash(left, right), reversed(self._hashes))

@@ -3,6 +3,7 @@
 The connection may be one that cannot write, to a copy or to a store that is in use; nothing here changes anything.
 """
 
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,13 +11,46 @@ from typing import Any
 import apsw
 
 from kpgate.domain.errors import StoreUnavailable
-from kpgate.domain.invariants import ChargeRow, LotMove, Part, Sums
-from kpgate.domain.ledger import read_hold
+from kpgate.domain.ledger import Hold, read_hold
 from kpgate.domain.price import Price
 from kpgate.domain.price_step import read_terms
+from kpgate.domain.standing import ChargeRow, LotMove, Part, Sums
+from kpgate.domain.tenancy import OF_A_TOKEN, Tenants
 
 RETRY_US = 250_000
-_CHARGES = "SELECT call, lsn, account, amount, refunded, hold, post FROM charges"
+_CHARGES = "SELECT call, lsn, party, account, amount, refunded, hold, post FROM charges"
+_PARTS = "SELECT part, kind, debit, credit, amount, time_us, call, memo FROM transfers"
+_NEWEST = """
+    SELECT max(lsn) FROM (
+        SELECT max(lsn) AS lsn FROM charges UNION ALL SELECT max(lsn) FROM operations
+        UNION ALL SELECT max(lsn) FROM transfers UNION ALL SELECT max(lsn) FROM lot_moves WHERE part >= 0
+    )
+"""
+_OF_CALLS = "kind IN ('share', 'charge', 'overrun')"
+# What the gateway takes by itself nobody asked for.
+_UNDONE = f"""
+    SELECT DISTINCT lsn FROM transfers WHERE NOT {_OF_CALLS} AND kind <> 'expire'
+    AND lsn NOT IN (SELECT lsn FROM operations)
+"""
+_UNMOVED = "SELECT id FROM operations WHERE lsn > 0 AND lsn NOT IN (SELECT lsn FROM transfers)"
+_ASTRAY = """
+    SELECT transfers.lsn FROM transfers JOIN charges ON charges.call = transfers.call
+    WHERE kind = 'refund' AND credit <> account
+"""
+_MISTAKEN = f"""
+    SELECT number FROM budgets WHERE kind = {OF_A_TOKEN} AND NOT EXISTS (
+        SELECT 1 FROM tokens WHERE tokens.number = owner AND budget = budgets.number
+        AND tokens.tag = budgets.tag AND cap = total
+    )
+"""
+_MISNAMED = """
+    SELECT accounts.name FROM accounts LEFT JOIN parties ON parties.number = party
+    WHERE CASE kind WHEN 'house' THEN party IS NOT NULL OR accounts.name NOT LIKE 'house:%'
+    ELSE accounts.name IS NOT kind || ':' || parties.name END
+"""
+
+
+_NO_MORE = (1 << 63,)
 
 
 class SqliteStanding:
@@ -54,10 +88,19 @@ class SqliteStanding:
         """
         newest = "SELECT account, slot, expires_us FROM lot_moves WHERE expires_us ORDER BY lsn, part"
         uses = self._rows("SELECT budget, period, window, used FROM budget_uses")
-        opened = self._rows("SELECT call, body, metered FROM open_holds")
+        opened, unread = self._open()
         wrong = self._rows("SELECT DISTINCT lsn FROM transfers WHERE amount <= 0 OR debit = credit")
+        cursor, last_us = self._rows("SELECT cursor, last_us FROM ledger")[0]
         return Sums(
-            cursor=self._rows("SELECT cursor FROM ledger")[0][0],
+            cursor=cursor,
+            last_us=last_us,
+            newest=self._rows(_NEWEST)[0][0] or 0,
+            undone=self._firsts(_UNDONE),
+            unmoved=self._firsts(_UNMOVED),
+            astray=self._firsts(_ASTRAY),
+            misnamed=self._firsts(_MISNAMED),
+            mistaken=self._firsts(_MISTAKEN),
+            tenants=self._tenants(),
             accounts={number: (name, balance) for number, name, balance in accounts},
             moved=dict(self._rows(moved)),
             counts=dict(self._rows("SELECT kind, count(*) FROM transfers GROUP BY kind")),
@@ -73,13 +116,43 @@ class SqliteStanding:
             caps={
                 (budget, tag): cap for budget, tag, cap in self._rows("SELECT budget, tag, cap FROM tokens")
             },
-            open={call: (read_hold(call, body), metered) for call, body, metered in opened},
+            open=opened,
+            unread=unread,
         )
 
-    def charges(self) -> Iterator[ChargeRow]:
-        """Every charge, in the order of calls."""
-        for row in self._connection.execute(f"{_CHARGES} ORDER BY call"):
-            yield ChargeRow(*row)
+    def _open(self) -> tuple[dict[int, tuple[Hold, int]], list[int]]:
+        """Holds that are open and what was metered, by call; and calls whose hold cannot be read."""
+        found, unread = {}, []
+        for call, body, metered in self._rows("SELECT call, body, metered FROM open_holds"):
+            try:
+                found[call] = (read_hold(call, body), metered)
+            except struct.error:
+                unread.append(call)
+        return found, unread
+
+    def _tenants(self) -> Tenants:
+        accounts = self._rows("SELECT number, kind, party FROM accounts")
+        budgets = self._rows("SELECT number, kind, owner FROM budgets")
+        tokens = self._rows("SELECT budget, tag, key FROM tokens")
+        return Tenants(
+            {number: (kind, party) for number, kind, party in accounts},
+            dict(self._rows("SELECT number, party FROM keys")),
+            {number: (kind, owner) for number, kind, owner in budgets},
+            {(budget, tag): key for budget, tag, key in tokens},
+        )
+
+    def charges(self) -> Iterator[tuple[ChargeRow, list[Part]]]:
+        """Every charge with its transfers, in the order of entries."""
+        moved = iter(self._connection.execute(f"SELECT lsn, {_PARTS[7:]} ORDER BY lsn, part"))
+        lsn, *part = next(moved, _NO_MORE)
+        for row in self._connection.execute(f"{_CHARGES} ORDER BY lsn"):
+            found = ChargeRow(*row)
+            parts: list[Part] = []
+            while lsn <= found.lsn:
+                if lsn == found.lsn:
+                    parts.append(tuple(part))
+                lsn, *part = next(moved, _NO_MORE)
+            yield found, parts
 
     def charge(self, call: int) -> ChargeRow | None:
         """One call's charge."""
@@ -88,13 +161,17 @@ class SqliteStanding:
 
     def parts(self, lsn: int) -> Sequence[Part]:
         """The transfers of one entry, in order."""
-        statement = "SELECT kind, debit, credit, amount FROM transfers WHERE lsn = ? ORDER BY part"
-        return self._rows(statement, (lsn,))
+        return self._rows(f"{_PARTS} WHERE lsn = ? ORDER BY part", (lsn,))
+
+    def operation(self, request_id: str) -> tuple[bytes, int, str, str] | None:
+        """What was asked under an id, by its hash, with which entry, and why it was refused: a code and words."""
+        rows = self._rows("SELECT content, lsn, code, message FROM operations WHERE id = ?", (request_id,))
+        return rows[0] if rows else None
 
     def lot_moves(self, lsn: int) -> Sequence[LotMove]:
         """What one entry put into lots and took out, in order, but for a charge."""
         statement = """
-            SELECT account, slot, delta, expires_us FROM lot_moves WHERE lsn = ? AND part >= 0 ORDER BY part
+            SELECT part, account, slot, delta, expires_us FROM lot_moves WHERE lsn = ? AND part >= 0 ORDER BY part
         """
         return self._rows(statement, (lsn,))
 
@@ -111,6 +188,10 @@ class SqliteStanding:
             rows = self._rows("SELECT name FROM numbers WHERE kind = 'price' AND number = ?", (version,))
             self._terms[version] = rows[0][0] if rows else ""
         return self._terms[version]
+
+    def _firsts(self, statement: str) -> list[Any]:
+        """The one column of some rows."""
+        return [first for (first,) in self._rows(statement)]
 
     def _rows(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
         return self._connection.execute(statement, values).fetchall()

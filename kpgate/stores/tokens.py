@@ -84,6 +84,11 @@ class SqliteTokens:
         rows = self._rows(statement, (budget, OF_TOKEN, tag))
         return int(rows[0][0]) if rows else 0
 
+    def tag(self, budget: int) -> int:
+        """The tag of the token that a budget's number was given to last."""
+        rows = self._rows("SELECT tag FROM budgets WHERE number = ?", (budget,))
+        return int(rows[0][0]) if rows else 0
+
     def live(self, key: int, now_us: int) -> tuple[int, int]:
         """How many live tokens a key has, and when the first of them ends."""
         statement = """

@@ -14,7 +14,8 @@ from kpgate.app.bank import Bank
 from kpgate.app.control import wall_us
 from kpgate.app.directory import Directory
 from kpgate.app.poster import AHEAD_BYTES, KEPT_BYTES, SEGMENT_BYTES
-from kpgate.domain.invariants import Entry, Report, check
+from kpgate.domain.batch import Entry
+from kpgate.domain.invariants import Report, check
 from kpgate.domain.ledger import note_end, note_hold, show_call
 from kpgate.domain.money import (
     Movement,

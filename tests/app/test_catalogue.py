@@ -1,11 +1,13 @@
 """The rows that kpgate brings, and the operator's own before them."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from kpgate.app.catalogue import (
+    SHIPPED,
     CatalogueUnreadable,
     Shelf,
     open_shelf,
@@ -17,6 +19,7 @@ from kpgate.app.catalogue import (
 )
 from kpgate.domain.encodings import EXACT, encoding_for_model
 from kpgate.domain.settings import Prices
+from tests.kit.gateway_process import ROOT
 
 KINDS = Prices.__struct_fields__
 NO_OUTPUT = ("embedding", "rerank", "moderation")
@@ -53,6 +56,38 @@ def test_every_row_makes_sense(vendor: str) -> None:
         assert (rates.long_above is None) == (rates.long_input is None), about
         assert rates.long_input is None or rates.long_input >= rates.input, about
         assert price_table(row, dict.fromkeys(KINDS)), about
+
+
+@pytest.mark.parametrize("vendor", vendors())
+def test_every_file_says_what_its_prices_are_in(vendor: str) -> None:
+    page = tomllib.loads((SHIPPED / f"{vendor}.toml").read_text(encoding="utf-8"))
+    assert page["currency"] == "USD"
+
+
+def test_the_page_says_how_many_rows_have_no_price() -> None:
+    rows = [row for vendor in vendors() for row in shipped(vendor)]
+    unpriced = sum(row.price is None for row in rows)
+    assert f"{unpriced} of the {len(rows):,} rows have none" in (ROOT / "docs" / "catalogue.md").read_text()
+
+
+def test_a_file_s_currency_is_that_of_the_rows_that_say_none() -> None:
+    text = """currency = "KPT"
+    [[models]]
+    vendor = "v"
+    name = "plain"
+    price = { input = 1, output = 2 }
+    [[models]]
+    vendor = "v"
+    name = "dollars"
+    price = { input = 1, output = 2, currency = "USD" }
+    [[models]]
+    vendor = "v"
+    name = "unpriced"
+    """
+    found = [row.price and row.price.currency for row in parse(text, "own.toml")]
+    assert found == ["KPT", "USD", None]
+    plain = parse(text.replace('currency = "KPT"', ""), "own.toml")[0].price
+    assert plain is not None and plain.currency == "USD"
 
 
 def test_what_is_known_of_a_model() -> None:
@@ -121,6 +156,7 @@ def test_the_operator_s_rows_come_first(tmp_path: Path) -> None:
         ("vendor='v'\n[[models]]\ncontext_window = 8", "model 0: object missing required field `name`"),
         ("vendor='v'\n[[models]]\nname = 'x'\nprice = { output = 1 }", "x: price: object missing required"),
         ("vendor = ", "not TOML"),
+        ("currency = 'EUR'", "currency: invalid enum value"),
         ("[[models]]\nvendor='../v'\nname='x'", "x: vendor: expected"),
     ],
 )

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from kpgate._fast.journal import HOLD, find_sync, recover, segment_name
 from kpgate.app.cli import cli
 from kpgate.app.poster import SEGMENT_BYTES
+from kpgate.domain.money import ShowLog
 from tests.kit.gateway_process import until
 from tests.kit.whole import Whole
 
@@ -26,6 +27,8 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for _ in range(20):
             assert gate.chat(key, "echo", max_tokens=50)[0] == 200
         until(lambda: gate.balance("party")["held_microkpt"] == 0)
+        with gate.desk() as ask:
+            assert ask(ShowLog(id="request-log"))["head"]["size"] == 20
         live = looked(gate.directory.root)
         assert (live["problems"], live["sound"], live["charges"]) == ([], True, 20)
         # What says that an entry reached the disk is written after it, by the clerk's next turn.
@@ -63,12 +66,28 @@ def test_a_copy_is_proved_like_the_original(copied: Path) -> None:
         ("DELETE FROM charges WHERE call = (SELECT min(call) FROM charges)", "kp1-"),
         ("UPDATE tiles SET hashes = zeroblob(length(hashes)) WHERE level = 0", "log"),
         ("UPDATE logs SET size = size - 1", "log"),
+        ("UPDATE charges SET leaf = leaf + 1", "it is leaf 0, the store says 1"),
+        ("UPDATE charges SET party = 99", "not what its entries say"),
+        ("DELETE FROM operations", "not the operation that asked for them"),
+        ("DELETE FROM heads", "heads were signed, and 0 are kept"),
+        ("UPDATE heads SET signature = zeroblob(64)", "signed it"),
+        ("UPDATE heads SET root = zeroblob(32) WHERE size = (SELECT min(size) FROM heads)", "head "),
+        ("UPDATE heads SET time_us = time_us + 1", "signed it"),
+        ("UPDATE heads SET key = 'x'", "not among the signers"),
+        ("UPDATE signers SET public = zeroblob(32)", "not its public key's"),
+        ("UPDATE signers SET endorsed_by = id", "no signer before it is called so"),
+        ("UPDATE signers SET endorsement = zeroblob(64)", "no signer before it is called so"),
+        ("UPDATE logs SET origin = 'x'", "log x"),
+        ("UPDATE logs SET since = 1", "does not begin with the first charge"),
+        ("DELETE FROM logs", "there is no log of them"),
     ],
 )
 def test_damage_is_named(copied: Path, tmp_path: Path, statement: str, named: str) -> None:
     data = tmp_path / "data"
     shutil.copytree(copied, data)
     connection = apsw.Connection(str(data / "kpgate.db"))
+    for trigger in ("heads_stay", "heads_last"):
+        connection.execute(f"DROP TRIGGER {trigger}")
     connection.execute(statement)
     connection.close()
     found = looked(data)

@@ -25,13 +25,13 @@ from kpgate.app.verify import Unusable, growth_problems, problems, read, read_ol
 from kpgate.domain.ledger import Reason, note_end, note_hold, show_call
 from kpgate.domain.merkle import leaf_hash
 from kpgate.domain.money import Refund, SetCreditLine
-from kpgate.domain.price import Price, Share
-from kpgate.domain.price_step import fill
-from kpgate.domain.receipt import canonical, head_bytes
+from kpgate.domain.price import Price, Share, terms_hash
+from kpgate.domain.price_step import fill, read_terms
+from kpgate.domain.receipt import canonical, follower, head_bytes
 from kpgate.domain.settings import Ledger
 from kpgate.domain.usage import Usage
 from kpgate.stores.sqlite import SqliteStore
-from tests.kit.receipt_verifier import DoesNotHold, verify_growth, verify_receipt
+from tests.kit.receipt_verifier import DoesNotHold, verify_growth, verify_head, verify_receipt
 
 Json = dict[str, Any]
 RATES = (250_000_003, 1_000_000_000, 125_000_000, 2_000_000_000, 4_000_000_000, 8_000_000_000, 300_000_000)
@@ -547,6 +547,72 @@ def test_an_answer_of_other_signers_does_not_follow_an_older_one(
     code, output = run(kept("n", other), kept("o", files.third))
     assert code == 1
     assert "signers: the key that is trusted is not among them" in json.loads(output)["problems"]
+
+
+def test_what_a_head_says_that_its_log_follows_is_checked_of_a_head_alone(
+    files: Files, kept: Callable[[str, Any], str]
+) -> None:
+    said = f"{'a' * 32}:7:{'b' * 64}:{'c' * 32}"
+    signer: Signer = files.signers[0]
+    head = files.first["head"] | {"log": follower(said), "key": signer.id}
+    signed = signer.sign(
+        head_bytes(head["log"], head["size"], bytes.fromhex(head["root"]), head["time_us"], signer.id)
+    )
+    answer = files.first | {"head": head | {"signature": signed.hex()}, "continues": said}
+    assert run(kept("n", answer))[0] == 0
+    verify_head(json.dumps(answer).encode())
+    for other in (said.replace(":7:", ":8:"), said.replace("a", "d"), said[:-1] + "d"):
+        code, output = run(kept("n", answer | {"continues": other}))
+        assert code == 1 and json.loads(output)["problems"][0].startswith("continues: ")
+        with pytest.raises(DoesNotHold, match="continues"):
+            verify_head(json.dumps(answer | {"continues": other}).encode())
+    # A log that follows none may be said to follow any: it is not this one.
+    code, output = run(kept("n", files.first | {"continues": said}))
+    assert code == 1 and json.loads(output)["problems"][0].startswith("continues: ")
+
+
+def test_what_the_page_says_of_members_both_verifiers_do(files: Files) -> None:
+    receipt, forger = files.receipts["every kind"], Forger(files)
+    absent = copy.deepcopy(receipt)
+    del absent["refunded_microkpt"]
+    for signer in absent["signers"]:
+        for name in ("endorsed_by", "endorsement"):
+            if not signer[name]:
+                del signer[name]
+    ignored = receipt | {"more": [-1, 1 << 80, {"x": None}]}
+    for good in (absent, ignored):
+        assert ours(good) == theirs(good) == []
+    amount = receipt["leaf"]["amount_microkpt"]
+    for bad in (
+        receipt | {"refunded_microkpt": amount + 1},
+        receipt | {"more": 1.5},
+        receipt | {"more": "\ud800"},
+        receipt | {"proof": [*receipt["proof"], *["00" * 32] * 64]},
+        receipt | {"more": "x" * (1 << 20)},
+    ):
+        text = json.dumps(bad).encode()
+        assert theirs(bad) and (ours(bad) or len(text) > 1 << 20)
+    terms = json.loads(receipt["price_terms"])
+    leaf = receipt["leaf"]
+    free = {name: value for name, value in terms.items() if name != "request"}
+    charged = read_terms(json.dumps(free)).charge(Usage(**leaf["usage"]), leaf["factor_basis_points"])
+    for spelled, holds in (
+        (json.dumps(terms), True),
+        (json.dumps(free), True),
+        (json.dumps(terms | {"more": "x"}), True),
+        (json.dumps(terms)[:-1] + ', "input": 7}', False),
+        (json.dumps(terms | {"unit": -1}), False),
+        (json.dumps(terms | {"unit": 1 << 63}), False),
+        (json.dumps(terms | {"unit": 0.0}), False),
+        (json.dumps({name: value for name, value in terms.items() if name != "image"}), False),
+        ("[]", False),
+    ):
+        other = replaced(receipt, ("leaf", "price_sha256"), terms_hash(spelled)) | {"price_terms": spelled}
+        if spelled == json.dumps(free):
+            assert charged < amount
+            other = replaced(other, ("leaf", "amount_microkpt"), charged)
+        signed = forger.sign(other)
+        assert (ours(signed) == [], theirs(signed) == []) == (holds, holds), (spelled, ours(signed))
 
 
 @pytest.mark.parametrize("key", ["x", "00", "zz" * 32, "00" * 33])

@@ -9,15 +9,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kpgate.dialects.openai import answer, ask, neutral, reply, request, stream
+from kpgate.dialects.responses import ask as responses
 from kpgate.domain.call import Call
-from kpgate.domain.chat import Audio, Chat, Choosing, File, Image, Role, Text, ToolCall, ToolResult, Turn
+from kpgate.domain.chat import (
+    Audio,
+    Chat,
+    Choosing,
+    File,
+    Image,
+    Reasoning,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+)
 from kpgate.domain.dialect import Aim, Unspeakable
 from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.events import Events
+from kpgate.domain.quirks import Quirks
 from kpgate.domain.reply import (
     MALFORMED,
     Argued,
     Begun,
+    Broke,
     Called,
     Choice,
     Finish,
@@ -126,7 +142,8 @@ def test_every_field_has_its_place() -> None:
     [
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": [{"type": "video"}]}]}, "messages[0].content[0]"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
+        ({"reasoning_effort": "banana"}, "reasoning_effort"),
         ({"tool_choice": "perhaps"}, "tool_choice"),
         ({"response_format": {"type": "xml"}}, "response_format"),
         ({"temperature": "hot"}, "temperature"),
@@ -136,6 +153,89 @@ def test_what_cannot_be_understood_is_refused_by_name(body: dict[str, Any], para
     with pytest.raises(InvalidRequest) as caught:
         asked(body)
     assert caught.value.param == param
+
+
+def test_tools_of_other_kinds_are_named_and_those_allowed_are_left() -> None:
+    functions = [{"type": "function", "function": {"name": name}} for name in "fgh"]
+    custom = {"type": "custom", "custom": {"name": "patch", "format": {"type": "text"}}}
+    chat = asked(
+        {"tools": [*functions, custom], "tool_choice": {"type": "custom", "custom": {"name": "patch"}}}
+    )
+    assert chat.unknown == ["tools.custom", "tool_choice.custom"] and chat.tool_choice is None
+    assert [tool.name for tool in chat.tools] == ["f", "g", "h"]
+    allowed = {"mode": "required", "tools": [functions[1], custom]}
+    chat = asked({"tools": functions, "tool_choice": {"type": "allowed_tools", "allowed_tools": allowed}})
+    assert [tool.name for tool in chat.tools] == ["g"] and chat.unknown == []
+    assert chat.tool_choice is not None and chat.tool_choice.how is Choosing.REQUIRED
+    chat = asked({"tools": [custom], "tool_choice": "required"})
+    assert chat.tools == [] and chat.tool_choice is None, "there is nothing left to choose from"
+
+
+def test_a_custom_tool_s_call_keeps_its_name_and_what_it_was_given() -> None:
+    call = {"id": "c1", "type": "custom", "custom": {"name": "patch", "input": "*** Begin"}}
+    chat = asked({"messages": [{"role": "assistant", "content": None, "tool_calls": [call]}]})
+    assert chat.turns[0].parts == [ToolCall("c1", "patch", '{"input":"*** Begin"}')]
+
+
+def test_marks_for_a_cache_are_kept_and_named_where_there_is_none() -> None:
+    mark = {"type": "ephemeral", "ttl": "1h"}
+    chat = asked(
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "long", "cache_control": mark}]}
+            ],
+            "tools": [{"type": "function", "function": {"name": "f"}, "cache_control": mark}],
+        }
+    )
+    assert chat.turns[0].parts == [Text("long", True, "1h")] and chat.tools[0].cached
+    for encode in (ask.encode_chat, responses.encode_chat):
+        aim = Aim("up")
+        encode(chat, aim)
+        assert aim.dropped == ["cached"]
+    assert neutral.SPELLED["cached"] == "messages: cache_control"
+
+
+def test_that_a_call_failed_is_named_where_there_is_no_word_for_it() -> None:
+    chat = Chat([Turn(Role.TOOL, [ToolResult("c", [Text("x")], failed=True)])])
+    for encode in (ask.encode_chat, responses.encode_chat):
+        aim = Aim("up")
+        encode(chat, aim)
+        assert aim.dropped == ["tool_result.failed"]
+
+
+def test_top_k_is_said_to_those_who_are_known_to_take_it() -> None:
+    with pytest.raises(Unspeakable, match="top_k"):
+        sent(Chat([], top_k=4))
+    assert "top_k" not in sent(Chat([], top_k=4), drops=True)
+    said = msgspec.json.decode(ask.encode_chat(Chat([], top_k=4), Aim("up"), Quirks(top_k=True)))
+    assert said["top_k"] == 4
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "dropped"),
+    [
+        ("gpt-4o-mini", None, []),
+        ("gpt-5.1", "none", []),
+        ("openai/gpt-5.2-codex", "none", []),
+        ("gpt-5.2-pro", None, ["reasoning"]),
+        ("gpt-5-mini", None, ["reasoning"]),
+        ("o4-mini", None, ["reasoning"]),
+        ("qwen3", None, ["reasoning"]),
+    ],
+)
+def test_no_reasoning_is_asked_for_where_that_is_known_to_be_understood(
+    model: str, effort: str | None, dropped: list[str]
+) -> None:
+    chat = Chat([Turn(Role.USER, [Text("hi")])], reasoning=Reasoning("none", 0))
+    aim = Aim(model)
+    assert msgspec.json.decode(ask.encode_chat(chat, aim)).get("reasoning_effort") == effort
+    assert aim.dropped == dropped
+    aim = Aim(model)
+    said = msgspec.json.decode(responses.encode_chat(chat, aim))
+    assert said.get("reasoning") == ({"effort": effort} if effort else None) and "include" not in said
+    assert aim.dropped == dropped
+    said = msgspec.json.decode(ask.encode_chat(chat, Aim(model), Quirks(none=True)))
+    assert said["reasoning_effort"] == "none"
 
 
 def test_a_cap_is_the_least_of_what_is_asked_and_held() -> None:
@@ -336,3 +436,53 @@ def test_a_reply_from_beyond_all_time_is_malformed() -> None:
     body = b'{"created":1e300,"choices":[{"message":{"content":"hi"}}]}'
     with pytest.raises(MALFORMED):
         answer.decode_reply(body)
+
+
+LISTED: list[Any] = [
+    {
+        "type": "thinking",
+        "thinking": [{"type": "text", "text": "hm"}, {"type": "reference", "reference_ids": [1]}],
+    },
+    {"type": "text", "text": "It is "},
+    {"type": "reference", "reference_ids": [1, 2]},
+    {"type": "text", "text": "42."},
+]
+
+
+def test_a_content_that_is_a_list_is_read_whole_and_streamed() -> None:
+    message = {"role": "assistant", "content": LISTED}
+    choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": "stop"}
+    read = answer.decode_reply(msgspec.json.encode({"id": "c", "choices": [choice]}))
+    assert read.choices == [Choice([Thinking("hm"), Text("It is "), Text("42.")], Finish.STOP)]
+    choice = {"index": 0, "delta": {"content": LISTED[:2]}, "finish_reason": None}
+    pieces = list(stream.StreamReader().read(b"", msgspec.json.encode({"id": "c", "choices": [choice]})))
+    assert pieces == [Begun("c", ""), Thought("hm"), Said("It is ")]
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("model_length", Finish.CONTEXT),
+        ("model_context_window_exceeded", Finish.CONTEXT),
+        ("sensitive", Finish.FILTERED),
+        ("eos_token", Finish.STOP),
+        ("insufficient_system_resource", None),
+        ("network_error", None),
+        ("error", None),
+    ],
+)
+def test_ends_that_other_vendors_have_are_read(reason: str, finish: Finish | None) -> None:
+    message = {"role": "assistant", "content": "It is"}
+    choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": reason}
+    whole = msgspec.json.encode({"id": "c", "choices": [choice]})
+    choice = {"index": 0, "delta": {}, "finish_reason": reason}
+    (piece,) = list(stream.StreamReader().read(b"", msgspec.json.encode({"id": "c", "choices": [choice]})))[
+        1:
+    ]
+    if finish is None:
+        with pytest.raises(ValueError, match=reason):
+            answer.decode_reply(whole)
+        assert isinstance(piece, Broke)
+    else:
+        assert answer.decode_reply(whole).choices[0].finish is finish
+        assert piece == Finished(finish)

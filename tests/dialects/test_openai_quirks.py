@@ -15,7 +15,7 @@ from kpgate.dialects.openai.request import decode_chat, decode_completion, forwa
 from kpgate.domain.chat import Chat, Role, Text, Turn
 from kpgate.domain.dialect import Aim, Heads, Unspeakable
 from kpgate.domain.errors import InvalidRequest
-from kpgate.domain.presets import NONE, Quirks
+from kpgate.domain.quirks import NONE, Quirks
 from kpgate.domain.reply import Used
 from kpgate.domain.usage import Usage
 from tests.kit.vendors.server import sse

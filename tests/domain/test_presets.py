@@ -6,7 +6,8 @@ import pytest
 
 from kpgate.app.catalogue import vendors
 from kpgate.app.ways import VENDORS
-from kpgate.domain.presets import NONE, PRESETS, Quirks, named_by
+from kpgate.domain.presets import PRESETS, named_by
+from kpgate.domain.quirks import NONE, Quirks
 from kpgate.domain.upstream import parse_origin
 
 WANTED = [

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kpgate._fast.body import BodyError, Keys, Scan, scan
 from kpgate._fast.outline import Outline, Shape, Value, outline
 from tests.kit.oracle.outline import outline as expected
 
@@ -32,6 +33,7 @@ TURNS = Value(
     )
 )
 SHAPE = Shape(TURNS, counted=(TEXT,))
+KEYS = Keys(("n", "turns", "x"))
 
 NAMES = st.sampled_from(["type", "text", "picture", "url", "role", "content", "other", ""])
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=40)
@@ -75,6 +77,16 @@ def agree(text: str, before: bytes = b"", after: bytes = b"") -> None:
     if wanted is not None:
         wanted = sorted(wanted, key=lambda pair: pair[0])
     assert found(body, one) == wanted
+    around = b'{"n":1,"turns":' + text.encode() + b',"x":[{}]}'
+    scanned = scan(around, KEYS, 64, 1, SHAPE)
+    assert found(around, scanned.outline) == (None if scanned.surrogates else wanted)
+    assert said_of(scanned) == said_of(scan(around, KEYS, 64))
+
+
+def said_of(one: Scan) -> list[object]:
+    """What a scan says, but for its outline."""
+    places = [(one.start(i), one.end(i)) for i in range(len(KEYS))]
+    return [one.first, one.count, one.nested, one.surrogates, *places]
 
 
 @settings(max_examples=400, deadline=None)
@@ -107,13 +119,36 @@ def test_a_known_member_twice_is_no_outline(value: Any, name: str, data: st.Data
     agree(doubled)
 
 
+@settings(max_examples=400, deadline=None)
+@given(
+    value=CONVERSATIONS,
+    at=st.integers(0, 10**6),
+    cut=st.integers(0, 3),
+    put=st.sampled_from(["", '"', ",", ":", "{", "}", "[", "]", "\\u", "\\ud800", "1", "n", "\n", "é"]),
+    depth_max=st.integers(1, 6),
+)
+def test_damaged_bodies_have_the_same_verdict_with_an_outline(
+    value: Any, at: int, cut: int, put: str, depth_max: int
+) -> None:
+    text = json.dumps({"turns": value})
+    at %= len(text) + 1
+    body = (text[:at] + put + text[at + cut :]).encode()
+    said = []
+    for shape in (None, SHAPE):
+        try:
+            said.append(said_of(scan(body, KEYS, depth_max, 1, shape)))
+        except BodyError as error:
+            said.append([*error.args])
+    assert said[0] == said[1]
+
+
 def test_a_key_with_escapes_is_no_outline() -> None:
     assert outline(b'[{"role":"a"}]', 0, 14, SHAPE) is not None
     body = b'[{"r\\u006fle":"a","role":"b"}]'
     assert outline(body, 0, len(body), SHAPE) is None
 
 
-@pytest.mark.parametrize("size", range(70))
+@pytest.mark.parametrize("size", [*range(70), *range(180, 380)])
 def test_strings_end_where_they_do_at_every_offset(size: int) -> None:
     for tail in ("", '"', "\\", '\\"', "\\\\", "\n", "é", "中", "😀"):
         agree(

@@ -1,6 +1,5 @@
 """Token counts, against tiktoken on the same ranks: equal on everything, and never in trouble."""
 
-import base64
 import json
 import random
 import re
@@ -12,16 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import tiktoken
-import tiktoken_ext.openai_public as openai_public
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kpgate._fast.outline import Outline, Shape, Value, outline
 from kpgate._fast.tokens import Vocabulary, build_table
 from kpgate.domain.encodings import ENCODINGS
-from kpgate.stores.vocabulary import open_vocabulary, read_ranks
+from kpgate.stores.vocabulary import open_vocabulary
 from tests.kit.oracle.tokens import merged
+from tests.kit.reference import Pair, agree, reference
 
 CONTEXTS = ("{}", "a{}b", " {} ", "A{}'s", "1{}2", "{}{}\n", "\n{}", "!{}a", "{}A", "aB{}c")
 PARTS = [
@@ -64,33 +62,12 @@ PARTS += [
 ]
 PARTS += ["\u0345", "ª", "²", "Ⅷ", "हिन्दी", "العربية", "ไทย", "\ud800", "\udfff", "<|endoftext|>"]
 
-Pair = tuple[Vocabulary, tiktoken.Encoding]
-
-
-def reference(encoding: str) -> tiktoken.Encoding:
-    """tiktoken's own encoding, from the ranks that are installed."""
-    ranks = {}
-    for line in read_ranks(encoding, {}).splitlines():
-        token, rank = line.split()
-        ranks[base64.b64decode(token)] = int(rank)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(openai_public, "load_tiktoken_bpe", lambda *_, **__: ranks)
-        pattern = getattr(openai_public, encoding)()["pat_str"]
-    return tiktoken.Encoding(encoding, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
-
 
 @pytest.fixture(scope="module", params=list(ENCODINGS))
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", lambda *_: pytest.fail("no network is needed"))
         yield open_vocabulary(request.param, tmp_path_factory.mktemp("tokens"), {}), reference(request.param)
-
-
-def agree(pair: Pair, text: str) -> None:
-    ours, theirs = pair
-    expected = theirs.encode_ordinary(text)
-    assert ours.encode(text) == expected
-    assert ours.count(text) == len(expected)
 
 
 def test_every_code_point_in_every_context(pair: Pair) -> None:
@@ -267,6 +244,17 @@ def test_what_was_counted_lately_is_known_whole_and_nothing_else_is(pair: Pair) 
     for padded in (text + "\x00", text + "\x00" * 16, text[:-1], text * 2, text + text[:1024]):
         raw = json.dumps([padded]).encode()
         assert ours.unseen(outlined(raw)) == len(raw) - 4
+
+
+def test_a_text_of_any_length_is_known_to_its_last_byte(pair: Pair) -> None:
+    ours = pair[0]
+    whole = "".join(f"length {number}, " for number in range(200))
+    for size in (*range(256, 292), *range(1000, 1060), *range(2030, 2070)):
+        for text in (whole[:size], whole[: size - 1] + "~"):
+            texts = outlined(json.dumps([text]).encode())
+            assert ours.unseen(texts) == size
+            ours.count_outlined(texts)
+            assert ours.unseen(outlined(json.dumps([text]).encode())) == 0
 
 
 def test_what_one_owner_s_texts_came_to_nobody_else_can_tell(pair: Pair) -> None:

@@ -76,3 +76,47 @@ CHATS = st.builds(
     reasoning=st.none() | st.sampled_from([Reasoning("low"), Reasoning("high")]),
 )
 """Chats of what every dialect can say."""
+
+REASONINGS = st.builds(
+    Reasoning,
+    st.sampled_from(("", "none", "minimal", "low", "medium", "high", "xhigh")),
+    st.none() | st.sampled_from((-1, 0, 1, 1024, 8192, 31_999, 1 << 20)),
+    st.none() | st.booleans(),
+    st.booleans(),
+)
+ASKED: dict[str, st.SearchStrategy[Any]] = {
+    "top_k": st.integers(1, 64),
+    "frequency_penalty": st.sampled_from((-1.5, 0.0, 0.25)),
+    "presence_penalty": st.sampled_from((-1.5, 0.0, 0.25)),
+    "seed": st.integers(0, 2**31 - 1),
+    "logit_bias": st.just({"50256": -100.0}),
+    "logprobs": st.just(True),
+    "top_logprobs": st.integers(1, 5),
+    "choices": st.integers(1, 4),
+    "modalities": st.just(["text", "audio"]),
+    "voice": st.just({"voice": "alloy", "format": "wav"}),
+    "verbosity": st.sampled_from(("low", "high")),
+    "user": NAMES,
+    "metadata": st.dictionaries(NAMES, NAMES, min_size=1, max_size=2),
+    "reasoning": REASONINGS,
+}
+"""What a chat may ask for that not every dialect has, by the neutral form's name."""
+
+
+def asking(chats: st.SearchStrategy[Chat], *names: str) -> st.SearchStrategy[Chat]:
+    """The chats, with these of `ASKED` each asked for or not."""
+    more = st.fixed_dictionaries({}, optional={name: ASKED[name] for name in names})
+    return st.builds(_asking, chats, more)
+
+
+def _asking(chat: Chat, more: dict[str, Any]) -> Chat:
+    for name, value in more.items():
+        setattr(chat, name, value)
+    if chat.top_logprobs is not None:
+        # No vendor gives the likeliest tokens of a text without its own.
+        chat.logprobs = True
+    return chat
+
+
+ANY = asking(CHATS, *ASKED)
+"""Chats of everything that the neutral form has beside its turns."""

@@ -64,6 +64,10 @@ KINDS = (
     "audio_output",
     "units",
 )
+PRICES = {
+    *("unit", "request", "long_above"),
+    *(start + kind for kind in KINDS if kind != "units" for start in ("", "long_")),
+}
 Json = dict[str, Any]
 
 
@@ -85,8 +89,25 @@ def verify_receipt(text: bytes, trusted: str = "") -> None:
     _included(leaf_hash, file["index"], head["size"], path, bytes.fromhex(head["root"]))
     _signed(head, _reached(signers, trusted))
     _charged(leaf, file.get("price_terms"))
-    refunded = file.get("refunded_microkpt")
-    _hold(_is_number(refunded) and file["refunded_microkpt"] <= leaf["amount_microkpt"], "refunded")
+    refunded = file.get("refunded_microkpt", 0)
+    _hold(_is_number(refunded) and refunded <= leaf["amount_microkpt"], "refunded")
+
+
+def verify_head(text: bytes, trusted: str = "") -> None:
+    """Whether an answer about a log holds by itself, of which log it says that it follows included."""
+    file = _read(text)
+    head = _part(file, "head")
+    _shaped(head, HEAD, "head")
+    _signed(head, _reached(file.get("signers"), trusted))
+    _follows(file, head)
+
+
+def _follows(file: Json, head: Json) -> None:
+    if "continues" in file:
+        said = file["continues"]
+        _hold(isinstance(said, str), "continues")
+        named = sha256(f"kpgate-origin-v1\n{said}\n".encode()).hexdigest()[:32]
+        _hold(not said or named == head["log"], "continues")
 
 
 def verify_growth(text: bytes, older: Json, trusted: str = "") -> None:
@@ -99,11 +120,20 @@ def verify_growth(text: bytes, older: Json, trusted: str = "") -> None:
     _signed(head, known)
     _signed(older, known)
     _hold(head["log"] == older["log"] and file.get("before") == older["size"], "log or before")
+    _follows(file, head)
     roots = bytes.fromhex(older["root"]), bytes.fromhex(head["root"])
     _grown(older["size"], head["size"], _path(file), *roots)
 
 
 def _read(text: bytes) -> Json:
+    _hold(len(text) <= 1 << 20, "too long")
+    found = _parsed(text)
+    _hold(isinstance(found, dict), "no object")
+    file: Json = found
+    return file
+
+
+def _parsed(text: bytes) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> Json:
         _hold(len({name for name, _ in pairs}) == len(pairs), "a name comes twice")
         return dict(pairs)
@@ -112,11 +142,11 @@ def _read(text: bytes) -> Json:
         raise DoesNotHold("a number is no integer")
 
     try:
-        file = json.loads(text.decode(), object_pairs_hook=once, parse_float=never, parse_constant=never)
+        found = json.loads(text.decode(), object_pairs_hook=once, parse_float=never, parse_constant=never)
+        # Half of a character that takes two is none.
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise DoesNotHold("not JSON") from None
-    _hold(isinstance(file, dict), "no object")
-    found: Json = file
     return found
 
 
@@ -151,6 +181,7 @@ def _path(file: Json) -> list[bytes]:
         raise DoesNotHold("proof")
     for one in proof:
         _hold(isinstance(one, str) and re.fullmatch("[0-9a-f]{64}", one) is not None, "proof")
+    _hold(len(proof) <= 64, "proof is too long")
     return [bytes.fromhex(one) for one in proof]
 
 
@@ -238,6 +269,7 @@ def _reached(signers: Any, trusted: str) -> dict[str, bytes]:
     """The keys that are reached from the one that is trusted."""
     if not isinstance(signers, list) or not signers or not all(isinstance(one, dict) for one in signers):
         raise DoesNotHold("signers")
+    signers = [{"endorsed_by": "", "endorsement": ""} | one for one in signers]
     for one in signers:
         _shaped(one, SIGNER, "signers")
     trusted = trusted or signers[0]["public"]
@@ -264,10 +296,11 @@ def _charged(leaf: Json, price_terms: Any) -> None:
         _hold(not leaf["usage"], "usage")
         return
     try:
-        terms = json.loads(price_terms)
+        terms = _parsed(price_terms.encode())
+        _hold(all(_is_number(price) for name, price in terms.items() if name in PRICES), "price_terms")
         total = _total(lambda kind: leaf["usage"].get(kind, 0), terms)
-        priced = (total + terms["request"] * 1_000_000) * leaf["factor_basis_points"]
-    except (ValueError, KeyError, TypeError):
+        priced = (total + terms.get("request", 0) * 1_000_000) * leaf["factor_basis_points"]
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise DoesNotHold("price_terms") from None
     charge = (priced + 1_000_000 * 10_000 - 1) // (1_000_000 * 10_000)
     _hold(leaf["amount_microkpt"] + leaf["overrun_microkpt"] == charge, "amount")

@@ -49,18 +49,21 @@ class _Made(list[plain.Entry]):
 
 @dataclass
 class Vault:
-    """Accounts in the region, and the journal they write. `now_us` is the clock, `refusing` a code instead of any."""
+    """Accounts in the region, and the journal they write. `now_us` is the clock, `refusing` a code instead of any,
+    `party_of` says whose an account is."""
 
     now_us: int = 1
     refusing: int = 0
     note: bytes = b""
     entries: list[Entry] = field(default_factory=list)
+    party_of: Callable[[int], int] = lambda account: 1
 
     def __post_init__(self) -> None:
         self.oracle = plain.Oracle(1 << 30, NOON_US, LIFE_US, made=_Made(self._write))
 
     def _write(self, lsn: int, entry: plain.Entry) -> None:
-        self.entries.append((lsn, entry.kind, spell(entry, self.note)))
+        party = self.party_of(entry.account) if entry.account else 0
+        self.entries.append((lsn, entry.kind, spell(entry, party, self.note)))
 
     def account(self, now_us: int, number: int) -> AccountState | None:
         account = self.oracle.books.account(number)
@@ -111,12 +114,12 @@ class Vault:
         self.oracle.end(self.now_us, call, actual, 0)
 
 
-def spell(entry: plain.Entry, note: bytes) -> bytes:
+def spell(entry: plain.Entry, party: int, note: bytes) -> bytes:
     """The bytes of an entry's body."""
     if entry.kind == plain.HOLD:
         budgets = tuple([(*budget, 0) for budget in entry.budgets])
         hold = Hold(
-            entry.call, entry.time_us, entry.amount, entry.account, 1, 1, 0, entry.lots, budgets, note
+            entry.call, entry.time_us, entry.amount, entry.account, party, 0, 0, entry.lots, budgets, note
         )
         return write_hold(hold)
     if entry.kind == plain.EXTEND:
@@ -167,6 +170,7 @@ class Office:
         self.leaves = NoLeaves()
         self.ledger = SqliteLedger(self.store.connection, self.leaves)
         self.version = self.store.number("price", [PRICE.terms])[PRICE.terms]
+        self.vault.party_of = self._owner
         self.failing = False
         self.published = 0
         self._asked = 0
@@ -192,6 +196,11 @@ class Office:
 
     def time_us(self) -> int:
         return self.vault.oracle.now(self.vault.now_us)
+
+    def _owner(self, account: int) -> int:
+        """An account's party, by number."""
+        rows = self.store.connection.execute("SELECT party FROM accounts WHERE number = ?", (account,))
+        return int(str(rows.fetchall()[0][0]))
 
     def publish(self) -> bool:
         self.published += 1

@@ -235,7 +235,7 @@ def test_thoughts_of_openai_s_providers_are_shown_to_who_asks(
             assert message.content[0].thinking == "hm"  # type: ignore[union-attr]
             back = [*HELLO, {"role": "assistant", "content": message.content}, *HELLO]
             raw = client.messages.with_raw_response.create(model="m", max_tokens=9, messages=back)
-            assert raw.headers["x-kpgate-dropped"] == "thinking", "it has no field for it, and that is said"
+            assert raw.headers["x-kpgate-dropped"] == "messages: thinking", "it has no field for it, and that is said"
 
 
 def test_what_openai_cannot_say_is_refused_by_anthropic_s_name(

@@ -6,7 +6,7 @@ import pytest
 
 from tests.kit.callers.common import ASKS
 from tests.kit.callers.npm_client import Node
-from tests.kit.dialect_table import CALLERS, CELLS, PROVIDERS, Crossing, crossing, written
+from tests.kit.dialect_table import CALLERS, CELLS, PROVIDERS, YES, Crossing, crossing, written
 from tests.kit.gateway_process import TRANSPORTS
 
 PAGE = written()
@@ -32,6 +32,12 @@ def test_a_row_is_as_the_page_says(made: Crossing, caller: str, provider: str) -
     for ask in ASKS:
         found = made.outcome(caller, provider, ask)
         assert found == PAGE.get((caller, provider, ask)), f"{ask}; `make dialects` writes the table anew"
+
+
+@pytest.mark.parametrize("provider", [name for name in PROVIDERS if name != "bedrock"])
+@pytest.mark.parametrize("caller", ["openai, chat", "openai, responses", "anthropic", "gemini"])
+def test_a_picture_s_address_goes_to_whoever_takes_one(made: Crossing, caller: str, provider: str) -> None:
+    assert made.outcome(caller, provider, "link") == YES
 
 
 def test_the_page_has_no_other_cells() -> None:

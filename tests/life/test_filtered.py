@@ -129,7 +129,8 @@ async def test_what_was_cut_short_or_is_the_last_one_s_is_an_answer() -> None:
             second.reply({}, status=500)
             exchange = await ask(gate, "openai")
             assert json.loads(exchange.body)["error"]["code"] == "upstream_failed"
-            first.reply({"choices": "content_filter", "x": ["content_filter"]})
+            used = {"prompt_tokens": 9, "completion_tokens": 1}
+            first.reply({"choices": "content_filter", "x": ["content_filter"], "usage": used})
             assert model_of(await ask(gate, "openai")) == (200, "m", "1"), "what is no reply is not judged"
         with bench(setting("openai", first, second, retries=Retries(max=0))) as gate:
             first.reply(chat("content_filter"))

@@ -347,7 +347,7 @@ def test_schemas_that_are_none_or_could_do_harm_pass_and_the_header_says_so(gate
         gate.script(says(text))
         status, headers, _ = ask(payer, "v", schema)
         assert (status, headers["x-kpgate-output"]) == (200, told)
-    gate.script(answer({"choices": "none"}))
+    gate.script(answer({"choices": "none", "usage": {"prompt_tokens": 8, "completion_tokens": 1}}))
     status, headers, _ = ask(payer, "v")
     assert (status, headers["x-kpgate-output"]) == (200, "unvalidated;reason=answer")
 

@@ -7,9 +7,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import anthropic
 import openai
 import pytest
 
+from kpgate.domain.presets import PRESETS
+from kpgate.domain.quirks import NONE
 from tests.kit.gateway_process import TRANSPORTS, until
 from tests.kit.vendors import compatible
 from tests.kit.vendors.compatible import CACHED, INPUT, OUTPUT, REASONING, TEXT
@@ -22,10 +25,10 @@ PRICE = "{ input = 2.5, cached = 0.25, output = 10, reasoning = 20 }"
 PLAIN = INPUT * PER["input"] + OUTPUT * PER["output"]
 PART_CACHED = (INPUT - CACHED) * PER["input"] + CACHED * PER["cached"] + OUTPUT * PER["output"]
 THOUGHT = PLAIN + REASONING * PER["reasoning"]
+QUIRKY = [name for name, preset in PRESETS.items() if preset.quirks != NONE]
 COSTS = {
     "openai": PLAIN,
-    "mistral": PLAIN,
-    "groq": PLAIN,
+    **dict.fromkeys(QUIRKY, PLAIN),
     "deepseek": PART_CACHED,
     "moonshot": PART_CACHED,
     "xai": THOUGHT,
@@ -87,6 +90,9 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     )
     with VendorServer(compatible.answer) as vendors:
         settings = "".join(provider(name, name, vendors.url) + model(name, name) for name in COSTS)
+        settings += model("thinker", "mistral", "thinking")
+        settings += '[[models]]\nname = "relay"\ndeployments = [{ provider = "mistral", model = "down" }, '
+        settings += f'{{ provider = "openai", model = "plain", priority = 1 }}]\nprice = {PRICE}\n'
         settings += provider("foundry", "azure-foundry", vendors.url) + model("foundry", "foundry")
         settings += provider("github", "github", vendors.url) + model("github", "github")
         settings += provider("house", "vllm", vendors.url) + model("tuned", "house", "tuned", "")
@@ -98,6 +104,18 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         settings += "[ledger]\nenabled = true\n"
         with Whole(folder, settings, transport=request.param) as gate:
             yield Scene(gate, vendors)
+
+
+@pytest.fixture(scope="module")
+def client(scene: Scene) -> openai.OpenAI:
+    """One who asks for all that nobody looks at the price of."""
+    return scene.payer()[1]
+
+
+@pytest.fixture(scope="module")
+def claude(client: openai.OpenAI) -> anthropic.Anthropic:
+    """The same in another dialect."""
+    return anthropic.Anthropic(base_url=str(client.base_url).removesuffix("/v1/"), api_key=client.api_key)
 
 
 @pytest.mark.parametrize("vendor", COSTS)
@@ -123,8 +141,186 @@ def test_every_provider_is_asked_as_it_wants_and_charged_by_what_it_says(
     asked = next(one for one in reversed(scene.vendors.asked) if one.path.startswith(f"/{vendor}/"))
     assert asked.path == f"/{vendor}/v1/chat/completions"
     assert asked.headers["authorization"] == f"Bearer {SECRET}"
-    field = "max_tokens" if vendor in compatible.ONLY_MAX_TOKENS else "max_completion_tokens"
+    field = PRESETS[vendor].quirks.cap or "max_completion_tokens"
     assert {name: value for name, value in asked.body.items() if name.startswith("max_")} == {field: 77}
+
+
+CALL: Any = {"id": "call_abc", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+TOOLS: Any = [
+    {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+]
+DUMPED: Any = {
+    "role": "assistant",
+    "content": None,
+    "refusal": None,
+    "annotations": [],
+    "audio": None,
+    "function_call": None,
+    "reasoning_content": "hm",
+    "tool_calls": [CALL],
+}
+"""An earlier answer as a client gives it back that keeps all it was given."""
+SENT = ("user", "metadata", "store", "prompt_cache_key", "safety_identifier")
+AGENT: list[Any] = [
+    {"role": "system", "content": "Be kind."},
+    {"role": "developer", "content": [{"type": "text", "text": "Use tools."}]},
+    {"role": "user", "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]},
+    DUMPED,
+    {"role": "tool", "tool_call_id": "call_abc", "content": "42"},
+]
+
+
+@pytest.mark.parametrize("vendor", COSTS)
+def test_an_agent_s_own_client_is_understood_by_every_provider(
+    scene: Scene, client: openai.OpenAI, vendor: str
+) -> None:
+    """What OpenAI's clients and those who use them send without being asked to."""
+    raw = client.chat.completions.with_raw_response.create(
+        model=vendor,
+        messages=AGENT,
+        tools=TOOLS,
+        store=False,
+        user="u",
+        metadata={"a": "b"},
+        seed=7,
+        prompt_cache_key="k",
+        safety_identifier="s",
+    )
+    assert raw.parse().choices[0].message.content == TEXT
+    body = scene.vendors.asked[-1].body
+    assert body[PRESETS[vendor].quirks.seed] == 7
+    left = [one for one in PRESETS[vendor].quirks.refused if one in SENT]
+    thought = ["messages.reasoning_content"] * ("reasoning_content" in PRESETS[vendor].quirks.unsaid)
+    said = raw.headers.get("x-kpgate-dropped", "")
+    assert sorted(filter(None, said.split(","))) == sorted(left + thought)
+    (call,), answered = body["messages"][-2]["tool_calls"], body["messages"][-1]
+    assert call["id"] == answered["tool_call_id"], "a call and its result are named alike"
+
+
+def test_what_is_said_of_dropped_fields_is_of_the_provider_that_answered(
+    scene: Scene, client: openai.OpenAI
+) -> None:
+    asked: Any = {"messages": HELLO, "user": "u"}
+    raw = client.chat.completions.with_raw_response.create(model="mistral", **asked)
+    assert raw.headers["x-kpgate-dropped"] == "user"
+    raw = client.chat.completions.with_raw_response.create(model="relay", **asked)
+    assert raw.headers["x-kpgate-provider"] == "openai" and raw.headers["x-kpgate-attempts"] == "2"
+    assert "x-kpgate-dropped" not in raw.headers and scene.vendors.asked[-1].body["user"] == "u"
+
+
+@pytest.mark.parametrize("vendor", COSTS)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_claude_code_is_understood_by_every_provider(
+    scene: Scene, claude: anthropic.Anthropic, vendor: str, streamed: bool
+) -> None:
+    asked: Any = {
+        "model": vendor,
+        "max_tokens": 50,
+        "system": [{"type": "text", "text": "Be kind."}, {"type": "text", "text": "Be brief."}],
+        "metadata": {"user_id": "u"},
+        "thinking": {"type": "disabled"},
+        "tools": [{"name": "f", "input_schema": {"type": "object", "properties": {}}}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": ""},
+                    {"type": "tool_use", "id": "toolu_01A", "name": "f", "input": {}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "toolu_01A", "content": "42"}],
+            },
+        ],
+    }
+    if streamed:
+        with claude.messages.stream(**asked) as stream:
+            assert stream.get_final_text() == TEXT
+    else:
+        assert claude.messages.create(**asked).content[0].text == TEXT  # type: ignore[union-attr]
+    body = scene.vendors.asked[-1].body
+    if PRESETS[vendor].quirks.thinks_back:
+        assert [one["reasoning_content"] for one in body["messages"] if "tool_calls" in one] == ["hm"]
+
+
+@pytest.mark.parametrize("vendor", [name for name in COSTS if not PRESETS[name].responses])
+def test_codex_is_understood_by_every_provider(scene: Scene, client: openai.OpenAI, vendor: str) -> None:
+    reply = client.responses.create(
+        model=vendor,
+        instructions="Be kind.",
+        input=[
+            {
+                "type": "message",
+                "role": "developer",
+                "content": [{"type": "input_text", "text": "Use tools."}],
+            },
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "go"}]},
+            {"type": "function_call", "call_id": "call_abc", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "call_abc", "output": "42"},
+        ],
+        tools=[{"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": False}],
+        tool_choice="auto",
+        parallel_tool_calls=True,
+        store=False,
+        prompt_cache_key="k",
+        include=["reasoning.encrypted_content"],
+    )
+    assert reply.output_text == TEXT
+    roles = [one["role"] for one in scene.vendors.asked[-1].body["messages"]]
+    assert roles[:2] == (["system", "developer"] if PRESETS[vendor].quirks.developer else ["system", "user"])
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_content_in_pieces_is_read_across_dialects(claude: anthropic.Anthropic, streamed: bool) -> None:
+    asked: Any = {
+        "model": "thinker",
+        "max_tokens": 2_000,
+        "messages": [{"role": "user", "content": "hello"}],
+        "thinking": {"type": "enabled", "budget_tokens": 1_024},
+    }
+    if streamed:
+        with claude.messages.stream(**asked) as stream:
+            message = stream.get_final_message()
+    else:
+        message = claude.messages.create(**asked)
+    thought, text = message.content
+    assert thought.type == "thinking" and thought.thinking == "Hm."
+    assert text.type == "text" and text.text == TEXT
+
+
+@pytest.mark.parametrize(
+    ("vendor", "more", "param"),
+    [
+        ("zai", {"tool_choice": {"type": "any"}}, "tool_choice"),
+        ("zai", {"stop_sequences": ["a", "b"]}, "stop_sequences"),
+        ("moonshot", {"tool_choice": {"type": "any"}}, "tool_choice"),
+        ("perplexity", {"tool_choice": {"type": "tool", "name": "f"}}, "tool_choice"),
+        (
+            "deepseek",
+            {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}},
+            "format",
+        ),
+        ("groq", {"top_k": 5}, "top_k"),
+    ],
+)
+def test_what_the_provider_has_not_is_refused_before_it_is_asked(
+    scene: Scene, vendor: str, more: dict[str, Any], param: str
+) -> None:
+    name, paying = scene.payer()
+    client = anthropic.Anthropic(base_url=str(paying.base_url).removesuffix("/v1/"), api_key=paying.api_key)
+    asked = len(scene.vendors.asked)
+    tools: Any = [{"name": "f", "input_schema": {"type": "object", "properties": {}}}]
+    with pytest.raises(anthropic.BadRequestError, match=param):
+        client.messages.create(
+            model=vendor,
+            max_tokens=9,
+            messages=[{"role": "user", "content": "go"}],
+            tools=tools,
+            extra_body=more,
+        )
+    assert scene.paid(name) == 0 and len(scene.vendors.asked) == asked
 
 
 @pytest.mark.parametrize("vendor", ["mistral", "openai"])

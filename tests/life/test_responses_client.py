@@ -60,6 +60,11 @@ def settings(url: str) -> str:
             f'[[models]]\nname = "{kind}{name}"\ndeployments = [{{provider = "{kind}p", model = "{name}"}}]'
             for name in (*SCENARIOS, *EXTRA)
         ]
+    said.append(
+        f'[[providers]]\nname = "lenient"\nbase_url = "{url}/v1"\napi_key = "env:KPGATE_TEST_UPSTREAM"\n'
+        'drop_unsupported = true\n[[models]]\nname = "lenient"\n'
+        'deployments = [{provider = "lenient", model = "plain"}]'
+    )
     return "\n".join(said)
 
 
@@ -111,8 +116,8 @@ def test_state_and_built_in_tools_are_the_provider_s(client: Any, server: Vendor
     assert server.asked[-1].body == {"model": "plain", **asked}
     for name, param in (
         ("previous_response_id", "previous_response_id"),
-        ("tools", "tools[0]"),
-        ("tool_choice", "tool_choice"),
+        ("tools", "tools.web_search"),
+        ("tool_choice", "tool_choice.web_search"),
         ("truncation", "truncation"),
     ):
         with pytest.raises(openai.BadRequestError) as caught:
@@ -125,6 +130,52 @@ def test_state_and_built_in_tools_are_the_provider_s(client: Any, server: Vendor
         with pytest.raises(openai.BadRequestError) as caught:
             client.responses.create(model=f"{kind}plain", input=HELLO, background=True)
         assert caught.value.param == "background"
+
+
+CODEX: list[Any] = [
+    {"type": "function", "name": "exec_command", "parameters": {"type": "object"}, "strict": False},
+    {
+        "type": "custom",
+        "name": "apply_patch",
+        "format": {"type": "grammar", "syntax": "lark", "definition": "s: /x/"},
+    },
+    {"type": "web_search", "external_web_access": False},
+]
+"""The kinds of tools that Codex offers when nobody has told it not to."""
+
+
+def test_tools_that_only_openai_has_are_refused_by_name_or_left_out_and_said(
+    client: Any, server: VendorServer
+) -> None:
+    seen = len(server.asked)
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="across-plain", input=HELLO, tools=CODEX)
+    assert caught.value.param == "tools.custom"
+    assert "the OpenAI API, which this model is asked through, has nothing for it" in str(caught.value)
+    assert len(server.asked) == seen
+    said: list[Any] = [
+        {"role": "user", "content": HELLO},
+        {"type": "custom_tool_call", "call_id": "c1", "name": "apply_patch", "input": "*** Begin Patch"},
+        {"type": "custom_tool_call_output", "call_id": "c1", "output": "Done"},
+        {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+    ]
+    raw = client.responses.with_raw_response.create(
+        model="lenient", input=said, tools=CODEX, tool_choice={"type": "web_search"}
+    )
+    assert raw.parse().output_text == TEXT
+    named = {"tools.custom", "tools.web_search", "tool_choice.web_search", "input.web_search_call"}
+    assert set(raw.headers["x-kpgate-dropped"].split(",")) == named
+    body = server.asked[-1].body
+    assert [tool["function"]["name"] for tool in body["tools"]] == ["exec_command"]
+    called, done = body["messages"][1:]
+    assert called["tool_calls"][0]["function"] == {
+        "name": "apply_patch",
+        "arguments": '{"input":"*** Begin Patch"}',
+    }
+    assert (done["role"], done["tool_call_id"], done["content"]) == ("tool", "c1", "Done")
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="lenient", input=HELLO, previous_response_id="resp_0")
+    assert caught.value.param == "previous_response_id", "a conversation is no field that could be left out"
 
 
 @pytest.mark.parametrize("kind", KINDS)

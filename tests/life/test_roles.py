@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -17,6 +18,7 @@ from kpgate.app.audit_cli import examine
 from kpgate.app.control import new_id, new_random
 from kpgate.app.directory import Directory
 from kpgate.app.ledger_cli import prove
+from kpgate.app.openapi import document
 from kpgate.app.reach import reach
 from kpgate.domain.audit import Actor, ListAudit
 from kpgate.domain.caller import ADMIN, AUDITOR, CALL, DEVELOPER, OPERATOR, OWNER, ROLES
@@ -133,6 +135,79 @@ def test_a_developer_has_its_own_party_and_gives_no_more_than_it_has(gate: Roles
         assert gate.send("GET", f"/admin/v1/receipts/{receipt}", own)[0] == status
     assert gate.send("POST", f"/admin/v1/keys/{made['id']}/rotate", own)[0] == 200
     assert gate.send("DELETE", f"/admin/v1/keys/{made['id']}", own)[1]["revoked_at"]
+
+
+def fields_of(method: str, path: str) -> set[str]:
+    """What a body of a path may say."""
+    described = document()
+    body = described["paths"][path][method.lower()].get("requestBody")
+    if body is None:
+        return set()
+    name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    return set(described["components"]["schemas"][name]["properties"])
+
+
+def money(gate: Roles) -> list[tuple[object, ...]]:
+    """What every account has and may owe, but for those that have and owe nothing."""
+    with closing(apsw.Connection(str(gate.directory.store))) as store:
+        return store.execute("SELECT name, balance, floor FROM accounts WHERE balance OR floor").fetchall()
+
+
+def test_who_moves_no_money_moves_none_whatever_is_asked(gate: Roles):
+    """Every path that a role besides owner and admin may change something by, with all that can be said there."""
+    owner, operator = gate.key("house", role=OWNER), gate.key("house", role=OPERATOR)
+    gate.fund("house", 5_000)
+    assert gate.send("PUT", "/admin/v1/tiers/fast", owner, {"priority": 1})[0] == 200
+    for name, terms in {
+        "gold": {"kind": "subscription", "grant_microkpt": 10**12},
+        "line": {"kind": "credit_line", "line_microkpt": 10**12},
+        "plain": {"kind": "pay_per_token", "tier": "fast"},
+    }.items():
+        assert gate.send("PUT", f"/admin/v1/plans/{name}", owner, terms)[0] == 200
+    assert gate.send("PUT", "/admin/v1/parties/drawn", owner, {"plan": "line"})[0] == 200
+    key = {"party": "new", "label": "x", "role": CALL, "models": ["m"], "networks": ["::1/128"]}
+    limits = {"limits": {"requests": "9/s"}}
+    # Of a path, what is sent to it, and whether it is done.
+    sent: dict[tuple[str, str], list[tuple[Any, bool]]] = {
+        ("POST", "/admin/v1/keys"): [({**key, **limits, "expires": "1h"}, True)],
+        ("DELETE", "/admin/v1/keys/{id}"): [(None, True)],
+        ("POST", "/admin/v1/keys/{id}/rotate"): [({"grace": "1h"}, True)],
+        ("PUT", "/admin/v1/parties/{name}"): [
+            ({**limits, "tier": "fast", "plan": "plain"}, True),
+            ({"plan": "gold"}, False),
+            ({"plan": "line"}, False),
+            ({"plan": ""}, True),
+        ],
+        ("DELETE", "/admin/v1/tokens/{id}"): [(None, True)],
+        ("POST", "/admin/v1/reload"): [(None, True)],
+    }
+    lines = {(line.method, line.path) for line in LINES if {OPERATOR, DEVELOPER} & set(line.roles)}
+    assert set(sent) == {(method, path) for method, path in lines if method != "GET"}
+    before = money(gate)
+    assert ("spend:drawn", 0, -(10**12)) in before
+    for (method, path), tries in sent.items():
+        said = {name for body, _ in tries for name in body or {}}
+        assert said == fields_of(method, path), "all that can be said is tried"
+        for body, done in tries:
+            for name in ("house", "never-seen") if "{name}" in path else ("",):
+                made = gate.key("house")
+                thing = token_of(gate, made) if "tokens" in path else made.split("-")[2]
+                where = path.replace("{name}", name).replace("{id}", thing)
+                status, answer = gate.send(method, where, operator, body)
+                assert (status // 100 == 2) is done, (where, body, answer)
+                assert done or (status, answer["error"]["code"]) == REFUSED
+                assert money(gate) == before, (where, body)
+    assert gate.send("PUT", "/admin/v1/parties/untouched", operator, {"plan": "gold"})[0] == 403
+    assert gate.send("GET", "/admin/v1/parties/untouched", owner)[0] == 404
+    assert (
+        gate.send("PUT", "/admin/v1/parties/house", gate.key("house", role=ADMIN), {"plan": "gold"})[0] == 200
+    )
+    assert money(gate) != before
+
+
+def token_of(gate: Roles, key: str) -> str:
+    """The id of a party token of a key's."""
+    return str(gate.send("POST", "/kp/v1/tokens", key, {"cap_microkpt": 5})[1]["id"])
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

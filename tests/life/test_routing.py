@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kpgate.app.routing_api import show_health
 from kpgate.dialects.openai.endpoints import ENDPOINTS
 from kpgate.domain.routing import Abilities, Ejection, Rule
 from kpgate.domain.settings import Deployment, Ledger, Model, Prices, Retries, Settings, Timeouts
@@ -13,7 +14,7 @@ from kpgate.domain.settings import Provider as Named
 from tests.kit.equipment import Bench, bench
 from tests.kit.exchange import FakeExchange
 from tests.kit.loops import looped
-from tests.kit.provider import Provider, answer
+from tests.kit.provider import Provider, answer, events, stream
 
 CHAT, _, EMBEDDING = ENDPOINTS
 QUICK = Timeouts(connect_s=1, first_byte_s=0.5, idle_s=0.5, total_s=5)
@@ -46,7 +47,8 @@ async def say(gate: Bench, exchange: FakeExchange) -> dict[str, str]:
     await gate.gateway.serve(exchange, CHAT)
     assert not gate.alarms, gate.alarms
     said = {name.decode(): value.decode() for name, value in exchange.reply_headers.items()}
-    error = json.loads(exchange.body).get("error") or {}
+    streamed = exchange.body.startswith(b"data:")
+    error = {} if streamed else json.loads(exchange.body).get("error") or {}
     return said | {
         "status": str(exchange.status),
         "code": error.get("code", ""),
@@ -162,7 +164,7 @@ async def test_a_cap_takes_the_cheapest_that_satisfies_or_refuses() -> None:
 
 @looped
 async def test_a_fallback_answers_what_is_too_long_for_a_model_or_filtered_by_it() -> None:
-    refusals = [
+    refusals: list[dict[str, Any]] = [
         {"error": {"message": "too long", "code": "context_length_exceeded"}},
         {"error": {"message": "filtered", "code": "content_filter"}},
     ]
@@ -323,6 +325,113 @@ async def test_an_account_that_is_not_paid_is_not_the_caller_s() -> None:
             assert (await say(gate, ask("m")))["x-kpgate-provider"] == "p1"
             assert (await say(gate, ask("m")))["x-kpgate-provider"] == "p1", "it rests"
             assert len(one.requests) == 1
+
+
+@looped
+async def test_a_credit_that_is_used_up_is_not_the_caller_s_where_it_is_told_by_a_400() -> None:
+    message = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
+    refusal: dict[str, Any] = {
+        "type": "error",
+        "error": {"type": "invalid_request_error", "message": message},
+    }
+    async with Provider() as one, Provider() as other:
+        keys = ("env:SECRET", "env:SECOND")
+        claude = Named(name="p0", base_url=one.url, dialect="anthropic", api_keys=keys, timeouts=QUICK)
+        settings = Settings(
+            providers=(claude, provider("p1", other)),
+            models=(model("m", at("p0"), at("p1", priority=1)), model("alone", at("p0"))),
+            retries=Retries(max=2),
+        )
+        with bench(settings, environ={"SECOND": "sk-second"}) as gate:
+            for streamed in (False, True):
+                one.script(answer(refusal, status=400), answer(refusal, status=400))
+                if streamed:
+                    other.script(stream(events(usage=True)))
+                said = await say(gate, ask("m", stream=streamed))
+                assert (said["status"], said["x-kpgate-provider"]) == ("200", "p1")
+            assert len(one.requests) == 2, "both credentials rest"
+            rows = show_health(gate.gateway.equipment, gate.clock())["deployments"]
+            assert isinstance(rows, list)
+            assert {row["state"] for row in rows if row["provider"] == "p0"} == {"spent"}
+            one.script(*[answer(refusal, status=400)] * 3)
+            said = await say(gate, ask("alone"))
+            assert (said["status"], said["code"]) == ("502", "upstream_failed")
+            assert "credit balance" not in said["message"]
+
+
+@looped
+async def test_content_that_a_provider_filters_rests_no_credential() -> None:
+    metadata = {"reasons": ["violence"], "flagged_input": "hello", "provider_name": "x"}
+    flagged: dict[str, Any] = {"error": {"code": 403, "message": "Input was flagged", "metadata": metadata}}
+    async with Provider() as one, Provider() as other:
+        keyed = provider("p0", one, api_keys=("env:SECRET", "env:SECOND"))
+        settings = Settings(
+            providers=(keyed, provider("p1", other)),
+            models=(model("m", at("p0"), fallbacks=("n",)), model("n", at("p1")), model("alone", at("p0"))),
+            retries=Retries(max=2),
+        )
+        with bench(settings, environ={"SECOND": "sk-second"}) as gate:
+            one.script(*[answer(flagged, status=403)] * 3)
+            assert (await say(gate, ask("m")))["x-kpgate-provider"] == "p1"
+            said = await say(gate, ask("alone"))
+            assert (said["status"], said["code"], said["x-kpgate-attempts"]) == (
+                "400",
+                "content_filtered",
+                "2",
+            )
+            rows = show_health(gate.gateway.equipment, gate.clock())["deployments"]
+            assert isinstance(rows, list)
+            assert {row["state"] for row in rows} == {"well"}
+            one.script(answer({"error": {"message": "no such key"}}, status=403))
+            assert (await say(gate, ask("m")))["status"] == "200"
+            rows = show_health(gate.gateway.equipment, gate.clock())["deployments"]
+            assert isinstance(rows, list)
+            assert [row["state"] for row in rows].count("spent") == 2, "of both models, by one credential"
+
+
+@looped
+async def test_a_fallback_answers_in_whatever_words_a_prompt_is_refused() -> None:
+    too_long: list[tuple[str, int, dict[str, Any]]] = [
+        ("openai", 413, {"error": {"code": "tokens_limit_reached", "message": "Request body too large."}}),
+        ("openai", 422, {"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 9"}),
+        (
+            "anthropic",
+            400,
+            {"error": {"message": "input length and `max_tokens` exceed context limit: 9 + 9 > 9"}},
+        ),
+        ("anthropic", 400, {"error": {"message": "Output blocked by content filtering policy"}}),
+        (
+            "anthropic",
+            413,
+            {"error": {"type": "request_too_large", "message": "Request exceeds the maximum size"}},
+        ),
+        ("cohere", 400, {"message": "too many tokens: total number of tokens in the prompt cannot exceed 9"}),
+        ("bedrock", 400, {"message": "Input is too long for requested model."}),
+        (
+            "gemini",
+            400,
+            {"error": {"message": "The input token count (9) exceeds the maximum number of tokens"}},
+        ),
+        ("responses", 400, {"error": {"message": "Your input exceeds the context window of this model."}}),
+    ]
+    for dialect, status, refusal in too_long:
+        async with Provider() as first, Provider() as second:
+            settings = Settings(
+                providers=(
+                    provider("p0", first, dialect=dialect, api_key="env:SECRET"),
+                    provider("p1", second),
+                ),
+                models=(model("m", at("p0"), fallbacks=("n",)), model("n", at("p1", "other"))),
+            )
+            with bench(settings) as gate:
+                for streamed in (False, True):
+                    first.script(answer(refusal, status=status))
+                    if streamed:
+                        second.script(stream(events(usage=True)))
+                    said = await say(gate, ask("m", stream=streamed))
+                    assert (said["status"], said["x-kpgate-model"]) == ("200", "n"), (dialect, refusal)
+                lost = gate.gateway.equipment.routes.plans[0].peers[0].look(0)["lost"]
+                assert lost == 0, "no refusal is a failure"
 
 
 @looped

@@ -115,6 +115,13 @@ class Node:
         assert found is not None
         return found.token
 
+    def known(self, where: str) -> Token:
+        """The one token that the store has of a kind."""
+        ((token_id,),) = self.store.connection.execute(f"SELECT id FROM tokens WHERE {where}").fetchall()
+        found = SqliteTokens(self.store.connection).get(str(token_id))
+        assert found is not None
+        return found.token
+
     def hold(self, token: Token, amount: int) -> tuple[int, Decision]:
         account, party = self.bank.ledger.number_of("spend:acme"), self.bank.ledger.party("acme")
         assert account is not None and party is not None
@@ -231,6 +238,56 @@ def test_a_clerk_that_dies_in_between_gives_nothing_away(node: Node, monkeypatch
             node.sign(80)
     node.again(whole=False)
     assert [one["used_microkpt"] for one in node.do(ListTokens)["tokens"]] == [0, 0, 0]
+
+
+def test_a_clock_that_is_set_back_gives_no_cap_a_second_time(node: Node) -> None:
+    asked = {"key": node.key, "cap": 100, "id": "once-and-again"}
+    node.do(SignToken, **asked)
+    first = node.known("cap = 100")
+    node.spend(first, 100)
+    node.wait_for_end_of(first)
+    second = node.sign(90)
+    assert second.budget == first.budget
+    node.spend(second, 60)
+    node.late_us = 0
+    assert node.do(SignToken, **asked)["used_microkpt"] is None, "its number is another's by now"
+    assert node.hold(first, 1)[0] == GONE
+    assert node.used(second) == (60, 0) and node.hold(second, 31)[0] == OVER_BUDGET
+
+
+def test_a_token_that_is_brought_into_force_again_has_spent_what_it_had(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"key": node.key, "cap": 100, "id": "once-and-again"}
+    node.do(SignToken, **asked)
+    token = node.known("cap = 100")
+    node.spend(token, 60)
+    node.wait_for_end_of(token)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteTokens, "add", die)
+        with pytest.raises(KeyboardInterrupt):
+            node.sign(50)
+    assert node.hold(token, 1)[0] == GONE, "the region has the next tag, the store has not"
+    node.late_us = 0
+    assert node.do(SignToken, **asked)["used_microkpt"] == 60
+    assert node.hold(token, 41)[0] == OVER_BUDGET
+    node.spend(token, 40)
+
+
+def test_of_a_wall_clock_that_is_set_back_no_token_lives_anew(node: Node) -> None:
+    first = node.sign(100, life_us=HOUR_US)
+    node.spend(first, 100)
+    journal = node.bank.journal
+    journal.set_anchor(journal.anchor_us + HOUR_US + KEPT_US + MINUTE_US)
+    node.late_us = -HOUR_US
+    assert node.do(ListTokens)["tokens"] == []
+    second = node.sign(50, life_us=MINUTE_US)
+    assert (second.budget, second.tag) == (first.budget, first.tag + 1)
+    assert second.made_us > first.expires_us
 
 
 def test_a_token_is_never_wider_than_its_key(node: Node) -> None:

@@ -26,9 +26,8 @@ from kpgate._fast.credit import (
 from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate.app.ledger_cli import prove
 from kpgate.domain.batch import Entry
-from kpgate.domain.errors import GatewayError
+from kpgate.domain.errors import GatewayError, NotFound
 from kpgate.domain.ledger import (
-    PLAIN,
     note_end,
     note_hold,
     read_end,
@@ -39,7 +38,15 @@ from kpgate.domain.ledger import (
     show_call,
     time_of,
 )
-from kpgate.domain.money import MoneyOperation, Movement, Refund, SetBudget, SetCreditLine, Transfer
+from kpgate.domain.money import (
+    MoneyOperation,
+    Movement,
+    Refund,
+    SetBudget,
+    SetCreditLine,
+    ShowReceipt,
+    Transfer,
+)
 from kpgate.domain.usage import Usage
 from tests.kit.oracle.book import Book
 from tests.kit.small_node import SmallNode, Worker
@@ -67,51 +74,6 @@ class Call:
     amount: int
 
 
-class Lots:
-    """What stands in grants and what of it is held, by account and slot, as entries tell."""
-
-    def __init__(self) -> None:
-        self.calls: dict[int, tuple[int, list[int]]] = {}
-        self.there: dict[tuple[int, int], list[int]] = {}
-
-    def apply(self, entry: Entry) -> None:
-        lsn, kind, body = entry
-        if kind in (HOLD, EXTEND):
-            call, _, parts = (lsn, 0, read_hold(lsn, body).lots) if kind == HOLD else read_extend(body)
-            account, held = self.calls.setdefault(
-                call, (read_hold(lsn, body).account if kind == HOLD else 0, [0] * 4)
-            )
-            for slot, part in enumerate(parts):
-                held[slot] += part
-                self.lot(account, slot)[1] += part
-        elif kind in (POST, VOID):
-            end = read_end(lsn, kind, body)
-            account, held = self.calls.pop(end.call)
-            for slot, part in enumerate(held):
-                self.lot(account, slot)[0] -= end.lots[slot]
-                self.lot(account, slot)[1] -= part
-                assert self.lot(account, slot)[0] >= 0
-        elif kind == TRANSFER:
-            for leg in read_transfer(body)[1]:
-                if leg.slot != PLAIN:
-                    lot = self.lot(leg.account, leg.slot)
-                    lot[0] += leg.delta
-                    lot[2] = leg.expires_us or lot[2]
-                    assert lot[0] >= 0
-
-    def lot(self, account: int, slot: int) -> list[int]:
-        """Its amount, what is held of it, when it ends."""
-        return self.there.setdefault((account, slot), [0, 0, 0])
-
-    def ended(self, account: int, time_us: int) -> int:
-        """What is an account's by its balance and nobody's to spend."""
-        return sum(
-            max(0, amount - held)
-            for (number, _), (amount, held, ends_us) in self.there.items()
-            if number == account and ends_us <= time_us
-        )
-
-
 class History:
     """One history, and what must hold of it."""
 
@@ -123,12 +85,12 @@ class History:
         self.open: list[Call] = []
         self.answered: dict[int, int] = {}
         self.acknowledged: list[tuple[MoneyOperation, object]] = []
+        self.owners: dict[int, str] = {}
+        self.lines: list[tuple[int, int]] = []
         node.begin()
         for party in PARTIES:
             self.do(Transfer(id=self.id(), movements=(Movement(kind="issue", party=party, amount=9_000),)))
-        # From which entry on how far below 0 it may go.
-        self.lines: list[tuple[int, int]] = []
-        self.set_line()
+        self.draw(LINE)
         self.caps = caps = self.chance.choice(CAPS)
         self.do(SetBudget(id=self.id(), party="capped", day=caps[0], month=caps[1], total=caps[2]))
         self.budget = next(iter(node.bank.ledger.budgets())).number
@@ -156,7 +118,7 @@ class History:
             (3, self.void),
             (5, self.move),
             (2, self.refund),
-            (1, self.set_line),
+            (1, lambda: self.draw(self.chance.choice((0, 500, LINE, 2 * LINE)))),
             (3, lambda: self.flush(self.chance.choice(self.node.workers))),
             (3, self.node.bank.poster.sync),
             (4, self.node.bank.poster.post),
@@ -192,6 +154,7 @@ class History:
         if code == DONE:
             assert amount <= before.free, self.told
             self.open.append(Call(worker, decision.call, decision.handle, amount))
+            self.owners[decision.call] = party
         else:
             assert code in REFUSED, (code, self.told)
             if code in (NO_CREDIT, TIED):
@@ -263,16 +226,19 @@ class History:
         )
         self.do(Transfer(id=self.id(), movements=(movement,)))
 
+    def draw(self, line: int) -> None:
+        """Set a credit line, which is in force from the next entry on."""
+        self.do(SetCreditLine(id=self.id(), party="owing", line=line))
+        number = self.node.bank.ledger.number_of("spend:owing")
+        assert number is not None
+        state = self.node.bank.accounts.account(self.node.now_us, number)
+        assert state is not None
+        self.lines.append((self.node.bank.journal.tail, -state.floor))
+
     def refund(self) -> None:
         if self.answered:
             call = self.chance.choice(list(self.answered))
             self.do(Refund(id=self.id(), call=show_call(call), amount=self.chance.choice((0, 1, 50))))
-
-    def set_line(self) -> None:
-        """Nobody decides meanwhile: all that is in the journal was decided by the line before."""
-        line = self.chance.choice((LINE, LINE, 0, 2 * LINE)) if self.lines else LINE
-        self.do(SetCreditLine(id=self.id(), party="owing", line=line))
-        self.lines.append((self.node.bank.journal.tail, line))
 
     # What befalls it
 
@@ -417,18 +383,53 @@ class History:
             assert lots == sorted(stored), self.told
         assert node.bank.credit.open_holds() == len(book.open), self.told
         self.check_limits(entries)
+        self.check_tenants(entries)
+
+    def check_tenants(self, entries: list[Entry]) -> None:
+        """Each call is held by, charged to, listed for and shown to the party that made it, and nobody else."""
+        bank = self.node.bank
+        ledger = bank.ledger
+        owned = {
+            party: (
+                ledger.number_of(f"spend:{party}"),
+                ledger.party(party),
+                (self.budget,) * (party == "capped"),
+            )
+            for party in PARTIES
+        }
+        for lsn, kind, body in entries:
+            if kind == HOLD:
+                hold = read_hold(lsn, body)
+                touched = (hold.account, hold.party, tuple(number for number, *_ in hold.budgets))
+                assert touched == owned[self.owners[lsn]], (show_call(lsn), self.told)
+        for party, (account, *_) in owned.items():
+            assert account is not None
+            listed = {row["call"] for row in ledger.statement(account, 0, 1 << 30)} - {0}
+            assert {self.owners[call] for call in listed} <= {party}, (party, self.told)
+            for call in self.chance.sample(sorted(listed), min(2, len(listed))):
+                self.check_shown(call, party)
+
+    def check_shown(self, call: int, party: str) -> None:
+        for other in PARTIES:
+            asked = ShowReceipt(id="question", call=show_call(call), party=other)
+            try:
+                shown = self.node.bank.treasury.answer(asked)["leaf"]["call"]
+            except NotFound:
+                shown = None
+            assert shown == (show_call(call) if other == party else None), (other, party, self.told)
 
     def check_limits(self, entries: list[Entry]) -> None:
         """No hold, extension or transfer puts an account or a budget beyond its limit, at any entry."""
         ledger = self.node.bank.ledger
-        owing = ledger.number_of("spend:owing")
-        book, lots = Book(), Lots()
+        owing, ahead, line = ledger.number_of("spend:owing"), sorted(self.lines), 0
+        book = Book()
         uses: dict[tuple[int, int], int] = {}
         for entry in entries:
             lsn, kind, body = entry
+            while ahead and ahead[0][0] <= lsn:
+                line = ahead.pop(0)[1]
             before = book.open.get(read_end(lsn, kind, body).call) if kind in (POST, VOID) else None
             book.apply(entry, {self.node.version: PRICE})
-            lots.apply(entry)
             spenders: list[int] = []
             if kind in (HOLD, EXTEND):
                 call, amount = (lsn, read_hold(lsn, body).amount) if kind == HOLD else read_extend(body)[:2]
@@ -448,9 +449,9 @@ class History:
                     move.debit for move in moves if move.kind == "transfer" and isinstance(move.debit, int)
                 ]
             for account in spenders:
-                line = [line for since, line in self.lines if since <= lsn][-1:] if account == owing else []
-                free = book.balances.get(account, 0) - book.held.get(account, 0) + sum(line)
-                assert free - lots.ended(account, time_of(kind, body)) >= 0, (hex(lsn), self.told)
+                free = book.balances.get(account, 0) - book.held.get(account, 0)
+                free -= book.expired(account, time_of(kind, body))
+                assert free + line * (account == owing) >= 0, (hex(lsn), self.told)
             assert kind in (HOLD, EXTEND, METER, POST, VOID, TRANSFER)
 
 

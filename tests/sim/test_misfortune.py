@@ -40,6 +40,9 @@ MODEL = "output_tokens_max = 50"
 PAID = 9 * 250 + 3 * 1_000
 FUNDS = 10**12
 BACKUP_S = 6.0
+BYTES_A_CALL = 200
+"""Of the journal, at least."""
+UNPOSTED = 'kpgate_journal_bytes{state="unposted"}'
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, PR_CAPBSET_DROP = 1, 2, 24
 
 
@@ -264,14 +267,25 @@ def begun(store: apsw.Connection) -> bool:
     return True
 
 
+def unposted(gate: Whole) -> float:
+    """What the metrics say of the journal. Units: bytes."""
+    lines = gate.get("/metrics")[1].decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(UNPOSTED))
+
+
 # A backup that holds the store
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_calls_go_on_while_a_backup_locks_the_store_and_are_posted_after(
-    tmp_path: Path, transport: str
+    tmp_path: Path, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Whole(tmp_path, SETTINGS, server="workers = 2", transport=transport, model=MODEL) as gate:
+    """For longer than what was ready of the journal lasts."""
+    for module in (poster, ledger_cli):
+        monkeypatch.setattr(module, "SEGMENT_BYTES", small_clerk.SEGMENT_BYTES)
+    gate = Whole(tmp_path, SETTINGS, server="workers = 2", transport=transport, model=MODEL)
+    gate.clerk = "tests.kit.small_clerk"
+    with gate:
         key = gate.key("party")
         gate.fund("party", FUNDS)
         clerk = (gate.directory.run / "0.life").read_text()
@@ -283,6 +297,10 @@ def test_calls_go_on_while_a_backup_locks_the_store_and_are_posted_after(
             assert (status, headers["x-kpgate-cost-microkpt"]) == (200, str(PAID))
             paid += 1
         before = number_in(store, "SELECT count(*) FROM charges")
+        written = paid * BYTES_A_CALL
+        assert written > small_clerk.AHEAD_BYTES, "more than was ready when the store was locked"
+        until(lambda: unposted(gate) > written)
+        assert unposted(gate) < 2 * written, "one worker tells of it"
         store.execute("ROLLBACK")
         store.close()
         until(lambda: gate.balance("party")["held_microkpt"] == 0)
@@ -310,6 +328,34 @@ def test_an_operation_while_the_store_is_locked_may_be_asked_again_and_is_done_o
     assert node.bank.ledger.charge(call) is not None
     assert prove(node.directory)[1] == []
     node.leave()
+
+
+def test_the_faster_the_journal_grows_the_more_of_it_is_made_ahead(node: SmallNode) -> None:
+    made, journal = node.bank.poster, node.bank.journal
+
+    def made_ahead() -> int:
+        for _ in range(1_000):
+            node.now_us += poster.EXTRA_US // 100
+            if made.short:
+                made.prepare()
+        return journal.prepared - journal.tail
+
+    assert 2 * SEGMENT_BYTES <= made_ahead() <= 3 * SEGMENT_BYTES
+    node.now_us += poster.PACE_US
+    assert not made.short, "nothing is decided, and enough is there"
+    before = journal.tail
+    for _ in range(50):
+        charge(node, 1)
+    node.now_us += poster.PACE_US
+    assert made.short
+    for _ in range(3):
+        made.prepare()
+        assert not made.short, "the disk is somebody else's meanwhile"
+        node.now_us += poster.EXTRA_US - 1
+        assert not made.short
+        node.now_us += 1
+    grown = journal.tail - before
+    assert made_ahead() > grown * poster.AHEAD_S // 4, "as that pace lasts no longer than the calls did"
 
 
 # Clocks

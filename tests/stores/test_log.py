@@ -71,12 +71,16 @@ def test_leaves_and_beginnings_are_proved(connection: apsw.Connection) -> None:
 def test_damage_is_named(connection: apsw.Connection) -> None:
     log, leaves = filled(connection, [600])
     log.keep_head(Head(600, log.root(600), 1, "k", b"s"))
-    log.check_all(lambda index: leaves[index])
+    log.check_all(leaves, lambda head: "")
     with pytest.raises(Damaged, match="leaf 77 "):
-        log.check_all(lambda index: b"other" if index == 77 else leaves[index])
+        log.check_all([*leaves[:77], b"other", *leaves[78:]], lambda head: "")
+    with pytest.raises(Damaged, match="leaf 599 "):
+        log.check_all(leaves[:-1], lambda head: "")
+    with pytest.raises(Damaged, match="nobody signed 600"):
+        log.check_all(leaves, lambda head: f"nobody signed {head.size}")
     connection.execute("UPDATE tiles SET hashes = zeroblob(8192) WHERE level = 0 AND number = 1")
     with pytest.raises(Damaged, match="tile 0/1 "):
-        log.check_all(lambda index: leaves[index])
+        log.check_all(leaves, lambda head: "")
     connection.execute("UPDATE tiles SET hashes = zeroblob(64) WHERE level = 1")
     with pytest.raises(Damaged, match="head 600 "):
         log.check()

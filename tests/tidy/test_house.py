@@ -23,6 +23,7 @@ FLOORS = {
     "guards": 2,
     "services": 3,
     "life": 4,
+    "failover": 4,
     "hedge": 4,
     "shadow": 4,
     "proof": 4,
@@ -35,6 +36,8 @@ SIDEWAYS = {
     ("services.upstream", "services.route"),
     ("services.upstream", "services.exchange"),
     ("services.choose", "services.route"),
+    ("services.explain", "services.choose"),
+    ("services.explain", "services.route"),
     ("services.health", "services.route"),
     ("services.health", "services.upstream"),
     ("services.admit", "services.route"),
@@ -47,9 +50,9 @@ SIDEWAYS = {
     ("services.treasury", "services.statements"),
     ("services.record", "services.meters"),
 }
-"""Services that may know another: an attempt its connections and its target, a decision the targets it is about, health
-the attempt that failed and its target, limits and holds the plan they are of, a reply the seam it goes through,
-operations on money the receipts and statements they show, a record the meters it moves."""
+"""Services that may know another: an attempt its connections and its target, a decision the targets it is about, who
+explains it both, health the attempt that failed and its target, limits and holds the plan they are of, a reply the seam
+it goes through, operations on money the receipts and statements they show, a record the meters it moves."""
 
 NEIGHBOURS = {
     ("dialects.responses", "dialects.openai"),

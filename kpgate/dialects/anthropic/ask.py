@@ -31,14 +31,16 @@ from kpgate.domain.chat import (
 )
 from kpgate.domain.claude import Takes, takes
 from kpgate.domain.dialect import Aim, Unspeakable
+from kpgate.domain.seals import ANTHROPIC
 
 Json = dict[str, Any]
 
 PICTURES = frozenset(("image/jpeg", "image/png", "image/gif", "image/webp"))
 BUDGET_LEAST = 1024
-BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768}
+BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768, "max": 32_768}
 """Units: tokens to think with, for models that think by a budget."""
-EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh"}
+EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+KNOWN = ("", "none", *EFFORTS)
 NOTHING_FOR = (
     *("choices", "frequency_penalty", "presence_penalty", "seed", "logit_bias", "logprobs"),
     *("top_logprobs", "modalities", "voice", "verbosity"),
@@ -196,7 +198,7 @@ def _block(part: Part, role: Role, aim: Aim) -> Block | None:
     if kind is Refusal:
         return Text(part.text) if part.text else None  # type: ignore[union-attr]
     if kind is ToolCall and role is _ASSISTANT:
-        return _call(part)  # type: ignore[arg-type]
+        return _keep(_call(part), part)  # type: ignore[arg-type]
     if kind is Thinking and role is _ASSISTANT:
         return _thought(part, aim)  # type: ignore[arg-type]
     if kind is ToolResult:
@@ -233,11 +235,12 @@ def _call(part: ToolCall) -> Json:
 
 
 def _thought(part: Thinking, aim: Aim) -> Json | None:
-    if part.redacted:
-        return {"type": "redacted_thinking", "data": part.redacted}
-    if part.signature:
-        return {"type": "thinking", "thinking": part.text, "signature": part.signature}
-    # What is not sealed is another vendor's, and refused there.
+    if part.vendor == ANTHROPIC:
+        if part.redacted:
+            return {"type": "redacted_thinking", "data": part.redacted}
+        if part.signature:
+            return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+    # Anything else is refused there: what is not sealed is another vendor's as well.
     aim.leave_out("thinking")
     return None
 
@@ -255,6 +258,8 @@ def _result(part: ToolResult, aim: Aim) -> Json:
 
 
 def _image(part: Image, aim: Aim) -> Json | None:
+    if part.detail not in ("", "auto"):
+        aim.leave_out("detail")
     if part.url:
         return _keep({"type": "image", "source": {"type": "url", "url": part.url}}, part)
     if part.media_type not in PICTURES:
@@ -316,6 +321,8 @@ def _think(
 ) -> None:
     """How much to think: by effort where the model takes one, else by a budget, which is less than the cap."""
     effort, budget = reasoning.effort, reasoning.budget
+    if effort not in KNOWN:
+        aim.lack("reasoning", f"expected one of {', '.join(KNOWN[1:])}")
     if effort == "none" or budget == 0:
         if able.unthinking:
             asked["thinking"] = {"type": able.unthinking}
@@ -325,7 +332,7 @@ def _think(
     display = {} if reasoning.shown is None else {"display": "summarized" if reasoning.shown else "omitted"}
     if not able.budget:
         asked["thinking"] = {"type": "adaptive", **display}
-        effort = EFFORTS.get(effort, effort) or _effort(budget)
+        effort = "max" if reasoning.most else EFFORTS.get(effort, "") or _effort(budget)
         if effort:
             effort = "high" if effort == "xhigh" and not able.xhigh else effort
             asked["output_config"] = {"effort": effort}

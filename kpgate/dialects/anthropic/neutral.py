@@ -28,6 +28,7 @@ from kpgate.domain.chat import (
 )
 from kpgate.domain.chat import Tool as Function
 from kpgate.domain.errors import InvalidRequest
+from kpgate.domain.seals import ANTHROPIC, unwrap
 
 SPELLED = {
     "turns": "messages",
@@ -37,6 +38,15 @@ SPELLED = {
     "reasoning": "thinking",
     "parallel_tools": "tool_choice.disable_parallel_tool_use",
     "user": "metadata.user_id",
+    "cached": "cache_control",
+    "strict": "tools.strict",
+    "thinking": "messages: thinking",
+    "image": "messages: image",
+    "image.url": "messages: image.source.url",
+    "file": "messages: document",
+    "toolresult": "messages: tool_result",
+    "tool_result.image": "messages: tool_result.content",
+    "tool_result.failed": "messages: tool_result.is_error",
 }
 """Fields of the neutral form by Anthropic's names."""
 
@@ -71,6 +81,7 @@ _HINTS = frozenset(
     )
 )
 """Fields that do not change what is asked: where, how fast, how cached, what to forget of a long conversation."""
+_SHAPING = frozenset(("effort", "format", "task_budget"))
 _TOOL_HINTS = ("input_examples", "defer_loading", "eager_input_streaming", "allowed_callers")
 
 
@@ -88,6 +99,7 @@ class OutputFormat(msgspec.Struct, gc=False):
 class OutputConfig(msgspec.Struct, gc=False):
     effort: str | None = None
     format: OutputFormat | None = None
+    task_budget: Any = None
 
 
 class Metadata(msgspec.Struct, gc=False):
@@ -140,6 +152,14 @@ def neutral(body: bytes, call: Call) -> Chat:
                 chat.hints[name] = None
             else:
                 chat.unknown.append(name)
+    if options.metadata is not None:
+        told = _members.decode(members["metadata"])
+        chat.hints |= dict.fromkeys(f"metadata.{name}" for name in told if name != "user_id")
+    if options.output_config is not None:
+        told = _members.decode(members["output_config"])
+        chat.unknown += [f"output_config.{name}" for name in told if name not in _SHAPING]
+        if options.output_config.task_budget is not None:
+            chat.hints["output_config.task_budget"] = None
     if request.system is not None:
         chat.turns.append(Turn(Role.SYSTEM, _said(request.system, "system", chat)))
     for number, message in enumerate(request.messages):
@@ -174,10 +194,11 @@ def _fill(chat: Chat, options: Options, thinking: ThinkingConfig | None) -> None
 
 
 def _reasoning(thinking: ThinkingConfig | None, effort: str) -> Reasoning | None:
-    """How much to think. Shape: an effort beyond `xhigh` is that; notes between tools alone are `minimal`."""
-    effort = "xhigh" if effort == "max" else effort
+    """How much to think. Shape: `max` is the most of `xhigh`; notes between tools alone are `minimal`."""
+    most = effort == "max"
+    effort = "xhigh" if most else effort
     if thinking is None:
-        return Reasoning(effort) if effort else None
+        return Reasoning(effort, most=most) if effort else None
     shown = None if thinking.display is None else thinking.display != "omitted"
     if thinking.type == "disabled":
         return Reasoning("none", 0)
@@ -188,11 +209,11 @@ def _reasoning(thinking: ThinkingConfig | None, effort: str) -> Reasoning | None
             raise InvalidRequest(
                 "thinking.budget_tokens: this field is required", param="thinking.budget_tokens"
             )
-        return Reasoning(effort, thinking.budget_tokens, shown is not False)
+        return Reasoning(effort, thinking.budget_tokens, shown is not False, most)
     if thinking.type != "adaptive":
         name = "thinking.type"
         raise InvalidRequest(f"{name}: expected adaptive, enabled, between_tools or disabled", param=name)
-    return Reasoning(effort, -1, shown)
+    return Reasoning(effort, -1, shown, most)
 
 
 def _turns(message: Message, where: str, chat: Chat) -> None:
@@ -234,24 +255,26 @@ def _part(block: Block, where: str, chat: Chat) -> Part | None:
             chat.hints["messages.citations"] = None
         return Text(_needed(block.text, f"{where}.text"), cached, ttl)
     if kind == "image":
-        return _image(_source(block, where), cached, where, chat)
+        return _image(_source(block, where), block.cache_control, where, chat)
     if kind == "document":
-        return _document(block, cached, where, chat)
+        return _document(block, where, chat)
     if kind == "tool_use":
         name = _needed(block.name, f"{where}.name")
         arguments = bytes(block.input).decode()
         if arguments[:1] != "{":
             raise InvalidRequest(f"{where}.input: expected an object", param=f"{where}.input")
-        return ToolCall(_needed(block.id, f"{where}.id"), name, arguments)
+        return ToolCall(_needed(block.id, f"{where}.id"), name, arguments, "", cached, ttl)
     if kind == "tool_result":
         said: Iterable[Block] = blocks_of(block.content)
         parts = [part for one in said if (part := _part(one, f"{where}.content", chat)) is not None]
         id = _needed(block.tool_use_id, f"{where}.tool_use_id")
-        return ToolResult(id, parts, failed=block.is_error is True, cached=cached)
+        return ToolResult(id, parts, "", block.is_error is True, cached, ttl)
     if kind == "thinking":
-        return Thinking(_needed(block.thinking, f"{where}.thinking"), block.signature or "")
+        text, seal = _needed(block.thinking, f"{where}.thinking"), unwrap(block.signature or "", ANTHROPIC)
+        return Thinking(text, seal.text, "", seal.vendor)
     if kind == "redacted_thinking":
-        return Thinking(redacted=_needed(block.data, f"{where}.data"))
+        seal = unwrap(_needed(block.data, f"{where}.data"), ANTHROPIC)
+        return Thinking("", "", seal.text, seal.vendor)
     _name(chat, kind)
     return None
 
@@ -262,34 +285,38 @@ def _source(block: Block, where: str) -> Source:
     return block.source
 
 
-def _image(source: Source, cached: bool, where: str, chat: Chat) -> Image | None:
+def _image(source: Source, control: CacheControl | None, where: str, chat: Chat) -> Image | None:
+    cached, ttl = control is not None, _ttl(control)
     if source.type == "url":
-        return Image(url=_needed(source.url, f"{where}.source.url"), cached=cached)
+        return Image(url=_needed(source.url, f"{where}.source.url"), cached=cached, ttl=ttl)
     if source.type == "base64":
         media_type = _needed(source.media_type, f"{where}.source.media_type")
-        return Image(media_type, _needed(source.data, f"{where}.source.data"), cached=cached)
+        return Image(media_type, _needed(source.data, f"{where}.source.data"), cached=cached, ttl=ttl)
     # An upload is known to Anthropic alone.
     _name(chat, f"image.source.{source.type}")
     return None
 
 
-def _document(block: Block, cached: bool, where: str, chat: Chat) -> Part | None:
+def _document(block: Block, where: str, chat: Chat) -> Part | None:
+    """A document, in whichever way its source gives it."""
     source = _source(block, where)
-    name = block.title or ""
+    made = File(name=block.title or "", cached=block.cache_control is not None, ttl=_ttl(block.cache_control))
     if block.context:
         _name(chat, "document.context")
     if isinstance(block.citations, dict) and block.citations.get("enabled"):
         _name(chat, "document.citations")
     if source.type == "url":
-        return File(url=_needed(source.url, f"{where}.source.url"), name=name, cached=cached)
-    if source.type == "base64":
-        media_type = source.media_type or "application/pdf"
-        return File(media_type, _needed(source.data, f"{where}.source.data"), name=name, cached=cached)
-    if source.type == "text":
+        made.url = _needed(source.url, f"{where}.source.url")
+    elif source.type == "base64":
+        made.media_type = source.media_type or "application/pdf"
+        made.data = _needed(source.data, f"{where}.source.data")
+    elif source.type == "text":
         data = _needed(source.data, f"{where}.source.data").encode("utf-8", "replace")
-        return File("text/plain", b64encode(data).decode(), name=name, cached=cached)
-    _name(chat, f"document.source.{source.type}")
-    return None
+        made.media_type, made.data = "text/plain", b64encode(data).decode()
+    else:
+        _name(chat, f"document.source.{source.type}")
+        return None
+    return made
 
 
 def _is_own(tool: Tool, chat: Chat) -> bool:
@@ -312,8 +339,8 @@ def _tool(tool: Tool, chat: Chat) -> Function:
             raise InvalidRequest(
                 "tools.input_schema: expected an object", param="tools.input_schema"
             ) from None
-    cached = tool.cache_control is not None
-    return Function(tool.name, tool.description or "", parameters, tool.strict, cached)
+    cached, ttl = tool.cache_control is not None, _ttl(tool.cache_control)
+    return Function(tool.name, tool.description or "", parameters, tool.strict, cached, ttl)
 
 
 def _ttl(control: CacheControl | None) -> str:

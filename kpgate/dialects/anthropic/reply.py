@@ -19,6 +19,7 @@ from kpgate.domain.citing import leave_out, within
 from kpgate.domain.durations import instant
 from kpgate.domain.errors import GatewayError, UpstreamFailed
 from kpgate.domain.reply import Choice, Citation, Failure, Finish, Reply
+from kpgate.domain.seals import ANTHROPIC, wrap
 from kpgate.domain.usage import NOTHING
 
 KINDS = {
@@ -157,8 +158,8 @@ def part_of(block: ReplyBlock) -> Part | None:
             raise ValueError("a tool_use block has no id, no name or no input")
         return ToolCall(block.id, block.name, arguments)
     if kind == "thinking":
-        return Thinking(block.thinking or "", block.signature or "")
-    return Thinking(redacted=block.data or "") if kind == "redacted_thinking" else None
+        return Thinking(block.thinking or "", block.signature or "", "", ANTHROPIC if block.signature else "")
+    return Thinking("", "", block.data or "", ANTHROPIC) if kind == "redacted_thinking" else None
 
 
 def decode_text(body: bytes) -> str:
@@ -239,10 +240,11 @@ def encode_part(part: Part, shows_thinking: bool = True) -> dict[str, Any] | Non
         }
     if type(part) is Thinking:
         if part.redacted:
-            return {"type": "redacted_thinking", "data": part.redacted}
+            return {"type": "redacted_thinking", "data": wrap(part.redacted, part.vendor, ANTHROPIC)}
         if shows_thinking or part.signature:
             thought = part.text if shows_thinking else ""
-            return {"type": "thinking", "thinking": thought, "signature": part.signature}
+            seal = wrap(part.signature, part.vendor, ANTHROPIC)
+            return {"type": "thinking", "thinking": thought, "signature": seal}
     return None
 
 

@@ -3,6 +3,8 @@
 Source: platform.claude.com, API reference, "Create a Message" and "Count tokens in a Message" (checked November 2026).
 """
 
+from typing import Any
+
 import msgspec
 
 from kpgate._fast.body import Keys, splice
@@ -10,12 +12,15 @@ from kpgate.dialects.anthropic.forms import Block, Message, Tool
 from kpgate.domain.body import read_body
 from kpgate.domain.call import Call
 from kpgate.domain.errors import InvalidRequest
+from kpgate.domain.seals import MARKED
 
-MODEL, MAX_TOKENS = 0, 1
+MODEL, MAX_TOKENS, MESSAGES, THINKING = 0, 1, 2, 7
 READ = Keys(("model", "max_tokens", "messages", "system", "stream", "tools", "tool_choice", "thinking"))
 """Every key that kpgate reads: a body that has one of them twice is refused, for a provider may read the other."""
 
 TOKENS_MAX = 1 << 31
+_lists = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_encode = msgspec.json.Encoder().encode
 
 
 class ThinkingConfig(msgspec.Struct, gc=False):
@@ -74,7 +79,7 @@ def decode_count(body: bytes, depth_max: int) -> Call:
 
 
 def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes:
-    """The body to send upstream: the caller's bytes, with the model's name there.
+    """The body to send upstream: the caller's bytes, with the model's name there, and no thoughts of other vendors'.
 
     Units: `cap` output tokens, 0 for none: what the caller gave is lowered to it, or it is set.
     Errors: InvalidRequest where the caller's budget for thinking does not fit under the cap.
@@ -94,4 +99,49 @@ def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes
                     param=name,
                 )
             edits[MAX_TOKENS] = b"%d" % cap
+    if MARKED in body:
+        edits |= _own_thoughts(call)
     return splice(body, call.scan, edits) if edits else body
+
+
+def _own_thoughts(call: Call) -> dict[int, bytes | None]:
+    """What leaves out the thoughts under other vendors' seals, which Anthropic would refuse the whole request for.
+
+    Calls that were made without a thought are refused as well, where the model thinks by a budget: then it does not.
+    """
+    raw = call.scan.raw(MESSAGES)
+    messages, last, found = [], b"", False
+    for message in _lists.decode(raw):
+        content = bytes(message.get("content", b""))
+        if MARKED in content and content[:1] == b"[":
+            blocks = _lists.decode(content)
+            kept = [block for block in blocks if not _is_foreign(block)]
+            found = found or len(kept) < len(blocks)
+            if not kept:
+                continue
+            message["content"] = msgspec.Raw(_encode(kept))
+        if bytes(message.get("role", b"")) == b'"assistant"':
+            last = bytes(message.get("content", b""))
+        messages.append(message)
+    call.dropped = "messages: thinking" if found else ""
+    if not found:
+        return {}
+    edits: dict[int, bytes | None] = {MESSAGES: _encode(messages)}
+    thinking: ThinkingConfig | None = call.content.thinking
+    if thinking is not None and thinking.type == "enabled" and _acts_unthinking(last):
+        edits[THINKING] = None
+        call.dropped += ",thinking"
+    return edits
+
+
+def _is_foreign(block: dict[str, msgspec.Raw]) -> bool:
+    kind = bytes(block.get("type", b""))
+    name = "signature" if kind == b'"thinking"' else "data" if kind == b'"redacted_thinking"' else ""
+    return bool(name) and bytes(block.get(name, b"")).startswith(MARKED)
+
+
+def _acts_unthinking(content: bytes) -> bool:
+    """Whether a message calls tools, and that without a thought before."""
+    blocks: list[dict[str, Any]] = msgspec.json.decode(content) if content[:1] == b"[" else []
+    kinds = [block.get("type") for block in blocks]
+    return "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking")

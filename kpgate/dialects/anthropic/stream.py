@@ -28,6 +28,7 @@ from kpgate.domain.reply import (
     Thought,
     Used,
 )
+from kpgate.domain.seals import ANTHROPIC, wrap
 from kpgate.domain.usage import Usage
 
 
@@ -140,7 +141,7 @@ class StreamReader:
         if kind == "thinking_delta":
             return [Thought(delta.thinking)] if delta.thinking else []
         if kind == "signature_delta":
-            return [Thought(signature=delta.signature)] if delta.signature else []
+            return [Thought(signature=delta.signature, vendor=ANTHROPIC)] if delta.signature else []
         if kind == "citations_delta":
             self._cites.append(delta.citation)
         return []
@@ -164,7 +165,9 @@ class StreamReader:
             return [Said(block.text)] if block.text else []
         if kind == "thinking":
             return [Thought(block.thinking)] if block.thinking else []
-        return [Thought(redacted=block.data or "")] if kind == "redacted_thinking" else []
+        if kind == "redacted_thinking":
+            return [Thought(redacted=block.data or "", vendor=ANTHROPIC)]
+        return []
 
     def _end(self, event: Event) -> list[Piece]:
         found: list[Piece] = []
@@ -293,7 +296,8 @@ class StreamWriter:
 
     def _thought(self, piece: Thought) -> bytes:
         if piece.redacted:
-            block = {"type": "redacted_thinking", "data": piece.redacted}
+            data = wrap(piece.redacted, piece.vendor, ANTHROPIC)
+            block = {"type": "redacted_thinking", "data": data}
             return self._switch("redacted", block) + self._close()
         text = piece.text if self._shows else ""
         if not (text or piece.signature):
@@ -304,7 +308,8 @@ class StreamWriter:
         self._deltas += 1
         out = b"%b%b%b}}\n\n" % (begin, self._prefix, _quote(text)) if text else begin
         if piece.signature:
-            delta = {"type": "signature_delta", "signature": piece.signature}
+            seal = wrap(piece.signature, piece.vendor, ANTHROPIC)
+            delta = {"type": "signature_delta", "signature": seal}
             out += _event(
                 b"content_block_delta",
                 {"type": "content_block_delta", "index": self._blocks - 1, "delta": delta},

@@ -10,15 +10,13 @@ from typing import Any
 
 import msgspec
 
-from kpgate.dialects.bedrock.blocks import Blocks
+from kpgate.dialects.bedrock.blocks import Blocks, point
 from kpgate.dialects.bedrock.models import Family, family_of, reason, top_k
 from kpgate.domain.chat import Chat, Choosing, Format, Role, Tool, ToolCall, ToolResult, Turn
 from kpgate.domain.claude import takes
 from kpgate.domain.dialect import Aim, Unspeakable
 
 Json = dict[str, Any]
-
-POINT: Json = {"cachePoint": {"type": "default"}}
 
 
 def encode_chat(chat: Chat, aim: Aim) -> bytes:
@@ -124,7 +122,7 @@ def _arm(chat: Chat, asked: Json, aim: Aim) -> None:
     for tool in chat.tools:
         tools.append({"toolSpec": _tool(tool)})
         if tool.cached:
-            tools.append(POINT)
+            tools.append(point(tool))
     config: Json = {"tools": tools}
     if choice is not None and choice.how is Choosing.NAMED:
         config["toolChoice"] = {"tool": {"name": choice.name}}

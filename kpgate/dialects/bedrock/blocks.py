@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from kpgate.dialects.bedrock.models import Family, family_of
 from kpgate.domain.chat import (
     Audio,
     File,
@@ -26,6 +27,7 @@ from kpgate.domain.chat import (
     Turn,
 )
 from kpgate.domain.dialect import Aim, Unspeakable
+from kpgate.domain.seals import ANTHROPIC
 
 Json = dict[str, Any]
 
@@ -54,6 +56,7 @@ class Blocks:
 
     def __init__(self, aim: Aim) -> None:
         self._aim = aim
+        self._claude = family_of(aim.model) is Family.CLAUDE
         self._names: set[str] = set()
 
     def of(self, turn: Turn) -> list[Json]:
@@ -64,11 +67,12 @@ class Blocks:
             if block is None:
                 continue
             made.append(block)
-            if getattr(part, "cached", False):
-                point: Json = {"type": "default"}
-                if ttl := getattr(part, "ttl", ""):
-                    point["ttl"] = ttl
-                made.append({"cachePoint": point})
+            marked = part
+            if isinstance(part, ToolResult) and not part.cached:
+                # There is no point within a result: it stands behind it.
+                marked = next((one for one in part.parts if getattr(one, "cached", False)), part)
+            if getattr(marked, "cached", False):
+                made.append(point(marked))
         return made
 
     def _block(self, part: Part, role: Role) -> Json | None:
@@ -93,12 +97,13 @@ class Blocks:
         return None
 
     def _thought(self, part: Thinking) -> Json | None:
-        if part.redacted and _is_base64(part.redacted):
-            return {"reasoningContent": {"redactedContent": part.redacted}}
-        if part.signature:
-            thought = {"text": part.text, "signature": part.signature}
-            return {"reasoningContent": {"reasoningText": thought}}
-        # What is not sealed is another vendor's, and refused there.
+        if part.vendor == ANTHROPIC and self._claude:
+            if part.redacted and _is_base64(part.redacted):
+                return {"reasoningContent": {"redactedContent": part.redacted}}
+            if part.signature:
+                thought = {"text": part.text, "signature": part.signature}
+                return {"reasoningContent": {"reasoningText": thought}}
+        # Claude refuses what is not sealed, or is by another; the other models what they are given of it at all.
         self._aim.leave_out("thinking")
         return None
 
@@ -110,6 +115,8 @@ class Blocks:
         return result
 
     def _image(self, part: Image) -> Json | None:
+        if part.detail not in ("", "auto"):
+            self._aim.leave_out("detail")
         form = PICTURES.get(part.media_type)
         if part.url or form is None:
             self._aim.lack(
@@ -143,6 +150,17 @@ class Blocks:
             self._aim.lack("audio", f"expected data as one of {', '.join(sorted(SOUNDS))}")
             return None
         return {"audio": {"format": part.format, "source": {"bytes": part.data}}}
+
+
+def point(marked: Any) -> Json:
+    """What keeps the prompt's cache up to here, as long as is asked.
+
+    Order: what is kept longer comes first, over the tools, the instructions and the turns.
+    """
+    kept: Json = {"type": "default"}
+    if marked.ttl:
+        kept["ttl"] = marked.ttl
+    return {"cachePoint": kept}
 
 
 def spell_id(id: str) -> str:

@@ -14,9 +14,10 @@ from kpgate.domain.dialect import Aim
 Json = dict[str, Any]
 
 BUDGET_LEAST = 1024
-BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768}
+BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768, "max": 32_768}
 """Units: tokens to think with, for models that think by a budget. As to Anthropic itself."""
-EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
+EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
+KNOWN = ("", "none", *EFFORTS)
 
 
 class Family(Enum):
@@ -40,6 +41,8 @@ def family_of(model: str) -> Family:
 def reason(wanted: Reasoning, cap: int, asked: Json, more: Json, aim: Aim) -> None:
     """How much to think. Shape: `more` is what goes to the model as it is. Units: `cap` tokens, 0 for none."""
     family = family_of(aim.model)
+    if wanted.effort not in KNOWN:
+        aim.lack("reasoning", f"expected one of {', '.join(KNOWN[1:])}")
     idle = wanted.effort == "none" or wanted.budget == 0
     effort = EFFORTS.get(wanted.effort) or _effort(wanted.budget)
     if family is Family.CLAUDE:
@@ -73,8 +76,11 @@ def _claude(wanted: Reasoning, idle: bool, cap: int, asked: Json, more: Json, ai
         asked.setdefault("inferenceConfig", {}).setdefault("maxTokens", tokens + aim.output_default)
     else:
         more["thinking"] = {"type": "adaptive"}
-        most = wanted.effort == "xhigh" and able.xhigh
-        effort = "xhigh" if most else EFFORTS.get(wanted.effort) or _effort(wanted.budget)
+        effort = EFFORTS.get(wanted.effort) or _effort(wanted.budget)
+        if wanted.most or wanted.effort == "max":
+            effort = "max"
+        elif wanted.effort == "xhigh" and able.xhigh:
+            effort = "xhigh"
         if effort:
             asked.setdefault("outputConfig", {})["effort"] = effort
 

@@ -11,6 +11,7 @@ import msgspec
 from kpgate.domain import citing
 from kpgate.domain.chat import Part, Text, Thinking, ToolCall
 from kpgate.domain.reply import Choice, Citation, Failure, Finish, Reply
+from kpgate.domain.seals import ANTHROPIC
 from kpgate.domain.usage import NOTHING, Usage
 
 FINISHES = {
@@ -171,9 +172,11 @@ def _add(block: _Block, parts: list[Part]) -> None:
     elif block.reasoning_content is not None:
         thought = block.reasoning_content.reasoning_text
         if thought is not None:
-            parts.append(Thinking(thought.text, thought.signature))
+            parts.append(
+                Thinking(thought.text, thought.signature, "", ANTHROPIC if thought.signature else "")
+            )
         elif block.reasoning_content.redacted_content:
-            parts.append(Thinking(redacted=block.reasoning_content.redacted_content))
+            parts.append(Thinking("", "", block.reasoning_content.redacted_content, ANTHROPIC))
     elif block.citations_content is not None:
         # What is cited is a part of the answer.
         text = "".join([one.text for one in block.citations_content.content or ()])

@@ -30,6 +30,7 @@ from kpgate.domain.reply import (
     Thought,
     Used,
 )
+from kpgate.domain.seals import ANTHROPIC
 
 STATUSES = {
     "internalServerException": 500,
@@ -146,7 +147,8 @@ class StreamReader:
         thought = delta.reasoning_content
         if thought is None or not (thought.text or thought.signature or thought.redacted_content):
             return []
-        return [Thought(thought.text, 0, thought.signature, thought.redacted_content)]
+        vendor = ANTHROPIC if thought.signature or thought.redacted_content else ""
+        return [Thought(thought.text, 0, thought.signature, thought.redacted_content, vendor)]
 
     def _close(self, index: int) -> list[Piece]:
         cites, before, self._before = self._cites, self._before, self._length

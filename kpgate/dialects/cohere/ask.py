@@ -25,6 +25,7 @@ from kpgate.domain.chat import (
     ToolCall,
     ToolResult,
     Turn,
+    marks,
 )
 from kpgate.domain.dialect import Aim
 
@@ -32,6 +33,7 @@ Json = dict[str, Any]
 
 BUDGETS = {"minimal": 512, "low": 1024, "medium": 8192}
 """Units: tokens to think with. Efforts above these think without a bound."""
+EFFORTS = ("", "none", "minimal", "low", "medium", "high", "xhigh", "max")
 P_LEAST, P_MOST = 0.01, 0.99
 K_MOST = 500
 STOPS_MOST = 5
@@ -47,7 +49,7 @@ def encode_chat(chat: Chat, aim: Aim) -> bytes:
     _arm(chat, asked, aim)
     if chat.format is not None:
         asked["response_format"] = _format(chat.format)
-    if chat.reasoning is not None and (thinking := _think(chat.reasoning, cap)) is not None:
+    if chat.reasoning is not None and (thinking := _think(chat.reasoning, cap, aim)) is not None:
         asked["thinking"] = thinking
     _sample(chat, asked, aim)
     _refuse(chat, aim)
@@ -62,7 +64,7 @@ def _messages(turns: list[Turn], aim: Aim) -> list[Json]:
     for turn in turns:
         if turn.name:
             aim.leave_out("name")
-        if any(getattr(part, "cached", False) for part in turn.parts):
+        if marks(turn.parts):
             aim.leave_out("cached")
         if turn.role in (Role.SYSTEM, Role.DEVELOPER):
             instructions += [part.text for part in turn.parts if isinstance(part, Text) and part.text]
@@ -105,11 +107,11 @@ def _answer(parts: Sequence[Part], aim: Aim) -> Json:
             function = {"name": part.name, "arguments": part.arguments}
             calls.append({"id": part.id, "type": "function", "function": function})
         elif isinstance(part, Thinking):
-            if part.signature or part.redacted:
-                # Cohere seals nothing: it is another vendor's, and for that vendor only.
-                aim.leave_out("thinking")
-            elif part.text:
+            if part.text:
+                # Cohere seals nothing: a seal is another vendor's, for that vendor only; what was thought is not.
                 thoughts.append(part.text)
+            elif part.signature or part.redacted:
+                aim.leave_out("thinking")
         elif isinstance(part, Text | Refusal):
             content.append({"type": "text", "text": part.text})
         else:
@@ -173,9 +175,11 @@ def _format(wanted: Format) -> Json:
     return asked
 
 
-def _think(reasoning: Reasoning, cap: int | None) -> Json | None:
+def _think(reasoning: Reasoning, cap: int | None, aim: Aim) -> Json | None:
     """Thinking, with a budget that leaves half of the cap for the answer."""
     effort, budget = reasoning.effort, reasoning.budget
+    if effort not in EFFORTS:
+        aim.lack("reasoning", f"expected one of {', '.join(EFFORTS[1:])}")
     if effort == "none" or budget == 0:
         return {"type": "disabled"}
     if not effort and budget is None:

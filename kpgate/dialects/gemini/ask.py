@@ -4,33 +4,29 @@ Source: ai.google.dev, API reference, "Generating content"; guides "Function cal
 "Thinking", "Thought signatures" (checked November 2026).
 """
 
-import re
 from typing import Any
 
 import msgspec
 
 from kpgate.dialects.gemini import parts
 from kpgate.dialects.gemini.forms import Content, Part
+from kpgate.dialects.gemini.models import think, wants_seals
 from kpgate.domain.chat import (
     Chat,
     Choosing,
     Format,
     Image,
-    Reasoning,
     Role,
+    Thinking,
     Tool,
     ToolCall,
     ToolChoice,
     Turn,
+    marks,
 )
 from kpgate.domain.dialect import Aim, Unspeakable
+from kpgate.domain.seals import GOOGLE
 
-BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576}
-"""Efforts as tokens, for models that take these alone. Source: ai.google.dev, "OpenAI compatibility"."""
-UNSEALED = "skip_thought_signature_validator"
-"""What Google says to send for a call that another vendor's model made. Source: ai.google.dev, "Thought signatures"."""
-
-_BY_BUDGET = re.compile(r"gemini-(?:1|2)[.\d-]")
 _MODES = {Choosing.AUTO: "AUTO", Choosing.NONE: "NONE", Choosing.REQUIRED: "ANY", Choosing.NAMED: "ANY"}
 
 
@@ -74,7 +70,7 @@ def _refuse(chat: Chat, aim: Aim) -> None:
 def _contents(chat: Chat, aim: Aim) -> tuple[list[Part], list[Content]]:
     """The instructions, from wherever they stand, and the turns."""
     names = {part.id: part.name for turn in chat.turns for part in turn.parts if isinstance(part, ToolCall)}
-    sealed = not _BY_BUDGET.search(aim.model)
+    sealed = wants_seals(aim.model)
     instructions: list[Part] = []
     contents: list[Content] = []
     last: Role | None = None
@@ -86,7 +82,7 @@ def _contents(chat: Chat, aim: Aim) -> tuple[list[Part], list[Content]]:
         if not pieces:
             continue
         if turn.role is Role.ASSISTANT and sealed:
-            _excuse(pieces)
+            parts.excuse(pieces)
         if turn.role is Role.TOOL and last is Role.TOOL:
             # Google wants as many results in one turn as there were calls in the one before.
             assert isinstance(contents[-1].parts, list), "as it was made"
@@ -102,24 +98,29 @@ def _contents(chat: Chat, aim: Aim) -> tuple[list[Part], list[Content]]:
 def _pieces(turn: Turn, names: dict[str, str], aim: Aim) -> list[Part]:
     if turn.name:
         aim.leave_out("name")
+    if marks(turn.parts):
+        aim.leave_out("cached")
+    said = []
     for part in turn.parts:
-        if getattr(part, "cached", False):
-            aim.leave_out("cached")
         if isinstance(part, Image) and part.detail not in ("", "auto"):
             aim.leave_out("detail")
+        own = _own(part, aim) if isinstance(part, Thinking) else part
+        if own is not None:
+            said.append(own)
     try:
-        return parts.encode_parts(turn.parts, names, aim.lack)
+        return parts.encode_parts(said, names, aim.lack)
     except ValueError as error:
         raise Unspeakable("turns", f"of a call of a tool, {error}") from None
 
 
-def _excuse(pieces: list[Part]) -> None:
-    """Say of the first call of a step that it bears no seal because no Gemini model made it."""
-    for piece in pieces:
-        if piece.function_call is not None:
-            if not piece.thought_signature:
-                piece.thought_signature = UNSEALED
-            return
+def _own(part: Thinking, aim: Aim) -> Thinking | None:
+    """A thought as Google takes it: under Google's own seal, or the text of it alone. None: nothing of it."""
+    if part.vendor == GOOGLE or not (part.signature or part.redacted):
+        return part
+    if part.text:
+        return Thinking(part.text)
+    aim.leave_out("thinking")
+    return None
 
 
 def _declare(tool: Tool, aim: Aim) -> dict[str, Any]:
@@ -158,7 +159,7 @@ def _configure(chat: Chat, aim: Aim) -> dict[str, Any]:
         "candidateCount": chat.choices if chat.choices != 1 else None,
         "responseLogprobs": chat.logprobs,
         "logprobs": chat.top_logprobs or None,
-        "thinkingConfig": _think(chat.reasoning, aim) if chat.reasoning is not None else None,
+        "thinkingConfig": think(chat.reasoning, aim) if chat.reasoning is not None else None,
         **_format(chat.format),
     }
     return {name: value for name, value in config.items() if value is not None}
@@ -168,18 +169,3 @@ def _format(form: Format | None) -> dict[str, Any]:
     if form is None:
         return {}
     return {"responseMimeType": "application/json", "responseJsonSchema": form.schema}
-
-
-def _think(reasoning: Reasoning, aim: Aim) -> dict[str, Any] | None:
-    """A budget, or a level where the model takes one: no model takes both."""
-    config: dict[str, Any] = {}
-    if reasoning.budget is not None:
-        config["thinkingBudget"] = reasoning.budget
-    elif reasoning.effort and _BY_BUDGET.search(aim.model):
-        config["thinkingBudget"] = BUDGETS.get(reasoning.effort, BUDGETS["medium"])
-    elif reasoning.effort:
-        # There is no level at which such a model does not think.
-        config["thinkingLevel"] = "MINIMAL" if reasoning.effort == "none" else reasoning.effort.upper()
-    if reasoning.shown is not None:
-        config["includeThoughts"] = reasoning.shown
-    return config or None

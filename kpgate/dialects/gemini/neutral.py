@@ -206,7 +206,7 @@ def _add(said: list[Neutral], part: Neutral) -> None:
         and isinstance(last, Thinking)
         and not (last.signature or last.redacted or part.redacted)
     ):
-        said[-1] = Thinking(last.text + part.text, part.signature)
+        said[-1] = Thinking(last.text + part.text, part.signature, "", part.vendor)
     else:
         said.append(part)
 

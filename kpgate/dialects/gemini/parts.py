@@ -1,6 +1,5 @@
 """A turn's pieces: from Google's parts to the neutral form's, and back. Requests and replies have them alike."""
 
-import re
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Iterable
@@ -22,6 +21,7 @@ from kpgate.domain.chat import (
     ToolCall,
     ToolResult,
 )
+from kpgate.domain.seals import GOOGLE, Seal, unwrap, wrap, wrap_redacted
 
 GOOGLES_OWN = ("gs://", "https://generativelanguage.googleapis.com/", "https://www.youtube.com/")
 """Where a URI begins that only Google can read."""
@@ -35,11 +35,16 @@ UNREAD = (
     "media_processing",
 )
 """Kinds and qualities of parts that the neutral form does not have."""
-CARRIED, REDACTED = b"kpgate:", b"kpgate:redacted:"
-"""Before another vendor's seal, which need not be base64, where a thoughtSignature must be."""
+CARRIED = "a3BnYXRlO"
+"""How the base64 begins that carries what is under a mark of kpgate's: a thoughtSignature must be base64."""
+UNSEALED = "skip_thought_signature_validator"
+"""What Google says to send for a call that another vendor's model made.
+
+Source: ai.google.dev, "Thought signatures", its questions (checked November 2026).
+"""
 _FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "x-flac": "flac", "x-aac": "aac"}
 _ALPHABET = str.maketrans("-_", "+/")
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_EXCUSED = UNSEALED.translate(_ALPHABET)
 _TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -91,14 +96,25 @@ def spoken(piece: Piece) -> list[Part]:
 
     Errors: ValueError for a seal that is not base64.
     """
-    seal, redacted = unseal(piece.thought_signature)
     text = piece.text or ""
     if piece.thought:
-        return [Thinking(text, seal, redacted)]
+        return [_thought(text, piece)]
     found: list[Part] = [Text(text)] if text else []
-    if seal or redacted:
-        found.append(Thinking("", seal, redacted))
+    if piece.thought_signature:
+        found.append(_thought("", piece))
     return found
+
+
+def _thought(text: str, piece: Piece) -> Thinking:
+    """A thought under its seal, if it has one."""
+    seal = unseal(piece.thought_signature)
+    if seal is None:
+        return Thinking(text)
+    return (
+        Thinking("", "", seal.text, seal.vendor)
+        if seal.redacted
+        else Thinking(text, seal.text, "", seal.vendor)
+    )
 
 
 def called(piece: Piece, made: str) -> ToolCall:
@@ -116,7 +132,11 @@ def called(piece: Piece, made: str) -> ToolCall:
     if b"\n" in arguments:
         # Google indents whole replies.
         arguments = msgspec.json.format(arguments, indent=-1)
-    return ToolCall(call.id or made, call.name, arguments.decode(), unseal(piece.thought_signature)[0])
+    seal = unseal(piece.thought_signature)
+    own = seal is not None and seal.vendor == GOOGLE and seal.text != _EXCUSED
+    return ToolCall(
+        call.id or made, call.name, arguments.decode(), seal.text if own and seal is not None else ""
+    )
 
 
 def answered(response: FunctionResponse, made: str) -> ToolResult:
@@ -137,30 +157,34 @@ def answered(response: FunctionResponse, made: str) -> ToolResult:
     return ToolResult(response.id or made, parts, response.name, failed)
 
 
-def unseal(signature: str | None) -> tuple[str, str]:
-    """A thoughtSignature as the vendor gave it, or what stood instead of a thought."""
+def unseal(signature: str | None) -> Seal | None:
+    """A thoughtSignature as its vendor gave it. None where there is none."""
     if not signature:
-        return "", ""
+        return None
     signature = standard(signature)
-    if signature.startswith("a3BnYXRlO"):
+    if signature.startswith(CARRIED):
         try:
-            carried = b64decode(signature, validate=True)
-        except NotBase64:
-            return signature, ""
-        if carried.startswith(REDACTED):
-            return "", carried.removeprefix(REDACTED).decode()
-        if carried.startswith(CARRIED):
-            return carried.removeprefix(CARRIED).decode(), ""
-    return signature, ""
+            return unwrap(b64decode(signature, validate=True).decode(), GOOGLE)
+        except (NotBase64, UnicodeDecodeError):
+            pass
+    return Seal(signature, GOOGLE)
 
 
-def seal(signature: str, redacted: str = "") -> str | None:
-    """A vendor's seal as a thoughtSignature, which is base64."""
+def seal(signature: str, redacted: str = "", vendor: str = "") -> str | None:
+    """A vendor's seal as a thoughtSignature, which is base64: another vendor's is carried in it under a mark."""
     if redacted:
-        return b64encode(REDACTED + redacted.encode()).decode()
-    if not signature or (_BASE64.fullmatch(signature) and not signature.startswith("a3BnYXRlO")):
-        return signature or None
-    return b64encode(CARRIED + signature.encode()).decode()
+        return b64encode(wrap_redacted(redacted, vendor).encode()).decode()
+    kept = wrap(signature, vendor, GOOGLE)
+    return b64encode(kept.encode()).decode() if kept != signature else signature or None
+
+
+def excuse(pieces: Iterable[Piece]) -> None:
+    """Say of the first call of a step that it bears no seal because no Gemini model made it."""
+    for piece in pieces:
+        if piece.function_call is not None:
+            if not piece.thought_signature:
+                piece.thought_signature = UNSEALED
+            return
 
 
 def make_id(seed: str, place: int) -> str:
@@ -210,7 +234,7 @@ def encode_parts(parts: Iterable[Part], names: dict[str, str], lack: Lack) -> li
 
 def _think(part: Thinking, found: list[Piece]) -> None:
     """A thought; a seal without one belongs to the text before it."""
-    sealed = seal(part.signature, part.redacted)
+    sealed = seal(part.signature, part.redacted, part.vendor)
     if part.text or part.redacted:
         found.append(Piece(text=part.text, thought=True, thought_signature=sealed))
     elif found and found[-1].text is not None and not found[-1].thought and not found[-1].thought_signature:

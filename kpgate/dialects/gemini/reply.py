@@ -156,6 +156,7 @@ def encode_reply(reply: Reply, call: Call) -> bytes:
     candidates = []
     for index, choice in enumerate(reply.choices):
         pieces = encode_parts(shown(choice.parts, call))
+        parts.excuse(pieces)
         said: dict[str, Any] = {
             "content": Content(pieces, "model"),
             "finishReason": REASONS[choice.finish],

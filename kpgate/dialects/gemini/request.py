@@ -10,11 +10,13 @@ import msgspec
 
 from kpgate._fast.body import BodyError, Keys, Scan, scan, splice
 from kpgate.dialects.gemini.forms import Content, Tool, camel, may_be_snake
+from kpgate.dialects.gemini.models import wants_seals
+from kpgate.dialects.gemini.parts import CARRIED, UNSEALED
 from kpgate.domain.body import read_body
 from kpgate.domain.call import Call
 from kpgate.domain.errors import InvalidRequest
 
-MODEL = 6
+CONTENTS, MODEL = 0, 6
 GENERATION, WHOLE = 2, 7
 READ = Keys(
     (
@@ -35,6 +37,8 @@ NAMED = Keys(("model",))
 CAP, CAP_SNAKE, CHOICES, CHOICES_SNAKE = range(4)
 CONFIG = Keys(("maxOutputTokens", "max_output_tokens", "candidateCount", "candidate_count"))
 TOKENS_MAX, CHOICES_MAX = 1 << 31, 1024
+FOREIGN, EXCUSED = f'"{CARRIED}'.encode(), f'"{UNSEALED}"'.encode()
+"""How a seal begins in JSON that is another vendor's, and what stands for one where there is none."""
 
 
 class GenerateRequest(msgspec.Struct, gc=False, rename="camel"):
@@ -77,6 +81,8 @@ class Asked(msgspec.Struct, gc=False):
     shows: bool = False
 
 
+_one = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_many = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _generate = msgspec.json.Decoder(GenerateRequest)
 _count = msgspec.json.Decoder(CountRequest)
 
@@ -117,7 +123,7 @@ def decode_count(body: bytes, depth_max: int, model: str = "") -> Call:
 
 
 def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes:
-    """The body to send upstream: the caller's bytes; no model but the one in the path.
+    """The body to send upstream: the caller's bytes; no model but the one in the path, and no seals of other vendors'.
 
     Units: `cap` output tokens a choice, 0 for none: what the caller gave is lowered to it, or it is set.
     """
@@ -129,7 +135,44 @@ def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes
         elif not 0 < call.output_cap <= cap:
             spelled = CAP_SNAKE if asked.config.has(CAP_SNAKE) else CAP
             edits[asked.place] = splice(asked.config_bytes, asked.config, {spelled: b"%d" % cap})
+    if FOREIGN in body or EXCUSED in body:
+        edits |= _own_seals(call, wants_seals(upstream_model))
     return splice(body, call.scan, edits) if edits else body
+
+
+def _own_seals(call: Call, wants: bool) -> dict[int, bytes | None]:
+    """What leaves out the seals that are other vendors', and what only they stand for: Google would refuse the request.
+
+    Shape: `wants` says that the model takes no call without a seal, but takes the excuse for it.
+    """
+    raw = call.scan.raw(CONTENTS)
+    contents = _items(raw)
+    found = False
+    for content in contents:
+        pieces = _items(bytes(content.get("parts", b"[]")))
+        own = []
+        for piece in pieces:
+            name = "thoughtSignature" if "thoughtSignature" in piece else "thought_signature"
+            sealed = bytes(piece.get(name, b""))
+            if sealed.startswith(FOREIGN) or (sealed == EXCUSED and not wants):
+                found = True
+                del piece[name]
+                if bytes(piece.get("text", b"")) == b'""':
+                    continue
+            own.append(piece)
+        if len(own) < len(pieces) or found:
+            content["parts"] = msgspec.Raw(msgspec.json.encode(own))
+    if not found:
+        return {}
+    call.dropped = "thoughtSignature"
+    return {CONTENTS: msgspec.json.encode([content for content in contents if content.get("parts") != b"[]"])}
+
+
+def _items(raw: bytes | None) -> list[dict[str, msgspec.Raw]]:
+    """A list's items, or what stands for a list of it."""
+    if raw is None or raw[:1] == b"[":
+        return _many.decode(raw or b"[]")
+    return [_one.decode(raw)] if raw[:1] == b"{" else []
 
 
 def forward_count(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes:

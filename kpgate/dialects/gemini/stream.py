@@ -203,7 +203,7 @@ class StreamReader:
                     said.append(Said(one.text, choice, logprobs))
                     logprobs = None
                 elif isinstance(one, Thinking):
-                    said.append(Thought(one.text, choice, one.signature, one.redacted))
+                    said.append(Thought(one.text, choice, one.signature, one.redacted, one.vendor))
         if len(said) > before:
             self._spoke.add(choice)
         if candidate.grounding_metadata is not None:
@@ -230,6 +230,7 @@ class StreamWriter:
         self._events = 0
         self._open: dict[int, ToolCall] = {}
         self._unseen: dict[int, str] = {}
+        self._called: set[int] = set()
         self._ends: dict[int, Finish] = {}
         self._texts: defaultdict[int, StringIO] = defaultdict(StringIO)
         self._cited: dict[int, list[Citation]] = {}
@@ -292,7 +293,10 @@ class StreamWriter:
         Of what is shown the last piece waits for that: clients take no seal from a part without text.
         """
         choice = piece.choice
-        before, sealed = self._unseen.pop(choice, ""), parts.seal(piece.signature, piece.redacted)
+        before, sealed = (
+            self._unseen.pop(choice, ""),
+            parts.seal(piece.signature, piece.redacted, piece.vendor),
+        )
         if not self._shows and sealed is None:
             self._unseen[choice] = before + piece.text
             return b""
@@ -316,7 +320,12 @@ class StreamWriter:
     def _whole(self, choice: int) -> bytes:
         """The call under way, which is whole now."""
         call = self._open.pop(choice, None)
-        return b"" if call is None else self._piece([call], choice)
+        if call is None:
+            return b""
+        if choice not in self._called:
+            self._called.add(choice)
+            call.signature = call.signature or parts.UNSEALED
+        return self._piece([call], choice)
 
     def _piece(self, said: list[Any], choice: int) -> bytes:
         return b"".join(self._part(msgspec.json.encode(one), choice) for one in encode_parts(said))

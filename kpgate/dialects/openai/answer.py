@@ -24,7 +24,16 @@ FINISHES = {
     "tool_calls": Finish.TOOL_CALLS,
     "function_call": Finish.TOOL_CALLS,
     "content_filter": Finish.FILTERED,
+    # Other vendors' own: Mistral, TGI and Together; Z.ai.
+    "model_length": Finish.CONTEXT,
+    "eos_token": Finish.STOP,
+    "eos": Finish.STOP,
+    "stop_sequence": Finish.STOP_SEQUENCE,
+    "sensitive": Finish.FILTERED,
+    "model_context_window_exceeded": Finish.CONTEXT,
 }
+FAILURES = frozenset(("insufficient_system_resource", "network_error", "error", "abort"))
+"""Ends that are failures of the provider's: DeepSeek's, Z.ai's, Mistral's and OpenRouter's, SGLang's and vLLM's."""
 REASONS = {
     Finish.STOP: "stop",
     Finish.STOP_SEQUENCE: "stop",
@@ -54,8 +63,16 @@ class _Sound(Struct, gc=False):
     transcript: str = ""
 
 
+class Piece(Struct, gc=False):
+    """A piece of a content that is a list, as Mistral's models have it that reason. Kinds without words keep none."""
+
+    type: str = ""
+    text: str | None = None
+    thinking: "list[Piece] | str | None" = None
+
+
 class _Message(Struct, gc=False):
-    content: str | None = None
+    content: str | list[Piece] | None = None
     refusal: str | None = None
     tool_calls: list[_Call] | None = None
     function_call: _Function | None = None
@@ -115,8 +132,11 @@ def _choice(choice: _Choice) -> Choice:
     thought = message.reasoning_content or message.reasoning
     if thought:
         parts.append(Thinking(thought))
-    if message.content:
-        parts.append(Text(message.content))
+    content = message.content
+    if isinstance(content, list):
+        parts += [Thinking(text) if thinks else Text(text) for text, thinks in told(content)]
+    elif content:
+        parts.append(Text(content))
     if message.refusal:
         parts.append(Refusal(message.refusal))
     if message.audio is not None:
@@ -127,11 +147,31 @@ def _choice(choice: _Choice) -> Choice:
     if message.function_call is not None:
         called = message.function_call
         parts.append(ToolCall("call_0", called.name, _arguments(called.arguments)))
-    finish = FINISHES.get(choice.finish_reason or "stop", Finish.STOP)
+    finish = finish_of(choice.finish_reason or "stop")
     if not message.annotations:
         return Choice(parts, finish, "", choice.logprobs)
-    cited = annotations.read(message.annotations, len(message.content or ""))
+    cited = annotations.read(message.annotations, len(content) if isinstance(content, str) else 0)
     return Choice(parts, finish, "", choice.logprobs, cited)
+
+
+def finish_of(reason: str) -> Finish:
+    """Why a choice ended. Errors: ValueError where the provider failed."""
+    if reason in FAILURES:
+        raise ValueError(f"finish_reason: {reason}")
+    return FINISHES.get(reason, Finish.STOP)
+
+
+def told(content: list[Piece]) -> list[tuple[str, bool]]:
+    """The words of a content that is a list, in order, each with whether it is thought or said."""
+    found = []
+    for piece in content:
+        thinking = piece.thinking
+        if thinking:
+            words = thinking if isinstance(thinking, str) else "".join(one.text or "" for one in thinking)
+            found.append((words, True))
+        elif piece.text:
+            found.append((piece.text, False))
+    return [one for one in found if one[0]]
 
 
 def _arguments(text: str | None) -> str:

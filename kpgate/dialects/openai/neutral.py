@@ -11,12 +11,12 @@ from msgspec.structs import astuple
 
 from kpgate._fast.body import Scan
 from kpgate.dialects.openai.request import ChatRequest
+from kpgate.dialects.openai.tools import Definition, Mark, Offered, custom_arguments, take_tools
 from kpgate.domain.body import invalid
 from kpgate.domain.call import Call
 from kpgate.domain.chat import (
     Audio,
     Chat,
-    Choosing,
     File,
     Format,
     Image,
@@ -26,13 +26,12 @@ from kpgate.domain.chat import (
     Role,
     Text,
     Thinking,
-    Tool,
     ToolCall,
-    ToolChoice,
     ToolResult,
     Turn,
 )
 from kpgate.domain.errors import InvalidRequest
+from kpgate.domain.gpt import EFFORTS
 
 
 class _Url(Struct, gc=False):
@@ -58,6 +57,7 @@ class _Part(Struct, gc=False):
     input_audio: _Sound | None = None
     file: _File | None = None
     refusal: str | None = None
+    cache_control: Mark | None = None
 
 
 class _Function(Struct, gc=False):
@@ -65,10 +65,16 @@ class _Function(Struct, gc=False):
     arguments: str | None = None
 
 
+class _Custom(Struct, gc=False):
+    name: str = ""
+    input: str = ""
+
+
 class _Call(Struct, gc=False):
     id: str | None = None
     type: str | None = None
     function: _Function | None = None
+    custom: _Custom | None = None
 
 
 class _Spoken(Struct, gc=False):
@@ -86,18 +92,6 @@ class _Message(Struct, gc=False):
     audio: _Spoken | None = None
     reasoning_content: str | None = None
     annotations: Any = None
-
-
-class _Definition(Struct, gc=False):
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
-class _Tool(Struct, gc=False):
-    type: str = "function"
-    function: _Definition | None = None
 
 
 class _Schema(Struct, gc=False):
@@ -126,10 +120,10 @@ class _Request(Struct, gc=False):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     n: int | None = None
-    tools: list[_Tool] | None = None
+    tools: list[Offered] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
-    functions: list[_Definition] | None = None
+    functions: list[Definition] | None = None
     function_call: str | dict[str, Any] | None = None
     response_format: _Format | None = None
     temperature: float | None = None
@@ -180,6 +174,17 @@ SPELLED = {
     "image.url": "messages: image_url",
     "audio": "messages: input_audio",
     "file": "messages: file",
+    "file.url": "messages: file",
+    "file.id": "messages: file.file_id",
+    "cached": "messages: cache_control",
+    "name": "messages.name",
+    "thinking": "messages.reasoning_content",
+    "tool_result.image": "messages: tool",
+    "tool_result.failed": "messages: tool",
+    "turns": "messages",
+    "strict": "tools.function.strict",
+    "audio.id": "messages.audio",
+    "detail": "messages: image_url.detail",
 }
 """OpenAI's name for a field of the neutral form, where it is another one."""
 
@@ -223,19 +228,14 @@ def neutral(body: bytes, call: Call) -> Chat:
                 setattr(chat, name, value)
             elif name in HINTS:
                 chat.hints[name] = value
-    if asked.tools or asked.functions:
-        chat.tools = [_tool(tool, at) for at, tool in enumerate(asked.tools or ())]
-        chat.tools += [_defined(function) for function in asked.functions or ()]
-    choice = asked.tool_choice if asked.tool_choice is not None else asked.function_call
-    if choice is not None:
-        chat.tool_choice = _choice(choice)
+    take_tools(chat, asked)
     chat.parallel_tools = asked.parallel_tool_calls
     if asked.response_format is not None:
         chat.format = _format(asked.response_format)
     if asked.stop:
         chat.stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop
     if asked.reasoning_effort:
-        chat.reasoning = Reasoning(asked.reasoning_effort)
+        chat.reasoning = Reasoning(effort_of(asked.reasoning_effort, "reasoning_effort"))
     chat.voice = asked.audio
     return chat
 
@@ -313,14 +313,29 @@ def _turns(messages: list[_Message]) -> list[Turn]:
             parts.append(Audio(id=message.audio.id))
         for one in message.tool_calls or ():
             calls += 1
-            function = one.function or _Function()
-            parts.append(ToolCall(one.id or f"call_{calls}", function.name, function.arguments or "{}"))
+            parts.append(_called(one, f"call_{calls}"))
         if message.function_call is not None:
             calls += 1
             called = message.function_call
             parts.append(ToolCall(f"call_{calls}", called.name, called.arguments or "{}"))
         turns.append(Turn(role, parts, message.name or ""))
     return turns
+
+
+def _called(call: _Call, made: str) -> ToolCall:
+    if call.custom is not None:
+        return ToolCall(call.id or made, call.custom.name, custom_arguments(call.custom.input))
+    function = call.function or _Function()
+    return ToolCall(call.id or made, function.name, function.arguments or "{}")
+
+
+def effort_of(said: str, where: str) -> str:
+    """A reasoning effort. Errors: InvalidRequest for one that nobody knows."""
+    if said in EFFORTS:
+        return said
+    if said == "max":
+        return EFFORTS[-1]
+    raise InvalidRequest(f"{where}: expected one of {', '.join(EFFORTS)}", param=where)
 
 
 def _parts(content: list[_Part] | None, where: str) -> list[Part]:
@@ -330,17 +345,18 @@ def _parts(content: list[_Part] | None, where: str) -> list[Part]:
 
 
 def _part(part: _Part, where: str) -> Part:
+    mark = part.cache_control
     if part.type == "text" and part.text is not None:
-        return Text(part.text)
+        return Text(part.text) if mark is None else Text(part.text, True, mark.ttl)
     if part.type == "image_url" and part.image_url is not None:
         media_type, data = _data_url(part.image_url.url)
         url = "" if data else part.image_url.url
-        return Image(media_type, data, url, part.image_url.detail)
+        return Image(media_type, data, url, part.image_url.detail, mark is not None)
     if part.type == "input_audio" and part.input_audio is not None:
         return Audio(part.input_audio.format, part.input_audio.data)
     if part.type == "file" and part.file is not None:
         media_type, data = _data_url(part.file.file_data)
-        return File(media_type, data, "", part.file.file_id, part.file.filename)
+        return File(media_type, data, "", part.file.file_id, part.file.filename, mark is not None)
     if part.type == "refusal" and part.refusal is not None:
         return Refusal(part.refusal)
     raise InvalidRequest(
@@ -355,32 +371,6 @@ def _data_url(url: str) -> tuple[str, str]:
     if not comma or not head.startswith("data:") or not head.endswith(";base64"):
         return "", ""
     return head[5:-7].partition(";")[0], data
-
-
-def _tool(tool: _Tool, at: int) -> Tool:
-    if tool.type != "function" or tool.function is None:
-        where = f"tools[{at}]"
-        raise InvalidRequest(
-            f"{where}: only function tools are known where caller and provider speak other dialects",
-            param=where,
-        )
-    return _defined(tool.function)
-
-
-def _defined(function: _Definition) -> Tool:
-    return Tool(function.name, function.description or "", function.parameters, function.strict)
-
-
-def _choice(choice: str | dict[str, Any]) -> ToolChoice:
-    if isinstance(choice, str):
-        if choice in ("auto", "none", "required"):
-            return ToolChoice(Choosing(choice))
-    else:
-        function = choice.get("function", choice)
-        name = function.get("name") if isinstance(function, dict) else None
-        if isinstance(name, str):
-            return ToolChoice(Choosing.NAMED, name)
-    raise InvalidRequest("tool_choice: expected auto, none, required or a function", param="tool_choice")
 
 
 def _format(wanted: _Format) -> Format | None:

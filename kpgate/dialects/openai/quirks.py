@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from kpgate._fast.body import Scan, scan, splice
 from kpgate._fast.sse import Framer, find_usage
 from kpgate.dialects.openai import answer, ask, endpoints, request
+from kpgate.dialects.openai.fitting import Fitting, speakable
 from kpgate.dialects.openai.reply import decode_usage
 from kpgate.dialects.openai.request import (
     MAX_COMPLETION_TOKENS,
@@ -26,10 +27,10 @@ from kpgate.dialects.openai.request import (
 from kpgate.dialects.openai.stream import StreamReader
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Chat
-from kpgate.domain.dialect import Aim, Endpoint, Framing, Heads, Unspeakable, Vendor, Way
+from kpgate.domain.dialect import Aim, Endpoint, Framing, Heads, Vendor, Way
 from kpgate.domain.errors import InvalidRequest
 from kpgate.domain.events import EVENT_BYTES_MAX
-from kpgate.domain.presets import NONE, Quirks
+from kpgate.domain.quirks import NONE, Quirks
 from kpgate.domain.reply import Piece, Reply, Used
 from kpgate.domain.usage import NOTHING, Usage
 
@@ -84,6 +85,7 @@ class Bent:
     def __init__(self, quirks: Quirks) -> None:
         self.quirks = quirks
         self.marker = {"": b"", "x_groq": b'"x_groq"', "choice": b'"usage"'}[quirks.usage_in]
+        self.fitting = Fitting(quirks)
 
     def native(self, endpoint: Endpoint, heads: Heads) -> Way:
         """As `endpoints.native`."""
@@ -112,7 +114,9 @@ class Bent:
             _rename(edits, call, cap)
         elif cap:
             request.bound(edits, call, cap)
-        return splice(body, call.scan, edits) if edits else body
+        sent, left = self.fitting.fit(splice(body, call.scan, edits) if edits else body)
+        call.dropped = ",".join(left)
+        return sent
 
     def decode_usage(self, raw: bytes) -> Usage | None:
         """As `reply.decode_usage`, where it is said under another name or counted otherwise."""
@@ -155,8 +159,8 @@ class Bent:
     def encode_chat(self, chat: Chat, aim: Aim) -> bytes:
         """As `ask.encode_chat`. Errors: Unspeakable."""
         if chat.choices > 1 and not self.quirks.choices:
-            raise Unspeakable("choices", ONE_CHOICE)
-        sent = ask.encode_chat(chat, aim)
+            aim.lack("choices", ONE_CHOICE)
+        sent = ask.encode_chat(speakable(chat, aim, self.quirks), aim, self.quirks)
         offsets = scan(sent, READ, DEPTH_MAX)
         edits: dict[int, bytes | None] = {}
         if not self.quirks.stream_options and offsets.has(STREAM_OPTIONS):
@@ -164,7 +168,10 @@ class Bent:
         if self.quirks.cap and offsets.has(MAX_COMPLETION_TOKENS):
             edits[MAX_TOKENS] = offsets.raw(MAX_COMPLETION_TOKENS)
             edits[MAX_COMPLETION_TOKENS] = None
-        return splice(sent, offsets, edits) if edits else sent
+        fit, left = self.fitting.fit(splice(sent, offsets, edits) if edits else sent)
+        for name in left:
+            aim.leave_out(name)
+        return fit
 
     def decode_reply(self, body: bytes) -> Reply:
         """As `answer.decode_reply`."""

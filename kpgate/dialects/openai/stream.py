@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from kpgate.dialects.openai import annotations
-from kpgate.dialects.openai.answer import FINISHES, REASONS, encode_usage
+from kpgate.dialects.openai.answer import FAILURES, REASONS, encode_usage, finish_of, told
+from kpgate.dialects.openai.answer import Piece as Part
 from kpgate.dialects.openai.reply import decode_usage
 from kpgate.domain.call import Call
 from kpgate.domain.reply import (
@@ -20,7 +21,6 @@ from kpgate.domain.reply import (
     Broke,
     Called,
     Cited,
-    Finish,
     Finished,
     Over,
     Piece,
@@ -46,7 +46,7 @@ class _Call(Struct, gc=False):
 
 
 class _Delta(Struct, gc=False):
-    content: str | None = None
+    content: str | list[Part] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -112,8 +112,13 @@ class StreamReader:
             thought = delta.reasoning_content or delta.reasoning
             if thought:
                 pieces.append(Thought(thought, index))
-            if delta.content or (choice.logprobs and delta.content is not None):
-                pieces.append(Said(delta.content, index, choice.logprobs))
+            content = delta.content
+            if isinstance(content, list):
+                pieces += [
+                    Thought(text, index) if thinks else Said(text, index) for text, thinks in told(content)
+                ]
+            elif content or (choice.logprobs and content is not None):
+                pieces.append(Said(content, index, choice.logprobs))
             if delta.refusal:
                 pieces.append(Refused(delta.refusal, index))
             for call in delta.tool_calls or ():
@@ -122,7 +127,11 @@ class StreamReader:
                 pieces += [Cited(said, index) for said in annotations.read(delta.annotations)]
         if choice.finish_reason and index not in self._finished:
             self._finished.add(index)
-            pieces.append(Finished(FINISHES.get(choice.finish_reason, Finish.STOP), index))
+            reason = choice.finish_reason
+            if reason in FAILURES:
+                pieces.append(Broke(f"finish_reason: {reason}"))
+            else:
+                pieces.append(Finished(finish_of(reason), index))
 
     def _read_call(self, choice: int, call: _Call, pieces: list[Piece]) -> None:
         known = self._calls.setdefault(choice, {})

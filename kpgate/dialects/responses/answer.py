@@ -11,13 +11,13 @@ from msgspec import Struct
 
 from kpgate.dialects.responses import annotations
 from kpgate.dialects.responses.ask import SEAL
-from kpgate.dialects.responses.neutral import REDACTED
 from kpgate.dialects.responses.request import ResponsesRequest
 from kpgate.dialects.responses.usage import decode_usage, encode_usage
 from kpgate.domain.call import Call
 from kpgate.domain.chat import Part, Refusal, Text, Thinking, ToolCall
 from kpgate.domain.citing import leave_out, within
 from kpgate.domain.reply import Choice, Citation, Finish, Reply
+from kpgate.domain.seals import OPENAI, wrap, wrap_redacted
 from kpgate.domain.usage import NOTHING
 
 Json = dict[str, Any]
@@ -146,7 +146,8 @@ def decode_thinking(item: Item) -> Thinking:
     """What was reasoned, with the seal on it and the id that goes with that."""
     text = "\n\n".join(piece.text or "" for piece in item.summary or item.content or ())
     seal = f"{item.id or ''}{SEAL}{item.encrypted_content}" if item.encrypted_content else ""
-    return Thinking(text, seal) if text else Thinking(redacted=seal)
+    vendor = OPENAI if seal else ""
+    return Thinking(text, seal, "", vendor) if text else Thinking("", "", seal, vendor)
 
 
 def decode_text(body: bytes) -> str:
@@ -318,7 +319,9 @@ def function_call(id: str, status: str, call: ToolCall) -> Json:
 
 def reasoning(id: str, thought: Thinking) -> Json:
     """A reasoning item. Shape: what was redacted says so in its seal, for clients give no empty summary back."""
-    seal = REDACTED + thought.redacted if thought.redacted else thought.signature
+    seal = wrap(thought.signature, thought.vendor, OPENAI)
+    if thought.redacted:
+        seal = wrap_redacted(thought.redacted, thought.vendor)
     shown = bool(thought.text) or bool(thought.signature)
     summary = [{"type": "summary_text", "text": thought.text}] if shown else []
     said: Json = {"id": id, "type": "reasoning", "summary": summary}

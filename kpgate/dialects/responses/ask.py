@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from kpgate.dialects.openai.ask import effort_of
+from kpgate.dialects.openai.ask import effort_to
 from kpgate.domain.chat import (
     Audio,
     Chat,
@@ -31,6 +31,7 @@ from kpgate.domain.chat import (
     Turn,
 )
 from kpgate.domain.dialect import Aim
+from kpgate.domain.seals import OPENAI
 
 ENCRYPTED = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
@@ -52,6 +53,8 @@ def encode_chat(chat: Chat, aim: Aim) -> bytes:
     turns = chat.turns
     first = turns[0] if len(turns) > 1 else None
     if first is not None and first.role is Role.SYSTEM and all(type(part) is Text for part in first.parts):
+        if any(part.cached for part in first.parts if isinstance(part, Text)):
+            aim.leave_out("cached")
         sent["instructions"] = "\n\n".join(part.text for part in first.parts if isinstance(part, Text))
         turns = turns[1:]
     sent["input"] = [item for turn in turns for item in _items(turn, aim)]
@@ -60,7 +63,7 @@ def encode_chat(chat: Chat, aim: Aim) -> bytes:
     if cap:
         sent["max_output_tokens"] = min(cap)
     if chat.tools:
-        sent["tools"] = [_tool(tool) for tool in chat.tools]
+        sent["tools"] = [_tool(tool, aim) for tool in chat.tools]
     if chat.tool_choice is not None:
         sent["tool_choice"] = _choice(chat.tool_choice)
     text: Json = {}
@@ -70,8 +73,11 @@ def encode_chat(chat: Chat, aim: Aim) -> bytes:
         text["verbosity"] = chat.verbosity
     include = [LOGPROBS] if chat.logprobs else []
     if chat.reasoning is not None:
-        sent["reasoning"] = _reasoning(chat.reasoning)
-        include.append(ENCRYPTED)
+        wanted = _reasoning(chat.reasoning, aim)
+        if wanted:
+            sent["reasoning"] = wanted
+        if chat.reasoning.effort != "none" and chat.reasoning.budget != 0:
+            include.append(ENCRYPTED)
     for name, value in (
         ("text", text or None),
         ("include", include or None),
@@ -151,7 +157,7 @@ def _item(part: ToolCall | ToolResult | Thinking, aim: Aim) -> Iterable[Json]:
     else:
         sealed = part.signature or part.redacted
         name, dot, seal = sealed.partition(SEAL)
-        if not dot or not name.startswith("rs_"):
+        if part.vendor != OPENAI or not dot or not name.startswith("rs_"):
             # Without this vendor's own seal it would not be taken for the model's.
             aim.leave_out("thinking")
             return
@@ -160,13 +166,19 @@ def _item(part: ToolCall | ToolResult | Thinking, aim: Aim) -> Iterable[Json]:
 
 
 def _output(result: ToolResult, aim: Aim) -> str | list[Json]:
+    if result.failed:
+        aim.leave_out("tool_result.failed")
+    if result.cached:
+        aim.leave_out("cached")
     parts = result.parts
-    if len(parts) <= 1 and all(isinstance(part, Text) for part in parts):
+    if len(parts) <= 1 and all(isinstance(part, Text) and not part.cached for part in parts):
         return parts[0].text if parts else ""  # type: ignore[union-attr]
     return [_part(part, Role.USER, aim) for part in parts]
 
 
 def _part(part: Part, role: Role, aim: Aim) -> Json:
+    if isinstance(part, Text | Image | File) and part.cached:
+        aim.leave_out("cached")
     if isinstance(part, Text):
         return {"type": "output_text" if role is Role.ASSISTANT else "input_text", "text": part.text}
     if isinstance(part, Refusal):
@@ -188,8 +200,10 @@ def _part(part: Part, role: Role, aim: Aim) -> Json:
     return said | {"file_data": f"data:{part.media_type};base64,{part.data}"}
 
 
-def _tool(tool: Tool) -> Json:
+def _tool(tool: Tool, aim: Aim) -> Json:
     """A tool. Shape: strict is the default here, and what was not asked to be is not."""
+    if tool.cached:
+        aim.leave_out("cached")
     said: Json = {"type": "function", "name": tool.name}
     if tool.description:
         said["description"] = tool.description
@@ -213,7 +227,7 @@ def _format(wanted: Format) -> Json:
     return said
 
 
-def _reasoning(wanted: Reasoning) -> Json:
-    effort = wanted.effort or effort_of(wanted.budget)
+def _reasoning(wanted: Reasoning, aim: Aim) -> Json:
+    effort = effort_to(wanted, aim)
     said: Json = {"effort": effort} if effort else {}
     return said | ({"summary": "auto"} if wanted.shown else {})

@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec import Struct
 
+from kpgate.dialects.openai.neutral import effort_of
+from kpgate.dialects.openai.tools import custom_arguments
 from kpgate.domain.body import invalid
 from kpgate.domain.call import Call
 from kpgate.domain.chat import (
@@ -31,6 +33,7 @@ from kpgate.domain.chat import (
     Turn,
 )
 from kpgate.domain.errors import InvalidRequest
+from kpgate.domain.seals import OPENAI, unwrap
 
 
 class _Sound(Struct, gc=False):
@@ -62,6 +65,8 @@ class _Item(Struct, gc=False):
     output: Any = None
     summary: list[_Part] | None = None
     encrypted_content: str | None = None
+    input: str | None = None
+    phase: str | None = None
 
 
 class _Function(Struct, gc=False):
@@ -70,6 +75,7 @@ class _Function(Struct, gc=False):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+    defer_loading: bool | None = None
 
 
 class _Format(Struct, gc=False):
@@ -89,6 +95,7 @@ class _Reasoning(Struct, gc=False):
     effort: str | None = None
     summary: str | None = None
     generate_summary: str | None = None
+    context: Any = None
 
 
 class _Request(Struct, gc=False):
@@ -124,6 +131,14 @@ class _Request(Struct, gc=False):
     service_tier: Any = None
 
 
+KEPT = "this is kept by the provider, and the one that answers for this model has no Responses API"
+KNOWN = frozenset(
+    (
+        *("message", "function_call", "function_call_output", "reasoning"),
+        *("custom_tool_call", "custom_tool_call_output"),
+    )
+)
+"""Kinds of items that have a place in the neutral form."""
 STATE = ("previous_response_id", "conversation", "prompt")
 """What only the provider knows that keeps it."""
 HINTS = (
@@ -134,8 +149,6 @@ HINTS = (
     "service_tier",
 )
 """Fields that do not change what is answered."""
-REDACTED = "kpgate:redacted:"
-"""Before the seal of what was redacted. Clients leave out an empty summary: a seal alone is on an unshown thought."""
 LOGPROBS = "message.output_text.logprobs"
 INCLUDABLE = (LOGPROBS, "reasoning.encrypted_content", "message.input_image.image_url")
 
@@ -152,6 +165,12 @@ SPELLED = {
     "file": "input: input_file",
     "file.url": "input: input_file.file_url",
     "thinking": "input: reasoning",
+    "name": "input.name",
+    "detail": "input: input_image.detail",
+    "tool_result.image": "input: function_call_output",
+    "tool_result.failed": "input: function_call_output",
+    "turns": "input",
+    "strict": "tools.strict",
 }
 """The Responses API's name for a field of the neutral form, where it is another one."""
 
@@ -187,14 +206,17 @@ def neutral(body: bytes, call: Call) -> Chat:
     hints = {name: value for name in HINTS if (value := getattr(asked, name)) is not None}
     if asked.store:
         hints["store"] = True
-    if isinstance(asked.input, list) and any(map(_cites, asked.input)):
-        hints["input.annotations"] = None
-    tools, choice = _tools(asked.tools or []), _choice(asked.tool_choice)
+    hints |= _unasked(asked)
+    tools, choice = _tools(asked.tools or [], unknown), _choice(asked.tool_choice, unknown)
     if isinstance(asked.tool_choice, dict) and asked.tool_choice.get("type") == "allowed_tools":
         tools = _allowed(tools, asked.tool_choice)
+    if asked.tools and not tools:
+        # All of them were of kinds that are left out: there is nothing to choose from.
+        choice = None
+    logprobs = LOGPROBS in include
     text = asked.text or _TextOptions()
     return Chat(
-        turns=_turns(asked),
+        turns=_turns(asked, unknown),
         tools=tools,
         tool_choice=choice,
         parallel_tools=asked.parallel_tool_calls,
@@ -202,8 +224,9 @@ def neutral(body: bytes, call: Call) -> Chat:
         output_cap=asked.max_output_tokens,
         temperature=asked.temperature,
         top_p=asked.top_p,
-        logprobs=True if LOGPROBS in include else None,
-        top_logprobs=asked.top_logprobs,
+        logprobs=True if logprobs else None,
+        # Without them there are none for alternatives to stand beside.
+        top_logprobs=asked.top_logprobs if logprobs else None,
         reasoning=_reasoning(asked.reasoning),
         verbosity=text.verbosity or "",
         stream=asked.stream is True,
@@ -215,14 +238,23 @@ def neutral(body: bytes, call: Call) -> Chat:
 
 
 def _keep(what: str, param: str) -> NoReturn:
-    raise InvalidRequest(
-        f"{what}: this is kept and done by the provider, and the one that answers for this model has no"
-        " Responses API",
-        param=param,
-    )
+    raise InvalidRequest(f"{what}: {KEPT}", param=param)
 
 
-def _turns(asked: _Request) -> list[Turn]:
+def _unasked(asked: _Request) -> dict[str, Any]:
+    """What stands within other fields and changes no answer."""
+    items = asked.input if isinstance(asked.input, list) else []
+    said = {
+        "input.annotations": any(map(_cites, items)),
+        "input.phase": any(item.phase is not None for item in items),
+        "tools.defer_loading": any(tool.defer_loading for tool in asked.tools or ()),
+        "reasoning.context": asked.reasoning is not None and asked.reasoning.context is not None,
+        "top_logprobs": bool(asked.top_logprobs) and LOGPROBS not in (asked.include or ()),
+    }
+    return {name: None for name, there in said.items() if there}
+
+
+def _turns(asked: _Request, unknown: list[str]) -> list[Turn]:
     turns = [Turn(Role.SYSTEM, [Text(asked.instructions)])] if asked.instructions else []
     if asked.input is None:
         raise InvalidRequest("input: this field is required", param="input")
@@ -230,6 +262,10 @@ def _turns(asked: _Request) -> list[Turn]:
         return [*turns, Turn(Role.USER, [Text(asked.input)])]
     for at, item in enumerate(asked.input):
         where = f"input[{at}]"
+        if item.type not in KNOWN and item.type != "item_reference":
+            # What the provider's own machinery did, and what came of it.
+            _note(unknown, f"input.{item.type[:100]}")
+            continue
         role, parts = _item(item, where)
         # What an assistant thought, said and called are items of their own here.
         if role is Role.ASSISTANT and turns and turns[-1].role is role:
@@ -255,25 +291,28 @@ def _item(item: _Item, where: str) -> tuple[Role, list[Part]]:
         if not item.call_id or not item.name or not isinstance(item.arguments or "", str):
             raise InvalidRequest(f"{where}: expected call_id, name and arguments as text", param=where)
         return Role.ASSISTANT, [ToolCall(item.call_id, item.name, item.arguments or "{}")]
-    if kind == "function_call_output":
+    if kind == "custom_tool_call":
+        if not item.call_id or not item.name:
+            raise InvalidRequest(f"{where}: expected call_id, name and input", param=where)
+        return Role.ASSISTANT, [ToolCall(item.call_id, item.name, custom_arguments(item.input or ""))]
+    if kind in ("function_call_output", "custom_tool_call_output"):
         if not item.call_id:
             raise InvalidRequest(f"{where}.call_id: this field is required", param=f"{where}.call_id")
         return Role.TOOL, [ToolResult(item.call_id, _output(item.output, f"{where}.output"))]
     if kind == "reasoning":
         return Role.ASSISTANT, _thinking(item)
     # Clients that leave everything to be kept speak of items by their ids.
-    hint = " (with `store: false` a client gives the item itself)" if kind == "item_reference" else ""
-    _keep(f"{where}: {kind[:100]}{hint}", where)
+    _keep(f"{where}: {kind[:100]} (with `store: false` a client gives the item itself)", where)
 
 
 def _thinking(item: _Item) -> list[Part]:
     """What was reasoned: its summary, else what open models tell, and the seal on it. Nothing else is worth a part."""
     told = item.summary or (item.content if isinstance(item.content, list) else None) or []
-    seal = item.encrypted_content or ""
-    if seal.startswith(REDACTED):
-        return [Thinking(redacted=seal.removeprefix(REDACTED))]
+    seal = unwrap(item.encrypted_content or "", OPENAI)
+    if seal.redacted:
+        return [Thinking("", "", seal.text, seal.vendor)]
     text = "\n\n".join(part.text or "" for part in told)
-    return [Thinking(text, seal)] if text or seal else []
+    return [Thinking(text, seal.text, "", seal.vendor)] if text or seal.text else []
 
 
 def _output(output: Any, where: str) -> list[Part]:
@@ -329,19 +368,26 @@ def _data_url(url: str) -> tuple[str, str]:
     return head[5:-7].partition(";")[0], data
 
 
-def _tools(tools: list[_Function]) -> list[Tool]:
+def _note(unknown: list[str], name: str) -> None:
+    if name not in unknown:
+        unknown.append(name)
+
+
+def _tools(tools: list[_Function], unknown: list[str]) -> list[Tool]:
+    """The functions that may be called. Shape: of other kinds of tools what the chat cannot carry."""
     made = []
     for at, tool in enumerate(tools):
         where = f"tools[{at}]"
         if tool.type != "function":
-            _keep(f"{where}: {tool.type[:100]}", where)
+            _note(unknown, f"tools.{tool.type[:100]}")
+            continue
         if not tool.name:
             raise InvalidRequest(f"{where}.name: this field is required", param=f"{where}.name")
         made.append(Tool(tool.name, tool.description or "", tool.parameters, tool.strict or None))
     return made
 
 
-def _choice(choice: str | dict[str, Any] | None) -> ToolChoice | None:
+def _choice(choice: str | dict[str, Any] | None, unknown: list[str]) -> ToolChoice | None:
     if choice is None:
         return None
     if isinstance(choice, dict):
@@ -349,7 +395,8 @@ def _choice(choice: str | dict[str, Any] | None) -> ToolChoice | None:
         if kind == "function" and isinstance(name, str):
             return ToolChoice(Choosing.NAMED, name)
         if kind != "allowed_tools":
-            _keep(f"tool_choice: {str(kind)[:100]}", "tool_choice")
+            _note(unknown, f"tool_choice.{str(kind)[:100]}")
+            return None
         choice = choice.get("mode")
     if choice in ("auto", "none", "required"):
         return ToolChoice(Choosing(choice))
@@ -383,4 +430,5 @@ def _reasoning(wanted: _Reasoning | None) -> Reasoning | None:
     summary = wanted.summary or wanted.generate_summary
     if not wanted.effort and not summary:
         return None
-    return Reasoning(wanted.effort or "", None, True if summary else None)
+    effort = effort_of(wanted.effort, "reasoning.effort") if wanted.effort else ""
+    return Reasoning(effort, None, True if summary else None)

@@ -11,8 +11,9 @@ from kpgate._fast.body import Keys, splice
 from kpgate.domain.body import append, read_body
 from kpgate.domain.call import Call
 from kpgate.domain.errors import InvalidRequest
+from kpgate.domain.seals import MARKED
 
-MODEL, MAX_OUTPUT_TOKENS = 0, 2
+MODEL, MAX_OUTPUT_TOKENS, INPUT = 0, 2, 3
 READ = Keys(("model", "stream", "max_output_tokens", "input", "instructions", "tools", "background"))
 """Every key that kpgate reads: a body that has one of them twice is refused, for a provider may read the other."""
 TOKENS_MAX = 1 << 31
@@ -86,7 +87,7 @@ def decode_response(body: bytes, depth_max: int) -> Call:
 
 
 def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes:
-    """The body to send upstream: the caller's bytes, with the model's name there.
+    """The body to send upstream: the caller's bytes, with the model's name there, and no thoughts of other vendors'.
 
     Units: `cap` output tokens, 0 for none: what the caller gave is lowered to it, or it is set.
     """
@@ -95,7 +96,19 @@ def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes
         edits[MODEL] = msgspec.json.encode(upstream_model)
     if cap and not 0 < call.output_cap <= cap:
         edits[MAX_OUTPUT_TOKENS] = b"%d" % cap
+    if MARKED in body and (own := _own_thoughts(call.scan.raw(INPUT))) is not None:
+        edits[INPUT] = own
+        call.dropped = "input: reasoning"
     return splice(body, call.scan, edits) if edits else body
+
+
+def _own_thoughts(raw: bytes | None) -> bytes | None:
+    """The input without what other vendors' models thought, whose seals are refused here. None: there is none of it."""
+    if raw is None or raw[:1] != b"[":
+        return None
+    items = msgspec.json.decode(raw, type=list[dict[str, msgspec.Raw]])
+    own = [item for item in items if not bytes(item.get("encrypted_content", b"")).startswith(MARKED)]
+    return msgspec.json.encode(own) if len(own) < len(items) else None
 
 
 def ask_again(body: bytes, said: str, told: str, choices: int) -> bytes:

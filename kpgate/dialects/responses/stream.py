@@ -29,6 +29,7 @@ from kpgate.domain.reply import (
     Thought,
     Used,
 )
+from kpgate.domain.seals import OPENAI
 from kpgate.domain.spoken import Spoken
 from kpgate.domain.usage import NOTHING, Usage
 
@@ -150,8 +151,8 @@ class StreamReader:
         if item.type == "reasoning":
             thinking = decode_thinking(item)
             if index in self._told:
-                return (Thought(signature=thinking.signature),) if thinking.signature else ()
-            said = Thought(thinking.text, 0, thinking.signature, thinking.redacted)
+                return (Thought(signature=thinking.signature, vendor=OPENAI),) if thinking.signature else ()
+            said = Thought(thinking.text, 0, thinking.signature, thinking.redacted, thinking.vendor)
             return (said,) if thinking.text or thinking.redacted else ()
         if item.type == "function_call" and index not in self._told and isinstance(item.arguments, str):
             begun = () if index in self._calls else self._added(event)

@@ -241,7 +241,8 @@ class StreamWriter:
         if piece.redacted:
             done = self._close()
             output, self._outputs = self._outputs, self._outputs + 1
-            item = answer.reasoning(f"rs_{output}_{self._made.key}", Thinking(redacted=piece.redacted))
+            thought = Thinking("", "", piece.redacted, piece.vendor)
+            item = answer.reasoning(f"rs_{output}_{self._made.key}", thought)
             return done + self._whole(output, item, item)
         if part is None or part.kind != "reasoning_summary_text":
             done = self._close()
@@ -254,9 +255,9 @@ class StreamWriter:
         if piece.text:
             done += self._grow(part, piece.text)
         # A seal is on what was thought so far: what follows is another thought.
-        return done + self._close_thought(part, piece.signature) if piece.signature else done
+        return done + self._close_thought(part, piece.signature, piece.vendor) if piece.signature else done
 
-    def _close_thought(self, part: _Open, signature: str = "") -> bytes:
+    def _close_thought(self, part: _Open, signature: str = "", vendor: str = "") -> bytes:
         """A thought is whole."""
         text = "".join(part.texts)
         where = b'"item_id":"%b","output_index":%d,"summary_index":0' % (part.id.encode(), part.output)
@@ -264,7 +265,9 @@ class StreamWriter:
             "response.reasoning_summary_text.done", where + b',"text":' + _encode(text)
         ) + self._event("response.reasoning_summary_part.done", _summary(part, text))
         self._part = None
-        return done + self._done(part.output, answer.reasoning(part.id, Thinking(text, signature)))
+        return done + self._done(
+            part.output, answer.reasoning(part.id, Thinking(text, signature, "", vendor))
+        )
 
     def _call(self, piece: Called) -> bytes:
         done = self._close()

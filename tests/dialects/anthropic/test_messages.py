@@ -34,6 +34,7 @@ from kpgate.domain.claude import takes
 from kpgate.domain.dialect import Aim, Unspeakable
 from kpgate.domain.errors import InvalidRequest, Overloaded, UpstreamFailed
 from kpgate.domain.reply import Choice, Failure, Finish, Reply
+from kpgate.domain.seals import ANTHROPIC
 from kpgate.domain.usage import NOTHING, Usage
 from kpgate.stores.vocabulary import open_vocabulary
 from tests.kit.chats import ARGUMENTS, CHATS, NAMES, WORDS
@@ -262,8 +263,8 @@ def test_every_documented_field_has_its_place_and_comes_back() -> None:
         File(url="https://e.com/a.pdf"),
     ]
     assert assistant.parts == [
-        Thinking("hm", "sig"),
-        Thinking(redacted="enc"),
+        Thinking("hm", "sig", "", ANTHROPIC),
+        Thinking("", "", "enc", ANTHROPIC),
         Text("I look"),
         ToolCall("toolu_1", "f", '{"a": [1.5]}'),
         ToolCall("toolu_2", "g", "{}"),
@@ -471,7 +472,7 @@ def test_a_budget_is_less_than_the_cap_and_needs_a_thought_before_calls() -> Non
     aim = Aim("claude-opus-4-5", dropped=[])
     assert b"thinking" not in ask.encode_chat(Chat(calls, reasoning=Reasoning("low")), aim)
     assert aim.dropped == ["reasoning"]
-    calls[1].parts.insert(0, Thinking("hm", "sig"))
+    calls[1].parts.insert(0, Thinking("hm", "sig", "", ANTHROPIC))
     assert b"budget_tokens" in ask.encode_chat(Chat(calls, reasoning=Reasoning("low")), aim)
 
 
@@ -572,8 +573,8 @@ def test_the_documented_reply_is_read() -> None:
 
 PARTS = st.lists(
     WORDS.map(Text)
-    | st.builds(Thinking, WORDS, NAMES)
-    | st.builds(lambda data: Thinking(redacted=data), NAMES)
+    | st.builds(Thinking, WORDS, NAMES, st.just(""), st.just(ANTHROPIC))
+    | st.builds(lambda data: Thinking("", "", data, ANTHROPIC), NAMES)
     | st.builds(ToolCall, NAMES, NAMES, ARGUMENTS),
     max_size=4,
 )

@@ -30,6 +30,7 @@ from kpgate.domain.reply import (
     Thought,
     Used,
 )
+from kpgate.domain.seals import ANTHROPIC
 from kpgate.domain.usage import Usage
 from tests.kit.chats import NAMES, OBJECTS, WORDS
 
@@ -85,8 +86,8 @@ def test_the_documented_streams_are_read() -> None:
     assert read(THINKING) == [
         Begun("msg_01", "claude-opus-4-6"),
         Thought("Euclid"),
-        Thought(signature="EqQBCgIYAhIM1gbcDa9GJwZA2b3h"),
-        Thought(redacted="Emw"),
+        Thought(signature="EqQBCgIYAhIM1gbcDa9GJwZA2b3h", vendor=ANTHROPIC),
+        Thought(redacted="Emw", vendor=ANTHROPIC),
         Said("21"),
         Finished(Finish.STOP),
         Used(Usage(5, 7, source="provider")),
@@ -119,9 +120,9 @@ def streams(draw: st.DrawFn) -> list[Piece]:
             pieces += [Said(text) for text in draw(st.lists(WORDS, min_size=1, max_size=3))]
         elif kind == "thought":
             pieces += [Thought(text) for text in draw(st.lists(WORDS, max_size=2))]
-            pieces.append(Thought(signature=draw(NAMES)))
+            pieces.append(Thought(signature=draw(NAMES), vendor=ANTHROPIC))
         elif kind == "redacted":
-            pieces.append(Thought(redacted=draw(NAMES)))
+            pieces.append(Thought(redacted=draw(NAMES), vendor=ANTHROPIC))
         else:
             arguments = json.dumps(draw(OBJECTS))
             place = draw(st.integers(1, len(arguments)))
@@ -199,7 +200,7 @@ def test_thoughts_are_shown_to_who_asked_for_them_and_kept_for_their_seal() -> N
     pieces = [Begun("i", "m"), Thought("hm"), Said("x"), Finished(Finish.STOP), Over()]
     assert b"thinking" in write(pieces, **SHOWING) and b"thinking" not in write(pieces)
     sealed = [Begun("i", "m"), Thought("hm"), Thought(signature="s"), Finished(Finish.STOP), Over()]
-    assert read(write(sealed))[1:2] == [Thought(signature="s")]
+    assert read(write(sealed))[1:2] == [Thought(signature="s", vendor=ANTHROPIC)]
 
 
 def test_only_the_first_choice_is_written_and_what_begins_nothing_begins_it() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from kpgate.dialects.bedrock.ask import encode_chat
 from kpgate.dialects.bedrock.blocks import spell_id
@@ -30,8 +31,9 @@ from kpgate.domain.chat import (
 )
 from kpgate.domain.dialect import Aim, Unspeakable
 from kpgate.domain.reply import Choice, Failure, Finish, Reply
+from kpgate.domain.seals import ANTHROPIC, GOOGLE
 from kpgate.domain.usage import Usage
-from tests.kit.turns import chats
+from tests.kit.turns import anything
 from tests.kit.vendors import bedrock
 from tests.kit.vendors.server import CACHED, CALLS, INPUT, OUTPUT, SIGNATURE, TEXT, THOUGHT, Asked
 
@@ -141,14 +143,16 @@ def test_cache_points_with_their_time_to_live() -> None:
     ]
 
 
-def test_sealed_thoughts_go_back_and_others_do_not() -> None:
+def test_sealed_thoughts_go_back_to_claude_and_no_others() -> None:
     thoughts = [
-        Thinking("a", "c2VhbA=="),
-        Thinking(redacted="AAEC"),
+        Thinking("a", "c2VhbA==", "", ANTHROPIC),
+        Thinking(redacted="AAEC", vendor=ANTHROPIC),
         Thinking("unsealed"),
-        Thinking(redacted="~"),
+        Thinking(redacted="~", vendor=ANTHROPIC),
+        Thinking("c", "c2VhbA==", "", GOOGLE),
     ]
-    found = asked(HELLO, Turn(Role.ASSISTANT, [*thoughts, Text("b"), Refusal("no")]), HELLO)
+    turn = Turn(Role.ASSISTANT, [*thoughts, Text("b"), Refusal("no")])
+    found = asked(HELLO, turn, HELLO, model=CLAUDE)
     assert found["messages"][1]["content"] == [
         {"reasoningContent": {"reasoningText": {"text": "a", "signature": "c2VhbA=="}}},
         {"reasoningContent": {"redactedContent": "AAEC"}},
@@ -156,6 +160,28 @@ def test_sealed_thoughts_go_back_and_others_do_not() -> None:
         {"text": "no"},
     ]
     assert found["dropped"] == ["thinking"]
+    for model in (NOVA, OTHER):
+        found = asked(HELLO, turn, HELLO, model=model)
+        assert found["messages"][1]["content"] == [{"text": "b"}, {"text": "no"}]
+        assert found["dropped"] == ["thinking"]
+
+
+def test_a_mark_is_kept_as_long_as_was_asked_wherever_it_stands() -> None:
+    """What is kept longer comes first, or Bedrock refuses it: tools, instructions, turns."""
+    within = ToolResult("c", [Text("r", True, "1h"), Text("s")])
+    found = asked(
+        Turn(Role.SYSTEM, [Text("kind", True, "1h")]),
+        Turn(Role.USER, [Image("image/png", "aGk=", "", "high", True, "1h"), Text("a")]),
+        Turn(Role.ASSISTANT, [ToolCall("c", "f", "{}", "", True, "1h")]),
+        Turn(Role.TOOL, [within, ToolResult("d", [], cached=True)]),
+        tools=[Tool("f", cached=True, ttl="1h")],
+    )
+    long = {"cachePoint": {"type": "default", "ttl": "1h"}}
+    assert found["toolConfig"]["tools"][1] == found["system"][1] == long
+    user, called, results = [message["content"] for message in found["messages"]]
+    assert user[1] == called[1] == results[1] == long
+    assert results[3] == {"cachePoint": {"type": "default"}}
+    assert found["dropped"] == ["detail"]
 
 
 def test_tools_and_which_is_to_be_called() -> None:
@@ -273,11 +299,11 @@ def test_ids_are_spelled_as_bedrock_takes_them() -> None:
     assert len(spell_id(long)) == 64 and spell_id(long) != spell_id(long + "6")
 
 
-@given(chats())
-def test_any_chat_is_as_converse_takes_it(chat: Chat) -> None:
+@given(anything(), st.sampled_from((CLAUDE, NEWER, NOVA, OTHER)))
+def test_any_chat_is_as_converse_takes_it(chat: Chat, model: str) -> None:
     # A chat of nothing but pictures by their addresses would have nothing left to ask.
     chat.turns.append(HELLO)
-    found = json.loads(encode_chat(chat, Aim(OTHER, drops=True, dropped=[])))
+    found = json.loads(encode_chat(chat, Aim(model, drops=True, dropped=[])))
     assert set(found) <= bedrock.FIELDS
     roles = [message["role"] for message in found["messages"]]
     assert all(one != other for one, other in pairwise(roles))
@@ -306,7 +332,7 @@ def test_whole_replies() -> None:
         cache_write_long=bedrock.KEPT,
     )
     assert answered("plain") == Reply("", "", [Choice([Text(TEXT)])], used)
-    assert answered("thinking").choices[0].parts == [Thinking(THOUGHT, SIGNATURE), Text(TEXT)]
+    assert answered("thinking").choices[0].parts == [Thinking(THOUGHT, SIGNATURE, "", ANTHROPIC), Text(TEXT)]
     calls = answered("tools").choices[0]
     assert calls.finish is Finish.TOOL_CALLS
     assert [(c.id, c.name, json.loads(c.arguments)) for c in calls.parts if isinstance(c, ToolCall)] == [
@@ -329,7 +355,7 @@ def test_what_is_cited_is_a_part_of_the_answer() -> None:
     redacted = {"reasoningContent": {"redactedContent": "AAEC"}}
     server = {"toolUse": {"toolUseId": "t", "name": "n", "input": {}, "type": "server_tool_use"}}
     assert reply([redacted, server, cited, {"video": {}}]).choices[0].parts == [
-        Thinking(redacted="AAEC"),
+        Thinking(redacted="AAEC", vendor=ANTHROPIC),
         Text("It is so."),
     ]
 

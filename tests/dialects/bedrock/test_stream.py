@@ -26,6 +26,7 @@ from kpgate.domain.reply import (
     Thought,
     Used,
 )
+from kpgate.domain.seals import ANTHROPIC
 from kpgate.domain.usage import Usage
 from tests.kit.vendors import bedrock
 from tests.kit.vendors.server import CACHED, CALLS, INPUT, OUTPUT, PIECES, SIGNATURE, THOUGHT, Asked
@@ -85,7 +86,7 @@ def test_thoughts_and_their_seal() -> None:
     raw = bedrock.event("contentBlockDelta", hidden) + bedrock.event(
         "messageStop", {"stopReason": "end_turn"}
     )
-    assert pieces_of(raw)[0] == Thought(redacted="AAEC")
+    assert pieces_of(raw)[0] == Thought(redacted="AAEC", vendor=ANTHROPIC)
 
 
 def test_what_bedrock_does_itself_is_left_behind() -> None:

@@ -47,7 +47,7 @@ from kpgate.domain.reply import (
     Used,
 )
 from kpgate.domain.usage import Usage
-from tests.kit.turns import chats
+from tests.kit.turns import anything
 from tests.kit.vendors import cohere
 from tests.kit.vendors.server import CACHED, CALLS, INPUT, OUTPUT, PIECES, TEXT, THOUGHT, Asked
 
@@ -120,7 +120,8 @@ def test_pictures_by_address_and_as_data() -> None:
 def test_calls_results_and_the_plan_before_them() -> None:
     called = [
         Thinking("I will."),
-        Thinking("sealed", "c2VhbA=="),
+        Thinking(" So I do.", "c2VhbA==", "", "anthropic"),
+        Thinking("", "", "c2VhbA==", "anthropic"),
         Text("Wait."),
         ToolCall("c1", "f", '{"a":1}'),
     ]
@@ -136,7 +137,7 @@ def test_calls_results_and_the_plan_before_them() -> None:
             "tool_calls": [
                 {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
             ],
-            "tool_plan": "I will.",
+            "tool_plan": "I will. So I do.",
             "content": "Wait.",
         },
         {
@@ -230,7 +231,7 @@ def test_hints_are_left_out_and_named() -> None:
     assert asked(turn, user="u", metadata={"a": "b"})["dropped"] == ["name", "cached", "user", "metadata"]
 
 
-@given(chats())
+@given(anything())
 def test_any_chat_is_as_cohere_takes_it(chat: Chat) -> None:
     found = json.loads(encode_chat(chat, Aim("m", drops=True, dropped=[])))
     assert set(found) <= cohere.FIELDS

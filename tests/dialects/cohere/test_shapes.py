@@ -31,7 +31,7 @@ from kpgate.domain.chat import (
 )
 from kpgate.domain.dialect import Aim
 from kpgate.domain.events import Events
-from tests.kit.turns import chats
+from tests.kit.turns import anything
 from tests.kit.vendors import cohere
 from tests.kit.vendors.server import Asked
 
@@ -88,7 +88,7 @@ def sent(chat: Chat) -> Any:
     return json.loads(encode_chat(chat, Aim("m", stream=False, drops=True, dropped=[])))
 
 
-@given(chats())
+@given(anything())
 def test_any_chat_has_its_places(chat: Chat) -> None:
     assert misfits(sent(chat), SHAPES["request"]) == []
 

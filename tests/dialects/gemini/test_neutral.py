@@ -3,14 +3,17 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from kpgate.dialects.bridge import Allowance, bridge
-from kpgate.dialects.gemini.ask import UNSEALED, encode_chat
+from kpgate.dialects.gemini.ask import encode_chat
 from kpgate.dialects.gemini.endpoints import GENERATE
 from kpgate.dialects.gemini.neutral import neutral
-from kpgate.dialects.gemini.request import decode_generate
+from kpgate.dialects.gemini.parts import UNSEALED, encode_parts
+from kpgate.dialects.gemini.request import decode_generate, forward
 from kpgate.dialects.openai import endpoints as openai
 from kpgate.domain.chat import (
     Audio,
@@ -31,7 +34,10 @@ from kpgate.domain.chat import (
 )
 from kpgate.domain.dialect import Aim, Heads, Unspeakable
 from kpgate.domain.errors import InvalidRequest
-from tests.kit.turns import chats
+from kpgate.domain.seals import ANTHROPIC, GOOGLE, OPENAI
+from tests.kit.chats import REASONINGS, asking
+from tests.kit.turns import DATA, anything, chats
+from tests.kit.vendors.gemini_fields import check
 
 OLDER, NEWER = "gemini-2.5-flash", "gemini-3.8-flash"
 HELLO = [{"parts": [{"text": "hello"}], "role": "user"}]
@@ -57,10 +63,19 @@ def lacking(chat: Chat, model: str = OLDER) -> str:
     return caught.value.name
 
 
-@given(chats())
+SAYS = ("top_k", "frequency_penalty", "presence_penalty", "seed", "logprobs", "top_logprobs", "choices")
+
+
+@given(asking(chats(), *SAYS))
 def test_a_chat_is_the_same_after_it_was_sent(chat: Chat) -> None:
     body = encode_chat(chat, Aim(OLDER, dropped=[]))
     assert neutral(body, decode_generate(body, 64, OLDER, chat.stream)) == chat
+
+
+@given(anything(), st.sampled_from((OLDER, NEWER)))
+def test_of_any_chat_only_what_google_has_is_sent(chat: Chat, model: str) -> None:
+    body = sent(chat, model, drops=True)
+    assert check(body, model, DATA) == ""
 
 
 def test_the_request_of_the_documentation() -> None:
@@ -315,9 +330,9 @@ def test_thoughts_and_seals_come_back_as_they_were() -> None:
     ]
     chat = read(contents=contents)
     assert chat.turns[0].parts == [
-        Thinking("Let me.", "c2lnMQ=="),
+        Thinking("Let me.", "c2lnMQ==", "", GOOGLE),
         Text("Well."),
-        Thinking("", "c2lnMg=="),
+        Thinking("", "c2lnMg==", "", GOOGLE),
         ToolCall("x", "f", '{"a": 1}', "c2lnMw=="),
     ]
     assert sent(chat)["contents"][0]["parts"] == [
@@ -326,11 +341,62 @@ def test_thoughts_and_seals_come_back_as_they_were() -> None:
     ]
 
 
-def test_another_vendor_s_seal_is_carried_in_base64() -> None:
-    thoughts = [Thinking("hm", "not-base64_"), Thinking(redacted="opaque")]
-    body = sent(Chat([Turn(Role.ASSISTANT, list(thoughts)), Turn(Role.USER, [Text("so?")])]))
-    assert all(part["thoughtSignature"].startswith("a3BnYXRlO") for part in body["contents"][0]["parts"])
-    assert read(**body).turns[0].parts == thoughts
+def test_a_caller_keeps_another_vendor_s_seal_in_base64() -> None:
+    thoughts = [Thinking("hm", "not-base64_", "", ANTHROPIC), Thinking("", "", "rs_1.gAAA", OPENAI)]
+    pieces = json.loads(msgspec.json.encode(encode_parts(thoughts, {}, lambda name, why: None)))
+    assert all(part["thoughtSignature"].startswith("a3BnYXRlO") for part in pieces)
+    chat = read(contents=[{"role": "model", "parts": pieces}])
+    assert chat.turns[0].parts == thoughts
+
+
+def test_google_gets_no_other_vendor_s_seal_but_what_was_thought() -> None:
+    thoughts: list[Part] = [
+        Thinking("hm", "c2lnMQ==", "", ANTHROPIC),
+        Thinking("", "", "c2lnMQ==", OPENAI),
+        Thinking("ah", "c2lnMQ==", "", GOOGLE),
+        ToolCall("a", "f"),
+    ]
+    aim = Aim(NEWER, dropped=[])
+    chat = Chat([Turn(Role.ASSISTANT, thoughts), Turn(Role.USER, [Text("so?")])])
+    parts = json.loads(encode_chat(chat, aim))["contents"][0]["parts"]
+    assert parts[:2] == [
+        {"text": "hm", "thought": True},
+        {"text": "ah", "thought": True, "thoughtSignature": "c2lnMQ=="},
+    ]
+    assert parts[2]["thoughtSignature"] == UNSEALED
+    assert aim.dropped == ["thinking"], "of what was redacted there is nothing to give"
+
+
+@pytest.mark.parametrize("kept", ["skip_thought_signature_validator", "skip/thought/signature/validator"])
+def test_what_stands_for_a_seal_is_none(kept: str) -> None:
+    call = {"functionCall": {"name": "f", "id": "x"}, "thoughtSignature": kept}
+    chat = read(contents=[{"role": "model", "parts": [call]}, *HELLO])
+    assert chat.turns[0].parts == [ToolCall("x", "f")]
+    assert "thoughtSignature" not in sent(chat, OLDER)["contents"][0]["parts"][0]
+
+
+def forwarded(model: str, *contents: Any) -> tuple[list[Any], str]:
+    raw = json.dumps({"contents": contents}).encode()
+    call = decode_generate(raw, 64, "m")
+    return json.loads(forward(raw, call, model))["contents"], call.dropped
+
+
+def test_between_google_s_own_other_vendors_seals_are_left_out() -> None:
+    carried = encode_parts(
+        [Thinking("hm", "EqQB", "", ANTHROPIC), Thinking("", "", "x", ANTHROPIC), Text("a")],
+        {},
+        lambda *_: None,
+    )
+    sealed = json.loads(msgspec.json.encode(carried))
+    call = {"functionCall": {"name": "f"}, "thoughtSignature": UNSEALED}
+    asked = [*HELLO, {"role": "model", "parts": [*sealed, call]}]
+    newer, said = forwarded(NEWER, *asked)
+    assert newer[1]["parts"] == [{"text": "hm", "thought": True}, {"text": "a"}, call]
+    assert said == "thoughtSignature"
+    older, _ = forwarded(OLDER, *asked)
+    assert older[1]["parts"][-1] == {"functionCall": {"name": "f"}}, "older models know no excuse"
+    own = [*HELLO, {"role": "model", "parts": [{"text": "kpgate:", "thoughtSignature": "c2lnMQ=="}, call]}]
+    assert forwarded(NEWER, *own) == (own, "")
 
 
 def test_base64_for_urls_becomes_the_common_one() -> None:
@@ -374,9 +440,12 @@ def test_results_of_parallel_calls_are_one_turn_and_instructions_stand_in_front(
 @pytest.mark.parametrize(
     ("effort", "older", "newer"),
     [
-        ("none", {"thinkingBudget": 0}, {"thinkingLevel": "MINIMAL"}),
+        ("none", {"thinkingBudget": 0}, {"thinkingLevel": "LOW"}),
+        ("minimal", {"thinkingBudget": 1024}, {"thinkingLevel": "LOW"}),
         ("low", {"thinkingBudget": 1024}, {"thinkingLevel": "LOW"}),
         ("high", {"thinkingBudget": 24576}, {"thinkingLevel": "HIGH"}),
+        ("xhigh", {"thinkingBudget": 24576}, {"thinkingLevel": "HIGH"}),
+        ("max", {"thinkingBudget": 24576}, {"thinkingLevel": "HIGH"}),
     ],
 )
 def test_an_effort_is_a_budget_or_a_level(effort: str, older: Any, newer: Any) -> None:
@@ -384,6 +453,48 @@ def test_an_effort_is_a_budget_or_a_level(effort: str, older: Any, newer: Any) -
     shown = {"includeThoughts": True}
     assert sent(chat, OLDER)["generationConfig"]["thinkingConfig"] == older | shown
     assert sent(chat, NEWER)["generationConfig"]["thinkingConfig"] == newer | shown
+
+
+@pytest.mark.parametrize(
+    ("model", "reasoning", "config"),
+    [
+        (OLDER, Reasoning("low", -1), {"thinkingBudget": 1024}),
+        (OLDER, Reasoning("", -1), {"thinkingBudget": -1}),
+        (OLDER, Reasoning("", 31_999), {"thinkingBudget": 24_576}),
+        (OLDER, Reasoning("low", 5000), {"thinkingBudget": 5000}),
+        ("gemini-2.5-flash-lite", Reasoning("", 100), {"thinkingBudget": 512}),
+        ("gemini-2.5-pro", Reasoning("xhigh"), {"thinkingBudget": 32_768}),
+        ("gemini-3-pro-preview", Reasoning("medium"), {"thinkingLevel": "HIGH"}),
+        ("gemini-3-flash-preview", Reasoning("none", 0), {"thinkingLevel": "MINIMAL"}),
+        ("gemini-3.1-flash-image", Reasoning("low"), {"thinkingLevel": "HIGH"}),
+        (NEWER, Reasoning("low", -1), {"thinkingLevel": "LOW"}),
+        (NEWER, Reasoning("", -1, True), {"includeThoughts": True}),
+        (NEWER, Reasoning("", 2000), {"thinkingLevel": "MEDIUM"}),
+        (NEWER, Reasoning("", 31_999), {"thinkingLevel": "HIGH"}),
+    ],
+)
+def test_thinking_is_asked_for_as_the_model_takes_it(model: str, reasoning: Reasoning, config: Any) -> None:
+    assert sent(ask(reasoning=reasoning), model)["generationConfig"]["thinkingConfig"] == config
+
+
+@pytest.mark.parametrize(("model", "least"), [("gemini-2.5-pro", 128), (NEWER, "LOW")])
+def test_a_model_that_always_thinks_thinks_as_little_as_it_can_and_that_is_said(
+    model: str, least: Any
+) -> None:
+    aim = Aim(model, dropped=[])
+    config = json.loads(encode_chat(ask(reasoning=Reasoning("none", 0)), aim))["generationConfig"]
+    assert list(config["thinkingConfig"].values()) == [least] and aim.dropped == ["reasoning"]
+
+
+def test_a_model_that_does_not_think_is_not_asked_to() -> None:
+    assert lacking(ask(reasoning=Reasoning("low")), "gemini-2.0-flash") == "reasoning"
+    assert "generationConfig" not in sent(ask(reasoning=Reasoning("none", 0)), "gemini-2.0-flash")
+    assert lacking(ask(reasoning=Reasoning("banana")), NEWER) == "reasoning"
+
+
+@given(REASONINGS, st.sampled_from((OLDER, NEWER, "gemini-2.5-pro", "gemini-2.5-flash-lite", "gemini-3-pro")))
+def test_whatever_is_asked_google_takes_it(reasoning: Reasoning, model: str) -> None:
+    assert not check(sent(ask(reasoning=reasoning), model), model)
 
 
 def test_the_lower_cap_is_sent() -> None:

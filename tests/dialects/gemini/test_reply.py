@@ -28,6 +28,7 @@ from kpgate.domain.chat import Chat, Image, Refusal, Role, Text, Thinking, ToolC
 from kpgate.domain.dialect import Aim
 from kpgate.domain.errors import REGISTRY, InvalidRequest, RateLimited, UpstreamFailed
 from kpgate.domain.reply import Choice, Failure, Finish, Reply
+from kpgate.domain.seals import GOOGLE
 from kpgate.domain.usage import Usage
 from tests.kit.turns import replies
 from tests.kit.vendors import gemini
@@ -64,7 +65,7 @@ def test_what_the_vendor_answers() -> None:
     assert reply.usage == Usage(21, 9, 5, 0, "provider")
     reply = decode_reply(answered("thinking"))
     assert reply.choices[0].parts[0] == Thinking(THOUGHT)
-    assert reply.choices[0].parts[-1] == Thinking("", SIGNATURE)
+    assert reply.choices[0].parts[-1] == Thinking("", SIGNATURE, "", GOOGLE)
     assert reply.usage == Usage(21, 9, 5, 4, "provider")
 
 

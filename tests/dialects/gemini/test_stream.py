@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kpgate.dialects.bridge import STREAM_BYTES_MAX, Translator
 from kpgate.dialects.gemini.endpoints import GENERATE, STREAM, VENDOR
 from kpgate.dialects.gemini.neutral import neutral
-from kpgate.dialects.gemini.parts import seal
+from kpgate.dialects.gemini.parts import UNSEALED, seal
 from kpgate.dialects.gemini.request import decode_generate
 from kpgate.dialects.gemini.stream import Frames, StreamReader, StreamWriter
 from kpgate.domain.call import Call
@@ -32,6 +32,7 @@ from kpgate.domain.reply import (
     Thought,
     Used,
 )
+from kpgate.domain.seals import GOOGLE
 from kpgate.domain.usage import Usage
 from tests.kit.turns import ARGUMENTS, BASE64, NAMES, WORDS, usages
 from tests.kit.vendors import gemini
@@ -101,7 +102,7 @@ def test_calls_and_thoughts_in_a_stream() -> None:
     thinking = pieces_of(streamed("thinking"))
     assert [piece for piece in thinking if isinstance(piece, Thought)] == [
         Thought(THOUGHT),
-        Thought("", signature=SIGNATURE),
+        Thought("", signature=SIGNATURE, vendor=GOOGLE),
     ]
     assert thinking[-2] == Used(Usage(21, 9, 5, 4, "provider"))
 
@@ -193,7 +194,8 @@ def streams(draw: st.DrawFn) -> list[Piece]:
     ends: list[Piece] = []
     for choice in range(choices):
         for _ in range(draw(st.integers(0, 2))):
-            pieces.append(Thought(draw(WORDS), choice, draw(st.just("") | BASE64)))
+            seal = draw(st.just("") | BASE64)
+            pieces.append(Thought(draw(WORDS), choice, seal, "", GOOGLE if seal else ""))
         pieces += [Said(text, choice) for text in draw(st.lists(WORDS, max_size=3))]
         calls = draw(st.integers(0, 2))
         for call in range(calls):
@@ -242,10 +244,17 @@ def test_a_call_is_given_whole_as_soon_as_it_is() -> None:
     )
     (event,) = items(writer.write(Called("b", "g", 1)))
     assert event["candidates"][0]["content"]["parts"] == [
-        {"functionCall": {"name": "f", "args": {"x": 1}, "id": "a"}}
+        {
+            "functionCall": {"name": "f", "args": {"x": 1}, "id": "a"},
+            # What a model of Gemini's is to be told if the caller goes on with one: this call bears no seal.
+            "thoughtSignature": UNSEALED,
+        }
     ]
     assert event["responseId"] == "r" and event["modelVersion"] == "m"
-    assert b'"args":{}' in writer.write(Finished(Finish.TOOL_CALLS))
+    last = writer.write(Finished(Finish.TOOL_CALLS))
+    assert b'"args":{}' in last and b"thoughtSignature" not in last, (
+        "of a step the first call alone bears one"
+    )
 
 
 def test_arguments_that_are_no_object_break_the_stream() -> None:

@@ -28,6 +28,7 @@ from kpgate.domain.chat import (
 )
 from kpgate.domain.dialect import Aim, Unspeakable
 from kpgate.domain.errors import InvalidRequest
+from kpgate.domain.seals import ANTHROPIC, GOOGLE, OPENAI
 from tests.kit.chats import CHATS
 
 
@@ -86,7 +87,12 @@ def test_every_field_has_its_place() -> None:
                 "encrypted_content": "seal",
             },
             {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "hidden"},
-            {"type": "reasoning", "id": "rs_3", "summary": [], "encrypted_content": "kpgate:redacted:x"},
+            {
+                "type": "reasoning",
+                "id": "rs_3",
+                "summary": [],
+                "encrypted_content": "kpgate:redacted:google:x",
+            },
             {"type": "reasoning", "id": "rs_4", "summary": []},
             {
                 "id": "msg_1",
@@ -148,9 +154,9 @@ def test_every_field_has_its_place() -> None:
         File("", "", "https://e.com/a.pdf"),
     ]
     assert assistant.parts == [
-        Thinking("hm", "seal"),
-        Thinking(signature="hidden"),
-        Thinking(redacted="x"),
+        Thinking("hm", "seal", "", OPENAI),
+        Thinking(signature="hidden", vendor=OPENAI),
+        Thinking(redacted="x", vendor=GOOGLE),
         Text("one"),
         Refusal("no"),
         ToolCall("c1", "f", '{"a":1}'),
@@ -181,13 +187,11 @@ def test_what_was_allowed_is_all_there_is() -> None:
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
-        ({"tools": [{"type": "mcp", "server_label": "x"}]}, "tools[0]"),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
-        ({"tool_choice": {"type": "file_search"}}, "tool_choice"),
+        ({"reasoning": {"effort": "banana"}}, "reasoning.effort"),
+        ({"input": [{"type": "custom_tool_call", "input": "x"}]}, "input[0]"),
         ({"tool_choice": "perhaps"}, "tool_choice"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),
-        ({"input": [{"type": "computer_call_output", "call_id": "x", "output": {}}]}, "input[0]"),
         ({"input": [{"role": "robot", "content": "x"}]}, "input[0].role"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
@@ -208,6 +212,50 @@ def test_what_only_a_provider_can_do_or_nobody_understands_is_refused_by_name(
     with pytest.raises(InvalidRequest) as caught:
         asked(**more)
     assert caught.value.param == param and caught.value.message.startswith(param)
+
+
+def test_what_a_provider_s_own_machinery_does_is_named() -> None:
+    """Refused by these names, or left out and said where the operator lets it be."""
+    function = {"type": "function", "name": "shell", "parameters": {"type": "object"}, "strict": False}
+    chat = asked(
+        tools=[
+            function,
+            {"type": "custom", "name": "apply_patch", "format": {"type": "grammar", "syntax": "lark"}},
+            {"type": "web_search", "external_web_access": False},
+            {"type": "web_search"},
+        ],
+        tool_choice={"type": "custom", "name": "apply_patch"},
+        input=[
+            {"role": "user", "content": "go"},
+            {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+            {"type": "custom_tool_call", "call_id": "c1", "name": "apply_patch", "input": "*** Begin"},
+            {"type": "custom_tool_call_output", "call_id": "c1", "output": "done"},
+        ],
+    )
+    assert chat.unknown == ["tools.custom", "tools.web_search", "tool_choice.custom", "input.web_search_call"]
+    assert [tool.name for tool in chat.tools] == ["shell"] and chat.tool_choice is None
+    assert [turn.parts for turn in chat.turns] == [
+        [Text("go")],
+        [ToolCall("c1", "apply_patch", '{"input":"*** Begin"}')],
+        [ToolResult("c1", [Text("done")])],
+    ]
+    nothing = asked(tools=[{"type": "web_search"}], tool_choice="required")
+    assert nothing.tools == [] and nothing.tool_choice is None, "there is nothing left to choose from"
+
+
+def test_what_changes_no_answer_is_named_wherever_it_stands() -> None:
+    chat = asked(
+        input=[
+            {"role": "assistant", "phase": "commentary", "content": "hm"},
+            {"role": "user", "content": "go"},
+        ],
+        tools=[{"type": "function", "name": "f", "parameters": None, "strict": None, "defer_loading": True}],
+        reasoning={"effort": "max", "context": "all_turns"},
+        top_logprobs=3,
+    )
+    assert set(chat.hints) == {"input.phase", "tools.defer_loading", "reasoning.context", "top_logprobs"}
+    assert chat.logprobs is None and chat.top_logprobs is None
+    assert chat.reasoning == Reasoning("xhigh") and chat.unknown == []
 
 
 @pytest.mark.parametrize(
@@ -292,7 +340,8 @@ def test_nothing_is_left_with_a_provider_and_what_it_has_no_field_for_is_named()
 
 
 def test_a_seal_goes_back_with_its_item_and_others_are_left_out() -> None:
-    own, foreign = Thinking("hm", "rs_7.gAAA.b"), Thinking("hm", "EqQBCkYI")
+    own = Thinking("hm", "rs_7.gAAA.b", "", OPENAI)
+    foreign = Thinking("hm", "rs_7.EqQBCkYI", "", ANTHROPIC)
     chat = Chat([Turn(Role.USER, [Text("x")]), Turn(Role.ASSISTANT, [own, foreign, Text("y")])])
     aim = Aim("up", dropped=[])
     items = sent(chat, aim)["input"]

@@ -32,6 +32,7 @@ from kpgate.domain.reply import (
     Thought,
     Used,
 )
+from kpgate.domain.seals import OPENAI
 from kpgate.domain.usage import Usage
 from tests.kit.chats import WORDS
 from tests.kit.vendors import responses as vendor
@@ -70,7 +71,7 @@ REPLY = Reply(
     [
         Choice(
             [
-                Thinking("hm", "seal"),
+                Thinking("hm", "seal", "", OPENAI),
                 Text("Hello"),
                 Refusal("no"),
                 ToolCall("c1", "f", '{"a":1}'),
@@ -119,7 +120,7 @@ def test_a_reply_is_read_as_it_was_written() -> None:
     read = answer.decode_reply(answer.encode_reply(REPLY, call()))
     thought = read.choices[0].parts[0]
     assert isinstance(thought, Thinking) and thought.signature.endswith(".seal")
-    read.choices[0].parts[0] = Thinking("hm", "seal")
+    read.choices[0].parts[0] = Thinking("hm", "seal", "", OPENAI)
     assert read == REPLY
 
 
@@ -199,7 +200,7 @@ def test_a_vendor_s_stream_is_read() -> None:
     assert read(streamed("thinking"), [])[1:4] == [
         Thought("Let "),
         Thought("me think."),
-        Thought(signature=f"rs_1.{SIGNATURE}"),
+        Thought(signature=f"rs_1.{SIGNATURE}", vendor=OPENAI),
     ]
     assert read(streamed("refusal"), [])[1:3] == [Refused("I can't "), Refused("help with that.")]
     assert read(streamed("length"), [])[-3] == Finished(Finish.LENGTH)
@@ -225,7 +226,7 @@ PIECES_OF = [
     Begun("resp_1", "up", Usage(), 17),
     Thought("hm"),
     Thought(" ok"),
-    Thought(signature="seal"),
+    Thought(signature="seal", vendor=OPENAI),
     Said("Hel"),
     Said("lo"),
     Refused("no"),

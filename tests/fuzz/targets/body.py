@@ -1,4 +1,5 @@
-"""A request's body: the oracle's verdict, the oracle's members, and edits that mean what the oracle's mean.
+"""A request's body: the oracle's verdict, the oracle's members, and edits that mean what the oracle's mean. An outline
+of one of them, made on the way, changes nothing of that.
 
 Shape: a byte of settings, a byte that chooses the edits, the body.
 """
@@ -9,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from kpgate._fast.body import BodyError, Keys, Scan, scan, splice, splice_parts
+from kpgate._fast.outline import Shape, Value, outline
 from tests.kit.oracle import body as oracle
 
 WORDS = (
@@ -39,6 +41,11 @@ FEW = Keys(NAMES[:5])
 MANY = Keys(NAMES)
 DEPTHS = (64, 1, 3, 1024)
 VALUES = (None, None, b'"x"', b"0", b"{}", b"[1,2]", b"null", '"größe"'.encode())
+OUTLINED = 3
+WORD = Value(string=True, null=True, mark=1)
+SHAPE = Shape(
+    Value(string=True, mark=0, items=WORD, members={"a": WORD, "include_usage": WORD}, required=("a",)), (1,)
+)
 # The standard library recurses; ours does not.
 DEPTH_SURE = 200
 
@@ -58,6 +65,7 @@ def check(data: bytes) -> None:
     except ValueError:
         wanted = None
     found = scanned(body, keys, depth_max)
+    compare_outlined(found, body, keys, depth_max)
     if isinstance(found, BodyError):
         assert wanted is None, "refused, but the oracle reads it"
         assert 0 <= found.offset <= len(body)
@@ -71,11 +79,32 @@ def check(data: bytes) -> None:
     compare_edits(body, found, wanted, edits)
 
 
-def scanned(body: bytes, keys: Keys, depth_max: int) -> Scan | BodyError:
+def scanned(body: bytes, keys: Keys, depth_max: int, shape: Shape | None = None) -> Scan | BodyError:
     try:
-        return scan(body, keys, depth_max)
+        return scan(body, keys, depth_max, OUTLINED, shape)
     except BodyError as error:
         return error
+
+
+def compare_outlined(found: Scan | BodyError, body: bytes, keys: Keys, depth_max: int) -> None:
+    also = scanned(body, keys, depth_max, SHAPE)
+    assert type(also) is type(found), "an outline changes the verdict"
+    if isinstance(also, BodyError) or isinstance(found, BodyError):
+        assert also.args == found.args  # type: ignore[union-attr]
+        return
+    assert (also.first, also.count, also.nested, also.surrogates) == (
+        *(found.first, found.count, found.nested),
+        found.surrogates,
+    )
+    for i in range(len(keys)):
+        assert (also.start(i), also.end(i)) == (found.start(i), found.end(i))
+    assert found.outline is None
+    wanted = None
+    if found.has(OUTLINED) and not found.surrogates:
+        wanted = outline(body, found.start(OUTLINED), found.end(OUTLINED), SHAPE)
+    assert (also.outline is None) == (wanted is None)
+    if wanted is not None and also.outline is not None:
+        assert [also.outline.spans(mark) for mark in (0, 1)] == [wanted.spans(mark) for mark in (0, 1)]
 
 
 def compare_member(found: Scan, wanted: oracle.OracleScan, i: int) -> None:

@@ -7,7 +7,18 @@ from typing import Any, Self
 import anthropic
 import pytest
 
-from tests.kit.callers.common import HELLO, PERSON, PICTURE, RESULTS, SYSTEM, TIME, WEATHER
+from tests.kit.callers.common import (
+    HELLO,
+    LINK,
+    PERSON,
+    PICTURE,
+    RESULTS,
+    SYSTEM,
+    TIME,
+    WEATHER,
+    hold_refusal,
+    hold_schema,
+)
 from tests.kit.vendors.server import CACHED, CALLS, INPUT, OBJECT, OUTPUT, TEXT
 
 TOOLS: Any = [
@@ -82,11 +93,17 @@ class AnthropicMessages:
         assert reply.content[0].text == TEXT
         assert PICTURE.encode() in self.got()
 
+    def link(self, model: Callable[[str], str]) -> None:
+        content = [{"type": "image", "source": {"type": "url", "url": LINK}}]
+        reply = self.create(model=model("plain"), messages=[{"role": "user", "content": content}])
+        assert reply.content[0].text == TEXT
+        assert LINK.encode() in self.got()
+
     def schema(self, model: Callable[[str], str]) -> None:
         wanted = {"format": {"type": "json_schema", "schema": PERSON}}
         reply = self.create(model=model("schema"), output_config=wanted)
         assert json.loads(reply.content[0].text) == OBJECT
-        assert b'"age"' in self.got()
+        hold_schema(self.got())
 
     def error(self, model: Callable[[str], str]) -> None:
         for scenario, kind in (
@@ -98,4 +115,5 @@ class AnthropicMessages:
                 with pytest.raises(kind) as caught:
                     self.create(model=model(scenario), stream=stream)
                 body: Any = caught.value.body
-                assert body["type"] == "error" and body["error"]["message"]
+                assert body["type"] == "error"
+                hold_refusal(int(scenario[-3:]), body["error"]["message"])

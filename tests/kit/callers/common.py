@@ -4,6 +4,7 @@ A caller is a class of its own: `open` connects, each of `ASKS` is a method that
 its client and nothing of the provider behind the gateway, which is asked for what it really got by `got`.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
@@ -12,6 +13,8 @@ HELLO = "Hello there friend"
 SYSTEM = "Answer in one line."
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNg0UgGAADDAJDVqFmdAAAAAElFTkSuQmCC"
 """A PNG of one pixel, as base64: the same in both of its alphabets, for one client writes the other."""
+LINK = "https://example.com/a.png"
+"""Where a picture is: nobody fetches it here."""
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TIME = {
     "type": "object",
@@ -25,6 +28,29 @@ PERSON = {
 }
 RESULTS = ("21 degrees", "noon sharp")
 """What the two tools that are called answer."""
+
+
+REFUSALS = {
+    400: re.compile("temperature|roles must alternate"),
+    429: re.compile("is limiting requests"),
+    500: re.compile(r"answered 5\d\d"),
+}
+"""What is told of a provider's refusals: its own words where they are about the request."""
+ERRORS = {"error-400": "invalid_request_error", "error-429": "rate_limit_error", "error-500": "server_error"}
+"""What a refusal is called in OpenAI's words."""
+
+
+def hold_schema(got: bytes) -> None:
+    """Hold what the provider got to the schema: what each property is, and which must be there."""
+    said = re.sub(rb"\s", b"", got)
+    for name, kind in ((b"name", b"string"), (b"age", b"integer")):
+        assert re.search(b'"%b":\\{[^{}]*"type":"%b"' % (name, kind), said, re.IGNORECASE), said
+    assert b'"required":["name","age"]' in said, said
+
+
+def hold_refusal(status: int, message: str) -> None:
+    """Hold what the caller is told of a provider's refusal to what it is about."""
+    assert REFUSALS[status].search(message), message
 
 
 class Caller(Protocol):

@@ -7,7 +7,19 @@ from typing import Any, Self
 import openai
 import pytest
 
-from tests.kit.callers.common import HELLO, PERSON, PICTURE, RESULTS, SYSTEM, TIME, WEATHER
+from tests.kit.callers.common import (
+    ERRORS,
+    HELLO,
+    LINK,
+    PERSON,
+    PICTURE,
+    RESULTS,
+    SYSTEM,
+    TIME,
+    WEATHER,
+    hold_refusal,
+    hold_schema,
+)
 from tests.kit.vendors.server import CACHED, CALLS, INPUT, OBJECT, OUTPUT, TEXT
 
 TOOLS: Any = [
@@ -89,12 +101,18 @@ class OpenAIChat:
         assert reply.choices[0].message.content == TEXT
         assert PICTURE.encode() in self.got()
 
+    def link(self, model: Callable[[str], str]) -> None:
+        content = [{"type": "text", "text": HELLO}, {"type": "image_url", "image_url": {"url": LINK}}]
+        reply = self.create(model=model("plain"), messages=[{"role": "user", "content": content}])
+        assert reply.choices[0].message.content == TEXT
+        assert LINK.encode() in self.got()
+
     def schema(self, model: Callable[[str], str]) -> None:
         shape = {"name": "person", "schema": PERSON, "strict": True}
         wanted = {"type": "json_schema", "json_schema": shape}
         reply = self.create(model=model("schema"), messages=ASKED, response_format=wanted)
         assert json.loads(reply.choices[0].message.content) == OBJECT
-        assert b'"age"' in self.got()
+        hold_schema(self.got())
 
     def error(self, model: Callable[[str], str]) -> None:
         for scenario, kind in (
@@ -106,4 +124,6 @@ class OpenAIChat:
                 with pytest.raises(kind) as caught:
                     self.create(model=model(scenario), messages=ASKED, stream=stream)
                 body: Any = caught.value.body
-                assert {"message", "type", "param", "code"} == set(body) and body["message"]
+                assert {"message", "type", "param", "code"} == set(body)
+                hold_refusal(int(scenario[-3:]), body["message"])
+                assert body["type"] == ERRORS[scenario]

@@ -6,6 +6,7 @@ import msgspec
 
 from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate.domain.ledger import (
+    PLAIN,
     End,
     Hold,
     Posting,
@@ -25,7 +26,8 @@ from kpgate.domain.price import Price
 class Book:
     """The state that a journal amounts to: balances, and what is open.
 
-    Shape: `balances` by account number or name; `held` by account number; `open` HOLDs by call.
+    Shape: `balances` by account number or name; `held` by account number; `open` HOLDs by call; `lots` what is in each
+    and when it ends, by (account, slot).
     """
 
     def __init__(self) -> None:
@@ -33,6 +35,7 @@ class Book:
         self.held: dict[int, int] = {}
         self.open: dict[int, Hold] = {}
         self.metered: dict[int, int] = {}
+        self.lots: dict[tuple[int, int], tuple[int, int]] = {}
         self.charged = 0
         self.problems: list[str] = []
 
@@ -52,8 +55,25 @@ class Book:
         elif kind in (POST, VOID):
             self._end(read_end(lsn, kind, body), prices)
         elif kind == TRANSFER:
-            for posting in read_transfer_note(read_transfer(body)[2]).postings:
+            _, legs, note = read_transfer(body)
+            for posting in read_transfer_note(note).postings:
                 self.move(posting)
+            for leg in legs:
+                if leg.slot != PLAIN:
+                    amount, ends_us = self.lots.get((leg.account, leg.slot), (0, 0))
+                    self.lots[leg.account, leg.slot] = (amount + leg.delta, leg.expires_us or ends_us)
+
+    def expired(self, account: int, time_us: int) -> int:
+        """What an account has in lots that have ended, and nobody holds: it is not to be spent any more.
+
+        Less than is held may be there, where some was taken back.
+        """
+        held = [hold.lots for hold in self.open.values() if hold.account == account]
+        return sum(
+            max(0, amount - sum(lots[slot] for lots in held))
+            for (owner, slot), (amount, ends_us) in self.lots.items()
+            if owner == account and ends_us <= time_us
+        )
 
     def move(self, posting: Posting) -> None:
         """Do one posting."""
@@ -84,6 +104,10 @@ class Book:
         self.metered.pop(end.call, None)
         self.held[hold.account] -= hold.amount
         self.charged += end.amount
+        for slot, taken in enumerate(end.lots):
+            if taken:
+                amount, ends_us = self.lots.get((hold.account, slot), (0, 0))
+                self.lots[hold.account, slot] = (amount - taken, ends_us)
         version = price_version_of(hold, end)
         for posting in postings(hold.account, end, prices.get(version)):
             self.move(posting)

@@ -8,6 +8,7 @@ import json
 import re
 from typing import Any
 
+from tests.kit.vendors.gemini_fields import check
 from tests.kit.vendors.server import (
     CACHED,
     CALLS,
@@ -41,6 +42,9 @@ def answer(asked: Asked) -> Answer:
     match = ASKED.fullmatch(asked.path)
     assert match is not None, f"Google has no such path: {asked.path}"
     model, method, sse = match.groups()
+    wrong = check(asked.body, model)
+    if wrong:
+        return _error(400, wrong)
     if model.startswith("error-"):
         return _error(int(model.removeprefix("error-")))
     if model == "bad-key":
@@ -133,8 +137,9 @@ def _endless() -> Answer:
     return Answer(200, "text/event-stream", pieces)
 
 
-def _error(status: int) -> Answer:
+def _error(status: int, wrong: str = "") -> Answer:
     word, message = ERRORS[status]
+    message = wrong or message
     body: Json = {"error": {"code": status, "message": message, "status": word}}
     if status == 400:
         violation = {"field": "generation_config.temperature", "description": message}

@@ -5,7 +5,9 @@ that other vendors leave out or add are named by scenario.
 """
 
 import json
-from typing import Any
+from typing import Any, get_type_hints
+
+from openai.types.chat import completion_create_params
 
 from tests.kit.vendors import responses
 from tests.kit.vendors.server import (
@@ -34,6 +36,19 @@ REFUSAL = "I can't help with that."
 
 Json = dict[str, Any]
 
+FIELDS = frozenset(get_type_hints(completion_create_params.CompletionCreateParamsStreaming))
+"""What a request may have: what the vendor's own client knows. Anything else is an error there."""
+
+
+def unknown(body: Json, fields: frozenset[str]) -> Answer | None:
+    """The refusal of a field that the API does not have."""
+    for name in body:
+        if name not in fields:
+            message = f"Unrecognized request argument supplied: {name}"
+            error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+            return Answer(400, "application/json", [json.dumps({"error": error}).encode()])
+    return None
+
 
 def answer(asked: Asked) -> Answer:
     """What the model of a scenario's name answers, on either of OpenAI's APIs."""
@@ -42,6 +57,9 @@ def answer(asked: Asked) -> Answer:
         return responses.answer(asked)
     assert path.endswith("/chat/completions"), f"OpenAI has no such path: {asked.path}"
     body = asked.body
+    refused = unknown(body, FIELDS)
+    if refused is not None:
+        return refused
     scenario = body["model"]
     if scenario.startswith("error-"):
         return error(int(scenario.removeprefix("error-")))

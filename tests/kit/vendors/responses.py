@@ -4,7 +4,9 @@ Source: OpenAI API reference, responses: the object, streaming events (checked N
 """
 
 import json
-from typing import Any
+from typing import Any, get_type_hints
+
+from openai.types.responses import response_create_params
 
 from tests.kit.vendors.server import (
     CACHED,
@@ -31,6 +33,9 @@ ERRORS = {
     500: ("The server had an error.", "server_error", None, None),
 }
 
+FIELDS = frozenset((*get_type_hints(response_create_params.ResponseCreateParamsStreaming), "new_field"))
+"""What a request may have: what the vendor's own client knows, and one of tomorrow. Anything else is an error there."""
+
 Json = dict[str, Any]
 
 
@@ -38,6 +43,11 @@ def answer(asked: Asked) -> Answer:
     """What the model of a scenario's name answers."""
     assert asked.path.partition("?")[0].endswith("/responses"), f"there is no such path: {asked.path}"
     body = asked.body
+    for name in body:
+        if name not in FIELDS:
+            error = {"message": f"Unknown parameter: '{name}'.", "type": "invalid_request_error"}
+            more = {"param": name, "code": "unknown_parameter"}
+            return Answer(400, "application/json", [json.dumps({"error": error | more}).encode()])
     scenario = body["model"]
     if scenario.startswith("error-"):
         return _error(int(scenario.removeprefix("error-")))

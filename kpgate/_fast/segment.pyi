@@ -1,0 +1,9 @@
+from os import PathLike
+from typing import final
+
+@final
+class SegmentFile:
+    def __new__(cls, folder: str | PathLike[str], mapped: bool | None = None) -> SegmentFile: ...
+    @property
+    def mapped(self) -> bool: ...
+    def put(self, first: int, segment_bytes: int, offset: int, data: bytes) -> int: ...

@@ -1,0 +1,90 @@
+"""A segment's file says what was written to it, mapped or not, to whoever reads it, whatever ends its writer."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kpgate._fast.journal import segment_name
+from kpgate._fast.segment import SegmentFile
+
+BYTES = 1 << 16
+WAYS = pytest.mark.parametrize("mapped", [True, False])
+DIES = """
+import os, signal, sys
+from kpgate._fast.segment import SegmentFile
+file = SegmentFile(sys.argv[1], sys.argv[2] == "True")
+for number in range(100):
+    file.put(65536, 65536, 8 * number, b"%07d;" % number)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for first in (BYTES, 2 * BYTES):
+        (tmp_path / segment_name(first)).write_bytes(bytes(BYTES))
+    return tmp_path
+
+
+@WAYS
+def test_what_is_written_is_read_at_once(folder: Path, mapped: bool) -> None:
+    file = SegmentFile(folder, mapped)
+    for first, offset, data in (
+        (BYTES, 0, b"a"),
+        (BYTES, BYTES - 3, b"end"),
+        (2 * BYTES, 4_095, b"two pages"),
+    ):
+        assert file.put(first, BYTES, offset, data) == len(data)
+        assert file.mapped is mapped
+        assert (folder / segment_name(first)).read_bytes()[offset : offset + len(data)] == data
+    assert file.put(BYTES, BYTES, 1, b"b") == 1, "back in the first"
+    found = (folder / segment_name(BYTES)).read_bytes()
+    assert (len(found), found[:3]) == (BYTES, b"ab\0")
+
+
+@WAYS
+def test_it_is_there_after_its_writer_was_killed(folder: Path, mapped: bool) -> None:
+    done = subprocess.run([sys.executable, "-c", DIES, str(folder), str(mapped)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (folder / segment_name(BYTES)).read_bytes()[:800] == b"".join(
+        b"%07d;" % each for each in range(100)
+    )
+
+
+@WAYS
+def test_a_file_that_is_not_there_is_an_error_and_the_last_one_stays(folder: Path, mapped: bool) -> None:
+    file = SegmentFile(folder, mapped)
+    file.put(BYTES, BYTES, 0, b"a")
+    with pytest.raises(OSError) as caught:
+        file.put(9 * BYTES, BYTES, 0, b"b")
+    assert caught.value.errno == errno.ENOENT
+    assert file.put(BYTES, BYTES, 1, b"c") == 1
+
+
+def test_a_file_that_is_too_short_is_never_mapped(folder: Path) -> None:
+    os.truncate(folder / segment_name(BYTES), BYTES - 1)
+    file = SegmentFile(folder, True)
+    for _ in range(2):
+        with pytest.raises(OSError) as caught:
+            file.put(BYTES, BYTES, 0, b"a")
+        assert caught.value.errno == errno.EIO
+    assert file.put(2 * BYTES, BYTES, 0, b"b") == 1
+
+
+def test_the_file_system_decides_where_nobody_else_does() -> None:
+    folder = Path("/dev/shm")
+    name = folder / segment_name(os.getpid() * BYTES)
+    try:
+        name.write_bytes(bytes(BYTES))
+        file = SegmentFile(folder)
+        file.put(os.getpid() * BYTES, BYTES, 0, b"a")
+        assert file.mapped, "memory writes over what is there in its place"
+    finally:
+        name.unlink()
+    with pytest.raises(ValueError, match="too long"):
+        SegmentFile("x" * 5_000)
