@@ -361,8 +361,10 @@ class Gateway:
         record.head_us = record.first_token_us = self._clock.now() - record.received_us
         exchange.open(record.status, headers)
         del headers
+        sent_bytes = 0
         while True:
-            if life.hold is not None and framer.text_bytes > life.hold.room and not self._goes_on(kit, life):
+            most = FOLD_BYTES if life.hold is None else min(life.hold.room, FOLD_BYTES)
+            if framer.text_bytes > most and not life.goes_on(kit, self._clock.now(), sent_bytes):
                 # What would pass the hold is not forwarded.
                 attempt.close()
                 exchange.write(life.way.cut(framer, record.request_id, record.model, life.call.choices))
@@ -380,10 +382,9 @@ class Gateway:
             chunk = await attempt.chunk()
             if not chunk:
                 break
+            sent_bytes = framer.text_bytes
             ready = framer.feed(chunk)
             chunk = b""
-            if framer.text_bytes > FOLD_BYTES:
-                life.fold(kit.log_bodies)
         tail = framer.finish() if life.hold is None or not life.hold.cut else b""
         if life.hold is not None:
             self._settle_stream(kit, life, attempt.target)
@@ -395,21 +396,17 @@ class Gateway:
         record.phase = Phase.RESPOND
         exchange.finish()
 
-    def _goes_on(self, kit: Equipment, life: Life) -> bool:
-        """Whether a stream's running charge is within its hold, which grows while there is credit."""
-        hold, attempt = life.hold, life.attempt
-        assert hold is not None and attempt is not None, "a stream that is held for"
-        life.fold(kit.log_bodies)
-        return hold.run(self._clock.now(), kit.auth.generation(), life.record, life.spoken, attempt.target)
-
     def _settle_stream(self, kit: Equipment, life: Life, target: Target | None) -> None:
         """What a stream used so far, and what that costs. A second time has no effect on its charge."""
         record, framer = life.record, life.framer
         assert framer is not None, "a stream has begun"
         life.fold(kit.log_bodies)
-        record.usage = stream_usage(life.way, record, framer, life.spoken)
-        if life.hold is not None:
-            life.hold.end(self._clock.now(), record, target)
+        hold = life.hold
+        # Where nobody counts tokens it is events; of what was not sent on it is nothing.
+        events = framer.events if hold is None or not hold.cut else 0
+        record.usage = stream_usage(life.way, record, framer, life.spoken or events)
+        if hold is not None:
+            hold.end(self._clock.now(), record, target)
 
     def _headers(self, life: Life) -> Heading:
         record = life.record

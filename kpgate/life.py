@@ -188,14 +188,34 @@ class Life:
         """Whether a provider had all that it was asked: it works on, whoever leaves."""
         return self.record.attempts > 0 and (self.upload is None or self.upload.whole)
 
-    def fold(self, keeps: bool) -> None:
-        """Count what was sent on since last, and forget it: a provider may end without saying what was used."""
+    def fold(self, keeps: bool) -> str:
+        """Count what was written since last, and forget it: a provider may end without saying what was used. What
+        it was.
+        """
         assert self.framer is not None, "a stream has begun"
         text = self.framer.take_text()
         if self.plan.vocabulary is not None:
             self.spoken += self.plan.vocabulary.count(text)
         if keeps:
             self.record.said = (self.record.said + text)[:EXCERPT_MAX]
+        return text
+
+    def goes_on(self, kit: Equipment, now_us: int, sent_bytes: int) -> bool:
+        """Whether a stream's running charge is within its hold, which grows while there is credit; if not, what was
+        sent on is counted alone: of the text that waits so many bytes.
+        """
+        attempt, before = self.attempt, self.spoken
+        text = self.fold(kit.log_bodies)
+        if self.hold is None or attempt is None:
+            return True
+        if self.hold.run(
+            now_us, kit.auth.generation_of(self.record.caller), self.record, self.spoken, attempt.target
+        ):
+            return True
+        assert self.plan.vocabulary is not None, "only what is counted comes to its hold's end"
+        sent = text.encode("utf-8", "surrogatepass")[:sent_bytes].decode("utf-8", "ignore")
+        self.spoken = before + self.plan.vocabulary.count(sent)
+        return False
 
     def release(self) -> None:
         """Give back what it has of providers. Order: at its end, once it is known what it used."""

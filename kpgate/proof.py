@@ -159,7 +159,7 @@ class Proof:
         most = spent + tariff.bound(tokens, choices * hold.cap, hold.factor)
         if 0 <= life.call.cost_max < most:
             return False
-        if not hold.extend(gateway.clock(), kit.auth.generation(), spent, most):
+        if not hold.extend(gateway.clock(), kit.auth.generation_of(life.record.caller), spent, most):
             return False
         if not hold.may_send():
             await hold.write()

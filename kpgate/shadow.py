@@ -246,7 +246,7 @@ class Copy(Aside):
             framer.take_text()
             self._bound()
         framer.finish()
-        record.usage = stream_usage(way, record, framer, 0)
+        record.usage = stream_usage(way, record, framer, framer.events)
 
     def _bound(self) -> None:
         """Read no more than may be read. Errors: UpstreamFailed."""

@@ -219,6 +219,7 @@ class Upload(Timer):
         if most <= hold.amount:
             return
         # What goes to the provider waits for the journal's file by itself, if that is said.
-        if not (hold.extend(kit.wheel.now_us, kit.auth.generation(), 0, most) and hold.may_send()):
+        generation = kit.auth.generation_of(record.caller)
+        if not (hold.extend(kit.wheel.now_us, generation, 0, most) and hold.may_send()):
             raise InsufficientCredit("what stands behind the files costs more than there is credit for")
         hold.fill = call.choices * hold.cap if call.units else 0

@@ -14,6 +14,8 @@ LOT_TAKEN: Final[int]
 NOT_DUE: Final[int]
 
 PLAIN: Final[int]
+ANYWHERE: Final[int]
+NEVER: Final[int]
 
 class LotState(NamedTuple):
     amount: int

@@ -37,12 +37,28 @@ from kpgate._fast.purse cimport (
     Lot,
     entry_bytes,
     funds_of,
+    lot_held,
+    spread,
     windows_at,
 )
 
+cdef extern from *:
+    """
+    #define KP_PLAIN 0xFFFFFFFFu
+    #define KP_ANYWHERE 0xFFFFFFFEu
+    #define KP_NEVER_US ((uint64_t)INT64_MAX)
+    """
+    const uint32_t PLAIN_SLOT "KP_PLAIN"
+    const uint32_t ANYWHERE_SLOT "KP_ANYWHERE"
+    const uint64_t NEVER_US "KP_NEVER_US"
+
 cdef enum:
     LEGS_MAX = 12
+    # Where one of them names no place, for it may become as many as there are: of each lot, and of the plain balance.
+    SPLIT_MAX = 8
+    MADE_MAX = SPLIT_MAX * (LOTS + 1)
     TRANSFER_WORDS = JOURNAL_WORDS + 4 * LEGS_MAX
+    SPLIT_WORDS = JOURNAL_WORDS + (2 + LOTS) * SPLIT_MAX
     KIND_TRANSFER = 9
 
 DONE = IS_DONE
@@ -55,7 +71,9 @@ OVER_RANGE = IS_OVER_RANGE
 LOT_TAKEN = IS_LOT_TAKEN
 NOT_DUE = IS_NOT_DUE
 
-PLAIN = 0xFFFFFFFF
+PLAIN = PLAIN_SLOT
+ANYWHERE = ANYWHERE_SLOT
+NEVER = NEVER_US
 
 
 cdef struct TransferBody:
@@ -81,7 +99,7 @@ cdef struct Draft:
 
 if sizeof(Account) != 128 or sizeof(Budget) != 192 or sizeof(Leg) != 24:
     raise ImportError("the layout is not the one that is written down")
-if <int>TRANSFER_WORDS > <int>REDO_MAX:
+if <int>TRANSFER_WORDS > <int>REDO_MAX or <int>SPLIT_WORDS > <int>REDO_MAX:
     raise ImportError("a commit may be larger than a redo list")
 
 
@@ -166,12 +184,50 @@ cdef int64_t plain_held(Account *now) noexcept:
     cdef int64_t held = <int64_t>now.held
     cdef int i
     for i in range(LOTS):
-        held -= <int64_t>now.lots[i].held
+        held -= lot_held(&now.lots[i])
     return held
 
 
-cdef int move(Draft *draft, Leg *leg) noexcept:
-    """Do one leg in a draft."""
+cdef int split(Account *now, Leg *leg, int64_t ledger_us, Leg *made) noexcept:
+    """Say a debit of no place as legs that name theirs; how many.
+
+    Rule: first what ends when the leg says (at NEVER the plain balance), then lots, the earliest first, then the
+    plain balance, whatever it has. What calls hold of a lot goes with it; a lot that has ended is not there.
+    """
+    cdef int64_t room[LOTS]
+    cdef int64_t first[LOTS]
+    cdef int64_t parts[LOTS]
+    cdef int64_t left = -leg.delta
+    cdef int64_t rest = left
+    cdef int64_t plain
+    cdef int count = 0
+    cdef int i
+    if leg.expiry_us == NEVER_US:
+        plain = plain_of(now)
+        if plain > 0:
+            left -= plain if plain < left else left
+    for i in range(LOTS):
+        room[i] = <int64_t>now.lots[i].amount if now.lots[i].expiry_us > <uint64_t>ledger_us else 0
+        first[i] = 0
+        if room[i] and now.lots[i].expiry_us == leg.expiry_us:
+            first[i] = left if left < room[i] else room[i]
+            room[i] -= first[i]
+            left -= first[i]
+    spread(now, left, room, parts)
+    for i in range(LOTS):
+        parts[i] += first[i]
+        rest -= parts[i]
+        if parts[i]:
+            made[count] = Leg(leg.account, i, -parts[i], 0)
+            count += 1
+    if rest:
+        made[count] = Leg(leg.account, PLAIN_SLOT, -rest, 0)
+        count += 1
+    return count
+
+
+cdef int move(Draft *draft, Leg *leg, bint held_too) noexcept:
+    """Do one leg in a draft. `held_too`: it may take what calls hold of a lot."""
     cdef Lot *lot
     cdef int64_t amount
     draft.now.balance += <uint64_t>leg.delta
@@ -180,15 +236,17 @@ cdef int move(Draft *draft, Leg *leg) noexcept:
         draft.plain_debited = draft.plain_debited or leg.delta < 0
         return IS_DONE
     lot = &draft.now.lots[leg.slot]
-    if lot.amount == 0 and leg.delta > 0:
+    if lot.amount == 0 and lot.held == 0 and leg.delta > 0:
         if leg.expiry_us == 0:
             return IS_LOT_TAKEN
         lot.expiry_us = leg.expiry_us
     elif leg.expiry_us and leg.expiry_us != lot.expiry_us:
         return IS_LOT_TAKEN
     amount = <int64_t>lot.amount + leg.delta
-    if amount < <int64_t>lot.held:
-        return IS_NO_CREDIT if amount < 0 else IS_TIED
+    if amount < 0:
+        return IS_NO_CREDIT
+    if leg.delta < 0 and amount < <int64_t>lot.held and not held_too:
+        return IS_TIED
     lot.amount = <uint64_t>amount
     return IS_DONE
 
@@ -410,14 +468,16 @@ cdef class Accounts:
         self.finish()
         return IS_DONE
 
-    cdef int gather_legs(self, tuple legs, Leg *found) except -1:
+    cdef int gather_legs(self, tuple legs, Leg *found, bint forced) except -1:
         """Line up the legs of a transfer, and touch their accounts."""
         cdef int count = 0
-        if len(legs) > LEGS_MAX:
-            raise ValueError(f"a transfer has at most {LEGS_MAX} legs")
+        most = SPLIT_MAX if any([leg[1] == ANYWHERE for leg in legs]) else LEGS_MAX
+        if len(legs) > most:
+            raise ValueError(f"a transfer has at most {LEGS_MAX} legs, {SPLIT_MAX} where one names no place")
         for account, slot, delta, expiry_us in legs:
             self.account_of(account)
-            if not (0 <= slot < LOTS or (slot == PLAIN and expiry_us == 0)) or expiry_us < 0:
+            named = 0 <= slot < LOTS or (slot == PLAIN and expiry_us == 0)
+            if not (named or (slot == ANYWHERE and forced and delta < 0)) or expiry_us < 0:
                 raise ValueError(f"no lot {slot} until {expiry_us}")
             if not -AMOUNT_MAX <= delta <= AMOUNT_MAX or delta == 0:
                 raise ValueError(f"cannot transfer {delta} microKPT")
@@ -429,14 +489,15 @@ cdef class Accounts:
         """Change accounts as a transfer's legs say: all of them, in one commit with one entry, or none.
 
         Rule: a debit takes what is free: of the plain balance down to the floor, or of the lot it names.
-        `forced` (clawback, adjust) may put the plain balance below. A credit to a lot names an empty one, or
-        its expiry.
-        Shape: legs are (account, slot or PLAIN, delta, expiry_us or 0), at most 12, also none: then it is the
-        entry alone. The answer is (code, LSN of the entry, 0 when refused).
+        `forced` (clawback, adjust) may put the plain balance below, and takes what calls hold of a lot as well. A
+        forced debit from ANYWHERE is of what ends at its expiry (NEVER: the plain balance), then of what ends
+        first; the entry says of what it was. A credit to a lot names an empty one, or its expiry.
+        Shape: legs are (account, slot, PLAIN or ANYWHERE, delta, expiry_us or 0), at most 12, also none: then it
+        is the entry alone. The answer is (code, LSN of the entry, 0 when refused).
         Errors: ValueError for legs that cannot be; IndexError.
         """
         cdef Leg found[LEGS_MAX]
-        cdef int count = self.gather_legs(legs, found)
+        cdef int count = self.gather_legs(legs, found, forced)
         if PyBytes_GET_SIZE(note) > NOTE_MAX:
             raise ValueError(f"a note of {len(note)} bytes")
         return self.carry(now_us, found, count, forced, note, False)
@@ -447,7 +508,7 @@ cdef class Accounts:
         Order: read the account first; what is held there comes free with its end, and is taken later.
         """
         cdef Leg found[LEGS_MAX]
-        self.gather_legs(((account, slot, -amount_of(amount), 0),), found)
+        self.gather_legs(((account, slot, -amount_of(amount), 0),), found, False)
         if slot == PLAIN or PyBytes_GET_SIZE(note) > NOTE_MAX:
             raise ValueError(f"no lot {slot}, or a note of {len(note)} bytes")
         return self.carry(now_us, found, 1, True, note, True)
@@ -459,37 +520,50 @@ cdef class Accounts:
         cdef TransferBody body
         cdef const char *note_at = PyBytes_AS_STRING(note)
         cdef uint64_t note_bytes = PyBytes_GET_SIZE(note)
-        cdef uint64_t body_bytes = sizeof(body) + count * sizeof(Leg) + note_bytes
+        cdef uint64_t body_bytes
         cdef uint64_t lsn = 0
         cdef int64_t ledger_us
+        cdef Leg made[MADE_MAX]
+        cdef Draft *draft
         cdef int drafted = 0
-        cdef int code, i
+        cdef int total = 0
+        cdef int code, i, at, parts
         if not self.seat.take():
             return IS_BUSY, 0
         ledger_us = journal.ledger_us(now_us)
         code = IS_DONE
         if load(&journal.control.failed):
             code = IS_FAILED
-        elif not journal.has_room(entry_bytes(body_bytes), 0):
-            code = IS_NO_ROOM
         if code == IS_DONE and expiring and (
             load(&self.accounts[legs[0].account].lots[legs[0].slot].expiry_us) > <uint64_t>ledger_us
         ):
             code = IS_NOT_DUE
         for i in range(count):
-            if code == IS_DONE:
-                code = move(find_draft(drafts, &drafted, self.accounts + legs[i].account), legs + i)
+            if code != IS_DONE:
+                break
+            draft = find_draft(drafts, &drafted, self.accounts + legs[i].account)
+            made[total] = legs[i]
+            parts = 1
+            if legs[i].slot == ANYWHERE_SLOT:
+                parts = split(&draft.now, legs + i, ledger_us, made + total)
+            for at in range(total, total + parts):
+                if code == IS_DONE:
+                    code = move(draft, made + at, forced and not expiring)
+            total += parts
         for i in range(drafted):
             if code == IS_DONE:
                 code = weigh(drafts + i, ledger_us, forced)
+        body_bytes = sizeof(body) + total * sizeof(Leg) + note_bytes
+        if code != IS_FAILED and not journal.has_room(entry_bytes(body_bytes), 0):
+            code = IS_NO_ROOM
         if code != IS_DONE:
             self.seat.give()
             return code, 0
         body.time_us = <uint64_t>ledger_us
-        body.legs_count, body.note_bytes = count, <uint32_t>note_bytes
+        body.legs_count, body.note_bytes = total, <uint32_t>note_bytes
         lsn = journal.begin(hand, KIND_TRANSFER, body_bytes)
         journal.put(&body, sizeof(body))
-        journal.put(legs, count * sizeof(Leg))
+        journal.put(made, total * sizeof(Leg))
         journal.put(note_at, note_bytes)
         journal.end(hand)
         for i in range(drafted):

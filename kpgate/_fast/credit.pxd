@@ -142,6 +142,7 @@ cdef class Decision:
     cdef public int period
     cdef public int64_t free
     cdef public int64_t held
+    cdef public int64_t more
     cdef void clear(self) noexcept
 
 
@@ -164,7 +165,7 @@ cdef class Credit:
     cpdef int hold(self, int64_t now_us, uint64_t generation, Purse purse, int64_t amount, bytes note,
                    Decision decision) except -1
     cpdef int extend(self, int64_t now_us, uint64_t generation, int64_t handle, int64_t amount,
-                     Decision decision=*) except -1
+                     Decision decision=*, int64_t least=*) except -1
     cpdef bint sent(self, int64_t handle) except -1
     cpdef bint meter(self, int64_t handle, int64_t amount) except -1
     cpdef int post(self, int64_t now_us, int64_t handle, int64_t actual, uint32_t reason, bytes note) except -1

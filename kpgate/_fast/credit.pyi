@@ -56,6 +56,7 @@ class Decision:
     period: int
     free: int
     held: int
+    more: int
     def __new__(cls) -> Decision: ...
 
 @final
@@ -67,7 +68,13 @@ class Credit:
         self, now_us: int, generation: int, purse: Purse, amount: int, note: bytes, decision: Decision
     ) -> int: ...
     def extend(
-        self, now_us: int, generation: int, handle: int, amount: int, decision: Decision | None = None
+        self,
+        now_us: int,
+        generation: int,
+        handle: int,
+        amount: int,
+        decision: Decision | None = None,
+        least: int = 0,
     ) -> int: ...
     def sent(self, handle: int) -> bool: ...
     def meter(self, handle: int, amount: int) -> bool: ...

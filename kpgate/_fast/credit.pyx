@@ -35,7 +35,7 @@ from kpgate._fast.purse cimport (
     AMOUNT_MAX, BUDGETS_MAX, DAY_US, IS_BUDGET_TIED, IS_BUSY, IS_CHANGED, IS_DONE, IS_FAILED, IS_FULL,
     IS_GONE, IS_NO_CREDIT, IS_NO_ROOM, IS_OVER_BUDGET, IS_OVER_RANGE, IS_STALE, IS_TIED, JOURNAL_WORDS, LOTS,
     NOTE_MAX, OF_DAY, OF_MONTH, OF_TOTAL, PERIODS, Account, Asked, Budget, Shortage, Windows, entry_bytes,
-    judge, plan_budget, plan_budget_charge, plan_charge, plan_hold, spread, take_lots, windows_at,
+    charge_lots, judge, plan_budget, plan_budget_charge, plan_charge, plan_hold, room_of, take_lots, windows_at,
 )
 
 cdef enum:
@@ -128,6 +128,7 @@ cdef class Decision:
     Shape: `call` is the call's id and `handle` its place in the region. On refusal `free` is what could be
     held now, and `held` what would be free as well if all that is held came back; of the account, or of
     `budget` in `period` (DAY, MONTH, TOTAL), which are -1 when it is the account or nothing that is short.
+    After an extension `more` is what it added.
     Units: microKPT. `free` may be below 0. After a hold or an extension both are the account's.
     """
 
@@ -135,7 +136,7 @@ cdef class Decision:
         self.clear()
 
     cdef void clear(self) noexcept:
-        self.call = self.handle = self.free = self.held = 0
+        self.call = self.handle = self.free = self.held = self.more = 0
         self.budget = self.period = -1
 
 
@@ -365,8 +366,10 @@ cdef class Credit:
         return IS_DONE
 
     cpdef int extend(self, int64_t now_us, uint64_t generation, int64_t handle, int64_t amount,
-                     Decision decision=None) except -1:
-        """Hold more for an open call, in the windows of its hold. Errors: ValueError for no amount."""
+                     Decision decision=None, int64_t least=0) except -1:
+        """Hold more for an open call, in the windows of its hold; with `least`, where there is less, all there is if it
+        is that: `decision.more` says how much. Errors: ValueError for no amount, or one below `least`.
+        """
         cdef Hand *hand = &self.seat.hand
         cdef Journal journal = self.journal
         cdef Hold *hold = self.find(handle)
@@ -377,8 +380,8 @@ cdef class Credit:
         if decision is None:
             decision = Decision.__new__(Decision)
         decision.clear()
-        if not 0 < amount <= AMOUNT_MAX:
-            raise ValueError(f"cannot hold {amount} microKPT more")
+        if not 0 < amount <= AMOUNT_MAX or not 0 <= least <= amount:
+            raise ValueError(f"cannot hold {amount} microKPT more, nor {least}")
         if hold != NULL:
             self.warm(hold)
         if not self.seat.take():
@@ -392,7 +395,9 @@ cdef class Credit:
         if code != IS_DONE:
             return self.refuse(code)
         if <int64_t>load(&hold.amount) + amount > AMOUNT_MAX:
-            return self.refuse(IS_OVER_RANGE)
+            if not least or <int64_t>load(&hold.amount) + least > AMOUNT_MAX:
+                return self.refuse(IS_OVER_RANGE)
+            amount = AMOUNT_MAX - <int64_t>load(&hold.amount)
         asked.account = self.accounts + (load(&hold.account) & NUMBERS_MAX)
         asked.count = <int>(load(&hold.account) >> 32)
         for i in range(asked.count):
@@ -401,8 +406,13 @@ cdef class Credit:
         asked.ledger_us = journal.ledger_us(now_us)
         asked.windows = windows_in(load(&hold.windows))
         code = self.decide(&asked, decision)
+        if code != IS_DONE and least and room_of(&asked) >= least:
+            asked.amount = amount = room_of(&asked)
+            decision.budget = decision.period = -1
+            code = self.decide(&asked, decision)
         if code != IS_DONE:
             return self.refuse(code)
+        decision.more = amount
         take_lots(asked.account, amount, asked.ledger_us, body.lots)
         body.call = load(&hold.call)
         body.time_us = <uint64_t>asked.ledger_us
@@ -495,7 +505,7 @@ cdef class Credit:
             post.charged = ending.actual if ending.actual < amount else amount
             post.overrun = ending.actual - post.charged
             post.reason, post.note_bytes = ending.reason, ending.note_bytes
-            spread(account, post.charged, taken, post.lots)
+            charge_lots(account, post.charged, taken, post.lots)
             lsn = journal.begin(hand, KIND_POST, sizeof(post) + ending.note_bytes)
             journal.put(&post, sizeof(post))
         else:

@@ -52,7 +52,8 @@ cdef enum:
 
 
 cdef struct Lot:
-    # Amount 0: no lot stands here, whatever its expiry says.
+    # Amount and held 0: no lot stands here, whatever its expiry says. What was clawed back may leave less than calls
+    # hold: of what they used they are then charged the rest to the plain balance.
     uint64_t amount
     uint64_t held
     uint64_t expiry_us
@@ -139,6 +140,13 @@ cdef inline Windows windows_at(int64_t ledger_us) noexcept nogil:
     return windows
 
 
+cdef inline int64_t lot_held(Lot *lot) noexcept nogil:
+    """What calls hold of a lot, and it has."""
+    cdef uint64_t amount = load(&lot.amount)
+    cdef uint64_t held = load(&lot.held)
+    return <int64_t>(held if held < amount else amount)
+
+
 cdef inline Funds funds_of(Account *at, int64_t ledger_us) noexcept nogil:
     """What an account may still hold, without what stands in expired lots."""
     cdef Funds funds
@@ -149,7 +157,7 @@ cdef inline Funds funds_of(Account *at, int64_t ledger_us) noexcept nogil:
     for i in range(LOTS):
         amount = <int64_t>load(&at.lots[i].amount)
         if amount and <int64_t>load(&at.lots[i].expiry_us) <= ledger_us:
-            held = <int64_t>load(&at.lots[i].held)
+            held = lot_held(&at.lots[i])
             funds.free -= amount - held
             funds.held -= held
     return funds
@@ -184,6 +192,39 @@ cdef inline void take_lots(Account *at, int64_t amount, int64_t ledger_us, int64
         if <int64_t>load(&at.lots[i].expiry_us) > ledger_us:
             room[i] = <int64_t>(load(&at.lots[i].amount) - load(&at.lots[i].held))
     spread(at, amount, room, taken)
+
+
+cdef inline void charge_lots(Account *at, int64_t amount, const int64_t *taken, int64_t *spent) noexcept nogil:
+    """What a charge takes from each lot, of what its hold took there and is there still."""
+    cdef int64_t room[LOTS]
+    cdef int64_t left
+    cdef int i
+    for i in range(LOTS):
+        left = <int64_t>load(&at.lots[i].amount)
+        room[i] = taken[i] if taken[i] < left else left
+    spread(at, amount, room, spent)
+
+
+cdef inline int64_t room_of(Asked *asked) noexcept nogil:
+    """The most that can be held where as much is not: what is free of the account, and in all periods of budgets."""
+    cdef int64_t most = funds_of(asked.account, asked.ledger_us).free
+    cdef int64_t cap, left
+    cdef uint64_t window
+    cdef Cell *cell
+    cdef int i, period
+    for i in range(asked.count):
+        for period in range(PERIODS):
+            cap = <int64_t>load(&asked.budgets[i].caps[period])
+            cell = cell_of(asked.budgets[i], &asked.windows, period)
+            window = window_of(&asked.windows, period)
+            left = cap if cap else CAP_NONE
+            if load(&cell.window) == window:
+                left -= <int64_t>(load(&cell.used) + load(&cell.held))
+            elif load(&cell.held) != 0 or load(&cell.window) > window:
+                return 0
+            if left < most:
+                most = left
+    return most
 
 
 cdef inline void plan_hold(

@@ -56,6 +56,9 @@ ID = click.option(
     "--id", "request_id", default="", metavar="ID", help="The same id again does nothing again."
 )
 MEMO = click.option("--memo", default="", help="Why, for the statement.")
+REVERSES = click.option(
+    "--reverses", default="", metavar="ID", help="Take first what this operation gave; else what ends first."
+)
 
 
 def _rows(*rows: tuple[str, str]) -> Table:
@@ -163,22 +166,24 @@ def transfer(desk: Desk, party: str, to: str, amount: int, memo: str, request_id
 @click.argument("party")
 @click.argument("amount", type=SIGNED)
 @MEMO
+@REVERSES
 @ID
 @click.pass_obj
-def adjust(desk: Desk, party: str, amount: int, memo: str, request_id: str) -> None:
+def adjust(desk: Desk, party: str, amount: int, memo: str, reverses: str, request_id: str) -> None:
     """Mend a mistake, in either direction: it may put a balance below its limit."""
-    _moved(desk, request_id, kind="adjust", party=party, amount=amount, memo=memo)
+    _moved(desk, request_id, kind="adjust", party=party, amount=amount, memo=memo, reverses=reverses)
 
 
 @account.command(cls=Command)
 @click.argument("party")
 @click.argument("amount", type=AMOUNT)
 @MEMO
+@REVERSES
 @ID
 @click.pass_obj
-def clawback(desk: Desk, party: str, amount: int, memo: str, request_id: str) -> None:
+def clawback(desk: Desk, party: str, amount: int, memo: str, reverses: str, request_id: str) -> None:
     """Take credit back, below 0 if need be."""
-    _moved(desk, request_id, kind="clawback", party=party, amount=amount, memo=memo)
+    _moved(desk, request_id, kind="clawback", party=party, amount=amount, memo=memo, reverses=reverses)
 
 
 @account.command(cls=Command)
@@ -200,7 +205,9 @@ def payout(desk: Desk, party: str, amount: int, memo: str, request_id: str) -> N
 def refund(desk: Desk, call: str, amount: int | None, request_id: str) -> None:
     """Give back what a call was charged, or a part of it."""
     answer = desk.ask(Refund, **_id(request_id), call=call, amount=amount or 0)
-    desk.tell(answer, lambda: _rows(("done", answer["id"])))
+    names = ("refunded", "restored")
+    rows = [(name, show_amount(answer[f"{name}_microkpt"])) for name in names]
+    desk.tell(answer, lambda: _rows(("done", answer["id"]), *rows))
 
 
 @account.command("credit-line", cls=Command)

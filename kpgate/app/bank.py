@@ -38,6 +38,7 @@ from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.codes import SqliteCodes
 from kpgate.stores.ledger import SqliteLedger
 from kpgate.stores.log import Damaged, SqliteLog
+from kpgate.stores.lots import SqliteLots
 from kpgate.stores.plans import SqlitePlans
 from kpgate.stores.sqlite import SqliteStore
 from kpgate.stores.tokens import SqliteTokens
@@ -82,6 +83,7 @@ class Bank:
             Tools(
                 vault=self.accounts,
                 ledger=self.ledger,
+                lots=SqliteLots(store.connection),
                 receipts=self.receipts,
                 books=self.poster,
                 keys=store,

@@ -61,7 +61,7 @@ MANAGED: tuple[tuple[str, str, str, str, str | None, int, str], ...] = (
         200,
         "Code",
     ),
-    ("post", "/admin/v1/refunds", "refund", "Give back what a call was charged.", "Refund", 200, "Done"),
+    ("post", "/admin/v1/refunds", "refund", "Give back what a call was charged.", "Refund", 200, "Refunded"),
     ("put", "/admin/v1/budgets", "setBudget", "Cap what a party or key may spend.", "Budget", 200, "Done"),
     (
         "put",
@@ -159,7 +159,26 @@ QUERIES: dict[str, tuple[tuple[str, Json, str], ...]] = {
 def schemas() -> Json:
     """Everything that is asked and answered about money."""
     texts = {"type": "array", "items": _TEXT}
-    return {**_asked_for(), **_answered(texts), **_proved(texts), **_codes(), "PriceList": _prices()}
+    return {
+        **_asked_for(),
+        **_answered(texts),
+        **_proved(texts),
+        **_codes(),
+        "PriceList": _prices(),
+        **_refunds(),
+    }
+
+
+def _refunds() -> Json:
+    restored = "What of it the party has again: all but what was paid from grants that have ended."
+    told = {
+        "id": _TEXT,
+        "done": {"type": "boolean"},
+        "lsn": {"type": "integer"},
+        "refunded_microkpt": AMOUNT,
+        "restored_microkpt": {"type": "integer", "description": restored},
+    }
+    return {"Refund": _asked({"id": _ID, "call": _TEXT, "amount": _CAP}, "call"), "Refunded": _told(told)}
 
 
 def _prices() -> Json:
@@ -195,6 +214,11 @@ def _asked_for() -> Json:
         "to": _TEXT,
         "memo": {"type": "string", "maxLength": 200},
         "expires_us": {"type": "integer", "minimum": 0, "maximum": 253_402_300_800_000_000},
+        "reverses": {
+            "type": "string",
+            "maxLength": 64,
+            "description": "The operation whose credit is taken back first; empty: what ends first.",
+        },
     }
     several = {
         "type": "array",
@@ -205,7 +229,6 @@ def _asked_for() -> Json:
     caps = {"day": _CAP, "month": _CAP, "total": _CAP}
     return {
         "Transfers": _asked({"id": _ID, "movements": several}, "movements"),
-        "Refund": _asked({"id": _ID, "call": _TEXT, "amount": _CAP}, "call"),
         "Budget": _asked({"id": _ID, "party": _TEXT, "key": _TEXT, **caps}),
         "CreditLine": _asked({"id": _ID, "line": _CAP}),
         "NewCodes": _asked({"id": _ID, **_new_codes()}, "amount"),

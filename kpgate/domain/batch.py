@@ -138,7 +138,7 @@ class Batch:
         if said.operation:
             self.operations.append((said.operation, said.content, lsn))
         for part, posting in enumerate(said.postings):
-            if said.call:
+            if said.call and posting.kind == "refund":
                 self.refunds.append((posting.amount, said.call))
             self._move(lsn, part, posting, time_us, said.call, posting.memo)
         for part, leg in enumerate(legs):

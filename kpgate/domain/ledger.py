@@ -364,15 +364,16 @@ def price_version_of(hold: Hold, end: End) -> int:
     return read_end_note(end.note).price_version or read_hold_note(hold.note).price_version
 
 
-def lost_end(hold: Hold, metered: int, time_us: int, ends_us: Mapping[int, int]) -> End:
+def lost_end(hold: Hold, metered: int, time_us: int, there: Mapping[int, tuple[int, int]]) -> End:
     """How a hold ends that was open when all processes went: by what was last metered.
 
-    Shape: `ends_us` is when the account's lots end, by slot: they are spent in that order.
+    Shape: `there` is when the account's lots end and what is left of each, by slot: they are spent in that order.
     """
     amount = min(metered, hold.amount)
     lots, left = [0] * LOTS, amount
-    for slot in sorted(range(LOTS), key=lambda slot: (ends_us.get(slot, 0), slot)):
-        lots[slot] = min(left, hold.lots[slot])
+    for slot in sorted(there, key=lambda slot: (there[slot][0], slot)):
+        # Less than was held may be there, where some was clawed back meanwhile.
+        lots[slot] = min(left, hold.lots[slot], there[slot][1])
         left -= lots[slot]
     time_us = max(time_us, hold.time_us)
     return End(0, hold.call, time_us, amount, 0, tuple(lots), Reason.LOST, b"", amount > 0)

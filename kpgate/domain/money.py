@@ -3,6 +3,7 @@
 Units: amounts are whole microKPT.
 """
 
+from collections.abc import Sequence
 from decimal import Context, Decimal, InvalidOperation, Overflow
 from typing import Annotated, Literal
 
@@ -35,6 +36,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Shape: `kind` issue, top_up, grant and reward give a party credit; clawback takes it back, below 0 if need be;
     adjust mends a mistake in either direction; transfer gives it to party `to`; payout takes what a party earned.
+    `reverses` is the operation that gave what is taken back.
     Units: `expires_us` microseconds since 1970, 0 for never, for what is given.
     """
 
@@ -44,6 +46,7 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     to: str = ""
     memo: Memo = ""
     expires_us: Annotated[int, Meta(ge=0, le=253_402_300_800_000_000)] = 0
+    reverses: Annotated[str, Meta(max_length=64)] = ""
 
 
 class Transfer(_Money, frozen=True, kw_only=True, tag="money.transfer"):
@@ -141,6 +144,21 @@ class ShowAccounts(_Money, frozen=True, kw_only=True, tag="money.accounts"):
 
 MoneyReading = ShowBalance | ShowStatement | ShowTotals | ShowReceipt | ShowLog | ShowHolds | ShowAccounts
 MoneyOperation = Transfer | TopUp | Refund | SetCreditLine | SetBudget | RotateSigner | MoneyReading
+
+
+def given_back(amount: int, before: int, paid: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Of what a charge was paid from, what a part of it gives back: first what was spent last.
+
+    Shape: `paid` and the answer are of (when it ends, amount); so much of it was given back `before`.
+    """
+    found = []
+    for ends_us, part in sorted(paid, reverse=True):
+        gone = min(before, part)
+        before -= gone
+        if back := min(amount, part - gone):
+            found.append((ends_us, back))
+            amount -= back
+    return found
 
 
 def read_amount(text: str) -> int:

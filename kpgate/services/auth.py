@@ -35,6 +35,7 @@ MEMO_MAX = PARENTS_MAX = 10_000
 REVOKED_MAX = 100_000
 CHANCES_MAX = 64
 """So many keys that were used meanwhile are passed over where one has to leave the cache."""
+NO_CHANGE = (1 << 63) - 1
 REVOKED = "the party token was revoked"
 PAUSE_US = 100_000
 """After a store failed, for how long it is not asked again."""
@@ -157,6 +158,29 @@ class Keyring:
     def generation(self) -> Whole:
         """The number of the newest change that has been caught up with."""
         return self._generation
+
+    def generation_of(self, caller: Caller) -> Whole:
+        """The number of the newest change, for a caller whose call is under way; NO_CHANGE where its key or token is in
+        force no longer, or that cannot be told: then nothing more is held for it.
+        """
+        if self._changes.generation != self._generation:
+            self._catch_up()
+        return self._generation if self._stands(caller) else NO_CHANGE
+
+    def _stands(self, caller: Caller) -> bool:
+        """Whether a caller's key is in force, and its token."""
+        try:
+            if caller.token:
+                kept = [self._cache[hashed] for hashed in self._tokens.get(caller.number, ())]
+                mine = [entry.token for entry in kept if entry.caller.token == caller.token]
+                return bool(mine) and mine[0] not in self._ended()
+            # What is known of a key is dropped when it changes.
+            if caller.number in self._digests:
+                return not all(self._cache[hashed].gone for hashed in self._digests[caller.number])
+            key = self._ask(self._reader.of_number, caller.number)
+            return key is not None and not key.revoked_us
+        except StoreUnavailable:
+            return False
 
     def find(self, credential: bytes) -> Entry:
         """The entry of a credential. Order: every change answered before this call is seen.
@@ -339,6 +363,12 @@ class Auth:
     def generation(self) -> Whole:
         """The number of the newest change that is taken into account here."""
         return self._keyring.generation()
+
+    def generation_of(self, caller: Caller | None) -> Whole:
+        """The same with all changes taken into account that there are, as long as the caller's key is in force."""
+        if caller is None or not self._enabled:
+            return self._keyring.generation()
+        return self._keyring.generation_of(caller)
 
     def source(self, peer: str, forwarded_for: bytes | None) -> str:
         """The client's address: the peer's, or what its proxy says where that is trusted."""

@@ -55,7 +55,7 @@ cdef class Holds:
     cdef public dict _spenders
     cdef public object _owed
     cdef public object _ending
-    cdef public Decision _decision
+    cdef public Decision decision
     cdef public bint gathering
     cdef public bint lags
     cdef public bint always

@@ -122,28 +122,30 @@ class Hold:
         self._holds.credit.sent(self.handle)
 
     def run(self, now_us: int, generation: int, record: Record, spoken: int, target: Target) -> bool:
-        """Meter a running stream, and hold more where it needs more. False: there is no more, it ends here.
+        """Meter a running stream, and hold more where it needs more: for some output ahead, or all that is left. False:
+        that is not enough, it ends here.
 
-        Units: `spoken` output tokens so far, over all choices.
+        Units: `spoken` output tokens so far, over all choices, and those that wait to be sent on.
         """
         price, credit = target.price, self._holds.credit
         assert price is not None, "only what has a price is metered"
         price = price.at(record.prompt_tokens)
         used = target.charge(Usage(record.prompt_tokens, spoken, source="counted"), self.factor)
         if used > self.amount:
-            more = used - self.amount + rounded(AHEAD_TOKENS * price.output, 0, self.factor)
+            need, decision = used - self.amount, self._holds.decision
+            more = min(need + rounded(AHEAD_TOKENS * price.output, 0, self.factor), AMOUNT_MAX)
             if (
-                self.amount + more > AMOUNT_MAX
-                or credit.extend(now_us, generation, self.handle, more) != DONE
+                used > AMOUNT_MAX
+                or credit.extend(now_us, generation, self.handle, more, decision, need) != DONE
             ):
+                # What it has come to without what is not sent on is metered already, or charged in a moment.
                 self.cut = True
-                used = self.amount
-            else:
-                self.amount += more
+                return False
+            self.amount += decision.more
         self.room = (self.amount - used) * PER * WHOLE // (price.output * self.factor)
         self._metered = used
         credit.meter(self.handle, used)
-        return not self.cut
+        return True
 
     def extend(self, now_us: int, generation: int, spent: int, most: int) -> bool:
         """Hold `most` in all, of which `spent` is used already. False: there is no credit for it."""
@@ -228,7 +230,7 @@ class Holds:
         self._spenders: dict[str, Spender] = {}
         self._owed: deque[tuple[int, int, int, bytes]] = deque()
         self._ending = Lock()
-        self._decision = Decision()
+        self.decision = Decision()
         self.gathering = False
         self.lags = False
         self.always = always
@@ -244,7 +246,7 @@ class Holds:
         Errors: InsufficientCredit, BudgetExhausted, CreditHeld, HoldingTooSmall, StoreUnavailable, Overloaded.
         """
         # The lock answers before anybody else asks: one decision is enough for all.
-        spender, decision = self._spender(caller), self._decision
+        spender, decision = self._spender(caller), self.decision
         hold = self._want(spender, plan, record, call)
         note = self._note(hold, plan, record, call)
         code = self.credit.hold(now_us, generation, spender.purse, hold.amount, note, decision)

@@ -58,4 +58,4 @@ def stream_usage(way: Way, record: Record, framer: Framing, spoken: int) -> Usag
     said = way.decode_usage(framer.usage) if framer.usage is not None else None
     if said is not None:
         return measured(said, record)
-    return Usage(record.prompt_tokens, spoken or framer.events, source="counted", units=record.units)
+    return Usage(record.prompt_tokens, spoken, source="counted", units=record.units)

@@ -12,10 +12,12 @@ from typing import Any, Protocol
 import msgspec
 
 from kpgate._fast.account import (
+    ANYWHERE,
     BUSY,
     DONE,
     FAILED,
     LOT_TAKEN,
+    NEVER,
     NO_CREDIT,
     NO_ROOM,
     OVER_RANGE,
@@ -23,6 +25,7 @@ from kpgate._fast.account import (
     TIED,
     AccountState,
 )
+from kpgate._fast.charge import Charge
 from kpgate._fast.credit import HoldState
 from kpgate.domain.errors import (
     REGISTRY,
@@ -42,11 +45,11 @@ from kpgate.domain.ledger import (
     LOTS,
     REVENUE,
     SPEND,
+    TOP_UP,
     Posting,
     earn_of,
     note_transfer,
     read_call,
-    show_call,
 )
 from kpgate.domain.management import Answer
 from kpgate.domain.money import (
@@ -64,9 +67,12 @@ from kpgate.domain.money import (
     ShowStatement,
     ShowTotals,
     Transfer,
+    given_back,
 )
 from kpgate.services.receipts import Receipts
+from kpgate.services.statements import Statements
 from kpgate.stores.ledger import SqliteLedger
+from kpgate.stores.lots import SqliteLots
 from kpgate.stores.protocol import KEY, PARTY
 
 RETRY_US = 250_000
@@ -77,7 +83,8 @@ LEGS_MAX = 12
 NOTE_BYTES_MAX = 3072
 """What one entry of the journal may say, as `_fast.account` has it."""
 FORCED = ("clawback", "adjust")
-Legs = tuple[tuple[int, int, int, int], ...]
+Leg = tuple[int, int, int, int]
+Legs = tuple[Leg, ...]
 
 
 class Vault(Protocol):
@@ -117,6 +124,7 @@ class Tools(msgspec.Struct, frozen=True):
 
     vault: Vault
     ledger: SqliteLedger
+    lots: SqliteLots
     receipts: Receipts
     books: Books
     keys: Keys
@@ -133,6 +141,7 @@ class Treasury:
     def __init__(self, tools: Tools) -> None:
         self._vault = tools.vault
         self._ledger = tools.ledger
+        self._lots = tools.lots
         self._receipts = tools.receipts
         self._books = tools.books
         self._keys = tools.keys
@@ -140,7 +149,7 @@ class Treasury:
         self._publish = tools.publish
         self._time_us = tools.time_us
         self._accounts_max = tools.accounts_max
-        self._holds = tools.holds
+        self._statements = Statements(tools.ledger, self._read, tools.holds)
 
     def answer(self, operation: MoneyOperation) -> Answer:
         """Carry an operation out.
@@ -152,18 +161,18 @@ class Treasury:
         self._books.post_all()
         match operation:
             case ShowBalance():
-                return self._balance(operation.party)
+                return self._statements.balance(operation.party)
             case ShowStatement():
-                return self._statement(operation)
+                return self._statements.statement(operation)
             case ShowTotals():
-                return self._totals(operation.party)
+                return self._statements.totals(operation.party)
             case ShowReceipt():
-                party = self._party(operation.party) if operation.party else None
+                party = self._statements.party(operation.party) if operation.party else None
                 return self._receipts.show(self._ledger, operation.call, party)
             case ShowLog():
                 return self._receipts.show_log(operation.before, operation.size)
             case ShowHolds():
-                return self._holds_open(operation)
+                return self._statements.open_holds(operation)
             case ShowAccounts():
                 return {"accounts": self._ledger.balances()}
         content = blake2b(msgspec.msgpack.encode(operation), digest_size=CONTENT_BYTES).digest()
@@ -172,14 +181,14 @@ class Treasury:
             if before.content != content:
                 raise IdReused("this id was used for another operation")
             if before.code:
-                raise REGISTRY[before.code](before.message)
-            return self._done(operation.id, before.lsn)
+                raise REGISTRY[before.code](before.message, param=before.param)
+            return self._done(operation, before.lsn)
         try:
             return self._change(operation, content)
         except StoreUnavailable:
             raise
         except GatewayError as error:
-            self._ledger.keep_refusal(operation.id, content, error.code, error.message)
+            self._ledger.keep_refusal(operation.id, content, error)
             raise
 
     def expire(self) -> None:
@@ -187,7 +196,7 @@ class Treasury:
 
         Errors: StoreUnavailable.
         """
-        for account, slot in self._ledger.lots_ended(self._time_us()):
+        for account, slot in self._lots.ended(self._time_us()):
             lot = self._read(account).lots[slot]
             free = lot.amount - lot.held
             if free > 0:
@@ -209,7 +218,7 @@ class Treasury:
                 self._ledger.keep_done(operation.id, content)
             case _:
                 raise Internal("an operation that nobody knows")
-        return self._done(operation.id, 0)
+        return self._done(operation, 0)
 
     def _line(self, account: int, floor: int) -> None:
         """Set a floor where it is kept and where it counts, the stricter first: a clerk that dies in between leaves
@@ -220,14 +229,17 @@ class Treasury:
         for step in (enforce, keep) if stricter else (keep, enforce):
             step()
 
-    def _done(self, request_id: str, lsn: int) -> Answer:
-        answer: Answer = {"id": request_id, "done": True}
+    def _done(self, operation: MoneyOperation, lsn: int) -> Answer:
+        answer: Answer = {"id": operation.id, "done": True}
         if lsn:
             answer["lsn"] = lsn
+        if isinstance(operation, Refund):
+            refunded, ended = self._lots.returned(lsn)
+            answer |= {"refunded_microkpt": refunded, "restored_microkpt": refunded - ended}
         return answer
 
     def _transfer(self, operation: Transfer, content: bytes) -> Answer:
-        legs: list[tuple[int, int, int, int]] = []
+        legs: list[Leg] = []
         moves: list[Posting] = []
         earned: dict[str, int] = {}
         kinds = {movement.kind for movement in operation.movements}
@@ -235,8 +247,10 @@ class Treasury:
         if forced and "transfer" in kinds:
             # What may put a balance below its limit does so for the whole entry.
             raise InvalidRequest("movements: a transfer is not made together with a clawback or adjust")
+        # A payment's credit never ends: nor does what is taken back of it, while there is such.
+        first_us = NEVER if operation.id.startswith(TOP_UP) else 0
         for movement in operation.movements:
-            moves.append(self._posting(movement, legs, earned))
+            moves.append(self._posting(movement, legs, earned, first_us))
         issued = self._ledger.balance(ISSUED) + sum(
             move.amount if move.credit == ISSUED else -move.amount
             for move in moves
@@ -245,12 +259,13 @@ class Treasury:
         if abs(issued) > ISSUED_MAX:
             raise InvalidRequest("amount: more than the house can have issued", param="amount")
         lsn = self._move(tuple(legs), forced, note_transfer(operation.id, content, moves))
-        return self._done(operation.id, lsn)
+        return self._done(operation, lsn)
 
-    def _posting(
-        self, movement: Movement, legs: list[tuple[int, int, int, int]], earned: dict[str, int]
-    ) -> Posting:
-        """The posting of a movement; what it does in the region is added to `legs`."""
+    def _posting(self, movement: Movement, legs: list[Leg], earned: dict[str, int], first_us: int) -> Posting:
+        """The posting of a movement; what it does in the region is added to `legs`.
+
+        Shape: `first_us` is when that ends of which something is taken back first.
+        """
         kind, amount, party, memo = movement.kind, movement.amount, movement.party, movement.memo
         self._check(movement)
         if kind == "payout":
@@ -263,13 +278,13 @@ class Treasury:
             other = self._account(movement.to)
             legs += [(account, PLAIN, -amount, 0), (other, PLAIN, amount, 0)]
             return Posting(kind, account, other, amount, memo)
-        if kind == "clawback":
-            legs.append((account, PLAIN, -amount, 0))
-            return Posting(kind, account, ISSUED, amount, memo)
+        if kind == "clawback" or amount < 0:
+            if movement.reverses:
+                first_us = self._end_of(movement.reverses, account)
+            legs.append((account, ANYWHERE, -abs(amount), first_us))
+            return Posting(kind, account, ISSUED, abs(amount), memo)
         slot = PLAIN if not movement.expires_us else self._slot(account, movement.expires_us, legs)
         legs.append((account, slot, amount, movement.expires_us))
-        if amount < 0:
-            return Posting(kind, account, ISSUED, -amount, memo)
         return Posting(kind, ISSUED, account, amount, memo)
 
     def _check(self, movement: Movement) -> None:
@@ -282,14 +297,23 @@ class Treasury:
                 raise InvalidRequest(f"expires: a {kind} does not expire", param="expires")
             if movement.expires_us <= self._time_us():
                 raise InvalidRequest("expires: lies in the past", param="expires")
+        if movement.reverses and kind != "clawback" and movement.amount > 0:
+            raise InvalidRequest(f"reverses: a {kind} takes nothing back", param="reverses")
         if bool(movement.to) != (kind == "transfer") or movement.to == movement.party:
             raise InvalidRequest("to: expected another party for a transfer, none otherwise", param="to")
 
-    def _slot(self, account: int, expires_us: int, legs: list[tuple[int, int, int, int]]) -> int:
+    def _end_of(self, operation: str, account: int) -> int:
+        """When that ends which an operation gave an account. Errors: NotFound."""
+        ends_us = self._lots.given(operation, account)
+        if ends_us is None:
+            raise NotFound("reverses: no operation of this id gave the party credit", param="reverses")
+        return ends_us or NEVER
+
+    def _slot(self, account: int, expires_us: int, legs: list[Leg]) -> int:
         """The lot of an account that ends then, or a free one, with what `legs` are about to put there."""
-        planned = {slot: ends_us for number, slot, _, ends_us in legs if number == account and slot != PLAIN}
-        state = self._read(account)
-        ends = [planned.get(i, lot.expiry_us if lot.amount else 0) for i, lot in enumerate(state.lots)]
+        planned = {slot: ends_us for number, slot, _, ends_us in legs if number == account and slot < LOTS}
+        lots = self._read(account).lots
+        ends = [planned.get(i, lot.expiry_us if lot.amount or lot.held else 0) for i, lot in enumerate(lots)]
         for wanted in (expires_us, 0):
             if wanted in ends:
                 return ends.index(wanted)
@@ -309,9 +333,44 @@ class Treasury:
         if not 0 < amount <= left:
             raise Conflict(f"amount: of this call's charge {left} microKPT are left to refund")
         account = charge.account
+        legs, ended = self._restore(charge, refunded, amount)
         moves = [Posting("refund", REVENUE, account, amount)]
+        if ended:
+            moves.append(Posting("expire", account, EXPIRED, ended))
         note = note_transfer(operation.id, content, moves, call)
-        return self._done(operation.id, self._move(((account, PLAIN, amount, 0),), True, note))
+        return self._done(operation, self._move(legs, True, note))
+
+    def _restore(self, charge: Charge, refunded: int, amount: int) -> tuple[Legs, int]:
+        """What a refund puts back to where it was paid from, and how much of it has ended since."""
+        account, time_us = charge.account, self._time_us()
+        ends = self._lots.ends(account, charge.lsn)
+        paid = [(ends.get(slot, NEVER), part) for slot, part in enumerate(charge.lots) if part]
+        paid.append((NEVER, charge.amount - sum(charge.lots)))
+        legs: list[Leg] = []
+        ended = 0
+        for ends_us, part in given_back(amount, refunded, paid):
+            if ends_us == NEVER:
+                legs.append((account, PLAIN, part, 0))
+            elif ends_us <= time_us:
+                ended += part
+            else:
+                slot, ends_us = self._place(account, ends_us, legs)
+                legs.append((account, slot, part, ends_us))
+        return tuple(legs), ended
+
+    def _place(self, account: int, ends_us: int, legs: list[Leg]) -> tuple[int, int]:
+        """A lot that ends then, or where there is none and no place for it, what ends next."""
+        try:
+            return self._slot(account, ends_us, legs), ends_us
+        except Conflict:
+            lots = enumerate(self._read(account).lots)
+            later = [
+                (lot.expiry_us, slot)
+                for slot, lot in lots
+                if lot.amount + lot.held and lot.expiry_us > ends_us
+            ]
+            next_us, slot = min(later, default=(0, PLAIN))
+            return slot, next_us
 
     def _move(self, legs: Legs, forced: bool, note: bytes) -> int:
         """Decide a transfer, and have it posted; its LSN."""
@@ -344,7 +403,7 @@ class Treasury:
             kind, owner = KEY, key.caller.number
         else:
             self._account(operation.party)
-            kind, owner = PARTY, self._party(operation.party)
+            kind, owner = PARTY, self._statements.party(operation.party)
         caps = (operation.day, operation.month, operation.total)
         with self._keys.transaction():
             number = self._ledger.set_budget(kind, owner, caps)
@@ -370,12 +429,6 @@ class Treasury:
         if number >= self._accounts_max:
             raise Conflict("there is no room for more accounts: raise [ledger] accounts_max")
 
-    def _party(self, name: str) -> int:
-        number = self._ledger.party(name)
-        if number is None:
-            raise NotFound(f"no party is named {name[:100]!r}")
-        return number
-
     def _read(self, account: int) -> AccountState:
         for _ in range(LOCK_TRIES):
             state = self._vault.account(self._clock(), account)
@@ -392,53 +445,3 @@ class Treasury:
             if act() == DONE:
                 return
         raise StoreUnavailable("the change is kept and not yet in force", retry_after_us=RETRY_US)
-
-    def _balance(self, party: str) -> Answer:
-        self._party(party)
-        account = self._ledger.number_of(f"{SPEND}:{party}")
-        answer: Answer = {"party": party, "earned_microkpt": self._ledger.balance(earn_of(party))}
-        if account is None:
-            return {**answer, "balance_microkpt": 0, "held_microkpt": 0, "free_microkpt": 0}
-        return {**answer, **show_account(self._read(account))}
-
-    def _totals(self, party: str) -> Answer:
-        self._party(party)
-        answer: Answer = {"party": party}
-        for kind in (SPEND, EARN):
-            number = self._ledger.number_of(f"{kind}:{party}")
-            answer[kind] = {} if number is None else self._ledger.totals(number)
-        return answer
-
-    def _holds_open(self, operation: ShowHolds) -> Answer:
-        found = sorted(one for one in self._holds() if one.call > operation.after)[: operation.count]
-        rows = [
-            {
-                "call": show_call(one.call),
-                "party": self._ledger.owner(one.account),
-                "amount_microkpt": one.amount,
-                "metered_microkpt": one.metered,
-                "is_sent": one.is_sent,
-            }
-            for one in found
-        ]
-        return {"holds": rows, "after": found[-1].call if len(found) == operation.count else None}
-
-    def _statement(self, operation: ShowStatement) -> Answer:
-        self._party(operation.party)
-        account = self._ledger.number_of(f"{operation.account}:{operation.party}")
-        rows = [] if account is None else self._ledger.statement(account, operation.before, operation.count)
-        before = rows[-1]["lsn"] if len(rows) >= operation.count else None
-        return {"party": operation.party, "account": operation.account, "rows": rows, "before": before}
-
-
-def show_account(state: AccountState) -> Answer:
-    """An account as its party sees it. Units: microKPT."""
-    return {
-        "balance_microkpt": state.balance,
-        "held_microkpt": state.held,
-        "free_microkpt": state.free,
-        "credit_line_microkpt": -state.floor,
-        "expiring": [
-            {"amount_microkpt": lot.amount, "expires_us": lot.expiry_us} for lot in state.lots if lot.amount
-        ],
-    }

@@ -13,7 +13,7 @@ import apsw
 
 from kpgate._fast.charge import Charge
 from kpgate.domain.batch import Batch, Entry
-from kpgate.domain.errors import Internal, StoreUnavailable
+from kpgate.domain.errors import GatewayError, Internal, StoreUnavailable
 from kpgate.domain.ledger import (
     EARN,
     OF_TOKEN,
@@ -64,6 +64,7 @@ class Operated(NamedTuple):
     lsn: int
     code: str
     message: str
+    param: str | None
 
 
 class Leaves(Protocol):
@@ -212,14 +213,18 @@ class SqliteLedger:
 
     def lost(self, *, void: bool) -> list[End]:
         """How the holds end that are open at the cursor, where all processes went. `void`: nothing is charged."""
-        ends_us: dict[int, dict[int, int]] = {}
-        for account, slot, expires_us in self._rows("SELECT account, slot, expires_us FROM lots"):
-            ends_us.setdefault(account, {})[slot] = expires_us
-        now_us = self.last_us
-        return [
-            lost_end(hold, 0 if void else metered, now_us, ends_us.get(hold.account, {}))
-            for hold, metered in self.open_holds().values()
-        ]
+        standing: dict[int, dict[int, tuple[int, int]]] = {}
+        for account, slot, *lot in self._rows("SELECT account, slot, expires_us, amount FROM lots"):
+            standing.setdefault(account, {})[slot] = (lot[0], lot[1])
+        now_us, ends = self.last_us, []
+        for hold, metered in self.open_holds().values():
+            lots = standing.setdefault(hold.account, {})
+            end = lost_end(hold, 0 if void else metered, now_us, lots)
+            lots.update(
+                (slot, (lots[slot][0], lots[slot][1] - part)) for slot, part in enumerate(end.lots) if part
+            )
+            ends.append(end)
+        return ends
 
     def _number(self, name: str) -> int:
         """The number of an account by name; a party's `earn` account is opened at first use."""
@@ -294,23 +299,19 @@ class SqliteLedger:
         for number, *caps, tag in self._rows("SELECT number, day, month, total, tag FROM budgets"):
             yield BudgetRow(number, (caps[0], caps[1], caps[2]), tuple(uses.get(number, ())), tag)
 
-    def lots_ended(self, time_us: int) -> list[tuple[int, int]]:
-        """Grants whose time is over and that are not used up: (account, slot)."""
-        statement = "SELECT account, slot FROM lots WHERE amount > 0 AND expires_us <= ?"
-        return [(account, slot) for account, slot in self._rows(statement, (time_us,))]
-
     # Operations
 
     def operation(self, request_id: str) -> Operated | None:
         """What became of an operation of this id."""
-        rows = self._rows("SELECT content, lsn, code, message FROM operations WHERE id = ?", (request_id,))
+        statement = "SELECT content, lsn, code, message, param FROM operations WHERE id = ?"
+        rows = self._rows(statement, (request_id,))
         return Operated(*rows[0]) if rows else None
 
-    def keep_refusal(self, request_id: str, content: bytes, code: str, message: str) -> None:
-        """Remember that an operation was refused, for good."""
+    def keep_refusal(self, request_id: str, content: bytes, error: GatewayError) -> None:
+        """Remember that an operation was refused, for good, and in which words."""
         self._rows(
-            "INSERT INTO operations (id, content, code, message) VALUES (?, ?, ?, ?)",
-            (request_id, content, code, message),
+            "INSERT INTO operations (id, content, code, message, param) VALUES (?, ?, ?, ?, ?)",
+            (request_id, content, error.code, error.message, error.param),
         )
 
     def keep_done(self, request_id: str, content: bytes) -> None:

@@ -140,8 +140,8 @@ def test_calls_that_were_open_end_at_the_next_start(node: Node) -> None:
 
 def test_grants_lines_and_budgets_are_in_force_after_a_start(node: Node) -> None:
     ends_us = wall_us() + HOUR_US
-    node.give("grant", 300, ends_us)
     node.give("clawback", 300)
+    node.give("grant", 300, ends_us)
     node.do(SetCreditLine, party="acme", line=40)
     node.do(SetBudget, party="acme", day=1000)
     (budget,) = node.bank.ledger.budgets()

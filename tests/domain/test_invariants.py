@@ -25,7 +25,7 @@ class Case:
         office.do(Transfer, movements=(give, Movement(kind="issue", party="acme", amount=1000)))
         office.do(SetBudget, party="acme", day=900)
         (budget,) = office.ledger.budgets()
-        self.account = office.account("acme")
+        self.account = office.account_of("acme")
         self.charged = self.hold(600, budget.number)
         office.vault.end(self.charged, 620, version=office.version)
         self.void = self.hold(10, budget.number)

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from kpgate._fast.account import (
+    ANYWHERE,
     DONE,
     FAILED,
     LOT_TAKEN,
+    NEVER,
     NO_CREDIT,
     NO_ROOM,
     NOT_DUE,
@@ -167,11 +169,15 @@ def test_no_account_leaves_the_range_of_amounts(bank: Bank, clerk: Teller) -> No
         (1, 4, 5, 5),
         (1, -1, 5, 5),
         (1, 0, 5, -5),
+        (1, ANYWHERE, -5, 0),
+        (1, ANYWHERE, 5, 0),
     ],
 )
 def test_legs_that_cannot_be_are_refused(leg: tuple[int, int, int, int], clerk: Teller) -> None:
     with pytest.raises(ValueError, match=r"no lot|cannot transfer"):
-        transfer(clerk, leg)
+        transfer(clerk, leg, forced=leg[2] > 0)
+    with pytest.raises(ValueError, match="at most"):
+        transfer(clerk, (1, ANYWHERE, -5, 0), *((1, PLAIN, 5, 0),) * 8, forced=True)
 
 
 def test_numbers_beyond_their_area_are_refused(clerk: Teller) -> None:
@@ -228,6 +234,39 @@ def test_a_journal_that_failed_or_is_full_takes_no_transfer(tmp_path: Path) -> N
 def test_no_transfer_stores_more_words_than_a_redo_list_holds(clerk: Teller) -> None:
     assert transfer(clerk, *((number, number % 4, 7, LATER_US) for number in range(12)), now_us=5) == DONE
     assert clerk.accounts.stored_words == 2 + 4 * 12
+
+
+def test_a_debit_of_no_place_says_in_its_entry_of_what_it_was_and_fits_into_one(
+    bank: Bank, clerk: Teller
+) -> None:
+    for number in range(8):
+        lots = tuple((10, LATER_US + i) for i in range(4))
+        clerk.accounts.load_account(number, 60, 0, lots)
+    legs = tuple((number, ANYWHERE, -55, (0, LATER_US + 3, NEVER)[number % 3]) for number in range(8))
+    assert clerk.accounts.transfer(5, legs, True, bytes(3072))[0] == DONE
+    assert clerk.accounts.stored_words == 2 + 8 * (2 + 4) <= 64
+    (entry,) = (plain.decode(*entry) for entry in bank.entries() if entry[1] == plain.TRANSFER)
+    assert entry is not None and len(entry.legs) == 8 * 5
+    # The plain balance, taken first, has 20 and gives them.
+    assert [leg for leg in entry.legs if leg[0] == 0] == [(0, i, -10, 0) for i in range(4)] + [
+        (0, PLAIN, -15, 0)
+    ]
+    assert [leg[2] for leg in entry.legs if leg[0] == 2] == [-10, -10, -10, -5, -20]
+
+
+def test_what_is_taken_of_a_lot_is_not_charged_to_it_again(clerk: Teller) -> None:
+    clerk.accounts.load_account(1, 100, 0, ((100, LATER_US),))
+    handle = hold(clerk, 1, 80)
+    assert transfer(clerk, (1, 0, -70, 0)) == TIED
+    assert transfer(clerk, (1, ANYWHERE, -70, 0), forced=True) == DONE
+    assert seen(clerk, 1).lots[0] == (30, 80, LATER_US) and seen(clerk, 1).free == -50
+    # Its place is not another's as long as a call holds of it.
+    assert transfer(clerk, (1, 0, -30, 0), forced=True) == DONE
+    assert transfer(clerk, (1, 0, 5, LATER_US + 9)) == LOT_TAKEN
+    assert transfer(clerk, (1, 0, 20, LATER_US)) == DONE
+    assert clerk.credit.post(1, handle, 50, 0, b"") == DONE
+    assert seen(clerk, 1)[:3] == (-30, 0, -30) and seen(clerk, 1).lots[0].amount == 0
+    assert seen(clerk, 1, 2_000).free == -30
 
 
 def test_a_time_before_1970_has_no_windows() -> None:

@@ -247,6 +247,35 @@ def test_what_is_open_can_always_end_whatever_the_disk_says(tmp_path: Path) -> N
     assert teller.journal.tail <= teller.journal.prepared
 
 
+@pytest.mark.parametrize(
+    ("balance", "cap", "more"),
+    [
+        (500, 0, 40),
+        (93, 0, 33),
+        (72, 0, 12),
+        (71, 0, 0),
+        (500, 95, 35),
+        (500, 72, 12),
+        (500, 71, 0),
+        (80, 90, 20),
+    ],
+)
+def test_an_extension_takes_what_there_is_as_long_as_that_is_enough(
+    balance: int, cap: int, more: int, teller: Teller
+) -> None:
+    teller.accounts.load_account(1, balance, 0)
+    teller.accounts.load_budget(3, (0, 0, cap))
+    _, decision = held(teller, 60, Purse(1, (3,)))
+    answer = Decision()
+    code = teller.credit.extend(0, 0, decision.handle, 40, answer, 12)
+    assert (code == DONE, answer.more) == (more > 0, more)
+    (one,) = teller.credit.holds_open()
+    assert one.amount == 60 + more
+    assert teller.credit.post(0, decision.handle, 1_000, 0, b"") == DONE
+    seen = teller.accounts.account(0, 1)
+    assert seen is not None and seen.balance == balance - 60 - more
+
+
 @pytest.mark.parametrize("amount", [0, -1, AMOUNT_MAX + 1, 2**63 - 1, -(2**63)])
 def test_what_is_no_amount_is_refused_before_anything_else(amount: int, bank: Bank, teller: Teller) -> None:
     before = bank.state()

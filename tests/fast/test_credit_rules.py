@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kpgate._fast.account import PLAIN, windows
+from kpgate._fast.account import ANYWHERE, NEVER, PLAIN, windows
 from kpgate._fast.credit import CHANGED, DONE, FULL, OVER_RANGE, STALE, Decision, Purse
 from kpgate._fast.journal import METER
 from tests.kit.bank import ANCHOR_US, LIFE_US, Bank
@@ -51,12 +51,15 @@ class Pair:
         if code == DONE:
             self.calls.append((self.decision.handle, len(self.plain.made) - 1))
 
-    def extend(self, at: int, amount: int) -> None:
+    def extend(self, at: int, amount: int, least: int) -> None:
         if at < len(self.calls):
             handle, call = self.calls[at]
             generation = self.bank.region.generation
-            code = self.teller.credit.extend(self.now_us, generation, handle, amount, self.decision)
-            self.compare(code, self.plain.extend(self.now_us, generation, call, amount))
+            least = min(least, amount)
+            code = self.teller.credit.extend(self.now_us, generation, handle, amount, self.decision, least)
+            self.compare(code, self.plain.extend(self.now_us, generation, call, amount, least))
+            if code == DONE:
+                assert self.decision.more == self.plain.made[-1].amount
 
     def meter(self, at: int, amount: int, recorded: bool) -> None:
         if at < len(self.calls):
@@ -91,7 +94,8 @@ class Pair:
 
     def transfer(self, legs: list[tuple[int, int, int, int]], forced: bool) -> None:
         timed = tuple(
-            (number, slot, delta, after_us and ANCHOR_US + after_us) for number, slot, delta, after_us in legs
+            (number, slot, delta, ANCHOR_US + after_us if 0 < after_us < NEVER else after_us)
+            for number, slot, delta, after_us in legs
         )
         code, lsn = self.teller.accounts.transfer(self.now_us, timed, forced, b"")
         assert code == self.plain.transfer(self.now_us, timed, forced)
@@ -152,15 +156,22 @@ legs = st.one_of(
     st.tuples(accounts, st.just(PLAIN), deltas, st.just(0)),
     st.tuples(accounts, st.integers(0, 3), deltas, after_us),
 )
+taken = st.tuples(
+    accounts,
+    st.just(ANYWHERE),
+    st.one_of(st.integers(-120, -1), st.just(-AMOUNT_MAX)),
+    st.one_of(after_us, st.just(NEVER)),
+)
 caps = st.one_of(st.just(0), st.integers(1, 100))
 calls = st.integers(0, 9)
 moves = st.one_of(
     st.tuples(st.just("hold"), accounts, purses, amounts, st.integers(0, 9).map(lambda n: n == 0)),
-    st.tuples(st.just("extend"), calls, amounts),
+    st.tuples(st.just("extend"), calls, amounts, st.one_of(st.just(0), amounts)),
     st.tuples(st.just("meter"), calls, st.integers(0, 80), st.booleans()),
     st.tuples(st.just("end"), calls, st.integers(-1, 80), st.integers(0, 9)),
     st.tuples(st.just("expire_holds"), st.booleans()),
     st.tuples(st.just("transfer"), st.lists(legs, max_size=4), st.booleans()),
+    st.tuples(st.just("transfer"), st.lists(st.one_of(taken, legs), min_size=1, max_size=4), st.just(True)),
     st.tuples(st.just("expire"), accounts, st.integers(0, 3), st.integers(0, 1)),
     st.tuples(st.just("floor"), accounts, st.integers(-50, 0)),
     st.tuples(st.just("caps"), st.integers(0, 2), st.tuples(caps, caps, caps)),
@@ -194,7 +205,7 @@ def draw(chance: random.Random) -> tuple[Any, ...]:
     )
     moves: list[tuple[tuple[Any, ...], int]] = [
         (("hold", number, budgets, chance.randint(1, 60), False), 8),
-        (("extend", call, chance.randint(1, 20)), 2),
+        (("extend", call, chance.choice((5, 20, 200)), chance.choice((0, 1, 15))), 2),
         (("meter", call, chance.randint(0, 60), chance.random() < 0.5), 2),
         (("end", call, chance.randint(-1, 70), chance.randrange(10)), 8),
         (("expire_holds", chance.random() < 0.5), 1),
@@ -205,6 +216,14 @@ def draw(chance: random.Random) -> tuple[Any, ...]:
         (
             ("transfer", [(number, PLAIN, 250, 0), ((number + 1) % 3, PLAIN, -30, 0)], chance.random() < 0.3),
             2,
+        ),
+        (
+            (
+                "transfer",
+                [(number, ANYWHERE, -chance.randint(1, 150), chance.choice((0, 9 * DAY_US, NEVER)))],
+                True,
+            ),
+            1,
         ),
         (("expire", number, lot, 0), 2),
         (("floor", number, -chance.choice((0, 0, 40))), 1),

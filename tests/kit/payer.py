@@ -32,6 +32,14 @@ class Payer:
         until(lambda: self.gate.balance(self.name)["held_microkpt"] == 0)
         return self.funds - int(self.gate.balance(self.name)["balance_microkpt"])
 
+    def paid_for(self, words: int, prompt: int, price: int, held: int) -> bool:
+        """Whether it paid its prompt and what was sent on, no more than was held.
+
+        Units: `prompt` microKPT, `price` a token. A space where the count of a piece ends may be a token of its own.
+        """
+        paid = self.paid()
+        return words > 0 and words <= (paid - prompt) / price <= words * 1.2 and paid <= held
+
     def receipt(self, call: str) -> bytes:
         """A receipt of its own, as it comes."""
         connection = http.client.HTTPConnection("127.0.0.1", self.gate.port, timeout=20)

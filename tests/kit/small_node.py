@@ -40,7 +40,10 @@ class Worker:
 
 
 class SmallNode:
-    """Order: `begin` first. Units: `now_us` monotonic, `ahead_us` how far the wall clock is ahead of it."""
+    """Order: `begin` first. Units: `now_us` monotonic, `ahead_us` how far the wall clock is ahead of it.
+
+    Shape: `holds` is how many may be open, from the next start on.
+    """
 
     def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
         self.directory = Directory(root)
@@ -55,6 +58,7 @@ class SmallNode:
         patch.setattr(poster, "AHEAD_BYTES", 2 * SEGMENT_BYTES)
         patch.setattr(poster, "BATCH", 7)
         self.said: list[str] = []
+        self.holds = HOLDS
 
     def wall_us(self) -> int:
         """The wall clock."""
@@ -62,7 +66,7 @@ class SmallNode:
 
     def begin(self) -> None:
         """Start on what the files have."""
-        areas = credit.areas(accounts=1024, budgets=1024, holds=HOLDS)
+        areas = credit.areas(accounts=1024, budgets=1024, holds=self.holds)
         self.region = Region.create({**areas, **journal.areas(RING_BYTES)}, WORKERS + 1)
         self.seat_clerk()
         self.workers = [self.sit(index) for index in range(1, WORKERS + 1)]

@@ -21,6 +21,7 @@ from kpgate.services.receipts import Receipts
 from kpgate.services.treasury import Tools, Treasury
 from kpgate.stores.ledger import SqliteLedger
 from kpgate.stores.log import SqliteLog
+from kpgate.stores.lots import SqliteLots
 from kpgate.stores.sqlite import SqliteStore
 from tests.kit.oracle import credit as plain
 
@@ -182,6 +183,7 @@ class Office:
             Tools(
                 vault=self.vault,
                 ledger=self.ledger,
+                lots=SqliteLots(self.store.connection),
                 receipts=Receipts(log, lambda origin: b"s" * 32, Signer(), self.time_us),
                 books=self,
                 keys=self.store,
@@ -244,7 +246,7 @@ class Office:
         self._asked += 1
         return self.answer(kind(id=f"request-{self._asked}", **fields))
 
-    def account(self, party: str) -> int:
+    def account_of(self, party: str) -> int:
         number = self.ledger.number_of(f"spend:{party}")
         assert number is not None
         return number

@@ -3,9 +3,11 @@
 Prices are 2.5 and 10 dollars a million tokens: 250 and 1,000 microKPT a token.
 """
 
+import asyncio
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ import pytest
 
 from kpgate.app.control import new_id
 from kpgate.app.verify import problems, read
+from kpgate.domain.limits import Limits
 from kpgate.domain.money import SetCreditLine
 from tests.kit.gateway_process import until
 from tests.kit.payer import Payer, read_until
-from tests.kit.provider import answer, chunk, completion, events, head, page, raw, silence, stream
+from tests.kit.provider import Talk, answer, chunk, completion, events, head, page, raw, silence, stream
 from tests.kit.receipt_verifier import verify_receipt
 from tests.kit.whole import Whole
 
@@ -34,6 +37,11 @@ name = "stepped"
 deployments = [{provider = "p", model = "up"}]
 output_tokens_max = 100
 price = { input = 2.5, output = 10, cached = 1, long_above = 9, long_input = 5, long_output = 15 }
+[[models]]
+name = "ample"
+deployments = [{provider = "p", model = "up"}]
+output_tokens_max = 12000
+price = { input = 2.5, output = 10 }
 [ledger]
 enabled = true
 """
@@ -157,9 +165,11 @@ def test_a_long_prompt_s_stream_is_metered_by_what_long_calls_cost(gate: Whole, 
     gate.script(burst if at_once else stream(endless, stall=True))
     with payer.send(model="stepped", stream=True, messages=long) as connection:
         reply = read_until(connection, b"[DONE]")
-    assert b'"finish_reason":"length"' in reply and payer.paid() == held
+    assert b'"finish_reason":"length"' in reply
+    words = reply.count(b'"content": "word"')
+    assert payer.paid() == prompt * 500 + words * 1_500
     # Were they metered by the price of short calls, half as many more would have been sent on.
-    assert 0 < reply.count(b'"content": "word"') <= (held - prompt * 500) // 1_500
+    assert 0 < words <= (held - prompt * 500) // 1_500
 
 
 def test_embeddings_are_charged_by_the_same_path(gate: Whole) -> None:
@@ -271,16 +281,44 @@ def test_what_a_provider_uses_beyond_the_hold_is_the_house_s(gate: Whole) -> Non
     assert int(headers["x-kpgate-cost-microkpt"]) == payer.paid() == HELD
 
 
-def test_a_stream_without_credit_ends_at_its_hold(gate: Whole) -> None:
-    held = HELD
-    payer = Payer(gate, held)
-    endless = [event for event in events("word " * 400) if b"DONE" not in event and b'"stop"' not in event]
+@pytest.mark.parametrize("more", [0, 1, 40, 200, 255, 300])
+def test_a_stream_that_passes_its_hold_goes_on_to_the_last_of_its_credit(gate: Whole, more: int) -> None:
+    funds = HELD + more * OUTPUT
+    payer = Payer(gate, funds)
+    endless = [event for event in events("word " * 500) if b"DONE" not in event and b'"stop"' not in event]
     gate.script(stream(endless, stall=True))
     with payer.send(stream=True) as connection:
         reply = read_until(connection, b"[DONE]")
     assert b'"finish_reason":"length"' in reply
-    assert payer.paid() == held
-    assert 0 < reply.count(b'"content": "word"') < 400
+    words = reply.count(b'"content": "word"')
+    # A piece of a stream is 2 KiB at most.
+    piece = 2048 // min(map(len, endless))
+    assert 100 + more - piece <= words <= 100 + more
+    assert payer.paid() == HELLO * INPUT + words * OUTPUT <= funds
+
+
+def test_of_a_stream_that_is_ended_at_its_hold_the_provider_s_word_is_charged_where_it_came(
+    gate: Whole,
+) -> None:
+    payer = Payer(gate, HELD)
+    told = [event for event in events("word " * 400) if b"DONE" not in event and b'"stop"' not in event]
+    used = {"prompt_tokens": 9, "completion_tokens": 47}
+    told.insert(50, b"data: " + json.dumps({"choices": [], "usage": used}).encode() + b"\n\n")
+    gate.script(stream(told, stall=True))
+    with payer.send(stream=True) as connection:
+        assert b'"finish_reason":"length"' in read_until(connection, b"[DONE]")
+    assert payer.paid() == 9 * INPUT + 47 * OUTPUT
+
+
+def test_a_long_stream_ends_at_its_hold_as_a_short_one_does(gate: Whole) -> None:
+    held = -(-HELLO * 115 // 100) * INPUT + 12_000 * OUTPUT
+    payer = Payer(gate, held)
+    told = events(" ".join(["word~" * 60] * 300))[:300]
+    gate.script(stream([event.replace(b"~", b" ") for event in told], stall=True))
+    with payer.send(model="ample", stream=True) as connection:
+        reply = read_until(connection, b"[DONE]")
+    assert b'"finish_reason":"length"' in reply
+    assert payer.paid_for(reply.count(b"word"), HELLO * INPUT, OUTPUT, held)
 
 
 def test_a_stream_goes_on_beyond_its_hold_while_there_is_credit(gate: Whole) -> None:
@@ -290,6 +328,37 @@ def test_a_stream_goes_on_beyond_its_hold_while_there_is_credit(gate: Whole) -> 
         reply = read_until(connection, b"[DONE]")
     assert b"end" in reply and b'"finish_reason":"length"' not in reply
     assert payer.paid() >= HELLO * INPUT + 400 * OUTPUT
+
+
+@pytest.mark.parametrize("whose", ["another's", "its party's", "its own"])
+def test_a_change_of_keys_ends_a_stream_that_needs_more_only_where_its_own_is_revoked(
+    gate: Whole, whose: str
+) -> None:
+    payer = Payer(gate)
+    told, changed = events("word " * 399 + "end"), threading.Event()
+
+    async def step(talk: Talk) -> None:
+        await talk.rest_of_body()
+        await talk.send(head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"}))
+        await talk.send(b"".join(map(chunk, told[:20])))
+        await asyncio.to_thread(changed.wait, 30)
+        await talk.send(b"".join(map(chunk, told[20:])) + chunk(b""))
+
+    gate.script(step)
+    with payer.send(stream=True) as connection:
+        reply = read_until(connection, b"word")
+        if whose == "its own":
+            gate.revoke(payer.key)
+        elif whose == "another's":
+            gate.key(f"{payer.name}-other")
+        else:
+            gate.party(payer.name, Limits(requests="1000/min"))
+        changed.set()
+        reply += read_until(connection, b"[DONE]")
+    ended = b'"finish_reason":"length"' in reply
+    assert ended == (whose == "its own") == (b'"end"' not in reply)
+    if ended:
+        assert payer.paid_for(reply.count(b'"content": "word"'), HELLO * INPUT, OUTPUT, HELD)
 
 
 def test_a_credit_line_is_spent_to_its_end_and_no_further(gate: Whole) -> None:

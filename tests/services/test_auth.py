@@ -16,7 +16,7 @@ from kpgate.domain.errors import (
 from kpgate.domain.keys import spell
 from kpgate.domain.management import ImportKey, RevokeKey, RotateKey, SetParty, SetTier
 from kpgate.domain.token import Token
-from kpgate.services.auth import Auth, Keyring, Terms
+from kpgate.services.auth import NO_CHANGE, Auth, Keyring, Terms
 from kpgate.stores.protocol import KEY, TOKEN, TOKEN_SIGNER
 from tests.kit.keyrings import PEPPER, START_US, Keys
 
@@ -306,6 +306,36 @@ def test_no_secret_is_seen_in_errors_reprs_or_logs(caplog: pytest.LogCaptureFixt
         auth.identify(made["key"], "10.0.0.1")
     seen += [repr(caught.value), repr(auth), repr(fields(auth)), repr(auth._keyring._cache), caplog.text]
     assert len(seen) == 9 and not any(secret in text for text in seen)
+
+
+def test_a_call_under_way_may_hold_more_as_long_as_its_key_is_in_force() -> None:
+    keys = Keys()
+    made, other = keys.create(), keys.create("other")
+    auth = keys.auth()
+    caller = auth.identify(made["key"], "")
+    keys.do(RevokeKey, key=other["id"])
+    assert auth.generation() < auth.generation_of(caller) == keys.ring.generation
+    keys.do(SetParty, party="acme", limits={"concurrency": 7})
+    assert auth.generation_of(caller) == keys.ring.generation, "its party has changed, and it is in force"
+    keys.do(RevokeKey, key=made["id"])
+    assert auth.generation_of(caller) == NO_CHANGE
+    with pytest.raises(InvalidApiKey):
+        auth.identify(other["key"], "")
+    assert auth.generation_of(caller) == NO_CHANGE, "though all changes have been seen"
+    keys.ring.publish(KEY, 99)
+    keys.reader.broken = True
+    assert auth.generation_of(caller) == NO_CHANGE, "it cannot be told"
+
+
+def test_a_call_of_a_token_may_hold_more_until_that_is_revoked() -> None:
+    keys = Keys()
+    made = keys.create()
+    eyes, auth = sighted(keys)
+    callers = [auth.identify(eyes.make(made["number"]), "") for _ in range(2)]
+    keys.ring.publish(TOKEN, 1)
+    assert [auth.generation_of(caller) for caller in callers] == [NO_CHANGE, keys.ring.generation]
+    keys.do(RevokeKey, key=made["id"])
+    assert {auth.generation_of(caller) for caller in callers} == {NO_CHANGE}
 
 
 class Eyes:

@@ -222,7 +222,7 @@ def test_sqlite_keeps_everything_over_a_restart(tmp_path: Path) -> None:
     assert store.get("one") == made
     connection = apsw.Connection(str(tmp_path / "kpgate.db"))
     assert connection.pragma("journal_mode") == "wal"
-    assert connection.pragma("user_version") == 13
+    assert connection.pragma("user_version") == 14
     connection.close()
     store.close()
 

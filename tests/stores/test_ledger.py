@@ -10,6 +10,7 @@ from kpgate.domain.ledger import Reason, lost_end, note_end, price_version_of, r
 from kpgate.domain.money import Movement, Refund, ShowBalance, Transfer
 from kpgate.domain.usage import Usage
 from kpgate.stores.ledger import ROWS, SqliteLedger, insert
+from kpgate.stores.lots import SqliteLots
 from kpgate.stores.sqlite import SqliteStore
 from tests.kit.oracle import credit as plain
 from tests.kit.vault import DAY_US, HOUR_US, PRICE, NoLeaves, Office
@@ -18,7 +19,7 @@ from tests.kit.vault import DAY_US, HOUR_US, PRICE, NoLeaves, Office
 def give(office: Office, party: str, amount: int, expires_us: int = 0) -> int:
     movement = Movement(kind="grant", party=party, amount=amount, expires_us=expires_us)
     office.do(Transfer, movements=(movement,))
-    return office.account(party)
+    return office.account_of(party)
 
 
 def again(office: Office) -> SqliteLedger:
@@ -256,14 +257,14 @@ def test_lots_are_spent_and_kept(office: Office) -> None:
     give(office, "acme", 5, ends_us + 1)
     (row,) = office.ledger.accounts()
     assert row == (acme, 95, 0, ((0, 5, ends_us + 1),))
-    assert office.ledger.lots_ended(ends_us) == []
-    assert office.ledger.lots_ended(ends_us + 1) == [(acme, 0)]
+    assert SqliteLots(office.store.connection).ended(ends_us) == []
+    assert SqliteLots(office.store.connection).ended(ends_us + 1) == [(acme, 0)]
 
 
 def test_an_account_of_lots_and_as_much_owed_is_loaded(office: Office) -> None:
     ends_us = office.time_us() + HOUR_US
-    acme = give(office, "acme", 40, ends_us)
     office.do(Transfer, movements=(Movement(kind="clawback", party="acme", amount=40),))
+    acme = give(office, "acme", 40, ends_us)
     give(office, "nobody", 1)
     office.do(Transfer, movements=(Movement(kind="clawback", party="nobody", amount=1),))
     assert list(office.ledger.accounts()) == [(acme, 0, 0, ((0, 40, ends_us),))]

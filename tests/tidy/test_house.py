@@ -47,11 +47,12 @@ SIDEWAYS = {
     ("services.hold", "services.sync"),
     ("services.respond", "services.exchange"),
     ("services.treasury", "services.receipts"),
+    ("services.treasury", "services.statements"),
     ("services.record", "services.meters"),
 }
 """Services that may know another: an attempt its connections and its target, a decision the targets it is about, who
 explains it both, health the attempt that failed and its target, limits and holds the plan they are of, a reply the seam
-it goes through, operations on money the receipts they show, a record the meters it moves."""
+it goes through, operations on money the receipts and statements they show, a record the meters it moves."""
 
 NEIGHBOURS = {
     ("dialects.responses", "dialects.openai"),

@@ -64,10 +64,13 @@ class Book:
                     self.lots[leg.account, leg.slot] = (amount + leg.delta, leg.expires_us or ends_us)
 
     def expired(self, account: int, time_us: int) -> int:
-        """What an account has in lots that have ended, and nobody holds: it is not to be spent any more."""
+        """What an account has in lots that have ended, and nobody holds: it is not to be spent any more.
+
+        Less than is held may be there, where some was taken back.
+        """
         held = [hold.lots for hold in self.open.values() if hold.account == account]
         return sum(
-            amount - sum(lots[slot] for lots in held)
+            max(0, amount - sum(lots[slot] for lots in held))
             for (owner, slot), (amount, ends_us) in self.lots.items()
             if owner == account and ends_us <= time_us
         )

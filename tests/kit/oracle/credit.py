@@ -13,7 +13,8 @@ DONE, NO_CREDIT, TIED, OVER_BUDGET, BUDGET_TIED = 0, 1, 2, 3, 4
 FULL, STALE, CHANGED, OVER_RANGE, LOT_TAKEN, NOT_DUE = 7, 9, 10, 11, 12, 13
 DAY, MONTH, TOTAL = 0, 1, 2
 HOLD, EXTEND, METER, POST, VOID, TRANSFER = 4, 5, 6, 7, 8, 9
-PLAIN = 0xFFFFFFFF
+PLAIN, ANYWHERE = 0xFFFFFFFF, 0xFFFFFFFE
+NEVER = 2**63 - 1
 LOTS = 4
 LEGS_MAX = 12
 AMOUNT_MAX = 2**53 - 1
@@ -91,11 +92,16 @@ def _four(lots: Sequence[int]) -> Four:
 
 @dataclass
 class Lot:
-    """Amount 0: no lot stands here."""
+    """Nothing there and nothing held: no lot stands here. What was clawed back may leave less than is held."""
 
     amount: int = 0
     held: int = 0
     expiry_us: int = 0
+
+    @property
+    def covered(self) -> int:
+        """What is held of it, and there."""
+        return min(self.held, self.amount)
 
 
 @dataclass
@@ -110,8 +116,8 @@ class Account:
     def free(self, ledger_us: int) -> tuple[int, int]:
         """What may be held, and what would be free as well if all that is held came back."""
         dead = [lot for lot in self.lots if lot.expiry_us <= ledger_us]
-        free = self.balance - self.held - self.floor - sum(lot.amount - lot.held for lot in dead)
-        return free, self.held - sum(lot.held for lot in dead)
+        free = self.balance - self.held - self.floor - sum(lot.amount - lot.covered for lot in dead)
+        return free, self.held - sum(lot.covered for lot in dead)
 
     @property
     def plain(self) -> int:
@@ -119,7 +125,11 @@ class Account:
 
     @property
     def plain_held(self) -> int:
-        return self.held - sum(lot.held for lot in self.lots)
+        return self.held - sum(lot.covered for lot in self.lots)
+
+    @property
+    def amounts(self) -> list[int]:
+        return [lot.amount for lot in self.lots]
 
     def spread(self, amount: int, room: list[int]) -> Four:
         """An amount over the lots with room, the earliest expiry first; the plain balance has the rest."""
@@ -259,7 +269,7 @@ class Books:
             holds = [hold for hold in self.open.values() if hold.account == number]
             assert account.held == sum(hold.amount for hold in holds)
             for i, lot in enumerate(account.lots):
-                assert 0 <= lot.held == sum(hold.lots[i] for hold in holds) <= lot.amount
+                assert lot.amount >= 0 and lot.held == sum(hold.lots[i] for hold in holds)
         for number, budget in self.budgets.items():
             for (period, _), cell in budget.cells.items():
                 held = sum(
@@ -344,20 +354,31 @@ class Oracle:
     def _lots(self, number: int, amount: int, at_us: int) -> Four:
         account = self.books.account(number)
         return account.spread(
-            amount, [lot.amount - lot.held if lot.expiry_us > at_us else 0 for lot in account.lots]
+            amount, [lot.amount - lot.covered if lot.expiry_us > at_us else 0 for lot in account.lots]
         )
 
-    def extend(self, now_us: int, generation: int, call: int, amount: int) -> Answer:
+    def extend(self, now_us: int, generation: int, call: int, amount: int, least: int = 0) -> Answer:
+        """With `least`: as much as there is, where that is less than the amount and no less than that."""
         hold = self.books.open.get(call)
         if hold is None:
             self.stale += 1
             return Answer(STALE)
         if generation != self.generation:
             return Answer(CHANGED)
+        amount = min(amount, max(least, AMOUNT_MAX - hold.amount)) if least else amount
         if hold.amount + amount > AMOUNT_MAX:
             return Answer(OVER_RANGE)
         at_us = self.now(now_us)
         answer = self._judge(hold, amount, at_us)
+        if answer.code != DONE and least and self._judge(hold, least, at_us).code == DONE:
+            # What is enough for some amount is enough for all that are smaller.
+            fits, fails = least, amount
+            while fails - fits > 1:
+                middle = (fits + fails) // 2
+                fits, fails = (
+                    (middle, fails) if self._judge(hold, middle, at_us).code == DONE else (fits, middle)
+                )
+            amount, answer = fits, self._judge(hold, fits, at_us)
         if answer.code == DONE:
             self._make(Entry(EXTEND, call, at_us, amount, lots=self._lots(hold.account, amount, at_us)))
         return answer
@@ -377,7 +398,10 @@ class Oracle:
         entry = Entry(VOID, call, self.now(now_us), reason=reason)
         if actual >= 0:
             charged = min(actual, hold.amount)
-            lots = self.books.account(hold.account).spread(charged, hold.lots)
+            account = self.books.account(hold.account)
+            lots = account.spread(
+                charged, [min(*both) for both in zip(hold.lots, account.amounts, strict=True)]
+            )
             entry = replace(entry, kind=POST, amount=charged, overrun=actual - charged, lots=lots)
         self._make(entry)
         return DONE
@@ -395,29 +419,54 @@ class Oracle:
             now_us, call, min(hold.metered, hold.amount) if hold.is_sent and not void_sent else -1, reason
         )
 
-    def transfer(self, now_us: int, legs: tuple[Leg, ...], forced: bool) -> int:
+    def transfer(self, now_us: int, legs: tuple[Leg, ...], forced: bool, ended: bool = False) -> int:
+        """`forced` may take what calls hold, but of a lot that has `ended`."""
         at_us = self.now(now_us)
         kept = {number: _copy(self.books.account(number)) for number, *_ in legs}
-        code = DONE
-        for leg in legs:
-            code = code or self._try(*leg)
+        code, made = DONE, []
+        for asked in legs:
+            for leg in [asked] if asked[1] != ANYWHERE else self._places(asked, at_us):
+                code = code or self._try(*leg, forced and not ended)
+                made.append(leg)
         for number in kept:
             code = code or self._weigh(number, legs, at_us, forced)
         self.books.accounts.update(kept)
         if code == DONE:
-            self._make(Entry(TRANSFER, len(self.made), at_us, legs=legs))
+            self._make(Entry(TRANSFER, len(self.made), at_us, legs=tuple(made)))
         return code
 
-    def _try(self, number: int, slot: int, delta: int, expiry_us: int) -> int:
+    def _places(self, asked: Leg, at_us: int) -> list[Leg]:
+        """A debit of no place: of what ends as it says, then of what ends first, then of the plain balance."""
+        number, _, delta, ends_us = asked
+        account = self.books.account(number)
+        funds = [
+            (lot.expiry_us, slot, lot.amount)
+            for slot, lot in enumerate(account.lots)
+            if lot.expiry_us > at_us
+        ]
+        if ends_us == NEVER:
+            funds.append((NEVER, PLAIN, max(0, account.plain)))
+        taken: dict[int, int] = {}
+        left = -delta
+        for _, slot, amount in sorted(funds, key=lambda fund: (fund[0] != ends_us, *fund)):
+            taken[slot] = min(left, amount)
+            left -= taken[slot]
+        taken[PLAIN] = taken.get(PLAIN, 0) + left
+        return [(number, slot, -amount, 0) for slot, amount in sorted(taken.items()) if amount]
+
+    def _try(self, number: int, slot: int, delta: int, expiry_us: int, held_too: bool) -> int:
         account = self.books.account(number)
         if slot != PLAIN:
             lot = account.lots[slot]
-            if (lot.amount == 0 and delta > 0 and not expiry_us) or (
-                (lot.amount or delta < 0) and expiry_us not in (0, lot.expiry_us)
+            stands = lot.amount or lot.held
+            if (not stands and delta > 0 and not expiry_us) or (
+                (stands or delta < 0) and expiry_us not in (0, lot.expiry_us)
             ):
                 return LOT_TAKEN
-            if lot.amount + delta < lot.held:
-                return NO_CREDIT if lot.amount + delta < 0 else TIED
+            if lot.amount + delta < 0:
+                return NO_CREDIT
+            if delta < 0 and lot.amount + delta < lot.held and not held_too:
+                return TIED
         self.books._move(number, slot, delta, expiry_us)
         return DONE
 
@@ -440,7 +489,7 @@ class Oracle:
     def expire(self, now_us: int, number: int, slot: int, amount: int) -> int:
         if self.books.account(number).lots[slot].expiry_us > self.now(now_us):
             return NOT_DUE
-        return self.transfer(now_us, ((number, slot, -amount, 0),), True)
+        return self.transfer(now_us, ((number, slot, -amount, 0),), True, ended=True)
 
 
 def _copy(account: Account) -> Account:
