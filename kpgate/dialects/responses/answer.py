@@ -145,7 +145,8 @@ def decode_item(item: Item) -> list[Part]:
 def decode_thinking(item: Item) -> Thinking:
     """What was reasoned, with the seal on it and the id that goes with that."""
     text = "\n\n".join(piece.text or "" for piece in item.summary or item.content or ())
-    seal = f"{item.id or ''}{SEAL}{item.encrypted_content}" if item.encrypted_content else ""
+    sealed = item.encrypted_content not in (None, "", BARE)
+    seal = f"{item.id or ''}{SEAL}{item.encrypted_content}" if sealed else ""
     vendor = OPENAI if seal else ""
     return Thinking(text, seal, "", vendor) if text else Thinking("", "", seal, vendor)
 
