@@ -369,7 +369,7 @@ class _Replay:
             self._say(
                 f"entry {lsn:#x}: the store does not have the transfers that the journal has{_unlike(parts, derived)}"
             )
-        if said.operation and standing.operation(said.operation) != (said.content, lsn, "", ""):
+        if said.operation and standing.operation(said.operation) != (said.content, lsn, "", "", ""):
             self._say(
                 f"entry {lsn:#x}: the store does not have operation {said.operation} as the journal has it"
             )

@@ -85,7 +85,7 @@ class Standing(Protocol):
     def parts(self, lsn: int) -> Sequence[Part]:
         """The transfers of one entry, in order."""
 
-    def operation(self, request_id: str) -> tuple[bytes, int, str, str] | None:
+    def operation(self, request_id: str) -> tuple[bytes, int, str, str, str] | None:
         """What was asked under an id, by its hash, with which entry, and why it was refused: a code and words."""
 
     def lot_moves(self, lsn: int) -> Sequence[LotMove]:

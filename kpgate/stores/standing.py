@@ -163,9 +163,10 @@ class SqliteStanding:
         """The transfers of one entry, in order."""
         return self._rows(f"{_PARTS} WHERE lsn = ? ORDER BY part", (lsn,))
 
-    def operation(self, request_id: str) -> tuple[bytes, int, str, str] | None:
-        """What was asked under an id, by its hash, with which entry, and why it was refused: a code and words."""
-        rows = self._rows("SELECT content, lsn, code, message FROM operations WHERE id = ?", (request_id,))
+    def operation(self, request_id: str) -> tuple[bytes, int, str, str, str] | None:
+        """What was asked under an id, by its hash, with which entry, and why it was refused: code, words, field."""
+        statement = "SELECT content, lsn, code, message, coalesce(param, '') FROM operations WHERE id = ?"
+        rows = self._rows(statement, (request_id,))
         return rows[0] if rows else None
 
     def lot_moves(self, lsn: int) -> Sequence[LotMove]:

@@ -30,7 +30,7 @@ ROWS = {
 """Which row is changed, where it is not the newest: of operations one that moved money."""
 OTHERWISE = {
     "INTEGER": "ifnull({0}, 0) + 1000",
-    "TEXT": "{0} || 'x'",
+    "TEXT": "ifnull({0}, '') || 'x'",
     "BLOB": "zeroblob(max(1, length({0})))",
 }
 UNKNOWN = {

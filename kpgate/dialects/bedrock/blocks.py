@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from kpgate.dialects.bedrock.models import Family, family_of
+from kpgate.dialects.bedrock.models import may_seal
 from kpgate.domain.chat import (
     Audio,
     File,
@@ -56,7 +56,7 @@ class Blocks:
 
     def __init__(self, aim: Aim) -> None:
         self._aim = aim
-        self._claude = family_of(aim.model) is Family.CLAUDE
+        self._seals = may_seal(aim.model)
         self._names: set[str] = set()
 
     def of(self, turn: Turn) -> list[Json]:
@@ -97,7 +97,7 @@ class Blocks:
         return None
 
     def _thought(self, part: Thinking) -> Json | None:
-        if part.vendor == ANTHROPIC and self._claude:
+        if part.vendor == ANTHROPIC and self._seals:
             if part.redacted and _is_base64(part.redacted):
                 return {"reasoningContent": {"redactedContent": part.redacted}}
             if part.signature:

@@ -38,6 +38,12 @@ def family_of(model: str) -> Family:
     return next((family for sign, family in _SIGNS.items() if sign in name), Family.OTHER)
 
 
+def may_seal(model: str) -> bool:
+    """Whether thoughts of the model are sealed: Claude's are, and an ARN may say nothing of what is behind it."""
+    family = family_of(model)
+    return family is Family.CLAUDE or (family is Family.OTHER and model.startswith("arn:"))
+
+
 def reason(wanted: Reasoning, cap: int, asked: Json, more: Json, aim: Aim) -> None:
     """How much to think. Shape: `more` is what goes to the model as it is. Units: `cap` tokens, 0 for none."""
     family = family_of(aim.model)

@@ -152,14 +152,15 @@ def test_sealed_thoughts_go_back_to_claude_and_no_others() -> None:
         Thinking("c", "c2VhbA==", "", GOOGLE),
     ]
     turn = Turn(Role.ASSISTANT, [*thoughts, Text("b"), Refusal("no")])
-    found = asked(HELLO, turn, HELLO, model=CLAUDE)
-    assert found["messages"][1]["content"] == [
-        {"reasoningContent": {"reasoningText": {"text": "a", "signature": "c2VhbA=="}}},
-        {"reasoningContent": {"redactedContent": "AAEC"}},
-        {"text": "b"},
-        {"text": "no"},
-    ]
-    assert found["dropped"] == ["thinking"]
+    for model in (CLAUDE, "arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/a1b2c3"):
+        found = asked(HELLO, turn, HELLO, model=model)
+        assert found["messages"][1]["content"] == [
+            {"reasoningContent": {"reasoningText": {"text": "a", "signature": "c2VhbA=="}}},
+            {"reasoningContent": {"redactedContent": "AAEC"}},
+            {"text": "b"},
+            {"text": "no"},
+        ]
+        assert found["dropped"] == ["thinking"]
     for model in (NOVA, OTHER):
         found = asked(HELLO, turn, HELLO, model=model)
         assert found["messages"][1]["content"] == [{"text": "b"}, {"text": "no"}]

@@ -31,6 +31,7 @@ from tests.kit.vendors.server import (
 )
 from tests.kit.whole import SECRET
 
+CLAUDE = "anthropic.claude-"
 PATH = re.compile(r"/model/([^/]+)/(converse|converse-stream)")
 AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(\S+)/(\d{8})/([a-z0-9-]+)/bedrock/aws4_request, "
@@ -64,10 +65,10 @@ Json = dict[str, Any]
 
 
 def answer(asked: Asked) -> Answer:
-    """What the model of a scenario's name answers."""
+    """What the model of a scenario's name answers, `CLAUDE` before it or not."""
     match = PATH.fullmatch(asked.path)
     assert match is not None, f"Bedrock has no such path: {asked.path}"
-    scenario, streamed = unquote(match[1]), match[2] == "converse-stream"
+    scenario, streamed = unquote(match[1]).removeprefix(CLAUDE), match[2] == "converse-stream"
     unsigned = refusal(asked)
     if unsigned:
         headers = {"x-amzn-errortype": "InvalidSignatureException"}
