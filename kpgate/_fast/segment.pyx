@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """A segment's file, written at positions: copied into its mapping, or by `pwrite`.
 
 Owns the open file, one at a time. It must not know what the bytes mean.
