@@ -37,8 +37,8 @@ METHOD = (
     "included. A charge is one transfer; each call is two entries.",
     "Posting beside calls: wrk loads a gateway while somebody holds the store's write lock, so that a backlog gathers; "
     "then calls come at 1,000 a second, open loop, first with the lock held, then while the clerk posts the backlog. "
-    "The clerk has what the client leaves of the load's core (SCHED_IDLE), as on a machine with one to spare. The p99 of "
-    "all rounds' calls of each kind. A round counts if a backlog was left at its end.",
+    "The clerk has what the client leaves of the load's core (SCHED_IDLE), as on a machine with one to spare. The p99 "
+    "of all rounds' calls of each kind. A round counts if a backlog was left at its end.",
 )
 CALLS = 100_000
 BATCH = 20_000
