@@ -59,8 +59,8 @@ def measure(rounds: int, seconds: float) -> Result:
                 "a second",
             ),
             Goal(
-                "p99 of calls while a backlog is posted / nothing",
-                beside["p99, a backlog posted / nothing"],
+                "p99 added to calls while a backlog is posted / nothing",
+                beside["added p99, a backlog posted / nothing"],
                 "at most",
                 1.1,
             ),
