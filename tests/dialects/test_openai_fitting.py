@@ -48,6 +48,26 @@ def test_a_request_that_fits_is_sent_as_it_came(quirks: Quirks) -> None:
     assert made is body and left == []
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_what_is_the_same_when_it_fits_goes_through_byte_by_byte(name: str) -> None:
+    body = b"""{ "model":"m", "tools" : [{"type":"function", "function":{"name":"f"}}],
+        "messages" : [ {"role" : "user","content": "a \\"name\\": b", "new":1.0}, {"role":"assistant",
+        "reasoning_content": "so", "tool_calls":[{"id":"abcdefghi","type":"function",
+        "function":{"name":"f", "arguments":"{}"}}]}, {"role":"tool","tool_call_id":"abcdefghi","content":"c"}] }"""
+    quirks = PRESETS[name].quirks
+    if "reasoning_content" in quirks.unsaid:
+        body = body.replace(b'"reasoning_content": "so", ', b"")
+    made, left = Fitting(quirks).fit(body)
+    assert made is body and left == []
+
+
+@given(st.text(alphabet='": user', max_size=40))
+def test_a_member_is_found_wherever_it_stands(text: str) -> None:
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": text}], "user": "x"}).encode()
+    made, left = Fitting(PRESETS["mistral"].quirks).fit(body)
+    assert left == ["user"] and "user" not in json.loads(made)
+
+
 def test_instructions_are_system_messages_where_nothing_else_is_known() -> None:
     quirks = Quirks(developer=False)
     assert roles(quirks, ("developer", "a"), ("user", "b")) == [("system", "a"), ("user", "b")]

@@ -19,6 +19,8 @@ EMPTY = (b"null", b"[]", b'""')
 NOTHING = (*EMPTY, b"false", b"0", b"{}")
 """What asks for nothing, by whichever field."""
 DEVELOPER, SYSTEM = b'"developer"', b'"system"'
+SPACES_MAX = 64
+"""Between a name and its colon. More of them are taken for any number."""
 LETTERS = string.ascii_letters + string.digits
 NOT_TAKEN = "the provider of this model does not take it"
 ASKED = ("logit_bias", "logprobs", "top_logprobs", "modalities", "verbosity")
@@ -29,9 +31,7 @@ UNSAID: tuple[Any, ...] = (None, "", [])
 Message = dict[str, msgspec.Raw]
 
 _members = msgspec.json.Decoder(Message)
-_messages = msgspec.json.Decoder(list[Message])
-_calls = msgspec.json.Decoder(list[Message])
-_parts = msgspec.json.Decoder(list[Message])
+_objects = msgspec.json.Decoder(list[Message])
 _text = msgspec.json.Decoder(str)
 _encode = msgspec.json.Encoder().encode
 
@@ -42,26 +42,27 @@ class Fitting:
     def __init__(self, quirks: Quirks) -> None:
         self._quirks = quirks
         names = [*quirks.refused, *quirks.unsaid]
-        names += ["developer"] * (not quirks.developer) + ["tool_calls"] * bool(
-            quirks.ids or quirks.thinks_back
-        )
-        names += ["seed"] * (quirks.seed != "seed") + ["text"] * quirks.flat
-        self._marks = tuple(f'"{name}"'.encode() for name in names)
+        names += ["tool_calls"] * bool(quirks.ids or quirks.thinks_back) + ["seed"] * (quirks.seed != "seed")
+        values = ["developer"] * (not quirks.developer) + ["text"] * quirks.flat
+        self._names, self._values = (tuple(f'"{one}"'.encode() for one in some) for some in (names, values))
 
     def fit(self, body: bytes) -> tuple[bytes, list[str]]:
         """A request's body as the provider takes it, and what was left out of it.
 
         Shape: what asks for something that the provider has not stays: it is the provider's to refuse.
         """
-        for mark in self._marks:
-            if mark in body:
+        for value in self._values:
+            if value in body:
+                return self._fit(body)
+        for name in self._names:
+            if _names(body, name):
                 return self._fit(body)
         return body, []
 
     def _fit(self, body: bytes) -> tuple[bytes, list[str]]:
-        quirks = self._quirks
+        quirks, left = self._quirks, []
         members = _members.decode(body)
-        left = []
+        changed = False
         for name in quirks.refused:
             raw = members.get(name)
             if raw is None:
@@ -70,21 +71,25 @@ class Fitting:
             if name in HINTS or not asks:
                 del members[name]
                 left += [name] * asks
+                changed = True
         if quirks.seed != "seed" and "seed" in members:
             members[quirks.seed] = members.pop("seed")
+            changed = True
         if "messages" in members:
-            messages = _messages.decode(members["messages"])
-            for message in messages:
-                self._fit_message(message, left)
-            if not quirks.developer:
-                messages = _led(messages)
-            members["messages"] = msgspec.Raw(_encode(messages))
-        return _encode(members), left
+            messages = _objects.decode(members["messages"])
+            fitted = [self._fit_message(message, left) for message in messages]
+            led = messages if quirks.developer else _led(messages)
+            if any(fitted) or led is not messages:
+                members["messages"] = msgspec.Raw(_encode(led))
+                changed = True
+        return (_encode(members), left) if changed else (body, left)
 
-    def _fit_message(self, message: Message, left: list[str]) -> None:
-        quirks = self._quirks
+    def _fit_message(self, message: Message, left: list[str]) -> bool:
+        """Whether a message was changed."""
+        quirks, changed = self._quirks, False
         for name in quirks.unsaid:
             raw = message.pop(name, None)
+            changed = changed or raw is not None
             if raw is not None and bytes(raw) not in EMPTY and f"messages.{name}" not in left:
                 left.append(f"messages.{name}")
         content = message.get("content")
@@ -92,27 +97,50 @@ class Fitting:
             joined = _joined(content, bytes(message.get("role", b"")) == b'"assistant"')
             if joined is not None:
                 message["content"] = msgspec.Raw(_encode(joined))
+                changed = True
         if quirks.ids:
-            self._rename(message)
+            changed = self._rename(message) or changed
         calls = bytes(message.get("tool_calls", b"null")) if quirks.thinks_back else b""
         if calls[:1] == b"[" and calls not in EMPTY:
             thought = message.get("reasoning_content")
             if thought is None or bytes(thought) in EMPTY:
                 # Where there is none to give back the least that is taken stands for it.
                 message["reasoning_content"] = msgspec.Raw(b'" "')
+                changed = True
+        return changed
 
-    def _rename(self, message: Message) -> None:
-        """Have the calls of a message, or the one that it answers, named as the provider wants them."""
+    def _rename(self, message: Message) -> bool:
+        """Have the calls of a message, or the one that it answers, named as the provider wants them. Whether one was
+        named otherwise."""
         size = self._quirks.ids
-        if "tool_call_id" in message:
-            message["tool_call_id"] = _named(message["tool_call_id"], size)
+        renamed = self._name(message, "tool_call_id", size)
         raw = message.get("tool_calls")
         if raw is not None and bytes(raw)[:1] == b"[":
-            calls = _calls.decode(raw)
-            for call in calls:
-                if "id" in call:
-                    call["id"] = _named(call["id"], size)
-            message["tool_calls"] = msgspec.Raw(_encode(calls))
+            calls = _objects.decode(raw)
+            named = [self._name(call, "id", size) for call in calls]
+            if any(named):
+                message["tool_calls"] = msgspec.Raw(_encode(calls))
+                renamed = True
+        return renamed
+
+    @staticmethod
+    def _name(members: Message, name: str, size: int) -> bool:
+        raw = members.get(name)
+        if raw is None:
+            return False
+        members[name] = _named(raw, size)
+        return members[name] is not raw
+
+
+def _names(body: bytes, name: bytes) -> bool:
+    """Whether a member is called so somewhere in a body: a text that is the same, as a role, is none."""
+    at = body.find(name)
+    while at >= 0:
+        at += len(name)
+        if body[at : at + SPACES_MAX].lstrip()[:1] in (b":", b""):
+            return True
+        at = body.find(name, at)
+    return False
 
 
 def _named(raw: msgspec.Raw, size: int) -> msgspec.Raw:
@@ -135,7 +163,7 @@ def _named(raw: msgspec.Raw, size: int) -> msgspec.Raw:
 def _joined(content: msgspec.Raw, answered: bool) -> str | None:
     """The texts of a message as one. None: there is more than texts. Shape: pieces of an answer follow each other."""
     texts = []
-    for part in _parts.decode(content):
+    for part in _objects.decode(content):
         if bytes(part.get("type", b"")) != b'"text"' or bytes(part.get("text", b""))[:1] != b'"':
             return None
         texts.append(_text.decode(part["text"]))
@@ -143,7 +171,8 @@ def _joined(content: msgspec.Raw, answered: bool) -> str | None:
 
 
 def _led(messages: list[Message]) -> list[Message]:
-    """The same with `system` for `developer`. Those that lead are one: many models take one, and there alone."""
+    """With `system` for `developer`; the same list where there is none. Those that lead are one: many models take one,
+    and there alone."""
     found = False
     leading = 0
     for at, message in enumerate(messages):
@@ -153,9 +182,11 @@ def _led(messages: list[Message]) -> list[Message]:
             found = True
         if leading == at and role in (DEVELOPER, SYSTEM):
             leading += 1
-    texts = [_told(message) for message in messages[:leading]]
-    if not found or leading < 2 or None in texts:
+    if not found:
         return messages
+    texts = [_told(message) for message in messages[:leading]]
+    if leading < 2 or None in texts:
+        return list(messages)
     said = "\n\n".join(text for text in texts if text)
     first = messages[0] | {"content": msgspec.Raw(_encode(said))}
     return [first, *messages[leading:]]
