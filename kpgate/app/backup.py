@@ -66,9 +66,7 @@ def back_up(directory: Directory, target: Path, tell: Tell) -> dict[str, Any]:
         for key in sorted((directory.root / "signing").glob("*.key")):
             _copy_file(key, draft / "signing" / key.name)
         tell("proving what was copied")
-        _, problems = prove(Directory(draft))
-        if problems:
-            raise Failed(f"what was copied does not hold: {problems[0]}")
+        lost = _prove(Directory(draft), "copied")
         files = {name: _fingerprint(draft / name) for name in _files(draft)}
         manifest = {
             "format": FORMAT,
@@ -77,6 +75,7 @@ def back_up(directory: Directory, target: Path, tell: Tell) -> dict[str, Any]:
             "store_version": version,
             "posted_until": cursor,
             "journal_until": end,
+            "lost": lost,
             "files": files,
         }
         _write(draft / MANIFEST, json.dumps(manifest, indent=1).encode())
@@ -94,9 +93,7 @@ def restore(source: Path, root: Path, tell: Tell) -> dict[str, Any]:
             _copy_file(source / name, draft / name)
         before, origin = _begin_log(Directory(draft), str(manifest["made_at"]))
         tell("proving what was restored")
-        _, problems = prove(Directory(draft))
-        if problems:
-            raise Failed(f"what was restored does not hold: {problems[0]}")
+        _prove(Directory(draft), "restored")
     return {"data": str(root), "made_at": manifest["made_at"], "log": origin, "follows": before}
 
 
@@ -129,6 +126,19 @@ def verify(source: Path, tell: Tell) -> dict[str, Any]:
         if _fingerprint(source / name) != files[name]:
             raise Failed(f"{source / name} is not as it was written")
     return manifest
+
+
+def _prove(directory: Directory, how: str) -> list[str]:
+    """What is known to be gone for good of a log of receipts: another one follows it.
+
+    Errors: Failed, where anything else does not hold.
+    """
+    _, problems = prove(directory)
+    if problems:
+        _, unknown = prove(directory, followed=False)
+        if unknown:
+            raise Failed(f"what was {how} does not hold: {unknown[0]}")
+    return problems
 
 
 def _settle(directory: Directory) -> None:

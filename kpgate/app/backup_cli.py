@@ -29,6 +29,8 @@ def backup(desk: Desk, target: Path) -> None:
         click.echo(json.dumps({"target": str(target), "bytes": size, **manifest}))
     else:
         click.echo(f"Backed up into {target}: {len(manifest['files'])} files, {size >> 20} MiB.")
+        for problem in manifest["lost"]:
+            click.echo(f"Lost before this backup, and followed by another log: {problem}")
         click.echo("It holds the pepper and the signing keys: keep it as you keep the data directory.")
 
 

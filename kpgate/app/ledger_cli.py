@@ -97,9 +97,10 @@ def unendorsed(connection: apsw.Connection) -> list[str]:
     return [signer["id"] for signer in SqliteLog(connection).signers()[1:] if not signer["endorsed_by"]]
 
 
-def prove(directory: Directory) -> tuple[Report, list[str]]:
+def prove(directory: Directory, followed: bool = True) -> tuple[Report, list[str]]:
     """What was looked at, and everything that is wrong.
 
+    Shape: not `followed` leaves out a log that another one had to be begun for: what is gone of it stays gone.
     Errors: GatewayError, apsw.Error, OSError where it cannot be read.
     """
     connection = apsw.Connection(str(directory.store), flags=apsw.SQLITE_OPEN_READONLY)
@@ -110,7 +111,7 @@ def prove(directory: Directory) -> tuple[Report, list[str]]:
             return report, [
                 *damage,
                 *report.problems,
-                *log_problems(connection, directory.pepper(), standing.terms),
+                *log_problems(connection, directory.pepper(), standing.terms, followed),
                 *SqliteAudit(connection).problems(),
             ]
     finally:

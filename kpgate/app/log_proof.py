@@ -19,10 +19,13 @@ from kpgate.domain.receipt import follower, leaves, log_secret
 from kpgate.stores.log import Damaged, SqliteLog
 
 
-def log_problems(connection: apsw.Connection, pepper: bytes, terms: Callable[[int], str]) -> Iterator[str]:
+def log_problems(
+    connection: apsw.Connection, pepper: bytes, terms: Callable[[int], str], followed: bool
+) -> Iterator[str]:
     """Of every log each leaf against the charge that it is rebuilt from, every tile, head and signer.
 
-    Shape: `terms` spell a price by its version.
+    Shape: `terms` spell a price by its version; a log that another one was begun for, as leaves of it were gone, is
+    proved only where `followed` ones are to be.
     """
     logs = SqliteLog(connection).all()
     ends = [one.since for one in logs[1:]] + [1 << 62]
@@ -38,6 +41,8 @@ def log_problems(connection: apsw.Connection, pepper: bytes, terms: Callable[[in
         if log.before and (follower(log.before) != log.origin or log.before.partition(":")[0] != before):
             yield f"the log {log.origin} is not the one that follows {before}"
         before = log.origin
+        if not followed and is_followed(log):
+            continue
         charged = "FROM charges WHERE lsn >= ? AND lsn < ?"
         charges = connection.execute(f"SELECT count(*) {charged}", (log.since, until)).fetchall()[0][0]
         if charges != log.size:
@@ -52,6 +57,17 @@ def log_problems(connection: apsw.Connection, pepper: bytes, terms: Callable[[in
         except (ValueError, msgspec.MsgspecError) as error:
             yield f"the log {log.origin} has a leaf of a charge that cannot be read: {error}"
         yield from misplaced[:1]
+
+
+def is_followed(log: SqliteLog) -> bool:
+    """Whether leaves of a log are gone that its newest head covers, and the next log says that it follows that head."""
+    head, after = log.head(), log.follower()
+    return (
+        head is not None
+        and head.size > log.size
+        and after.startswith(f"{log.origin}:{head.size}:{head.root.hex()}:")
+        and not head_problem(log, head, publics(log))
+    )
 
 
 def _in_order(rows: Iterator[tuple[Any, ...]], say: Callable[[str], object]) -> Iterator[Charge]:

@@ -64,6 +64,11 @@ class SqliteLog:
         before = f"{self.origin}:{size}:{root.hex()}:{secrets.token_hex(16)}"
         self.open(follower(before), before, self._rows("SELECT cursor FROM ledger")[0][0])
 
+    def follower(self) -> str:
+        """What the next log says that it follows; empty where there is none."""
+        rows = self._rows("SELECT before FROM logs WHERE number > ? ORDER BY number LIMIT 1", (self.number,))
+        return rows[0][0] if rows else ""
+
     def covering(self, lsn: int) -> "SqliteLog":
         """The log that the charge of an LSN is a leaf of."""
         if lsn >= self.since:

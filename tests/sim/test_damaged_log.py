@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 import pytest
 
+from kpgate.app.backup import Failed, back_up, restore
 from kpgate.app.directory import Directory
 from kpgate.app.ledger_cli import prove
 from kpgate.app.node import Node
@@ -98,7 +99,9 @@ def test_a_damaged_log_is_refused_in_words(gate: Damaged, tmp_path: Path) -> Non
     assert gate.chat(key)[0] == 200
 
 
-def test_where_the_newest_head_covers_leaves_that_are_gone_another_log_begins(gate: Damaged) -> None:
+def test_where_the_newest_head_covers_leaves_that_are_gone_another_log_begins(
+    gate: Damaged, tmp_path: Path
+) -> None:
     key, call, old = gate.charge_three()
     gate.alter("UPDATE logs SET size = size - 1")
     gate.said.clear()
@@ -122,8 +125,16 @@ def test_where_the_newest_head_covers_leaves_that_are_gone_another_log_begins(ga
     assert now["head"]["size"] == 1
     assert [row["act"] for row in rows].count("log.follow") == 1
     assert f"head 3 of log {old['log']} covers more than its 2 leaves" in str(prove(gate.directory)[1])
-    # What is new is whole: the next start finds nothing to do.
+    # What is new is whole: it is backed up, and the next start finds nothing to do.
     gate.stop()
+    manifest = back_up(gate.directory, tmp_path / "backup", str)
+    assert manifest["lost"] == prove(gate.directory)[1] and old["log"] in manifest["lost"][-1]
+    restore(tmp_path / "backup", tmp_path / "restored", str)
+    assert prove(Directory(tmp_path / "restored"))[1] == manifest["lost"]
+    gate.alter("UPDATE accounts SET balance = balance + 1")
+    with pytest.raises(Failed, match="what was copied does not hold"):
+        back_up(gate.directory, tmp_path / "more", str)
+    gate.alter("UPDATE accounts SET balance = balance - 1")
     gate.said.clear()
     gate.again()
     assert not [one for one in gate.said if one.get("clerk") == "log_followed"]
