@@ -140,6 +140,7 @@ class Till:
         self.disk.synced()
 
 
+@pytest.mark.timeout(60 + MACHINES * 2)
 def test_whatever_pages_the_disk_has_a_ledger_stands_and_has_all_that_was_durable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
