@@ -215,13 +215,15 @@ class Clerk:
         return False
 
     async def _post(self, bank: Bank) -> bool:
-        """Post a batch, once a second sign, expire and trim; whether more is left. Where another writes it is posted
-        later."""
-        self._store.wait_at_most(POST_WAIT_MS)
-        try:
-            more = bank.poster.post()
-        finally:
-            self._store.wait_at_most(STORE_WAIT_MS)
+        """Post a batch where one has gathered, once a second sign, expire and trim; whether more is left. Where
+        another writes it is posted later."""
+        more = False
+        if bank.poster.due:
+            self._store.wait_at_most(POST_WAIT_MS)
+            try:
+                more = bank.poster.post()
+            finally:
+                self._store.wait_at_most(STORE_WAIT_MS)
         bank.poster.keep_time()
         bank.plans.keep()
         if clock() >= self._tidy_us:
