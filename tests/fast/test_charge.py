@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpgate._fast.charge import Charge, Speller, call_of
+from kpgate._fast.charge import Charge, call_of
 from kpgate._fast.journal import POST, VOID
 from kpgate.domain.ledger import (
     End,
@@ -90,10 +90,3 @@ def test_the_note_of_an_older_hold_says_no_factor() -> None:
     note = bytes([0x95, 0xA1, *b"r", 0xA1, *b"m", 1, 2, 3])
     hold = Hold(7, 1, 2, 3, 4, 5, 6, (0,) * 4, (), note)
     assert Charge(9, write_hold(hold), write_end(END)).factor == read_hold_note(note).factor == 10_000
-
-
-def test_a_speller_refuses_names_it_has_no_room_for() -> None:
-    with pytest.raises(ValueError):
-        Speller("o" * 200, COUNTS, 1)
-    with pytest.raises(ValueError):
-        Speller("o", ["k" * 40], 1)
