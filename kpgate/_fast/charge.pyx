@@ -92,7 +92,8 @@ cdef class Charge:
     """A POST and the HOLD that it ends, by their bodies.
 
     Shape: `held` is the most that it might come to; `from_lots` says that lots gave some of it; `price_version` is that
-    of who answered, else the one it was held for.
+    of who answered, else the one it was held for. `whole` is for who knows its price to say: one transfer, of its amount
+    to the house, is all it comes to.
     Errors: ValueError for what no entry is.
     """
 
@@ -185,6 +186,31 @@ cdef class Charge:
         cdef const char *p = PyBytes_AS_STRING(self.hold)
         return PyBytes_FromStringAndSize(p + HOLD_BYTES, BUDGET_BYTES * <Py_ssize_t>little(<const uint8_t *>p + 64, 4))
 
-    cpdef tuple row(self, int64_t leaf):
-        """(call, LSN, party, account, amount, leaf, the bodies of both)."""
-        return (self.call, self.lsn, self.party, self.account, self.amount, leaf, self.hold, self.post)
+
+def rows_of(list charges not None, int64_t leaf):
+    """What is kept of charges, whose leaves begin with one: the values of all rows, one after the other.
+
+    Shape: (of each call, LSN, party, account, amount, leaf, the bodies of both; of those that are whole LSN, account,
+    amount, time, call).
+    """
+    cdef list rows = []
+    cdef list moves = []
+    cdef Charge one
+    for one in charges:
+        call, lsn, account, amount = one.call, one.lsn, one.account, one.amount
+        rows.append(call)
+        rows.append(lsn)
+        rows.append(one.party)
+        rows.append(account)
+        rows.append(amount)
+        rows.append(leaf)
+        rows.append(one.hold)
+        rows.append(one.post)
+        leaf += 1
+        if one.whole:
+            moves.append(lsn)
+            moves.append(account)
+            moves.append(amount)
+            moves.append(one.time_us)
+            moves.append(call)
+    return rows, moves
