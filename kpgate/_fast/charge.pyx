@@ -92,8 +92,8 @@ cdef class Charge:
     """A POST and the HOLD that it ends, by their bodies.
 
     Shape: `held` is the most that it might come to; `from_lots` says that lots gave some of it; `price_version` is that
-    of who answered, else the one it was held for. `whole` is for who knows its price to say: one transfer, of its amount
-    to the house, is all it comes to.
+    of who answered, else the one it was held for. `whole` is for whoever knows its price to say: one transfer, of its
+    amount to the house, is all it comes to.
     Errors: ValueError for what no entry is.
     """
 

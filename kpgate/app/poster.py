@@ -26,11 +26,6 @@ EXTRA_US = 500_000
 """Between two segments beyond `AHEAD_BYTES`: the disk is there for syncs first."""
 KEPT_BYTES = 64 << 20
 BATCH = 20_000
-GATHER_US = 100_000
-"""What is posted has gathered for so long: a transaction costs as much as a hundred charges. Whoever asks for something
-that must be posted has all of it posted first."""
-MUCH_BYTES = 1 << 20
-"""Nor does more gather than this: while it is posted, nothing is synced."""
 SYNC_ENTRY_BYTES = 32
 DRIFT_SHARE = 1000
 """The ledger's clock follows the wall clock by a thousandth of the time that passes."""
@@ -63,7 +58,6 @@ class Poster:
         self._clock = clock
         self._wall_us = wall_us
         self._synced = journal.durable
-        self._posted_us = 0
         self._looked_us = clock()
         self._paced = self._looked_us, 0
         self._wanted_bytes = 0
@@ -103,12 +97,6 @@ class Poster:
             os.sched_yield()
         raise StoreUnavailable("the journal cannot be written: see the disk, then start again")
 
-    @property
-    def due(self) -> bool:
-        """Whether what is durable and not posted has gathered for long enough, or is much."""
-        waiting = self._journal.durable - self._journal.posted
-        return waiting > 0 and (waiting > MUCH_BYTES or self._clock() - self._posted_us >= GATHER_US)
-
     def post(self) -> bool:
         """Post what is durable, one batch; whether more is left.
 
@@ -122,7 +110,6 @@ class Poster:
         entries, reached = journal.entries(since, until, BATCH)
         self._ledger.post(entries, reached)
         journal.note_posted(reached)
-        self._posted_us = self._clock()
         return reached < until
 
     def post_all(self) -> None:
