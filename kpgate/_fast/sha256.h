@@ -28,50 +28,70 @@ static const uint32_t kpgate_sha_k[64] __attribute__((aligned(16))) = {
 
 static inline uint32_t kpgate_sha_turn(uint32_t word, int by) { return word >> by | word << (32 - by); }
 
+/* Words change their names instead of their places; turns within turns take fewer copies. */
+#define KPGATE_SHA_ROUND(a, b, c, d, e, f, g, h, i) \
+    one = kpgate_sha_turn(kpgate_sha_turn(kpgate_sha_turn(e, 14) ^ e, 5) ^ e, 6); \
+    two = kpgate_sha_turn(kpgate_sha_turn(kpgate_sha_turn(a, 9) ^ a, 11) ^ a, 2); \
+    h += one + (g ^ (e & (f ^ g))) + kpgate_sha_k[i] + w[i]; \
+    d += h; \
+    h += two + ((a & b) | (c & (a | b)));
+
 static void kpgate_sha_blocks_plain(uint32_t state[8], const uint8_t *p, size_t blocks) {
     for (; blocks; blocks--, p += 64) {
-        uint32_t w[64], s[8];
+        uint32_t w[64], one, two;
+        uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+        uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
         for (int i = 0; i < 16; i++)
             w[i] = (uint32_t)p[4 * i] << 24 | (uint32_t)p[4 * i + 1] << 16 | (uint32_t)p[4 * i + 2] << 8 | p[4 * i + 3];
         for (int i = 16; i < 64; i++) {
-            uint32_t a = w[i - 15], b = w[i - 2];
-            a = kpgate_sha_turn(a, 7) ^ kpgate_sha_turn(a, 18) ^ a >> 3;
-            b = kpgate_sha_turn(b, 17) ^ kpgate_sha_turn(b, 19) ^ b >> 10;
-            w[i] = w[i - 16] + a + w[i - 7] + b;
+            one = kpgate_sha_turn(w[i - 15], 7) ^ kpgate_sha_turn(w[i - 15], 18) ^ w[i - 15] >> 3;
+            two = kpgate_sha_turn(w[i - 2], 17) ^ kpgate_sha_turn(w[i - 2], 19) ^ w[i - 2] >> 10;
+            w[i] = w[i - 16] + one + w[i - 7] + two;
         }
-        memcpy(s, state, sizeof(s));
-        for (int i = 0; i < 64; i++) {
-            uint32_t a = s[0], e = s[4];
-            uint32_t one = kpgate_sha_turn(e, 6) ^ kpgate_sha_turn(e, 11) ^ kpgate_sha_turn(e, 25);
-            uint32_t two = kpgate_sha_turn(a, 2) ^ kpgate_sha_turn(a, 13) ^ kpgate_sha_turn(a, 22);
-            one += s[7] + ((e & s[5]) ^ (~e & s[6])) + kpgate_sha_k[i] + w[i];
-            two += (a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]);
-            s[7] = s[6], s[6] = s[5], s[5] = e, s[4] = s[3] + one;
-            s[3] = s[2], s[2] = s[1], s[1] = a, s[0] = one + two;
+        for (int i = 0; i < 64; i += 8) {
+            KPGATE_SHA_ROUND(a, b, c, d, e, f, g, h, i)
+            KPGATE_SHA_ROUND(h, a, b, c, d, e, f, g, i + 1)
+            KPGATE_SHA_ROUND(g, h, a, b, c, d, e, f, i + 2)
+            KPGATE_SHA_ROUND(f, g, h, a, b, c, d, e, i + 3)
+            KPGATE_SHA_ROUND(e, f, g, h, a, b, c, d, i + 4)
+            KPGATE_SHA_ROUND(d, e, f, g, h, a, b, c, i + 5)
+            KPGATE_SHA_ROUND(c, d, e, f, g, h, a, b, i + 6)
+            KPGATE_SHA_ROUND(b, c, d, e, f, g, h, a, i + 7)
         }
-        for (int i = 0; i < 8; i++) state[i] += s[i];
+        state[0] += a, state[1] += b, state[2] += c, state[3] += d;
+        state[4] += e, state[5] += f, state[6] += g, state[7] += h;
     }
 }
 
 #ifdef KPGATE_SHA_NI
+/* Four rounds, and the words of those that come sixteen later. */
+#define KPGATE_SHA_FOUR(w0, w1, w2, w3, i) \
+    sum = _mm_add_epi32(w0, _mm_load_si128((const __m128i *)(kpgate_sha_k + i))); \
+    cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum); \
+    abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0E)); \
+    w0 = _mm_add_epi32(_mm_sha256msg1_epu32(w0, w1), _mm_alignr_epi8(w3, w2, 4)); \
+    w0 = _mm_sha256msg2_epu32(w0, w3);
+
+__attribute__((target("sha,sse4.1")))
+static inline __m128i kpgate_sha_load(const uint8_t *p) {
+    const __m128i order = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
+    return _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)p), order);
+}
+
 __attribute__((target("sha,sse4.1")))
 static void kpgate_sha_blocks_quick(uint32_t state[8], const uint8_t *p, size_t blocks) {
-    const __m128i order = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
     __m128i dcba = _mm_loadu_si128((const __m128i *)state), hgfe = _mm_loadu_si128((const __m128i *)(state + 4));
     __m128i cdab = _mm_shuffle_epi32(dcba, 0xB1), efgh = _mm_shuffle_epi32(hgfe, 0x1B);
     __m128i abef = _mm_alignr_epi8(cdab, efgh, 8), cdgh = _mm_blend_epi16(efgh, cdab, 0xF0);
     for (; blocks; blocks--, p += 64) {
         const __m128i abef_before = abef, cdgh_before = cdgh;
-        __m128i w[4];
-        for (int i = 0; i < 4; i++) w[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(p + 16 * i)), order);
-        #pragma GCC unroll 16
-        for (int i = 0; i < 16; i++) {
-            __m128i now = w[i & 3], last = w[(i + 3) & 3];
-            __m128i sum = _mm_add_epi32(now, _mm_load_si128((const __m128i *)(kpgate_sha_k + 4 * i)));
-            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
-            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0E));
-            now = _mm_add_epi32(_mm_sha256msg1_epu32(now, w[(i + 1) & 3]), _mm_alignr_epi8(last, w[(i + 2) & 3], 4));
-            w[i & 3] = _mm_sha256msg2_epu32(now, last);
+        __m128i sum, w0 = kpgate_sha_load(p), w1 = kpgate_sha_load(p + 16);
+        __m128i w2 = kpgate_sha_load(p + 32), w3 = kpgate_sha_load(p + 48);
+        for (int i = 0; i < 64; i += 16) {
+            KPGATE_SHA_FOUR(w0, w1, w2, w3, i)
+            KPGATE_SHA_FOUR(w1, w2, w3, w0, i + 4)
+            KPGATE_SHA_FOUR(w2, w3, w0, w1, i + 8)
+            KPGATE_SHA_FOUR(w3, w0, w1, w2, i + 12)
         }
         abef = _mm_add_epi32(abef, abef_before);
         cdgh = _mm_add_epi32(cdgh, cdgh_before);
