@@ -139,7 +139,8 @@ class SqliteLedger:
         try:
             with _translated(), _uncollected(), self._connection:
                 batch.take(entries)
-                self._write(batch)
+                uses = batch.uses()
+                self._write(batch, uses)
                 newest = (time_of(kind, body) for _, kind, body in reversed(entries))
                 self._move_on(cursor, next(filter(None, newest), 0))
             posted = True
@@ -148,7 +149,7 @@ class SqliteLedger:
                 self._leaves.forget()
                 self._load()
         self._cursor = cursor
-        self._spent.update(batch.uses())
+        self._spent.update(uses)
         self._moved.update(batch.deltas)
         for call in batch.ended:
             self._open.pop(call, None)
@@ -156,7 +157,7 @@ class SqliteLedger:
         self._open.update(batch.opened)
         self._metered.update(batch.metered)
 
-    def _write(self, batch: Batch) -> None:
+    def _write(self, batch: Batch, uses: dict[tuple[int, int, int], int]) -> None:
         connection, many = self._connection, self._connection.executemany
         if batch.charges:
             rows, moves = rows_of(batch.charges, self._leaves.append(self, batch.charges))
@@ -174,7 +175,7 @@ class SqliteLedger:
         many("INSERT INTO lot_moves VALUES (?, ?, ?, ?, ?, ?)", batch.lot_moves)
         many(
             "INSERT INTO budget_uses VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET used = used + ?4",
-            [(*key, used) for key, used in batch.uses().items() if used],
+            [(*key, used) for key, used in uses.items() if used],
         )
         many("INSERT INTO operations (id, content, lsn) VALUES (?, ?, ?)", batch.operations)
         many("UPDATE charges SET refunded = refunded + ? WHERE call = ?", batch.refunds)
