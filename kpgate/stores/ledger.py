@@ -400,8 +400,9 @@ class SqliteLedger:
 
 
 _LSN_MAX = (1 << 63) - 1
-_CHARGES = "INSERT INTO charges (call, lsn, party, account, amount, leaf, hold, post) VALUES "
-_TRANSFERS = "INSERT INTO transfers (lsn, part, kind, debit, credit, amount, time_us, call, memo) VALUES "
+# One that fails takes the whole transaction back: no statement keeps the pages it changes to take back its own rows.
+_CHARGES = "INSERT OR FAIL INTO charges (call, lsn, party, account, amount, leaf, hold, post) VALUES "
+_TRANSFERS = "INSERT OR FAIL INTO transfers VALUES "
 # One search an index, merged: with OR, every transfer that an account ever had would be sorted.
 _NEWEST = """
     SELECT lsn FROM transfers WHERE debit = ?1 AND lsn < ?2
@@ -443,7 +444,6 @@ def insert(connection: apsw.Connection, statement: str, row: str, values: list[A
     for rows in ROWS:
         size = rows * width
         end = len(values) - (len(values) - at) % size
-        if end > at:
-            many = [values[begin : begin + size] for begin in range(at, end, size)]
-            connection.executemany(statement + ",".join([row] * rows), many)
+        many = [values[begin : begin + size] for begin in range(at, end, size)]
+        connection.executemany(statement + ",".join([row] * rows), many)
         at = end

@@ -401,6 +401,9 @@ def test_one_that_cannot_be_inserted_is_an_error() -> None:
     connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY)")
     with pytest.raises(apsw.ConstraintError), connection:
         insert(
-            connection, "INSERT INTO t VALUES ", "(?)", [number % (2 * MANY) for number in range(3 * MANY)]
+            connection,
+            "INSERT OR FAIL INTO t VALUES ",
+            "(?)",
+            [number % (2 * MANY) for number in range(3 * MANY)],
         )
     assert connection.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
