@@ -3,8 +3,6 @@ from typing import final
 
 from kpgate._fast.charge import Charge
 
-__pyx_capi__: dict[str, object]
-
 def leaf_hash(leaf: bytes) -> bytes: ...
 def fold(hashes: bytes) -> bytes: ...
 
