@@ -17,7 +17,7 @@ from bench.twins import NAMES, chat_body, choice_of
 from kpgate._fast import body, credit, journal, limit, metric, pulse, sse
 from kpgate._fast.account import PLAIN, Accounts
 from kpgate._fast.bill import Bill, Tariff
-from kpgate._fast.charge import Charge, Speller
+from kpgate._fast.charge import Charge
 from kpgate._fast.choice import COST, Size
 from kpgate._fast.chunks import Chunks
 from kpgate._fast.client import Client
@@ -30,6 +30,7 @@ from kpgate._fast.heap import give_back
 from kpgate._fast.http1 import Connection
 from kpgate._fast.journal import Journal, make_segment
 from kpgate._fast.lane import Lane
+from kpgate._fast.leaf import Speller
 from kpgate._fast.limit import Gate, Limits, Verdict
 from kpgate._fast.members import Members
 from kpgate._fast.metric import RequestCells, Shard
@@ -254,12 +255,10 @@ def of_charge(folder: Path) -> list[Operation]:
     ended: tuple[Any, ...] = ("openai", "gpt-4.1-mini", 1, 200, 7, 200, 150, *[0] * 8, "provider")
     said = pack_end(*ended)
     posted = write_end(End(9, 7, 8, 350, 0, (0,) * 4, 0, said, True))
-    speller = Speller("kp1-0a1b2c3d4e5f", COUNTS, 1)
+    speller = Speller("kp1-0a1b2c3d4e5f", COUNTS, 1, b"secret")
     return [
         Operation("the two entries of a charge read", lambda: Charge(9, held, posted)),
-        Operation(
-            "its leaf spelled", lambda: speller.leaf(Charge(9, held, posted), "p" * 43, "t" * 43, "s" * 22)
-        ),
+        Operation("its leaf spelled", lambda: speller.leaf(Charge(9, held, posted), "p" * 43, "t" * 43)),
     ]
 
 

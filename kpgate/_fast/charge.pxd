@@ -24,6 +24,7 @@ cdef class Charge:
     cdef readonly bytes hold
     cdef readonly bytes post
     cdef readonly bint from_lots
+    cdef public bint whole
     cdef int64_t counts[COUNTS_MAX]
     # Where the texts of the HOLD's note stand in it.
     cdef Py_ssize_t request_at
@@ -34,7 +35,6 @@ cdef class Charge:
     cdef int read_hold(self) except -1
     cdef int read_post(self) except -1
     cpdef bytes budgets(self)
-    cpdef tuple row(self, int64_t leaf)
 
 
 cpdef int64_t call_of(bytes body) except -1

@@ -1,27 +1,19 @@
 # cython: auto_pickle=False, autotestdict=False
-"""A charged call as its two entries say it, and its leaf in the log: read and written as bytes, for there are as many
-as charges.
+"""A charged call as its two entries say it: read as bytes, for there are as many as charges.
 
-Owns the layout of a HOLD and a POST on this side, as `domain/ledger` has it for everybody else, and the spelling of a
-leaf, as docs/receipts.md has it. Decides nothing. Knows no price, no store and no secret.
+Owns the layout of a HOLD and a POST on this side, as `domain/ledger` has it for everybody else. Decides nothing. Knows
+no price and no store.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.string cimport memcpy
-
-from json.encoder import encode_basestring_ascii
-
-from kpgate._fast.digits cimport DIGITS_MAX, number_back
 
 cdef enum:
     HOLD_BYTES = 72
     POST_BYTES = 72
     BUDGET_BYTES = 16
     WHOLE = 10_000
-    # What a leaf has beside its texts: names, numbers, hashes.
-    LEAF_ROOM = 2048
 
 
 cdef struct Cursor:
@@ -100,7 +92,8 @@ cdef class Charge:
     """A POST and the HOLD that it ends, by their bodies.
 
     Shape: `held` is the most that it might come to; `from_lots` says that lots gave some of it; `price_version` is that
-    of who answered, else the one it was held for.
+    of who answered, else the one it was held for. `whole` is for whoever knows its price to say: one transfer, of its
+    amount to the house, is all it comes to.
     Errors: ValueError for what no entry is.
     """
 
@@ -193,95 +186,31 @@ cdef class Charge:
         cdef const char *p = PyBytes_AS_STRING(self.hold)
         return PyBytes_FromStringAndSize(p + HOLD_BYTES, BUDGET_BYTES * <Py_ssize_t>little(<const uint8_t *>p + 64, 4))
 
-    cpdef tuple row(self, int64_t leaf):
-        """(call, LSN, party, account, amount, leaf, the bodies of both)."""
-        return (self.call, self.lsn, self.party, self.account, self.amount, leaf, self.hold, self.post)
 
+def rows_of(list charges not None, int64_t leaf):
+    """What is kept of charges, whose leaves begin with one: the values of all rows, one after the other.
 
-cdef inline char *put(char *at, bytes text) noexcept:
-    memcpy(at, PyBytes_AS_STRING(text), <size_t>PyBytes_GET_SIZE(text))
-    return at + PyBytes_GET_SIZE(text)
-
-
-cdef inline char *put_number(char *at, int64_t number) noexcept nogil:
-    cdef char digits[DIGITS_MAX]
-    cdef char *begin = number_back(digits + DIGITS_MAX, number)
-    memcpy(at, begin, digits + DIGITS_MAX - begin)
-    return at + (digits + DIGITS_MAX - begin)
-
-
-cdef bytes quoted(bytes body, Py_ssize_t at, Py_ssize_t size):
-    """A text of a note as JSON in ASCII."""
-    cdef const char *p = PyBytes_AS_STRING(body) + at
-    cdef Py_ssize_t i
-    cdef bytes found
-    cdef char *out
-    for i in range(size):
-        if p[i] < 0x20 or p[i] > 0x7E or p[i] == c'"' or p[i] == c"\\":
-            return encode_basestring_ascii(p[:size].decode("utf-8")).encode("ascii")
-    found = PyBytes_FromStringAndSize(NULL, size + 2)
-    out = PyBytes_AS_STRING(found)
-    out[0] = out[size + 1] = c'"'
-    memcpy(out + 1, p, <size_t>size)
-    return found
-
-
-@cython.final
-cdef class Speller:
-    """Spells the leaves of one log.
-
-    Shape: `kinds` are the names of the counts that a POST has, in their order.
+    Shape: (of each call, LSN, party, account, amount, leaf, the bodies of both; of those that are whole LSN, account,
+    amount, time, call).
     """
-
-    cdef bytes _log
-    cdef bytes _end
-    cdef list _kinds
-    cdef list _places
-
-    def __init__(self, str origin not None, kinds, int64_t version):
-        names = sorted(zip(kinds, range(COUNTS_MAX)))
-        self._log = b',"log":' + encode_basestring_ascii(origin).encode() + b',"model":'
-        self._end = b'},"v":%d}' % version
-        self._kinds = [f'"{name}":'.encode() for name, _ in names]
-        self._places = [place for _, place in names]
-        if max(map(len, self._kinds)) > 32 or len(self._log) > 128:
-            raise ValueError("a name is too long for a leaf")
-
-    def leaf(self, Charge charge not None, str party not None, str terms not None, str salt not None) -> bytes:
-        """The canonical receipt of a charge. Shape: what the party is called, a hash of its price, and a salt, in
-        hexadecimal digits."""
-        cdef bytes model = quoted(charge.hold, charge.model_at, charge.model_size)
-        cdef bytes request = quoted(charge.hold, charge.request_at, charge.request_size)
-        cdef bytes texts = f'"party":"{party}","price":'.encode("ascii")
-        cdef bytes hashed = f',"price_sha256":"{terms}","reason":'.encode("ascii")
-        cdef bytes salted = f',"salt":"{salt}","time_us":'.encode("ascii")
-        cdef Py_ssize_t room = LEAF_ROOM + PyBytes_GET_SIZE(model) + PyBytes_GET_SIZE(request)
-        room += PyBytes_GET_SIZE(texts) + PyBytes_GET_SIZE(hashed) + PyBytes_GET_SIZE(salted)
-        cdef bytes found = PyBytes_FromStringAndSize(NULL, room)
-        cdef char *begin = PyBytes_AS_STRING(found)
-        cdef char *at = put_number(put(begin, b'{"amount_microkpt":'), charge.amount)
-        cdef int i
-        cdef int64_t count
-        cdef bint first = True
-        at = put(at, b',"call":"kp1-')
-        for i in range(16):
-            at[i] = b"0123456789abcdef"[<uint64_t>charge.call >> (60 - 4 * i) & 15]
-        at = put_number(put(at + 16, b'","factor_basis_points":'), charge.factor)
-        at = put(put(at, self._log), model)
-        at = put_number(put(at, b',"overrun_microkpt":'), charge.overrun)
-        at[0] = c","
-        at = put_number(put(at + 1, texts), charge.price_version)
-        at = put_number(put(at, hashed), charge.reason)
-        at = put(put(at, b',"request":'), request)
-        at = put_number(put(at, salted), charge.time_us)
-        at = put(at, b',"usage":{')
-        for i in range(<int>len(self._kinds)):
-            count = charge.counts[<int>self._places[i]]
-            if count:
-                if not first:
-                    at[0] = c","
-                    at += 1
-                first = False
-                at = put_number(put(at, <bytes>self._kinds[i]), count)
-        at = put(at, self._end)
-        return PyBytes_FromStringAndSize(begin, at - begin)
+    cdef list rows = []
+    cdef list moves = []
+    cdef Charge one
+    for one in charges:
+        call, lsn, account, amount = one.call, one.lsn, one.account, one.amount
+        rows.append(call)
+        rows.append(lsn)
+        rows.append(one.party)
+        rows.append(account)
+        rows.append(amount)
+        rows.append(leaf)
+        rows.append(one.hold)
+        rows.append(one.post)
+        leaf += 1
+        if one.whole:
+            moves.append(lsn)
+            moves.append(account)
+            moves.append(amount)
+            moves.append(one.time_us)
+            moves.append(call)
+    return rows, moves

@@ -7,6 +7,7 @@ Source: docs/decisions/0007-one-journal.md.
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
@@ -524,7 +525,7 @@ cdef uint64_t span_of(const EntryHead *head, uint64_t lsn, uint64_t border) noex
     return length if length <= ENTRY_MAX and HEAD_BYTES + <uint64_t>head.body_bytes <= length else 0
 
 
-def read_entries(folder, uint64_t since, uint64_t until, uint64_t segment_bytes, count):
+def read_entries(folder, uint64_t since, uint64_t until, uint64_t segment_bytes, Py_ssize_t count):
     """Entries of one segment: a list of (LSN, kind, body), where it ended, and why, if not because of `until`.
 
     Order: `since` is where an entry begins.
@@ -537,17 +538,19 @@ def read_entries(folder, uint64_t since, uint64_t until, uint64_t segment_bytes,
     cdef const uint8_t *start
     cdef uint64_t held, stop
     cdef bytes image
+    cdef list found = []
     path = segment_path(os.fsencode(folder), first)
     stop = until if until < border else border
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return [], since, MISSING
-    found = []
+        return found, since, MISSING
     problem = ""
     try:
         while since < stop and len(found) < count and not problem:
-            image = os.pread(descriptor, min(<uint64_t>READ_BYTES, border - since), since - first)
+            # No more than there is: most of a segment may be zeros as yet.
+            length = min(border - since, stop - since + ENTRY_MAX, <uint64_t>READ_BYTES)
+            image = os.pread(descriptor, length, since - first)
             start, held, at = image, len(image), 0
             while since + at < stop and len(found) < count:
                 # What pads out a segment goes beyond what was read.
@@ -563,8 +566,9 @@ def read_entries(folder, uint64_t since, uint64_t until, uint64_t segment_bytes,
                 if crc32c(start + at + 8, length - 8) != head.crc:
                     problem = "an entry's checksum is wrong"
                     break
-                if head.kind != PAD:
-                    found.append((head.lsn, head.kind, image[at + HEAD_BYTES : at + HEAD_BYTES + head.body_bytes]))
+                if head.kind != IS_PAD:
+                    body = PyBytes_FromStringAndSize(<const char *>start + at + HEAD_BYTES, head.body_bytes)
+                    found.append((head.lsn, head.kind, body))
                 at += head.length
             if at == 0 and not problem:
                 problem = "the file ends within an entry"

@@ -34,7 +34,9 @@ from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.sqlite import SqliteStore
 
 TICK_S = 0.1
-TICK_US = 100_000
+GATHER_S = 0.1
+"""What is posted has gathered for so long: a transaction costs as much as a hundred charges. Whoever asks for something
+that must be posted has all of it posted first."""
 TIDY_US = 1_000_000
 TICKS_A_BEAT = 10
 NO_LEDGER = Ledger()
@@ -117,8 +119,6 @@ class Clerk:
         if self._bank is not None:
             await asyncio.to_thread(self._bank.stand, _say)
         self._store.wait_at_most(STORE_WAIT_MS)
-        if self._bank is not None:
-            self._keeping = asyncio.create_task(self._keep_books(self._bank))
         telling = asyncio.create_task(self._keep_telling())
         self._directory.socket.unlink(missing_ok=True)
         mask = os.umask(0o177)
@@ -127,6 +127,10 @@ class Clerk:
                 server = await asyncio.start_unix_server(self._serve, path, limit=LINE_BYTES_MAX)
         finally:
             os.umask(mask)
+        keeping: list[asyncio.Task[None]] = []
+        if self._bank is not None:
+            keep_synced = asyncio.to_thread(self._keep_synced, self._bank)
+            keeping = [asyncio.create_task(one) for one in (keep_synced, self._keep_books(self._bank))]
         try:
             await self._tick()
         finally:
@@ -137,7 +141,7 @@ class Clerk:
             telling.cancel()
             await asyncio.wait([telling])
             if self._bank is not None:
-                await self._keeping
+                await asyncio.wait(keeping)
                 self._bank.close()
             self._store.close()
 
@@ -185,29 +189,32 @@ class Clerk:
         if bank is not None:
             bank.end_expired()
 
-    async def _keep_books(self, bank: Bank) -> None:
-        """Sync the journal, make room in it and post it, as often as is asked for.
-
-        What fails rests for a tick, and keeps nothing else from being done: while others hold the store, the journal
-        goes on.
-        """
-        steps, resting_us = (self._sync, self._make_room, self._post), [0, 0, 0]
+    def _keep_synced(self, bank: Bank) -> None:
+        """Sync the journal as often as is asked for, in a thread of its own: whatever else is done meanwhile."""
         while not self._stop.is_set():
-            more = False
-            for number, step in enumerate(steps):
-                if clock() < resting_us[number]:
-                    continue
+            try:
+                if bank.poster.behind:
+                    bank.poster.sync()
+                time.sleep(self._sync_s)
+            except Exception as error:  # noqa: BLE001 - the edge around one step
+                self._failures.note(error)
+                time.sleep(TICK_S)
+
+    async def _keep_books(self, bank: Bank) -> None:
+        """Make room in the journal, and post it.
+
+        What fails is tried again after a tick, and keeps nothing else from being done: while others hold the store, the
+        journal goes on.
+        """
+        while not self._stop.is_set():
+            more, failed = False, False
+            for step in (self._make_room, self._post):
                 try:
                     more = await step(bank)
                 except Exception as error:  # noqa: BLE001 - the edge around one step
                     self._failures.note(error)
-                    resting_us[number] = clock() + TICK_US
-            await asyncio.sleep(0 if more else self._sync_s)
-
-    async def _sync(self, bank: Bank) -> bool:
-        if bank.poster.behind:
-            await asyncio.to_thread(bank.poster.sync)
-        return False
+                    failed = True
+            await asyncio.sleep(0 if more and not failed else GATHER_S)
 
     async def _make_room(self, bank: Bank) -> bool:
         if bank.poster.short:

@@ -4,7 +4,7 @@ It decides nothing: every amount follows from the entries and from immutable pri
 kept. Order: entries as the journal has them, each once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -13,6 +13,7 @@ from kpgate._fast.journal import EXTEND, HOLD, METER, POST, TRANSFER, VOID
 from kpgate.domain.errors import Internal
 from kpgate.domain.ledger import (
     PLAIN,
+    REVENUE,
     Posting,
     postings,
     read_budgets,
@@ -35,19 +36,21 @@ class Batch:
 
     Shape: holds that are open are their HOLDs' bodies by call, extensions added; of those that are open now `metered`
     has what was used at last, where that was said. `transfers` are (lsn, part, kind, debit, credit, amount, time, call,
-    memo); `deltas` by account; `lots` by (account, slot): change and expiry, 0 for as before; `lot_moves` (lsn, part,
-    account, slot, change, expiry), but for what charges took; `ended` those that were open before.
+    memo), but for what is said by a charge's being `whole`; `deltas` by account; `lots` by (account, slot): change and
+    expiry, 0 for as before; `lot_moves` (lsn, part, account, slot, change, expiry), but for what charges took; `ended`
+    those that were open before.
     """
 
     def __init__(
         self,
-        open_holds: Mapping[int, bytes],
+        open_holds: dict[int, bytes],
         price: Callable[[int], Price | None],
         number: Callable[[str], int],
     ) -> None:
         self._before = open_holds
         self._price = price
         self._number = number
+        self._prices: dict[int, Price | None] = {0: None}
         self._numbers: dict[str, int] = {}
         self.opened: dict[int, bytes] = {}
         self.metered: dict[int, int] = {}
@@ -61,17 +64,21 @@ class Batch:
         self.operations: list[tuple[str, bytes, int]] = []
         self.refunds: list[tuple[int, int]] = []
 
-    def take(self, entry: Entry) -> None:
-        """Take one entry into account.
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Take entries into account.
 
         Errors: Internal for one that does not follow from what was before.
         """
-        lsn, kind, body = entry
-        if kind == HOLD:
-            self.opened[lsn] = body
-        elif kind == POST:
-            self._charge(lsn, body)
-        elif kind == VOID:
+        for lsn, kind, body in entries:
+            if kind == HOLD:
+                self.opened[lsn] = body
+            elif kind == POST:
+                self._charge(lsn, body)
+            else:
+                self._take_other(lsn, kind, body)
+
+    def _take_other(self, lsn: int, kind: int, body: bytes) -> None:
+        if kind == VOID:
             self._end(call_of(body))
         elif kind == EXTEND:
             self._extend(*read_extend(body))
@@ -106,8 +113,9 @@ class Batch:
 
     def _end(self, call: int) -> bytes:
         """A call is over; what its HOLD said."""
-        body = self._held(call)
-        self.opened.pop(call, None)
+        body = self.opened.pop(call, None)
+        if body is None:
+            body = self._held(call)
         self.metered.pop(call, None)
         if call in self._before:
             self.ended.add(call)
@@ -118,10 +126,15 @@ class Batch:
         if end.amount > end.held:
             raise Internal(f"the journal charges call {end.call:#x} more than it held")
         self.charges.append(end)
-        version = end.price_version
-        moves = postings(end.account, end, self._price(version) if version else None)
-        for part, posting in enumerate(moves):
-            self._move(lsn, part, posting, end.time_us, end.call, "")
+        price = self._priced(end.price_version)
+        if end.amount and not end.overrun and (price is None or not price.shares):
+            # As almost all are. `postings` says the same, in a row of its own.
+            end.whole = True
+            self._add(end.account, -end.amount)
+            self._add(self._of(REVENUE), end.amount)
+        else:
+            for part, posting in enumerate(postings(end.account, end, price)):
+                self._move(lsn, part, posting, end.time_us, end.call, "")
         if not end.amount:
             return
         if end.from_lots:
@@ -131,6 +144,12 @@ class Batch:
         budgets = end.budgets()
         if budgets:
             self._spent[budgets] = self._spent.get(budgets, 0) + end.amount
+
+    def _priced(self, version: int) -> Price | None:
+        """A price by its version, which is asked for once a batch."""
+        if version not in self._prices:
+            self._prices[version] = self._price(version)
+        return self._prices[version]
 
     def _transfer(self, lsn: int, body: bytes) -> None:
         time_us, legs, note = read_transfer(body)
@@ -153,9 +172,11 @@ class Batch:
     def _move(self, lsn: int, part: int, posting: Posting, time_us: int, call: int, memo: str) -> None:
         debit, credit, amount = self._of(posting.debit), self._of(posting.credit), posting.amount
         self.transfers.append((lsn, part, posting.kind, debit, credit, amount, time_us, call, memo))
-        deltas = self.deltas
-        deltas[debit] = deltas.get(debit, 0) - amount
-        deltas[credit] = deltas.get(credit, 0) + amount
+        self._add(debit, -amount)
+        self._add(credit, amount)
+
+    def _add(self, account: int, amount: int) -> None:
+        self.deltas[account] = self.deltas.get(account, 0) + amount
 
     def _of(self, account: int | str) -> int:
         """An account's number. Names are asked for once a batch."""

@@ -4,12 +4,13 @@ Pure. docs/receipts.md says the same in words, for whoever writes a verifier.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
 from hashlib import blake2b, sha256
 from typing import Any
 
-from kpgate._fast.charge import Charge, Speller
+from kpgate._fast.charge import Charge
+from kpgate._fast.leaf import Speller
 from kpgate.domain.ledger import (
     End,
     Hold,
@@ -66,17 +67,20 @@ def leaves(
 
     Shape: `terms` spell a price by its version.
     """
-    spell, salted = _speller(origin).leaf, _begun(secret, b"salt")
+    spell = _speller(origin, secret).leaf
     for one in charges:
-        salt = salted.copy()
-        salt.update(show_call(one.call).encode())
-        party, priced = pseudonym(one.party, origin, secret), terms_hash(terms(one.price_version))
-        yield spell(one, party, priced, salt.hexdigest())
+        yield spell(one, pseudonym(one.party, origin, secret), terms_hash(terms(one.price_version)))
+
+
+def hashes(charges: Sequence[Charge], terms: Callable[[int], str], origin: str, secret: bytes) -> bytes:
+    """The hashes of charges' leaves, one after the other. Shape: as of `leaves`."""
+    called = partial(pseudonym, origin=origin, secret=secret)
+    return _speller(origin, secret).hashes(charges, called, lambda version: terms_hash(terms(version)))
 
 
 @lru_cache(64)
-def _speller(origin: str) -> Speller:
-    return Speller(origin, COUNTS, VERSION)
+def _speller(origin: str, secret: bytes) -> Speller:
+    return Speller(origin, COUNTS, VERSION, secret)
 
 
 @lru_cache(PARTIES_REMEMBERED)

@@ -10,7 +10,7 @@ from kpgate._fast.charge import Charge
 from kpgate._fast.journal import POST
 from kpgate.domain.errors import NotFound
 from kpgate.domain.ledger import read_call, read_end, read_hold
-from kpgate.domain.receipt import head_bytes, leaves, receipt
+from kpgate.domain.receipt import hashes, head_bytes, leaves, receipt
 from kpgate.stores.ledger import SqliteLedger
 from kpgate.stores.log import Head, SqliteLog
 
@@ -48,7 +48,7 @@ class Receipts:
         log, terms = self._log, ledger.terms
         if charges and charges[0].lsn < log.since:
             return log.append([self.leaf(ledger, one) for one in charges])
-        return log.append(leaves(charges, terms, log.origin, self._secret(log.origin)))
+        return log.append_hashes(hashes(charges, terms, log.origin, self._secret(log.origin)))
 
     def forget(self) -> None:
         """The transaction failed."""

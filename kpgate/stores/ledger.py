@@ -11,13 +11,14 @@ from typing import Any, NamedTuple, Protocol
 
 import apsw
 
-from kpgate._fast.charge import Charge
+from kpgate._fast.charge import Charge, rows_of
 from kpgate.domain.batch import Batch, Entry
 from kpgate.domain.errors import GatewayError, Internal, StoreUnavailable
 from kpgate.domain.ledger import (
     EARN,
     OF_TOKEN,
     OF_TOTAL,
+    REVENUE,
     SPEND,
     End,
     Hold,
@@ -29,8 +30,8 @@ from kpgate.domain.price import Price
 from kpgate.domain.price_step import read_terms
 
 RETRY_US = 250_000
-ROWS = 50
-"""So many are inserted by one statement."""
+ROWS = (50, 5, 1)
+"""So many are inserted by one statement, as long as there are as many."""
 
 
 class AccountRow(NamedTuple):
@@ -137,9 +138,9 @@ class SqliteLedger:
         posted = False
         try:
             with _translated(), _uncollected(), self._connection:
-                for entry in entries:
-                    batch.take(entry)
-                self._write(batch)
+                batch.take(entries)
+                uses = batch.uses()
+                self._write(batch, uses)
                 newest = (time_of(kind, body) for _, kind, body in reversed(entries))
                 self._move_on(cursor, next(filter(None, newest), 0))
             posted = True
@@ -148,7 +149,7 @@ class SqliteLedger:
                 self._leaves.forget()
                 self._load()
         self._cursor = cursor
-        self._spent.update(batch.uses())
+        self._spent.update(uses)
         self._moved.update(batch.deltas)
         for call in batch.ended:
             self._open.pop(call, None)
@@ -156,20 +157,14 @@ class SqliteLedger:
         self._open.update(batch.opened)
         self._metered.update(batch.metered)
 
-    def _write(self, batch: Batch) -> None:
-        many = self._connection.executemany
+    def _write(self, batch: Batch, uses: dict[tuple[int, int, int], int]) -> None:
+        connection, many = self._connection, self._connection.executemany
         if batch.charges:
-            first = self._leaves.append(self, batch.charges)
-            insert(
-                self._connection,
-                "INSERT INTO charges (call, lsn, party, account, amount, leaf, hold, post) VALUES ",
-                [one.row(leaf) for leaf, one in enumerate(batch.charges, first)],
-            )
-        insert(
-            self._connection,
-            "INSERT INTO transfers (lsn, part, kind, debit, credit, amount, time_us, call, memo) VALUES ",
-            batch.transfers,
-        )
+            rows, moves = rows_of(batch.charges, self._leaves.append(self, batch.charges))
+            insert(connection, _CHARGES, "(?,?,?,?,?,?,?,?)", rows)
+            # What is the same in all of them is spelled out.
+            insert(connection, _TRANSFERS, f"(?,0,'charge',?,{self._number(REVENUE)},?,?,?,'')", moves)
+        insert(connection, _TRANSFERS, "(?,?,?,?,?,?,?,?,?)", list(chain.from_iterable(batch.transfers)))
         moved = [(delta, number) for number, delta in batch.deltas.items() if delta]
         many("UPDATE accounts SET balance = balance + ? WHERE number = ?", moved)
         many(
@@ -180,19 +175,20 @@ class SqliteLedger:
         many("INSERT INTO lot_moves VALUES (?, ?, ?, ?, ?, ?)", batch.lot_moves)
         many(
             "INSERT INTO budget_uses VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET used = used + ?4",
-            [(*key, used) for key, used in batch.uses().items() if used],
+            [(*key, used) for key, used in uses.items() if used],
         )
         many("INSERT INTO operations (id, content, lsn) VALUES (?, ?, ?)", batch.operations)
         many("UPDATE charges SET refunded = refunded + ? WHERE call = ?", batch.refunds)
         many("DELETE FROM open_holds WHERE call = ?", [(call,) for call in batch.ended])
-        metered = batch.metered
+        opened = [
+            (call, body, batch.metered.get(call, self._metered.get(call, 0)))
+            for call, body in batch.opened.items()
+        ]
         insert(
-            self._connection,
+            connection,
             "INSERT OR REPLACE INTO open_holds VALUES ",
-            [
-                (call, body, metered[call] if call in metered else self._metered.get(call, 0))
-                for call, body in batch.opened.items()
-            ],
+            "(?,?,?)",
+            list(chain.from_iterable(opened)),
         )
 
     def _move_on(self, cursor: int, time_us: int) -> None:
@@ -404,6 +400,9 @@ class SqliteLedger:
 
 
 _LSN_MAX = (1 << 63) - 1
+# One that fails takes the whole transaction back: no statement keeps the pages it changes to take back its own rows.
+_CHARGES = "INSERT OR FAIL INTO charges (call, lsn, party, account, amount, leaf, hold, post) VALUES "
+_TRANSFERS = "INSERT OR FAIL INTO transfers VALUES "
 # One search an index, merged: with OR, every transfer that an account ever had would be sorted.
 _NEWEST = """
     SELECT lsn FROM transfers WHERE debit = ?1 AND lsn < ?2
@@ -436,15 +435,15 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def insert(connection: apsw.Connection, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+def insert(connection: apsw.Connection, statement: str, row: str, values: list[Any]) -> None:
     """Insert rows, many at once: what a statement costs beside its rows is more than a row.
 
-    Shape: `statement` as far as its values.
+    Shape: `statement` as far as its values; `row` with a question mark for each of `values` that it takes.
     """
-    if not rows:
-        return
-    one = f"({','.join('?' * len(rows[0]))})"
-    whole = len(rows) - len(rows) % ROWS
-    many = [tuple(chain.from_iterable(rows[at : at + ROWS])) for at in range(0, whole, ROWS)]
-    connection.executemany(statement + ",".join([one] * ROWS), many)
-    connection.executemany(statement + one, rows[whole:])
+    width, at = row.count("?"), 0
+    for rows in ROWS:
+        size = rows * width
+        end = len(values) - (len(values) - at) % size
+        many = [values[begin : begin + size] for begin in range(at, end, size)]
+        connection.executemany(statement + ",".join([row] * rows), many)
+        at = end

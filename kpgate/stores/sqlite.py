@@ -25,6 +25,9 @@ from kpgate.stores.protocol import CHANGES_MAX, RECEIPTS_MAX, Change, Page, Rece
 READ_WAIT_MS = 20
 WRITE_WAIT_MS = 5_000
 RETRY_US = 250_000
+# What charges of many accounts are written to lies far apart: with the 2 MB that are the default it is read again and
+# again.
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -8000")
 
 _TIER_FIELDS = (
     "tiers.number, tiers.name, tiers.limits, tiers.models, tiers.priority, tiers.price_factor"
@@ -173,7 +176,7 @@ class SqliteStore:
         with _translated():
             self._connection = apsw.Connection(fspath(path))
             self._connection.set_busy_timeout(WRITE_WAIT_MS)
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            for pragma in _PRAGMAS:
                 self._connection.execute(f"PRAGMA {pragma}").fetchall()
         self._migrate()
 

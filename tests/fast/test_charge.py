@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpgate._fast.charge import Charge, Speller, call_of
+from kpgate._fast.charge import Charge, call_of, rows_of
 from kpgate._fast.journal import POST, VOID
 from kpgate.domain.ledger import (
     End,
@@ -51,8 +51,20 @@ def test_a_charge_says_what_its_entries_say(hold: Hold, end: End) -> None:
     assert tuple(read_budgets(found.budgets())) == hold.budgets
     assert found.factor == read_hold_note(hold.note).factor
     assert found.price_version == price_version_of(hold, end)
-    assert found.row(3) == (end.call, end.lsn, hold.party, hold.account, end.amount, 3, held, posted)
     assert call_of(posted) == call_of(write_end(read_end(1, VOID, write_end(_void(end))))) == end.call
+
+
+@given(st.lists(st.tuples(holds, ends, st.booleans()), max_size=4))
+def test_of_a_charge_is_kept_what_its_entries_say(made: list[tuple[Hold, End, bool]]) -> None:
+    charges, rows, moves = [], [], []
+    for leaf, (hold, end, whole) in enumerate(made, 3):
+        held, posted = write_hold(hold), write_end(end)
+        charges.append(one := Charge(end.lsn, held, posted))
+        assert not one.whole, "nobody has said so"
+        one.whole = whole
+        rows += [end.call, end.lsn, hold.party, hold.account, end.amount, leaf, held, posted]
+        moves += [end.lsn, hold.account, end.amount, end.time_us, end.call] if whole else []
+    assert rows_of(charges, 3) == (rows, moves)
 
 
 def _void(end: End) -> End:
@@ -90,10 +102,3 @@ def test_the_note_of_an_older_hold_says_no_factor() -> None:
     note = bytes([0x95, 0xA1, *b"r", 0xA1, *b"m", 1, 2, 3])
     hold = Hold(7, 1, 2, 3, 4, 5, 6, (0,) * 4, (), note)
     assert Charge(9, write_hold(hold), write_end(END)).factor == read_hold_note(note).factor == 10_000
-
-
-def test_a_speller_refuses_names_it_has_no_room_for() -> None:
-    with pytest.raises(ValueError):
-        Speller("o" * 200, COUNTS, 1)
-    with pytest.raises(ValueError):
-        Speller("o", ["k" * 40], 1)

@@ -15,6 +15,8 @@ from kpgate.stores.sqlite import SqliteStore
 from tests.kit.oracle import credit as plain
 from tests.kit.vault import DAY_US, HOUR_US, PRICE, NoLeaves, Office
 
+MANY = ROWS[0]
+
 
 def give(office: Office, party: str, amount: int, expires_us: int = 0) -> int:
     movement = Movement(kind="grant", party=party, amount=amount, expires_us=expires_us)
@@ -385,18 +387,23 @@ def test_the_note_of_an_end_without_words_is_read() -> None:
     assert read_end_note(note_end("p", "d", 1, 200, 1, Usage())).provider == "p"
 
 
-@pytest.mark.parametrize("count", [0, 1, ROWS - 1, ROWS, ROWS + 1, 3 * ROWS + 7])
+@pytest.mark.parametrize("count", [0, 1, MANY - 1, MANY, MANY + 1, 3 * MANY + 7])
 def test_every_row_is_inserted_once(count: int) -> None:
     connection = apsw.Connection(":memory:")
-    connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)")
-    rows = [(number, f"row {number}") for number in range(count)]
-    insert(connection, "INSERT INTO t VALUES ", rows)
-    assert connection.execute("SELECT a, b FROM t ORDER BY a").fetchall() == rows
+    connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT, c INTEGER)")
+    rows = [(number, f"row {number}", 7) for number in range(count)]
+    insert(connection, "INSERT INTO t VALUES ", "(?,?,7)", [value for row in rows for value in row[:2]])
+    assert connection.execute("SELECT a, b, c FROM t ORDER BY a").fetchall() == rows
 
 
 def test_one_that_cannot_be_inserted_is_an_error() -> None:
     connection = apsw.Connection(":memory:")
     connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY)")
     with pytest.raises(apsw.ConstraintError), connection:
-        insert(connection, "INSERT INTO t VALUES ", [(number % (2 * ROWS),) for number in range(3 * ROWS)])
+        insert(
+            connection,
+            "INSERT OR FAIL INTO t VALUES ",
+            "(?)",
+            [number % (2 * MANY) for number in range(3 * MANY)],
+        )
     assert connection.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
