@@ -71,6 +71,15 @@ cdef class Heading:
             self.add(name, value)
         return 0
 
+    cpdef int paste(self, bytes lines) except -1:
+        """Headers as they are sent already, a line each."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(lines)
+        if self.size + size > self._room:
+            self._grow(size)
+        memcpy(self.data + self.size, PyBytes_AS_STRING(lines), size)
+        self.size += size
+        return 0
+
     cpdef list pairs(self):
         """Names and values."""
         cdef const char *at = self.data

@@ -6,6 +6,7 @@ Owns the three time-outs of an attempt. Never sends anything to the client.
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from kpgate._fast.heading import Heading
 from kpgate._fast.http1 import Connection, UpstreamLost
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.call import Call
@@ -20,8 +21,8 @@ from kpgate.domain.errors import (
 from kpgate.domain.filtering import Watch
 from kpgate.domain.refusals import is_flagged, is_unpaid
 from kpgate.domain.resets import PREFIXES
-from kpgate.services.exchange import Exchange, Header
-from kpgate.services.pool import Made, PoolFull
+from kpgate.services.exchange import Exchange
+from kpgate.services.pool import Made, Pool, PoolFull
 from kpgate.services.route import Target
 
 REPLY_BYTES_MAX = 256 * 1024 * 1024
@@ -45,6 +46,7 @@ class Attempt(Timer):
     Order: `send`, or what it is made of, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
     Shape: a `metered` reply comes in short pieces, so that little of it is beyond what was asked about; `unpaid` says
     that the provider wants kpgate's account to be paid, with a status that others answer callers' mistakes with.
+    Units: `began_us` and `over_us` are the instants of its beginning and of what it came to.
     """
 
     __slots__ = (
@@ -53,11 +55,12 @@ class Attempt(Timer):
         "_opening",
         "_reads",
         "_rest",
-        "_sent_us",
         "_total_at_us",
         "_wheel",
+        "began_us",
         "connection",
         "metered",
+        "over_us",
         "target",
         "unpaid",
     )
@@ -71,7 +74,8 @@ class Attempt(Timer):
         self._ended: GatewayError | None = None
         self._opening: Wait | None = None
         self._reads = -1
-        self._sent_us = began_us
+        self.began_us = began_us
+        self.over_us = 0
         self._total_at_us = began_us + target.total_us
         self.metered = False
         self.unpaid = False
@@ -98,12 +102,12 @@ class Attempt(Timer):
         Errors: as `send`.
         """
         target = self.target
-        pool = target.pool
-        connection: Connection | None = pool.take()
+        pool: Pool = target.pool
+        connection = pool.take()
         if connection is None:
             return self._send_fresh(head, body, None)
         self.connection = connection
-        self._arm(self._sent_us + target.first_byte_us)
+        self._arm(self.began_us + target.first_byte_us)
         connection.send(head, body)
         return connection.head()
 
@@ -196,13 +200,13 @@ class Attempt(Timer):
         self._rest = piece[METERED_BYTES:]
         return piece[:METERED_BYTES]
 
-    @property
-    def passed(self) -> list[Header]:
-        """The headers of the reply that the caller sees. A provider's limits, where they are read, are kpgate's."""
+    def pass_on(self, headers: Heading) -> None:
+        """Add the headers of the reply that the caller sees. A provider's limits, where they are read, are kpgate's."""
         connection = self.reply()
         if self.target.key is None:
-            return connection.passed
-        return [one for one in connection.passed if not one[0].startswith(PREFIXES)]
+            headers.paste(connection.passing)
+        else:
+            headers.extend([one for one in connection.passed if not one[0].startswith(PREFIXES)])
 
     def hold(self) -> None:
         """Read no more of a stream before the next `chunk`: the client does not follow."""
@@ -222,7 +226,8 @@ class Attempt(Timer):
         self.cancel()
         connection, self.connection = self.connection, None
         if connection is not None:
-            self.target.pool.give(connection)
+            pool: Pool = self.target.pool
+            pool.give(connection)
 
     def _arm(self, late_at_us: Instant) -> None:
         self._wheel.add(self, late_at_us if late_at_us < self._total_at_us else self._total_at_us)
