@@ -18,7 +18,7 @@ from kpgate.services.record cimport excerpt
 from kpgate.services.respond cimport address
 from kpgate.services.route cimport Plan, Target, candidates
 from kpgate.services.settle cimport counted, read_used, turned_usage, whole_usage
-from kpgate.services.upstream cimport Attempt, check_whole, is_stream, judge, opening
+from kpgate.services.upstream cimport Attempt, attempt_at, check_whole, is_stream, judge, opening
 
 
 cdef class Gateway:

@@ -30,7 +30,7 @@ from kpgate.services.route import Order, Target, candidates, serving
 from kpgate.services.settle import counted, read_used, stream_usage, turned_usage, whole_usage
 from kpgate.services.upstream import (
     REPLY_BYTES_MAX,
-    Attempt,
+    attempt_at,
     check_whole,
     first_events,
     is_stream,
@@ -236,7 +236,7 @@ class Gateway:
         record, endpoint, call, decision = life.record, life.endpoint, life.call, life.decision
         record.phase, record.attempts = Phase.ROUTE, record.attempts + 1
         record.model, record.provider, record.deployment = target.home, target.provider, target.model
-        life.attempt = attempt = Attempt(target, kit.wheel, self.clock, self._clock.now())
+        life.attempt = attempt = attempt_at(target, kit.wheel, self.clock, self._clock.now())
         if decision is not None:
             decision.begin(target)
         try:

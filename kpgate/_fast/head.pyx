@@ -102,6 +102,7 @@ cdef bint _names(const char *value, Py_ssize_t length, const char *token, Py_ssi
 
 
 @cython.final
+@cython.freelist(8)
 cdef class Head:
     """The headers kpgate reads, by name, and how the message is framed.
 

@@ -25,3 +25,6 @@ cdef class Heading:
     cpdef list pairs(self)
     cdef int _line(self, bytes name, const char *value, Py_ssize_t size) except -1
     cdef int _grow(self, Py_ssize_t more) except -1
+
+
+cpdef Heading no_headers()

@@ -7,11 +7,11 @@ bytes behind a reply have to be seen first. Knows no provider and no time-out: a
 """
 
 from cpython.bytearray cimport PyByteArray_AS_STRING
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport strtoll
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 from kpgate._fast.head cimport end_of_head
 from kpgate._fast.heading cimport Heading
@@ -123,7 +123,7 @@ cdef class Connection:
         if type(body) is bytes:
             size += PyBytes_GET_SIZE(<bytes>body)
             if size <= JOINED_BYTES_MAX:
-                self._put(head + <bytes>body)
+                self._put(joined(head, <bytes>body))
                 return
             pieces = [head, body]
         else:
@@ -290,7 +290,8 @@ cdef class Connection:
             return False
         self.served += 1
         self._state = IDLE
-        self._pieces.clear()
+        if self._pieces:
+            self._pieces.clear()
         self._unread = 0
         self._wait.reset()
         return True
@@ -479,7 +480,7 @@ cdef class Connection:
             if same_name(name, b"content-encoding", 16):
                 self.content_encoding = value[:value_size]
         for prefix in self._prefixes:
-            if size >= PyBytes_GET_SIZE(prefix) and same_name(
+            if size >= PyBytes_GET_SIZE(prefix) and (name[0] | 32) == PyBytes_AS_STRING(prefix)[0] and same_name(
                 name, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)
             ):
                 self.passing = with_line(self.passing, name, size, value, value_size)
@@ -663,6 +664,14 @@ cdef class Connection:
         flags = ("" if self._alive else " closed") + (" tls" if self.secure else "")
         figures = f"status={self.status} unread={self._unread} served={self.served}"
         return f"<Connection {STATES[self._state]}{flags} {figures}>"
+
+
+cdef bytes joined(bytes head, bytes body):
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(head)
+    cdef bytes data = PyBytes_FromStringAndSize(NULL, size + PyBytes_GET_SIZE(body))
+    memcpy(PyBytes_AS_STRING(data), PyBytes_AS_STRING(head), size)
+    memcpy(PyBytes_AS_STRING(data) + size, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+    return data
 
 
 cdef str _cause(object exc):

@@ -182,7 +182,7 @@ class Admit:
         """
         if verdict.call:
             usage = record.usage
-            used = usage.input + usage.output if usage.source != "none" else 0
+            used = usage.input + usage.output
             call, verdict.call = verdict.call, 0
             if self._limits.settle(now_us, call, used) == BUSY:
                 self._owed.append((call, used))

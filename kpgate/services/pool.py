@@ -170,7 +170,7 @@ class Pool:
         elif len(self._idle) < self._idle_max:
             connection.idle_since_us = self._wheel.now_us
             self._idle.append(connection)
-            if not self._sweeper.armed:
+            if len(self._idle) == 1:
                 self._wheel.add(self._sweeper, connection.idle_since_us + self._idle_us)
         else:
             connection.abort()

@@ -25,6 +25,7 @@ cdef class Attempt(Timer):
     cdef public bint unpaid
     cdef public bytes _rest
 
+    cpdef object begin(self, Target target, Wheel wheel, object clock, long long began_us)
     @cython.locals(pool=Pool)
     cpdef object ask(self, bytes head, bytes body)
     cpdef Connection reply(self)
@@ -36,6 +37,8 @@ cdef class Attempt(Timer):
     cdef object _arm(self, long long late_at_us)
 
 
+@cython.locals(attempt=Attempt)
+cpdef Attempt attempt_at(Target target, Wheel wheel, object clock, long long began_us)
 cpdef bytes opening(Way way, Call call, object exchange, bytes sent)
 cpdef bint is_stream(Connection connection, Way way) except -1
 cpdef object check_whole(Attempt attempt, bytes body)

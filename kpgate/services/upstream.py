@@ -21,6 +21,7 @@ from kpgate.domain.errors import (
 from kpgate.domain.filtering import Watch
 from kpgate.domain.refusals import is_flagged, is_unpaid
 from kpgate.domain.resets import PREFIXES
+from kpgate.domain.whole import Whole
 from kpgate.services.exchange import Exchange
 from kpgate.services.pool import Made, Pool, PoolFull
 from kpgate.services.route import Target
@@ -43,7 +44,7 @@ class Rest(Protocol):
 class Attempt(Timer):
     """One try upstream: the connection in use, its deadline, and the way to end it from outside. Its own timer.
 
-    Order: `send`, or what it is made of, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
+    Order: `attempt_at` makes one; `send`, or what it is made of, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
     Shape: a `metered` reply comes in short pieces, so that little of it is beyond what was asked about; `unpaid` says
     that the provider wants kpgate's account to be paid, with a status that others answer callers' mistakes with.
     Units: `began_us` and `over_us` are the instants of its beginning and of what it came to.
@@ -65,8 +66,8 @@ class Attempt(Timer):
         "unpaid",
     )
 
-    def __init__(self, target: Target, wheel: Wheel, clock: Callable[[], int], began_us: int) -> None:
-        # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
+    def begin(self, target: Target, wheel: Wheel, clock: Callable[[], int], began_us: Whole) -> None:
+        """It is a try at this deployment from now on. Order: first of all."""
         self.target = target
         self.connection: Connection | None = None
         self._wheel = wheel
@@ -250,6 +251,14 @@ class Attempt(Timer):
         if error.timeout:
             return UpstreamTimeout(f"provider {self.target.provider}: {error.reason}")
         return self._failed(error.reason)
+
+
+def attempt_at(target: Target, wheel: Wheel, clock: Callable[[], int], began_us: Whole) -> Attempt:
+    """A try at a deployment that begins."""
+    # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
+    attempt = Attempt.__new__(Attempt)
+    attempt.begin(target, wheel, clock, began_us)
+    return attempt
 
 
 def opening(way: Way, call: Call, exchange: Exchange, sent: bytes) -> bytes:
