@@ -30,6 +30,7 @@ from kpgate.services.route import Order, Target, candidates, serving
 from kpgate.services.settle import counted, read_used, stream_usage, turned_usage, whole_usage
 from kpgate.services.upstream import (
     REPLY_BYTES_MAX,
+    Attempt,
     attempt_at,
     check_whole,
     first_events,

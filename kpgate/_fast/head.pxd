@@ -22,6 +22,7 @@ cdef class Head:
     cdef readonly int64_t content_length
     cdef readonly bint chunked
     cdef readonly bint modern
+    cdef readonly bint bodiless
     cdef readonly bint keep_alive
     cdef readonly bint expects
     cdef readonly int fault_status

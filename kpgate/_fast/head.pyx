@@ -108,7 +108,8 @@ cdef class Head:
 
     Shape: an absent header is None; `path` and `query` are raw bytes, without the question mark; `method`,
     `path` and `query` are empty where the head came from a list. `content_length` is -1 for none. `modern`
-    is HTTP/1.1. A `fault_status` other than 0 is what it has to be refused with, for the reason in `fault`.
+    is HTTP/1.1, `bodiless` a request whose reply has no body. A `fault_status` other than 0 is what it has to
+    be refused with, for the reason in `fault`.
     """
 
     def __cinit__(self):
@@ -172,6 +173,7 @@ cdef class Head:
         if stop - at == 4 and memcmp(at, b"POST", 4) == 0:
             self.method = "POST"
         else:
+            self.bodiless = stop - at == 4 and memcmp(at, b"HEAD", 4) == 0
             self.method = METHODS.get(at[: stop - at])
             if self.method is None:
                 self.method = at[: stop - at].decode("ascii")

@@ -24,6 +24,8 @@ cdef class Heading:
     cpdef int paste(self, bytes lines) except -1
     cpdef list pairs(self)
     cdef int _line(self, bytes name, const char *value, Py_ssize_t size) except -1
+    cdef char *_begin(self, bytes name, Py_ssize_t size) except NULL
+    cdef void _end(self, char *at) noexcept
     cdef int _grow(self, Py_ssize_t more) except -1
 
 

@@ -34,6 +34,8 @@ cdef class Connection:
     cdef object _error
     cdef Wait _wait
     cdef list _pieces
+    # A body that came in one piece with its head, instead of a list of one.
+    cdef bytes _alone
     cdef list _unsent
     cdef object _sink
     cdef str _fault

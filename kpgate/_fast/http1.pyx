@@ -243,6 +243,7 @@ cdef class Connection:
             self._error = error
         self.complete = False
         self._pieces.clear()
+        self._alone = None
         self._unread = 0
         self.abort()
         self._wanted = NOTHING
@@ -290,6 +291,7 @@ cdef class Connection:
             return False
         self.served += 1
         self._state = IDLE
+        self._alone = None
         if self._pieces:
             self._pieces.clear()
         self._unread = 0
@@ -532,7 +534,7 @@ cdef class Connection:
             return self._not_plain()
         self.status = status
         self._state = DONE
-        self._pieces.append(stop[: end - stop])
+        self._alone = stop[: end - stop]
         self._unread = self._body_bytes = end - stop
         return True
 
@@ -603,7 +605,9 @@ cdef class Connection:
         cdef list pieces = self._pieces
         cdef bytes data
         self._unread = 0
-        if len(pieces) == 1:
+        if self._alone is not None:
+            data, self._alone = self._alone, None
+        elif len(pieces) == 1:
             data = <bytes>pieces.pop()
         else:
             data = b"".join(pieces)

@@ -44,7 +44,8 @@ class Rest(Protocol):
 class Attempt(Timer):
     """One try upstream: the connection in use, its deadline, and the way to end it from outside. Its own timer.
 
-    Order: `attempt_at` makes one; `send`, or what it is made of, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
+    Order: `attempt_at` makes one. `send`, or what it is made of, then `whole` or any number of `chunk`, then `close`;
+    `fail` at any time.
     Shape: a `metered` reply comes in short pieces, so that little of it is beyond what was asked about; `unpaid` says
     that the provider wants kpgate's account to be paid, with a status that others answer callers' mistakes with.
     Units: `began_us` and `over_us` are the instants of its beginning and of what it came to.
