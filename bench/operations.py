@@ -329,7 +329,7 @@ def of_head(folder: Path) -> list[Operation]:
 
     def read() -> object:
         head = parse(data)
-        return head.method, head.path, head.credential, head.content_length
+        return head.method, head.path, head.credential(), head.content_length
 
     return [
         Operation(f"parse {len(pairs)} headers and read the credential", read),

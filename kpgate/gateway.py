@@ -12,6 +12,7 @@ from kpgate._fast.heading import Heading
 from kpgate._fast.http1 import UpstreamLost
 from kpgate._fast.wait import Clock
 from kpgate.domain.call import Record
+from kpgate.domain.caller import Caller
 from kpgate.domain.dialect import Endpoint
 from kpgate.domain.errors import ClientGone, GatewayError, Internal, InvalidRequest
 from kpgate.domain.ledger import show_call
@@ -25,11 +26,12 @@ from kpgate.services.exchange import Exchange
 from kpgate.services.receive import check_head, onward
 from kpgate.services.record import excerpt
 from kpgate.services.respond import JSON, address, refuse
-from kpgate.services.route import Target, candidates, serving
+from kpgate.services.route import Order, Target, candidates, serving
 from kpgate.services.settle import counted, read_used, stream_usage, turned_usage, whole_usage
 from kpgate.services.upstream import (
     REPLY_BYTES_MAX,
     Attempt,
+    attempt_at,
     check_whole,
     first_events,
     is_stream,
@@ -60,89 +62,87 @@ class Gateway:
     async def serve(self, exchange: Exchange, endpoint: Endpoint) -> None:
         """Serve one call, whatever becomes of it: one reply, one record, nothing left behind."""
         kit = self.equipment
+        life = self._begin(kit, exchange, endpoint)
+        record = life.record
+        try:
+            # RECEIVE, and AUTH before the body is read: a stranger's never is, and a stranger takes no place.
+            caller = self._meet(kit, life)
+            if not life.place(kit):
+                await life.queue(kit, caller, self._clock.now())
+
+            # DECODE
+            record.phase = Phase.DECODE
+            most = kit.body_bytes_max
+            body = exchange.take_body(most)
+            if body is None:
+                body = await (take_in(kit, life) if endpoint.intake else exchange.read_body(most))
+            decode, depth_max, long = life.endpoint.decode, kit.json_depth_max, len(body) >= kit.long_bytes
+            life.call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
+            life.note(body, kit.log_bodies)
+
+            # ADMIT
+            record.phase = Phase.ADMIT
+            life.find(kit, caller)
+            apart = takes_long(life.call, life.plan.vocabulary, record.request_bytes)
+            record.prompt_tokens = await kit.offload.run(self._count, life) if apart else self._count(life)
+            apart = long and life.plan.chooses
+            order = await kit.offload.run(self._choose, life, body) if apart else self._choose(life, body)
+            if not life.admit(kit, caller, self._clock.now(), order):
+                await life.admit_patiently(kit, caller, order)
+            if endpoint.tally is not None and self._tell(life, endpoint.tally, order):
+                return
+
+            # HOLD: what the call may cost at most is put aside before anybody is asked.
+            if life.plan.tariff is not None and endpoint.tally is None and not self._hold(kit, life):
+                await self._hold_patiently(kit, life)
+
+            # ROUTE, UPSTREAM: from here on a client that leaves ends what it waits for.
+            order = life.line_up(kit, order, body)
+            try:
+                first = await self.ask(kit, life, order, body)
+            except GatewayError as error:
+                first = await go_on(self, kit, life, order, body, error)
+            if life.plan.proof is not None and life.framer is None:
+                first = await life.plan.proof.check(self, kit, life, body, first)
+
+            # SETTLE, RESPOND: a whole reply is settled before it is sent, a stream before its end is.
+            if life.framer is None:
+                if not self._settle(kit, life, first):
+                    await life.keep()
+                self._whole(kit, life, first)
+            else:
+                # The rest holds nothing of what has been said: thousands of streams are open at once.
+                rest, body, first = self._stream(kit, life, first), b"", b""
+                await rest
+        except Exception as error:  # noqa: BLE001 - the edge around one request
+            self._refuse(kit, life, error)
+        finally:
+            self._end(kit, life)
+
+    def _begin(self, kit: Equipment, exchange: Exchange, endpoint: Endpoint) -> Life:
+        """A call has come."""
         record = Record(kit.ids.next(), exchange.received_us, endpoint.path, exchange.method)
         life = Life(exchange, endpoint, record)
         self.lives.add(life)
         kit.meters.inflight.add(1)
-        try:
-            await self._live(kit, life)
-        except GatewayError as error:
-            self._refuse(life, error)
-        except Exception as error:  # noqa: BLE001 - the edge around one request
-            kit.alarm(error, record)
-            self._refuse(life, Internal("kpgate failed; the log has the cause under this request's id"))
-        finally:
-            self.lives.discard(life)
-            kit.meters.inflight.add(-1)
-            self._end(kit, life)
+        return life
 
-    async def _live(self, kit: Equipment, life: Life) -> None:
-        exchange, record, endpoint = life.exchange, life.record, life.endpoint
-
-        # RECEIVE
+    def _meet(self, kit: Equipment, life: Life) -> Caller:
+        """Who is calling. Errors: as RECEIVE and AUTH."""
+        record, exchange = life.record, life.exchange
         life.head = head = check_head(exchange.head)
         record.request_id = kit.ids.keep(head.request_id) or record.request_id
-
-        # AUTH, before the body is read: a stranger's never is, and a stranger takes no place.
         record.phase = Phase.AUTH
         record.peer = kit.auth.source(exchange.peer, head.forwarded_for)
-        record.caller = caller = kit.auth.identify(head.credential, record.peer)
-        if not kit.inflight.enter():
-            await kit.inflight.queue(self._clock.now(), caller.party.tier.priority)
-        life.placed = True
-
-        # DECODE
-        record.phase = Phase.DECODE
-        body = exchange.take_body(kit.body_bytes_max)
-        if body is None:
-            body = await (take_in(kit, life) if endpoint.intake else exchange.read_body(kit.body_bytes_max))
-        record.request_bytes, record.asked = len(body), excerpt(body) if kit.log_bodies else ""
-        decode, depth_max, long = life.endpoint.decode, kit.json_depth_max, len(body) >= kit.long_bytes
-        life.call = call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
-        record.stream, record.units = call.stream, call.units
-
-        # ADMIT
-        record.phase = Phase.ADMIT
-        life.find(kit, caller)
-        apart = takes_long(call, life.plan.vocabulary, len(body))
-        record.prompt_tokens = await kit.offload.run(self._count, life) if apart else self._count(life)
-        apart = long and life.plan.chooses
-        order = await kit.offload.run(self._choose, life, body) if apart else self._choose(life, body)
-        now_us = self._clock.now()
-        life.verdict = kit.admit.take(now_us, caller, life.plan, order, life.tokens)
-        if life.verdict is None:
-            life.verdict = await kit.admit.take_patiently(now_us, caller, life.plan, order, life.tokens)
-        if endpoint.tally is not None and endpoint.path not in order[0].ways:
-            self._tell(life, endpoint.tally)
-            return
-
-        # HOLD: what the call may cost at most is put aside before anybody is asked.
-        if life.plan.tariff is not None and endpoint.tally is None and not self._hold(kit, life, now_us):
-            await self._hold_patiently(kit, life)
-
-        # ROUTE, UPSTREAM
-        exchange.watch(life.leave)
-        first = await self._answer(kit, life, order, body)
-
-        # SETTLE, RESPOND: a whole reply is settled before it is sent, a stream before its end is.
-        if life.framer is None:
-            self._settle(kit, life, first)
-            if life.hold is not None and not life.hold.may_reply():
-                await life.hold.keep()
-            self._whole(kit, life, first)
-        else:
-            # The rest holds nothing of what has been said: thousands of streams are open at once.
-            rest = self._stream(kit, life, first)
-            body = first = b""
-            call.content = call.scan = call.texts = None
-            await rest
+        record.caller = caller = kit.auth.identify(head.credential(), record.peer)
+        return caller
 
     def _count(self, life: Life) -> int:
         """The prompt's tokens; 0 where nobody counts."""
         vocabulary, name = life.plan.vocabulary, life.plan.name
         return life.endpoint.count(life.call, vocabulary, name) if vocabulary is not None else 0
 
-    def _hold(self, kit: Equipment, life: Life, now_us: int) -> bool:
+    def _hold(self, kit: Equipment, life: Life) -> bool:
         """Hold the most that a call may cost. False: not to be decided at once, `await _hold_patiently`.
 
         Errors: as HOLD.
@@ -152,7 +152,9 @@ class Gateway:
         assert holds is not None and record.caller is not None, (
             "where calls cost something, there is a ledger"
         )
-        hold = holds.take(now_us, kit.auth.generation(), record.caller, life.plan, record, life.call)
+        hold = holds.take(
+            life.admitted_us, kit.auth.generation(), record.caller, life.plan, record, life.call
+        )
         if hold is None:
             return False
         life.hold = hold
@@ -167,7 +169,7 @@ class Gateway:
         record, holds, hold = life.record, kit.holds, life.hold
         assert holds is not None, "it was asked already"
         while hold is None:
-            record.caller = caller = kit.auth.identify(life.head.credential, record.peer)
+            record.caller = caller = kit.auth.identify(life.head.credential(), record.peer)
             hold = await holds.take_patiently(
                 self._clock.now(), kit.auth.generation(), caller, life.plan, record, life.call
             )
@@ -176,7 +178,7 @@ class Gateway:
         if not hold.may_send():
             await hold.write()
 
-    def _choose(self, life: Life, body: bytes) -> tuple[Target, ...]:
+    def _choose(self, life: Life, body: bytes) -> Order:
         """The deployments that may answer, in order; and what to reserve."""
         plan, record, exchange = life.plan, life.record, life.exchange
         record.generates = life.endpoint.generates
@@ -195,9 +197,13 @@ class Gateway:
         # What has no neutral form is asked of those who have the endpoint.
         return serving(order, life.endpoint.path, counts=life.endpoint.tally is not None)
 
-    def _tell(self, life: Life, tally: Callable[[int], bytes]) -> None:
-        """Answer with the prompt's count. It is a request among the limits, but uses no tokens and costs nothing."""
+    def _tell(self, life: Life, tally: Callable[[int], bytes], order: Order) -> bool:
+        """Answer with the prompt's count. It is a request among the limits, but uses no tokens and costs nothing.
+        False: a provider is asked for it.
+        """
         record, plan = life.record, life.plan
+        if life.endpoint.path in order[0].ways:
+            return False
         if plan.vocabulary is None:
             said = f"model: this gateway does not count the tokens of {record.model}"
             raise InvalidRequest(said, param="model")
@@ -206,8 +212,9 @@ class Gateway:
         headers = self._headers(life)
         headers.extend((JSON, (b"x-kpgate-count", plan.grade.encode())))
         life.exchange.reply(record.status, headers, body)
+        return True
 
-    def _decide(self, life: Life, body: bytes) -> tuple[Target, ...]:
+    def _decide(self, life: Life, body: bytes) -> Order:
         """The same where it depends on more than how the deployments do."""
         record, headers = life.record, life.exchange.headers
         assert record.caller is not None
@@ -218,24 +225,7 @@ class Gateway:
         record.route, record.expected = decision.why, decision.expected
         return decision.order
 
-    async def _answer(self, kit: Equipment, life: Life, order: tuple[Target, ...], body: bytes) -> bytes:
-        """Try the candidates until one answers; what it said first.
-
-        Errors: the last one, when no further attempt is allowed; OutputInvalid, where answers are proved.
-        """
-        assert life.verdict is not None, "only what was admitted is sent"
-        if life.plan.mirror is not None:
-            kit.shadows.mirror(kit, life, body)
-        if life.verdict.chosen > 0:
-            order = order[life.verdict.chosen :] + order[: life.verdict.chosen]
-        try:
-            first = await self.ask(kit, life, order, body)
-        except GatewayError as error:
-            first = await go_on(self, kit, life, order, body, error)
-        proof = life.plan.proof if life.framer is None else None
-        return first if proof is None else await proof.check(self, kit, life, body, first)
-
-    def ask(self, kit: Equipment, life: Life, order: tuple[Target, ...], body: bytes) -> Awaitable[bytes]:
+    def ask(self, kit: Equipment, life: Life, order: Order, body: bytes) -> Awaitable[bytes]:
         """One try at whoever is next, or a race of two: what to await for what is said first."""
         tries = life.record.attempts
         if life.plan.hedging is None or life.endpoint.once or life.upload is not None:
@@ -247,8 +237,7 @@ class Gateway:
         record, endpoint, call, decision = life.record, life.endpoint, life.call, life.decision
         record.phase, record.attempts = Phase.ROUTE, record.attempts + 1
         record.model, record.provider, record.deployment = target.home, target.provider, target.model
-        began_us = now_us = self._clock.now()
-        life.attempt = attempt = Attempt(target, kit.wheel, self.clock, began_us)
+        life.attempt = attempt = attempt_at(target, kit.wheel, self.clock, self._clock.now())
         if decision is not None:
             decision.begin(target)
         try:
@@ -293,12 +282,12 @@ class Gateway:
                 record.attempts -= 1
             raise
         finally:
-            now_us = self._clock.now()
-            record.upstream_us += now_us - began_us
+            attempt.over_us = self._clock.now()
+            record.upstream_us += attempt.over_us - attempt.began_us
             record.dropped = call.dropped
-        target.pulse.succeeded(now_us)
+        target.pulse.succeeded(attempt.over_us)
         if decision is not None:
-            decision.answered(now_us, began_us, target, call.stream)
+            decision.answered(attempt.over_us, attempt.began_us, target, call.stream)
         kit.meters.attempt(target.provider, "ok")
         return first
 
@@ -318,8 +307,8 @@ class Gateway:
             life.used = read_used(way, record, whole)
         return whole
 
-    def _settle(self, kit: Equipment, life: Life, body: bytes) -> None:
-        """What a whole reply used, and what that costs. Order: before any of it is sent."""
+    def _settle(self, kit: Equipment, life: Life, body: bytes) -> bool:
+        """What a whole reply used, and what that costs. False: none of it is sent before `life.keep`."""
         record, attempt, now_us = life.record, life.attempt, self._clock.now()
         assert attempt is not None and attempt.connection is not None and life.verdict is not None
         record.phase = Phase.SETTLE
@@ -331,8 +320,10 @@ class Gateway:
             else:
                 record.usage = turned_usage(turned, record, vocabulary)
         kit.admit.end(now_us, life.verdict, record)
-        if life.hold is not None:
-            life.hold.end(now_us, record, attempt.target)
+        if life.hold is None:
+            return True
+        life.hold.end(now_us, record, attempt.target)
+        return life.hold.may_reply()
 
     def _whole(self, kit: Equipment, life: Life, body: bytes) -> None:
         """Send a reply that is here as a whole."""
@@ -345,7 +336,7 @@ class Gateway:
         headers = self._headers(life)
         kind = connection.content_type if life.turned is None else None
         headers.add(b"content-type", kind or b"application/json")
-        headers.extend(attempt.passed)
+        attempt.pass_on(headers)
         life.exchange.reply(connection.status, headers, body)
 
     async def _stream(self, kit: Equipment, life: Life, ready: bytes) -> None:
@@ -354,9 +345,11 @@ class Gateway:
         assert attempt is not None and attempt.connection is not None and framer is not None, (
             "a stream has begun"
         )
+        life.call.content = life.call.scan = life.call.texts = None
         headers = self._headers(life)
         kind = life.endpoint.stream_type or attempt.connection.content_type or b"application/octet-stream"
-        headers.extend([(b"content-type", kind), (b"cache-control", b"no-cache"), *attempt.passed])
+        headers.extend([(b"content-type", kind), (b"cache-control", b"no-cache")])
+        attempt.pass_on(headers)
         record.status = attempt.connection.status
         record.head_us = record.first_token_us = self._clock.now() - record.received_us
         exchange.open(record.status, headers)
@@ -413,9 +406,12 @@ class Gateway:
         record.overhead_us = self._clock.now() - record.received_us - record.upstream_us
         return address(record, life.endpoint, life.verdict)
 
-    def _refuse(self, life: Life, error: GatewayError) -> None:
+    def _refuse(self, kit: Equipment, life: Life, error: Exception) -> None:
         """Tell the client, in its dialect, unless it is the client who left."""
         record = life.record
+        if not isinstance(error, GatewayError):
+            kit.alarm(error, record)
+            error = Internal("kpgate failed; the log has the cause under this request's id")
         record.error = error.at(record.phase)
         if isinstance(error, ClientGone):
             record.status = error.status
@@ -431,6 +427,8 @@ class Gateway:
 
     def _end(self, kit: Equipment, life: Life) -> None:
         """Give everything back and write the record. Runs once, whatever happened."""
+        self.lives.discard(life)
+        kit.meters.inflight.add(-1)
         record, attempt, now_us = life.record, life.attempt, self._clock.now()
         target = attempt.target if attempt is not None else None
         if life.framer is not None:

@@ -1,5 +1,6 @@
 # The compiled form of `life.py`: what serves calls, and what the phases of one share, as fields.
 
+cimport cython
 from kpgate._fast.head cimport Head
 from kpgate._fast.limit cimport Verdict
 from kpgate._fast.wait cimport Wheel
@@ -12,7 +13,7 @@ from kpgate.services.auth cimport Auth
 from kpgate.services.hold cimport Hold, Holds
 from kpgate.services.meters cimport Meters
 from kpgate.services.receive cimport Ids, Inflight
-from kpgate.services.record cimport Recorder
+from kpgate.services.record cimport Recorder, excerpt
 from kpgate.services.route cimport Plan, Routes
 from kpgate.services.upstream cimport Attempt
 
@@ -63,9 +64,15 @@ cdef class Life:
     cdef public object race
     cdef public object upload
     cdef public bint placed
+    cdef public long long admitted_us
     cdef public long tokens
     cdef public long spoken
 
+    cpdef bint place(self, Equipment kit) except -1
     cpdef object find(self, Equipment kit, Caller caller)
+    cpdef object note(self, bytes body, bint keeps)
+    cpdef bint admit(self, Equipment kit, Caller caller, long long now_us, tuple order) except -1
+    @cython.locals(chosen=Py_ssize_t)
+    cpdef tuple line_up(self, Equipment kit, tuple order, bytes body)
     cpdef object fail(self, object error)
     cpdef object release(self)

@@ -3,7 +3,7 @@
 `gateway.py` tells the story; here are its nouns. They know neither transport nor vendor.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from kpgate.domain.filtering import Watch
 from kpgate.domain.phase import Phase
 from kpgate.domain.usage import Usage
 from kpgate.domain.webhook import Source
+from kpgate.domain.whole import Whole
 from kpgate.services.admit import Admit
 from kpgate.services.auth import Auth
 from kpgate.services.choose import Decision
@@ -30,8 +31,8 @@ from kpgate.services.hold import Hold, Holds
 from kpgate.services.meters import Meters
 from kpgate.services.offload import Offload
 from kpgate.services.receive import Ids, Inflight
-from kpgate.services.record import EXCERPT_MAX, Recorder
-from kpgate.services.route import Plan, Retrying, Routes, Target, unaskable
+from kpgate.services.record import EXCERPT_MAX, Recorder, excerpt
+from kpgate.services.route import Order, Plan, Retrying, Routes, Target, unaskable
 from kpgate.services.upstream import Attempt
 
 
@@ -95,9 +96,13 @@ class Equipment:
 
 
 class Life:
-    """One request under way: what the phases share, and the one way to end it early."""
+    """One request under way: what the phases share, and the one way to end it early.
+
+    Units: `admitted_us` is the instant in which its limits were decided.
+    """
 
     __slots__ = (
+        "admitted_us",
         "attempt",
         "call",
         "decision",
@@ -140,13 +145,58 @@ class Life:
         self.upload: Any = None
         self.ended: GatewayError | None = None
         self.placed = False
+        self.admitted_us = 0
         self.tokens = 0
         self.spoken = 0
+
+    def place(self, kit: Equipment) -> bool:
+        """Take a place in flight if one is free. False: `await queue`."""
+        self.placed = kit.inflight.enter()
+        return self.placed
+
+    async def queue(self, kit: Equipment, caller: Caller, now_us: int) -> None:
+        """Wait for a place in flight. Errors: Overloaded."""
+        await kit.inflight.queue(now_us, caller.party.tier.priority)
+        self.placed = True
 
     def find(self, kit: Equipment, caller: Caller) -> None:
         """Find the plan of the model that was asked for, if its caller may use it. Errors: as `Equipment.plan`."""
         self.plan = plan = kit.plan(self.call, caller)
         self.record.model = plan.name
+
+    def note(self, body: bytes, keeps: bool) -> None:
+        """Write down what was asked."""
+        record, call = self.record, self.call
+        record.request_bytes, record.stream, record.units = len(body), call.stream, call.units
+        if keeps:
+            record.asked = excerpt(body)
+
+    def admit(self, kit: Equipment, caller: Caller, now_us: Whole, order: Order) -> bool:
+        """Take every limit in one commit. False: not to be decided at once. Errors: as ADMIT."""
+        self.admitted_us = now_us
+        self.verdict = kit.admit.take(now_us, caller, self.plan, order, self.tokens)
+        return self.verdict is not None
+
+    async def admit_patiently(self, kit: Equipment, caller: Caller, order: Order) -> None:
+        """The same, waiting for it. Errors: as ADMIT."""
+        at_us = self.admitted_us
+        self.verdict = await kit.admit.take_patiently(at_us, caller, self.plan, order, self.tokens)
+
+    def keep(self) -> Awaitable[object]:
+        """Await that its charge is kept for good."""
+        assert self.hold is not None, "what was not held is not kept"
+        return self.hold.keep()
+
+    def line_up(self, kit: Equipment, order: Order, body: bytes) -> Order:
+        """The candidates as they are asked, whom ADMIT chose first; and a copy for whoever is to have one. From now on
+        the client may end the call by leaving.
+        """
+        assert self.verdict is not None, "only what was admitted is sent"
+        self.exchange.watch(self.leave)
+        if self.plan.mirror is not None:
+            kit.shadows.mirror(kit, self, body)
+        chosen = self.verdict.chosen
+        return order[chosen:] + order[:chosen] if chosen > 0 else order
 
     def fail(self, error: GatewayError) -> None:
         """End it: the client left, the gateway drains. Whatever it waits for fails with `error`."""

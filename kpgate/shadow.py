@@ -24,7 +24,7 @@ from kpgate.services.exchange import Exchange
 from kpgate.services.meters import LATENCY_BOUNDS_US, label
 from kpgate.services.route import Plan, Target, matching
 from kpgate.services.settle import read_used, stream_usage, turned_usage, whole_usage
-from kpgate.services.upstream import Attempt, check_whole, is_stream, judge, opening
+from kpgate.services.upstream import Attempt, attempt_at, check_whole, is_stream, judge, opening
 
 PARTS = 10_000
 Header = tuple[bytes, bytes]
@@ -177,7 +177,7 @@ class Copy(Aside):
         target, way = self._pick()
         record.model, record.provider, record.deployment = target.home, target.provider, target.model
         began_us = self._clock()
-        self._attempt = attempt = Attempt(target, self._kit.wheel, self._clock, began_us)
+        self._attempt = attempt = attempt_at(target, self._kit.wheel, self._clock, began_us)
         record.attempts = 1
         try:
             sent = way.forward(self._body, call, target.model, self._cap)

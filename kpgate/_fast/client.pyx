@@ -103,7 +103,7 @@ cdef class Client(Inlet):
         if self._state == BODY or self.lane.draining or self._is_last():
             self._closing = True
         length = PyBytes_GET_SIZE(body)
-        if self.method == "HEAD":
+        if self.head.bodiless:
             body = b""
         if PyBytes_GET_SIZE(body) <= JOINED_BYTES_MAX:
             data = self.lane.compose(status, headers, length, body, self._flags())

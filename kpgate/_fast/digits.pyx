@@ -2,7 +2,6 @@
 """Numbers and durations as a reply's headers write them: a dozen of them stand on every reply."""
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
@@ -10,6 +9,9 @@ cdef enum:
     START_BYTES_MAX = 48
 
 cdef extern from "Python.h":
+    str PyUnicode_New(Py_ssize_t size, Py_UCS4 most)
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    void *PyUnicode_1BYTE_DATA(object text)
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 
@@ -26,21 +28,25 @@ cpdef str numbered(str start, uint64_t number, int places=1):
 
     Errors: UnicodeDecodeError for a text that is not ASCII, ValueError for one of more than 48 bytes.
     """
-    cdef char letters[START_BYTES_MAX + 16]
     cdef Py_ssize_t size
     cdef const char *text = PyUnicode_AsUTF8AndSize(start, &size)
+    cdef str whole
     cdef char *at
     if size > START_BYTES_MAX:
         raise ValueError(f"a text of {size} bytes before a number")
-    memcpy(letters, text, <size_t>size)
+    if not PyUnicode_IS_COMPACT_ASCII(start):
+        return text[:size].decode("ascii")
     while places < 16 and number >> (4 * places):
         places += 1
-    at = letters + size
+    whole = PyUnicode_New(size + places, 127)
+    at = <char *>PyUnicode_1BYTE_DATA(whole)
+    memcpy(at, text, <size_t>size)
+    at += size
     while places:
         places -= 1
         at[0] = b"0123456789abcdef"[number >> (4 * places) & 15]
         at += 1
-    return PyUnicode_DecodeASCII(letters, at - letters, NULL)
+    return whole
 
 
 cdef char *spell_back(char *end, int64_t duration_us) noexcept nogil:

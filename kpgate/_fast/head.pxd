@@ -22,6 +22,7 @@ cdef class Head:
     cdef readonly int64_t content_length
     cdef readonly bint chunked
     cdef readonly bint modern
+    cdef readonly bint bodiless
     cdef readonly bint keep_alive
     cdef readonly bint expects
     cdef readonly int fault_status
@@ -31,6 +32,7 @@ cdef class Head:
     cdef bint _says_close
     cdef bint _says_keep
 
+    cpdef str credential(self)
     cdef int _blame(self, int status, str words) except -1
     cdef const char *_line(self, const char *at, const char *end) except NULL
     cdef int _target(self, const char *at, const char *end) except -1

@@ -12,6 +12,8 @@ from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr, memcmp
 
+from kpgate._fast.line cimport same_name
+
 cdef extern from "jump.h" nogil:
     Py_ssize_t kpgate_jump_value(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) noexcept
 
@@ -100,12 +102,14 @@ cdef bint _names(const char *value, Py_ssize_t length, const char *token, Py_ssi
 
 
 @cython.final
+@cython.freelist(8)
 cdef class Head:
     """The headers kpgate reads, by name, and how the message is framed.
 
     Shape: an absent header is None; `path` and `query` are raw bytes, without the question mark; `method`,
     `path` and `query` are empty where the head came from a list. `content_length` is -1 for none. `modern`
-    is HTTP/1.1. A `fault_status` other than 0 is what it has to be refused with, for the reason in `fault`.
+    is HTTP/1.1, `bodiless` a request whose reply has no body. A `fault_status` other than 0 is what it has to
+    be refused with, for the reason in `fault`.
     """
 
     def __cinit__(self):
@@ -113,8 +117,7 @@ cdef class Head:
         self.method = ""
         self.path = self.query = b""
 
-    @property
-    def credential(self):
+    cpdef str credential(self):
         """The caller's key, from whichever header carries it; None for none."""
         cdef bytes value = self.authorization
         cdef bytes scheme
@@ -170,6 +173,7 @@ cdef class Head:
         if stop - at == 4 and memcmp(at, b"POST", 4) == 0:
             self.method = "POST"
         else:
+            self.bodiless = stop - at == 4 and memcmp(at, b"HEAD", 4) == 0
             self.method = METHODS.get(at[: stop - at])
             if self.method is None:
                 self.method = at[: stop - at].decode("ascii")
@@ -228,52 +232,52 @@ cdef class Head:
     cdef int _known(self, const char *name, Py_ssize_t size, const char *value, Py_ssize_t length) except -1:
         """Keep a header's value if kpgate reads it."""
         if size == 4:
-            if _same(name, b"host", 4):
+            if same_name(name, b"host", 4):
                 self.host = self._single(self.host, name, size, value, length)
         elif size == 6:
-            if _same(name, b"expect", 6):
+            if same_name(name, b"expect", 6):
                 if length == 12 and _same(value, b"100-continue", 12):
                     self.expects = True
                 else:
                     self._blame(400, "header expect: only 100-continue is known")
         elif size == 9:
-            if _same(name, b"x-api-key", 9):
+            if same_name(name, b"x-api-key", 9):
                 self.x_api_key = self._single(self.x_api_key, name, size, value, length)
         elif size == 10:
-            if _same(name, b"connection", 10):
+            if same_name(name, b"connection", 10):
                 self._says_close |= _names(value, length, b"close", 5)
                 self._says_keep |= _names(value, length, b"keep-alive", 10)
-            elif _same(name, b"tracestate", 10):
+            elif same_name(name, b"tracestate", 10):
                 self.tracestate = _joined(self.tracestate, value, length)
         elif size == 11:
-            if _same(name, b"traceparent", 11):
+            if same_name(name, b"traceparent", 11):
                 self.traceparent = self._single(self.traceparent, name, size, value, length)
-            elif _same(name, b"openai-beta", 11):
+            elif same_name(name, b"openai-beta", 11):
                 self.beta = self._single(self.beta, name, size, value, length)
         elif size == 12:
-            if _same(name, b"x-request-id", 12):
+            if same_name(name, b"x-request-id", 12):
                 self.request_id = self._single(self.request_id, name, size, value, length)
         elif size == 13:
-            if _same(name, b"authorization", 13):
+            if same_name(name, b"authorization", 13):
                 self.authorization = self._single(self.authorization, name, size, value, length)
         elif size == 14:
-            if _same(name, b"content-length", 14):
+            if same_name(name, b"content-length", 14):
                 self._length(value, length)
-            elif _same(name, b"x-goog-api-key", 14):
+            elif same_name(name, b"x-goog-api-key", 14):
                 self.google_key = self._single(self.google_key, name, size, value, length)
         elif size == 15:
-            if _same(name, b"x-forwarded-for", 15):
+            if same_name(name, b"x-forwarded-for", 15):
                 self.forwarded_for = _joined(self.forwarded_for, value, length)
-            elif _same(name, b"idempotency-key", 15):
+            elif same_name(name, b"idempotency-key", 15):
                 self.idempotency_key = self._single(self.idempotency_key, name, size, value, length)
         elif size == 16:
-            if _same(name, b"content-encoding", 16):
+            if same_name(name, b"content-encoding", 16):
                 self.content_encoding = self._single(self.content_encoding, name, size, value, length)
         elif size == 26:
-            if _same(name, b"x-kpgate-max-cost-microkpt", 26):
+            if same_name(name, b"x-kpgate-max-cost-microkpt", 26):
                 self.cost_max = self._single(self.cost_max, name, size, value, length)
         elif size == 17:
-            if _same(name, b"transfer-encoding", 17):
+            if same_name(name, b"transfer-encoding", 17):
                 if self.chunked or length != 7 or not _same(value, b"chunked", 7):
                     self._blame(400, "header transfer-encoding: only chunked is known, sent once")
                 self.chunked = True

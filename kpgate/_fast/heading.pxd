@@ -21,6 +21,12 @@ cdef class Heading:
     cpdef int count(self, bytes name, int64_t number) except -1
     cpdef int last(self, bytes name, int64_t duration_us) except -1
     cpdef int extend(self, object headers) except -1
+    cpdef int paste(self, bytes lines) except -1
     cpdef list pairs(self)
     cdef int _line(self, bytes name, const char *value, Py_ssize_t size) except -1
+    cdef char *_begin(self, bytes name, Py_ssize_t size) except NULL
+    cdef void _end(self, char *at) noexcept
     cdef int _grow(self, Py_ssize_t more) except -1
+
+
+cpdef Heading no_headers()

@@ -12,7 +12,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.stdint cimport int64_t
 from libc.string cimport memchr, memcpy
 
-from kpgate._fast.digits cimport number_back, spell_back
+from kpgate._fast.digits cimport DIGITS_MAX, number_back, spell_back
 
 cdef extern from "Python.h":
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
@@ -51,10 +51,14 @@ cdef class Heading:
 
     cpdef int count(self, bytes name, int64_t number) except -1:
         """A header that is a whole number."""
-        cdef char digits[24]
-        cdef char *end = digits + sizeof(digits)
+        cdef char digits[2 * DIGITS_MAX]
+        cdef char *end = digits + DIGITS_MAX
         cdef char *at = number_back(end, number)
-        return self._line(name, at, end - at)
+        cdef char *value = self._begin(name, DIGITS_MAX)
+        # So many at once, whatever stands behind the last one: there is room, and how many is known.
+        memcpy(value, at, DIGITS_MAX)
+        self._end(value + (end - at))
+        return 0
 
     cpdef int last(self, bytes name, int64_t duration_us) except -1:
         """A header that is a duration, as `digits.spell` has it. Units: microseconds in."""
@@ -69,6 +73,15 @@ cdef class Heading:
         cdef bytes value
         for name, value in headers:
             self.add(name, value)
+        return 0
+
+    cpdef int paste(self, bytes lines) except -1:
+        """Headers as they are sent already, a line each."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(lines)
+        if self.size + size > self._room:
+            self._grow(size)
+        memcpy(self.data + self.size, PyBytes_AS_STRING(lines), size)
+        self.size += size
         return 0
 
     cpdef list pairs(self):
@@ -91,21 +104,28 @@ cdef class Heading:
         return iter(self.pairs())
 
     cdef int _line(self, bytes name, const char *value, Py_ssize_t size) except -1:
+        cdef char *at = self._begin(name, size)
+        memcpy(at, value, size)
+        self._end(at + size)
+        return 0
+
+    cdef inline char *_begin(self, bytes name, Py_ssize_t size) except NULL:
+        """Write a line's name. Returns where its value comes, for which there is room."""
         cdef Py_ssize_t name_size = PyBytes_GET_SIZE(name)
         cdef char *at
         if self.size + name_size + size + 4 > self._room:
             self._grow(name_size + size + 4)
         at = self.data + self.size
         memcpy(at, PyBytes_AS_STRING(name), name_size)
-        at += name_size
-        at[0] = c":"
-        at[1] = c" "
-        memcpy(at + 2, value, size)
-        at += 2 + size
+        at[name_size] = c":"
+        at[name_size + 1] = c" "
+        return at + name_size + 2
+
+    cdef inline void _end(self, char *at) noexcept:
+        """A line's value ends there."""
         at[0] = c"\r"
         at[1] = c"\n"
-        self.size += name_size + size + 4
-        return 0
+        self.size = at + 2 - self.data
 
     cdef int _grow(self, Py_ssize_t more) except -1:
         cdef Py_ssize_t room = self.size + more + (self.size >> 1)
@@ -120,3 +140,8 @@ cdef class Heading:
 
     def __repr__(self):
         return f"<Heading {self.data[:self.size]!r}>"
+
+
+cpdef Heading no_headers():
+    """What headers are added to."""
+    return Heading.__new__(Heading)

@@ -21,7 +21,7 @@ cdef class Connection:
     cdef readonly bytes request_id
     cdef readonly int64_t content_length
     cdef readonly bint chunked
-    cdef readonly list passed
+    cdef readonly bytes passing
     cdef readonly bint reply_started
     cdef readonly bint complete
     cdef readonly bint secure
@@ -34,6 +34,8 @@ cdef class Connection:
     cdef object _error
     cdef Wait _wait
     cdef list _pieces
+    # A body that came in one piece with its head, instead of a list of one.
+    cdef bytes _alone
     cdef list _unsent
     cdef object _sink
     cdef str _fault
@@ -62,9 +64,10 @@ cdef class Connection:
     cpdef Wait chunk(self)
     cpdef object hold(self)
     cpdef Wait whole(self, int64_t bytes_max)
-    cpdef object take_whole(self)
+    cpdef bytes take_whole(self)
     cpdef object fail(self, object error)
     cpdef object abort(self)
+    cpdef bint is_idle(self) noexcept
     cpdef bint rest(self) except -1
     cdef bint _clean(self) except -1
     cdef int _take(self, const char *name, Py_ssize_t size, const char *value, Py_ssize_t value_size) except -1

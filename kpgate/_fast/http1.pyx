@@ -7,14 +7,15 @@ bytes behind a reply have to be seen first. Knows no provider and no time-out: a
 """
 
 from cpython.bytearray cimport PyByteArray_AS_STRING
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport strtoll
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
 
 from kpgate._fast.head cimport end_of_head
-from kpgate._fast.line cimport end_of_line, end_of_name, is_number, lowered, number_of
+from kpgate._fast.heading cimport Heading
+from kpgate._fast.line cimport end_of_line, end_of_name, is_number, number_of, same_name, with_line
 from kpgate._fast.outbox cimport Outbox
 from kpgate._fast.wait cimport Wait
 
@@ -23,9 +24,6 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 cdef extern from "Python.h":
     enum:
         PyBUF_READ
-
-cdef extern from "strings.h" nogil:
-    int strncasecmp(const char *a, const char *b, size_t n)
 
 cdef enum:
     READ_BYTES = 32_768
@@ -96,7 +94,7 @@ cdef class Connection:
         self._wait = Wait(loop)
         self._pieces = []
         self.content_length = -1
-        self.passed = []
+        self.passing = b""
 
     # What a caller does
 
@@ -116,7 +114,7 @@ cdef class Connection:
         self.content_type = self.content_encoding = self.retry_after = self.request_id = None
         self.content_length = -1
         self.chunked = self.reply_started = self.complete = self._interim = self._until_eof = False
-        self.passed = []
+        self.passing = b""
         self._headers = 0
         self._head_bytes = self._header_bytes = self._framing_bytes = self.reads = 0
         if body is None:
@@ -125,7 +123,7 @@ cdef class Connection:
         if type(body) is bytes:
             size += PyBytes_GET_SIZE(<bytes>body)
             if size <= JOINED_BYTES_MAX:
-                self._put(head + <bytes>body)
+                self._put(joined(head, <bytes>body))
                 return
             pieces = [head, body]
         else:
@@ -159,6 +157,13 @@ cdef class Connection:
     cpdef object end(self):
         """The body was all sent."""
         self._sink = None
+
+    @property
+    def passed(self):
+        """The headers of the reply that a caller sees: name, in lower case, and value."""
+        cdef Heading heading = Heading()
+        heading.paste(self.passing)
+        return heading.pairs()
 
     @property
     def takes(self):
@@ -226,7 +231,7 @@ cdef class Connection:
             raise self._error
         return None
 
-    cpdef object take_whole(self):
+    cpdef bytes take_whole(self):
         """The whole body if it is here already, else None. It is at most 128 KiB then."""
         if self.complete and self._error is None:
             return self._grab()
@@ -238,6 +243,7 @@ cdef class Connection:
             self._error = error
         self.complete = False
         self._pieces.clear()
+        self._alone = None
         self._unread = 0
         self.abort()
         self._wanted = NOTHING
@@ -272,8 +278,7 @@ cdef class Connection:
             and (not self.secure or self._transport.get_write_buffer_size() == 0)
         )
 
-    @property
-    def idle(self):
+    cpdef bint is_idle(self) noexcept:
         """Whether it is open and carries no call."""
         return self._alive and self._state == IDLE
 
@@ -286,7 +291,9 @@ cdef class Connection:
             return False
         self.served += 1
         self._state = IDLE
-        self._pieces.clear()
+        self._alone = None
+        if self._pieces:
+            self._pieces.clear()
         self._unread = 0
         self._wait.reset()
         return True
@@ -423,7 +430,7 @@ cdef class Connection:
             self.content_type = self.content_encoding = self.retry_after = self.request_id = None
             self.content_length = -1
             self.chunked = False
-            self.passed.clear()
+            self.passing = b""
         else:
             self._note(f"the reply's status is {status}")
 
@@ -447,6 +454,7 @@ cdef class Connection:
     cdef int _take(self, const char *name, Py_ssize_t size, const char *value, Py_ssize_t value_size) except -1:
         """Keep of a header what somebody asks for."""
         cdef bytes prefix
+        cdef bint plain
         self._headers += 1
         self._header_bytes += size + value_size
         if self._headers > HEADERS_MAX or self._header_bytes > HEAD_BYTES_MAX:
@@ -455,27 +463,29 @@ cdef class Connection:
         while value_size and (value[value_size - 1] == c" " or value[value_size - 1] == c"\t"):
             value_size -= 1
         if size == 12:
-            if strncasecmp(name, b"content-type", 12) == 0:
-                self.content_type = value[:value_size]
-            elif strncasecmp(name, b"x-request-id", 12) == 0:
+            if same_name(name, b"content-type", 12):
+                # Most say this, and are not written down anew.
+                plain = value_size == 16 and memcmp(value, b"application/json", 16) == 0
+                self.content_type = b"application/json" if plain else value[:value_size]
+            elif same_name(name, b"x-request-id", 12):
                 self.request_id = value[:value_size]
         elif size == 14:
-            if strncasecmp(name, b"content-length", 14) == 0:
+            if same_name(name, b"content-length", 14):
                 self.content_length = strtoll(value[:value_size], NULL, 10)
         elif size == 17:
-            if strncasecmp(name, b"transfer-encoding", 17) == 0:
+            if same_name(name, b"transfer-encoding", 17):
                 self._transfer(value[:value_size])
         elif size == 11:
-            if strncasecmp(name, b"retry-after", 11) == 0:
+            if same_name(name, b"retry-after", 11):
                 self.retry_after = value[:value_size]
         elif size == 16:
-            if strncasecmp(name, b"content-encoding", 16) == 0:
+            if same_name(name, b"content-encoding", 16):
                 self.content_encoding = value[:value_size]
         for prefix in self._prefixes:
-            if size >= PyBytes_GET_SIZE(prefix) and (name[0] | 32) == PyBytes_AS_STRING(prefix)[0] and (
-                strncasecmp(name, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)) == 0
+            if size >= PyBytes_GET_SIZE(prefix) and (name[0] | 32) == PyBytes_AS_STRING(prefix)[0] and same_name(
+                name, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix)
             ):
-                self.passed.append((lowered(name, size), value[:value_size]))
+                self.passing = with_line(self.passing, name, size, value, value_size)
                 return 0
         return 0
 
@@ -510,9 +520,9 @@ cdef class Connection:
             if at[0] != c"\r" or at[1] != c"\n" or (at - 1)[0] == c" ":
                 return self._not_plain()
             # The first may be `transfer-encoding`, the other say something other than `keep-alive`.
-            if name_size == 17 or (name_size == 10 and strncasecmp(line, b"connection", 10) == 0):
+            if name_size == 17 or (name_size == 10 and same_name(line, b"connection", 10)):
                 return self._not_plain()
-            elif name_size == 14 and strncasecmp(line, b"content-length", 14) == 0:
+            elif name_size == 14 and same_name(line, b"content-length", 14):
                 if self.content_length >= 0 or not 0 < at - value < 10 or not is_number(value, at - value):
                     return self._not_plain()
                 self.content_length = number_of(value, at - value)
@@ -524,7 +534,7 @@ cdef class Connection:
             return self._not_plain()
         self.status = status
         self._state = DONE
-        self._pieces.append(stop[: end - stop])
+        self._alone = stop[: end - stop]
         self._unread = self._body_bytes = end - stop
         return True
 
@@ -533,7 +543,7 @@ cdef class Connection:
         self.content_length = -1
         self._headers = 0
         self._header_bytes = 0
-        self.passed.clear()
+        self.passing = b""
         return False
 
     cdef int _transfer(self, bytes value) except -1:
@@ -595,7 +605,9 @@ cdef class Connection:
         cdef list pieces = self._pieces
         cdef bytes data
         self._unread = 0
-        if len(pieces) == 1:
+        if self._alone is not None:
+            data, self._alone = self._alone, None
+        elif len(pieces) == 1:
             data = <bytes>pieces.pop()
         else:
             data = b"".join(pieces)
@@ -656,6 +668,14 @@ cdef class Connection:
         flags = ("" if self._alive else " closed") + (" tls" if self.secure else "")
         figures = f"status={self.status} unread={self._unread} served={self.served}"
         return f"<Connection {STATES[self._state]}{flags} {figures}>"
+
+
+cdef bytes joined(bytes head, bytes body):
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(head)
+    cdef bytes data = PyBytes_FromStringAndSize(NULL, size + PyBytes_GET_SIZE(body))
+    memcpy(PyBytes_AS_STRING(data), PyBytes_AS_STRING(head), size)
+    memcpy(PyBytes_AS_STRING(data) + size, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+    return data
 
 
 cdef str _cause(object exc):

@@ -39,7 +39,7 @@ static inline Py_ssize_t kpgate_near_text(const uint8_t *p, Py_ssize_t at, Py_ss
             return at + __builtin_ctz((unsigned)mask);
         at += 16;
     }
-#else
+#endif
     while (end - at >= 8) {
         uint64_t word;
         memcpy(&word, p + at, 8);
@@ -49,7 +49,6 @@ static inline Py_ssize_t kpgate_near_text(const uint8_t *p, Py_ssize_t at, Py_ss
             break;
         at += 8;
     }
-#endif
     while (at < end && p[at] >= 0x20 && p[at] < 0x80 && p[at] != '"' && p[at] != '\\')
         at++;
     return at;

@@ -31,6 +31,8 @@ cdef class Lane:
     cdef int64_t rate_min
     cdef int64_t _second
     cdef dict _starts
+    cdef int _begun
+    cdef bytes _start
 
     cdef bytes _start_of(self, int status)
     cdef bytes compose(self, int status, object headers, int64_t length, bytes body, int flags)

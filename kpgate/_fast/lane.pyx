@@ -98,12 +98,17 @@ cdef class Lane:
         if self.wheel.now_us // 1_000_000 != self._second:
             self._second = self.wheel.now_us // 1_000_000
             self._starts.clear()
+            self._begun = 0
+        if status == self._begun:
+            return self._start
         start = self._starts.get(status)
         if start is None:
             phrase = PHRASES.get(status, "Unknown")
             start = f"HTTP/1.1 {status} {phrase}\r\nserver: kpgate\r\n".encode()
             start += b"date: %b\r\n" % formatdate(usegmt=True).encode()
             self._starts[status] = start
+        self._begun = status
+        self._start = start
         return start
 
     cdef bytes compose(self, int status, object headers, int64_t length, bytes body, int flags):

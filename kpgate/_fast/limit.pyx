@@ -7,6 +7,7 @@ the caller.
 Source: docs/decisions/0001-one-lock.md.
 """
 
+cimport cython
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
@@ -154,6 +155,7 @@ cdef class Gate:
         return f"<Gate {self.terms.scope}:{self.terms.number}>"
 
 
+@cython.freelist(8)
 cdef class Verdict:
     """What was decided, filled by each call. One may be kept and used again.
 

@@ -1,7 +1,8 @@
 """Lines of a plain head, inline: names and values that leave nothing to be weighed."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memchr, memcpy
 
 cdef extern from "jump.h" nogil:
     Py_ssize_t kpgate_jump_value(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) noexcept
@@ -16,8 +17,26 @@ cdef extern from *:
         0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1,
         0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0,
     };
+
+    /* Whether a name is a known one. Both are of letters, digits and marks alone: the bit that tells small letters from
+       capital ones stands in all the others that known names have. */
+    static inline int kpgate_same_name(const char *name, const char *known, size_t size) {
+        uint64_t word, other, differ = 0;
+        while (size >= 8) {
+            __builtin_memcpy(&word, name, 8);
+            __builtin_memcpy(&other, known, 8);
+            differ |= (word | UINT64_C(0x2020202020202020)) ^ other;
+            name += 8, known += 8, size -= 8;
+        }
+        while (size) {
+            size--;
+            differ |= (uint8_t)((name[size] | 0x20) ^ known[size]);
+        }
+        return differ == 0;
+    }
     """
     const uint8_t *kpgate_plain_names
+    bint same_name "kpgate_same_name"(const char *name, const char *known, size_t size) noexcept nogil
 
 
 cdef inline const char *end_of_name(const char *at) noexcept nogil:
@@ -51,12 +70,31 @@ cdef inline int64_t number_of(const char *at, Py_ssize_t size) noexcept nogil:
     return number
 
 
-cdef inline bytes lowered(const char *at, Py_ssize_t size):
-    """A name in lower case."""
-    cdef bytes name = PyBytes_FromStringAndSize(at, size)
-    cdef char *letters = PyBytes_AS_STRING(name)
+cdef inline bytes with_line(
+    bytes lines, const char *name, Py_ssize_t size, const char *value, Py_ssize_t value_size
+):
+    """Headers as they are sent, and one more behind them, its name in lower case.
+
+    Errors: ValueError for a value of more than one line.
+    """
+    cdef Py_ssize_t before = PyBytes_GET_SIZE(lines)
+    cdef bytes written
+    cdef char *at
     cdef Py_ssize_t i
+    if memchr(value, c"\n", value_size) is not NULL:
+        raise ValueError("a header's value is one line")
+    written = PyBytes_FromStringAndSize(NULL, before + size + value_size + 4)
+    at = PyBytes_AS_STRING(written)
+    memcpy(at, PyBytes_AS_STRING(lines), before)
+    at += before
     for i in range(size):
-        if c"A" <= letters[i] <= c"Z":
-            letters[i] |= 32
-    return name
+        # Without a branch: it is done to many letters at once.
+        at[i] = name[i] | (<uint8_t>(<uint8_t>name[i] - <uint8_t>c"A") < 26) << 5
+    at += size
+    at[0] = c":"
+    at[1] = c" "
+    memcpy(at + 2, value, value_size)
+    at += 2 + value_size
+    at[0] = c"\r"
+    at[1] = c"\n"
+    return written

@@ -18,4 +18,4 @@ cdef class Members(Pen):
     cpdef bytes since(self, Py_ssize_t mark)
     cpdef int paste(self, bytes members) except -1
     cpdef bytes take(self)
-    cdef int _begin(self, bytes name) except -1
+    cdef int _begin(self, bytes name, Py_ssize_t more) except -1

@@ -9,6 +9,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
+from kpgate._fast.digits cimport DIGITS_MAX, number_back
 from kpgate._fast.pen cimport Pen
 
 
@@ -26,13 +27,19 @@ cdef class Members(Pen):
 
     cpdef int put(self, bytes name, str text) except -1:
         """A text. Errors: UnicodeEncodeError for half of a surrogate pair."""
-        self._begin(name)
+        self._begin(name, 0)
         return self.text(text)
 
     cpdef int put_number(self, bytes name, int64_t number) except -1:
         """A whole number."""
-        self._begin(name)
-        return self.number(number)
+        cdef char digits[2 * DIGITS_MAX]
+        cdef char *end = digits + DIGITS_MAX
+        cdef char *at = number_back(end, number)
+        self._begin(name, DIGITS_MAX)
+        # So many at once, whatever stands behind the last one: there is room, and how many is known.
+        memcpy(self._held + self._size, at, DIGITS_MAX)
+        self._size += end - at
+        return 0
 
     cpdef int say(self, bytes name, str text) except -1:
         """A text, unless it is empty."""
@@ -45,7 +52,7 @@ cdef class Members(Pen):
     cpdef int affirm(self, bytes name, bint holds) except -1:
         """`true`, unless it does not hold."""
         if holds:
-            self._begin(name)
+            self._begin(name, 0)
             self.raw(b"true")
         return 0
 
@@ -72,11 +79,11 @@ cdef class Members(Pen):
         self.shrink()
         return taken
 
-    cdef int _begin(self, bytes name) except -1:
-        """Write a member's name."""
+    cdef int _begin(self, bytes name, Py_ssize_t more) except -1:
+        """Write a member's name. There is room for `more` then."""
         cdef Py_ssize_t size = PyBytes_GET_SIZE(name)
         cdef uint8_t *at
-        self._make_room(size + 4)
+        self._make_room(size + 4 + more)
         at = self._held + self._size
         at[0] = c"," if self._size else c"{"
         at[1] = c'"'

@@ -238,7 +238,7 @@ class Application:
             body = await _body(exchange, record)
             who = Actor("top_up", "", name, "", record.peer, record.request_id)
             return 200, [JSON], await self.front.top_up(kit.top_ups.get(name), exchange, body, who)
-        record.caller = caller = kit.auth.identify(head.credential, record.peer)
+        record.caller = caller = kit.auth.identify(head.credential(), record.peer)
         if listed:
             return 200, [JSON], models_api.show(kit, exchange, caller)
         if own and caller.token and path != "/kp/v1/me":

@@ -24,7 +24,7 @@ from kpgate.domain.usage import NOTHING, Usage
 from kpgate.life import Check, Equipment
 from kpgate.services.pool import PoolFull
 from kpgate.services.route import Plan, Target
-from kpgate.services.upstream import Attempt
+from kpgate.services.upstream import attempt_at
 
 SPREAD = 0.25
 """How much earlier or later a check is made than it is due, so that not all are made at once."""
@@ -124,7 +124,7 @@ class Checker:
                 task.add_done_callback(self._running.discard)
 
     async def _make(self, kit: Equipment, check: Check) -> None:
-        attempt = Attempt(check.target, kit.wheel, self._clock, self._clock())
+        attempt = attempt_at(check.target, kit.wheel, self._clock, self._clock())
         well = False
         try:
             if check.head:

@@ -8,8 +8,13 @@ from kpgate.domain.usage cimport Usage
 from kpgate.services.route cimport Plan, Target
 
 
-cpdef object reserve(cython.py_int prompt_tokens, Call call, cython.py_int output_cap)
-cpdef bint takes_long(Call call, object vocabulary, cython.py_int body_bytes) except -1
+cdef long long COUNTED_BYTES_MAX
+cdef long long RECALLED_BYTES_MAX
+
+
+@cython.locals(cap=cython.longlong)
+cpdef long long reserve(long long prompt_tokens, Call call, long long output_cap) except? -1
+cpdef bint takes_long(Call call, object vocabulary, long long body_bytes) except -1
 cdef tuple _gates_of(Plan plan, object order)
 
 
@@ -21,7 +26,8 @@ cdef class Admit:
     cdef public dict _fixed
     cdef public object _owed
 
-    cpdef Verdict take(self, cython.py_int now_us, Caller caller, Plan plan, object order, cython.py_int tokens)
+    cpdef Verdict take(self, long long now_us, Caller caller, Plan plan, object order, long long tokens)
     @cython.locals(usage=Usage, used=cython.longlong, call=cython.longlong)
-    cpdef object end(self, cython.py_int now_us, Verdict verdict, Record record)
+    cpdef object end(self, long long now_us, Verdict verdict, Record record)
+    @cython.locals(kept=tuple)
     cdef tuple _gates(self, Caller caller, Plan plan)

@@ -24,6 +24,7 @@ from kpgate.domain.errors import (
 )
 from kpgate.domain.limits import UNLIMITED, parse_rate
 from kpgate.domain.limits import Limits as Terms
+from kpgate.domain.whole import Whole
 from kpgate.services.offload import Offload
 from kpgate.services.route import Plan, Target
 
@@ -43,7 +44,7 @@ RECALLED_BYTES_MAX = 4 * 1024 * 1024
 SCOPES = {KEY: "key", PARTY: "party", MODEL: "model", DEPLOYMENT: "deployment"}
 
 
-def takes_long(call: Call, vocabulary: Counter | None, body_bytes: int) -> bool:
+def takes_long(call: Call, vocabulary: Counter | None, body_bytes: Whole) -> bool:
     """Whether counting a prompt would hold the loop: what was counted lately takes no time."""
     if vocabulary is None or body_bytes < COUNTED_BYTES_MAX:
         return False
@@ -72,7 +73,7 @@ def gate(scope: int, number: int, terms: Terms) -> Gate:
 NO_GATE = gate(DEPLOYMENT, 0, UNLIMITED)
 
 
-def reserve(prompt_tokens: int, call: Call, output_cap: int) -> int:
+def reserve(prompt_tokens: Whole, call: Call, output_cap: Whole) -> Whole:
     """Tokens to reserve: the prompt and, for each choice, the caller's output cap, else `output_cap`."""
     cap = (call.output_cap or output_cap) if output_cap else 0
     return prompt_tokens + call.choices * cap
@@ -94,7 +95,7 @@ class Admit:
         self._owed: deque[tuple[int, int]] = deque()
 
     def take(
-        self, now_us: int, caller: Caller, plan: Plan, order: Sequence[Target], tokens: int
+        self, now_us: Whole, caller: Caller, plan: Plan, order: Sequence[Target], tokens: Whole
     ) -> Verdict | None:
         """Take every limit of a call. None: the lock was not to be had at once, `await take_patiently`.
 
@@ -174,14 +175,14 @@ class Admit:
         """
         self._limits.move(now_us, verdict.call, NO_GATE, 0, Verdict())
 
-    def end(self, now_us: int, verdict: Verdict, record: Record) -> None:
+    def end(self, now_us: Whole, verdict: Verdict, record: Record) -> None:
         """Give back what the call took, its tokens corrected to what it used. A second time has no effect.
 
         A call that no provider answered is given back its tokens, but not its request.
         """
         if verdict.call:
             usage = record.usage
-            used = usage.input + usage.output if usage.source != "none" else 0
+            used = usage.input + usage.output
             call, verdict.call = verdict.call, 0
             if self._limits.settle(now_us, call, used) == BUSY:
                 self._owed.append((call, used))

@@ -7,6 +7,7 @@ from kpgate._fast.wait import Wait
 from kpgate.dialects.openai.echo import Vocabulary, answer
 from kpgate.dialects.openai.reply import CONTENT_TYPE, encode_error
 from kpgate.domain.errors import InvalidRequest
+from kpgate.services.pool import Pool
 
 
 class EchoConnection(Connection):
@@ -57,10 +58,11 @@ class EchoConnection(Connection):
         return wait
 
 
-class EchoPool:
-    """A pool that never runs out."""
+class EchoPool(Pool):
+    """A pool that never runs out, and has no socket: nothing else of a pool's is used."""
 
-    def __init__(self, vocabulary: Vocabulary, loop: object) -> None:
+    def __init__(self, vocabulary: Vocabulary, loop: Any) -> None:
+        # A pool's own __init__ is not needed: nothing is kept.
         self._vocabulary = vocabulary
         self._loop = loop
 
@@ -68,7 +70,7 @@ class EchoPool:
         """A connection."""
         return EchoConnection(self._vocabulary, self._loop)
 
-    def give(self, connection: EchoConnection) -> None:
+    def give(self, connection: Connection) -> None:
         """Nothing to keep."""
 
     def close(self) -> None:

@@ -28,6 +28,9 @@ cdef class Meters:
     cdef public dict _cells
     cdef public dict _lately
     cdef public dict _attempts
+    cdef public str _last_provider
+    cdef public str _last_outcome
+    cdef public Counter _last_attempt
     cdef public dict _refusals
     cdef public dict _expected
     cdef public dict _hedges
@@ -37,7 +40,7 @@ cdef class Meters:
     cdef public Counter _charged
     cdef public Gauge inflight
 
-    @cython.locals(counter=Counter, of_provider=dict)
+    @cython.locals(counter=Counter, last=Counter, of_provider=dict)
     cpdef object attempt(self, str provider, str outcome)
     @cython.locals(cells=_Cells, usage=Usage, counter=Counter)
     cpdef object count(self, Record record)

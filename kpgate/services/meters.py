@@ -106,6 +106,8 @@ class Meters:
         self._cells: dict[tuple[str, str, str, int, bool], _Cells] = {}
         self._lately: dict[str, _Cells] = {}
         self._attempts: dict[str, dict[str, Counter]] = {}
+        self._last_provider = self._last_outcome = ""
+        self._last_attempt: Counter | None = None
         self._refusals: dict[str, Counter] = {}
         self._expected: dict[str, Counter] = {}
         self._units: dict[tuple[str, str], Counter] = {}
@@ -124,6 +126,11 @@ class Meters:
 
     def attempt(self, provider: str, outcome: str) -> None:
         """One attempt ended: `ok`, or an error's code."""
+        last = self._last_attempt
+        if last is not None and provider is self._last_provider and outcome is self._last_outcome:
+            # As most are: the very same words.
+            last.add(1)
+            return
         of_provider = self._attempts.get(provider)
         if of_provider is None:
             of_provider = self._attempts[provider] = {}
@@ -133,6 +140,7 @@ class Meters:
             counter = self._shard.counter("kpgate_upstream_attempts_total", labels)
             of_provider[outcome] = counter
         counter.add(1)
+        self._last_provider, self._last_outcome, self._last_attempt = provider, outcome, counter
 
     def hedge(self, model: str, outcome: str) -> None:
         """A second attempt beside the first came to this: `won`, `lost`, `failed`; or it did not begin."""

@@ -62,6 +62,7 @@ class Pool:
         self.origin = origin
         self.options = options
         self._age_us = options.age_us
+        self._idle_us = options.idle_us
         self._wheel = wheel
         self._loop = loop
         self._outbox = Outbox(loop, before)
@@ -123,7 +124,7 @@ class Pool:
 
     def give(self, connection: Connection) -> None:
         """Take a connection back: for whoever waits, or to rest; aborted where it is not clean or too old."""
-        if connection.idle and connection in self._idle:
+        if connection.is_idle() and connection in self._idle:
             return
         if connection.rest():
             if not self._closed and self._wheel.now_us - connection.born_us < self._age_us:
@@ -169,8 +170,8 @@ class Pool:
         elif len(self._idle) < self._idle_max:
             connection.idle_since_us = self._wheel.now_us
             self._idle.append(connection)
-            if not self._sweeper.armed:
-                self._wheel.add(self._sweeper, connection.idle_since_us + self.options.idle_us)
+            if len(self._idle) == 1:
+                self._wheel.add(self._sweeper, connection.idle_since_us + self._idle_us)
         else:
             connection.abort()
 
@@ -188,13 +189,13 @@ class Pool:
 
     def _sweep(self) -> None:
         """Retire what has rested too long. Used last-in-first-out, the oldest stand in front."""
-        resting_since_us = self._wheel.now_us - self.options.idle_us
+        resting_since_us = self._wheel.now_us - self._idle_us
         stale = [connection for connection in self._idle if connection.idle_since_us <= resting_since_us]
         del self._idle[: len(stale)]
         for connection in stale:
             connection.abort()
         if self._idle:
-            self._wheel.add(self._sweeper, self._idle[0].idle_since_us + self.options.idle_us)
+            self._wheel.add(self._sweeper, self._idle[0].idle_since_us + self._idle_us)
 
     # Connecting
 
@@ -243,7 +244,7 @@ class Pool:
             error = task.exception()
         if error is None:
             connection = task.result()
-            if self._closed or not connection.idle:
+            if self._closed or not connection.is_idle():
                 connection.abort()
             else:
                 connection.born_us = self._wheel.now_us

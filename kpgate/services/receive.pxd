@@ -6,11 +6,8 @@ from kpgate._fast.onward cimport write_head
 from kpgate._fast.wait cimport Timer, Wait, Wheel
 
 
-cimport cython
-
-
 cpdef Head check_head(Head head)
-cpdef bytes onward(bytes opening, Head head, str request_id, cython.py_int body_bytes)
+cpdef bytes onward(bytes opening, Head head, str request_id, long long body_bytes)
 cpdef bint is_request_id(bytes value) except -1
 
 

@@ -17,6 +17,7 @@ from kpgate.domain.errors import (
 )
 from kpgate.domain.tier import PRIORITY_MAX
 from kpgate.domain.trace import continue_trace
+from kpgate.domain.whole import Whole
 
 _ID_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
@@ -39,7 +40,7 @@ def check_head(head: Head) -> Head:
     return head
 
 
-def onward(opening: bytes, head: Head, request_id: str, body_bytes: int) -> bytes:
+def onward(opening: bytes, head: Head, request_id: str, body_bytes: Whole) -> bytes:
     """The head of an upstream request: what its deployment gives, then length, trace, and what callers may pass on.
 
     Units: `body_bytes` is -1 for a body of which nobody knows: it goes in chunks.

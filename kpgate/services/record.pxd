@@ -43,5 +43,5 @@ cdef class Recorder:
     cdef public object _write
     cdef public object _encode
 
-    cpdef object close(self, Record record, cython.py_int now_us)
+    cpdef object close(self, Record record, long long now_us)
     cdef object _put(self, bytes written)

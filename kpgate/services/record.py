@@ -11,6 +11,7 @@ import msgspec
 from kpgate._fast.members import Members
 from kpgate._fast.wait import wall_us
 from kpgate.domain.call import Record
+from kpgate.domain.whole import Whole
 from kpgate.services.meters import Meters
 
 Write = Callable[[bytes], None]
@@ -223,7 +224,7 @@ class Recorder:
         self._write = write
         self._encode = encode
 
-    def close(self, record: Record, now_us: int) -> None:
+    def close(self, record: Record, now_us: Whole) -> None:
         """Write the record. Order: last of all, once."""
         record.total_us = now_us - record.received_us
         self._meters.count(record)

@@ -2,7 +2,7 @@
 
 cimport cython
 from kpgate._fast.digits cimport decimal
-from kpgate._fast.heading cimport Heading
+from kpgate._fast.heading cimport Heading, no_headers
 from kpgate._fast.limit cimport Verdict
 from kpgate.domain.call cimport Record
 from kpgate.domain.dialect cimport Endpoint

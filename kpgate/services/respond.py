@@ -1,7 +1,7 @@
 """RESPOND: the head and the body of what the client gets. One place writes kpgate's headers."""
 
 from kpgate._fast.digits import decimal
-from kpgate._fast.heading import Heading
+from kpgate._fast.heading import Heading, no_headers
 from kpgate._fast.limit import Verdict
 from kpgate.domain.call import Record
 from kpgate.domain.dialect import Endpoint, Framing
@@ -14,7 +14,7 @@ JSON = (b"content-type", b"application/json")
 
 def describe(record: Record) -> Heading:
     """The headers on every reply: ids, who answered, time spent in kpgate, what it cost."""
-    headers = Heading()
+    headers = no_headers()
     headers.say(b"x-request-id", record.request_id)
     headers.count(b"x-kpgate-attempts", record.attempts)
     headers.count(b"x-kpgate-overhead-us", record.overhead_us)

@@ -38,7 +38,7 @@ cdef class Target:
 
 
 cdef class Plan:
-    cdef public object number
+    cdef public long long number
     cdef public str name
     cdef public object gate
     cdef public tuple targets

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import randrange
-from typing import Any
+from typing import Any, TypeAlias
 
 from kpgate._fast.bill import Bill, Tariff
 from kpgate._fast.choice import Choice
@@ -93,6 +93,10 @@ class Target:
             usage.units,
             factor,
         )
+
+
+Order: TypeAlias = tuple[Target, ...]
+"""Deployments in the order in which they are asked."""
 
 
 @dataclass(eq=False)

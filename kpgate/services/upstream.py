@@ -6,6 +6,7 @@ Owns the three time-outs of an attempt. Never sends anything to the client.
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from kpgate._fast.heading import Heading
 from kpgate._fast.http1 import Connection, UpstreamLost
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.domain.call import Call
@@ -20,8 +21,9 @@ from kpgate.domain.errors import (
 from kpgate.domain.filtering import Watch
 from kpgate.domain.refusals import is_flagged, is_unpaid
 from kpgate.domain.resets import PREFIXES
-from kpgate.services.exchange import Exchange, Header
-from kpgate.services.pool import Made, PoolFull
+from kpgate.domain.whole import Whole
+from kpgate.services.exchange import Exchange
+from kpgate.services.pool import Made, Pool, PoolFull
 from kpgate.services.route import Target
 
 REPLY_BYTES_MAX = 256 * 1024 * 1024
@@ -42,9 +44,11 @@ class Rest(Protocol):
 class Attempt(Timer):
     """One try upstream: the connection in use, its deadline, and the way to end it from outside. Its own timer.
 
-    Order: `send`, or what it is made of, then `whole` or any number of `chunk`, then `close`; `fail` at any time.
+    Order: `attempt_at` makes one. `send`, or what it is made of, then `whole` or any number of `chunk`, then `close`;
+    `fail` at any time.
     Shape: a `metered` reply comes in short pieces, so that little of it is beyond what was asked about; `unpaid` says
     that the provider wants kpgate's account to be paid, with a status that others answer callers' mistakes with.
+    Units: `began_us` and `over_us` are the instants of its beginning and of what it came to.
     """
 
     __slots__ = (
@@ -53,17 +57,18 @@ class Attempt(Timer):
         "_opening",
         "_reads",
         "_rest",
-        "_sent_us",
         "_total_at_us",
         "_wheel",
+        "began_us",
         "connection",
         "metered",
+        "over_us",
         "target",
         "unpaid",
     )
 
-    def __init__(self, target: Target, wheel: Wheel, clock: Callable[[], int], began_us: int) -> None:
-        # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
+    def begin(self, target: Target, wheel: Wheel, clock: Callable[[], int], began_us: Whole) -> None:
+        """It is a try at this deployment from now on. Order: first of all."""
         self.target = target
         self.connection: Connection | None = None
         self._wheel = wheel
@@ -71,7 +76,8 @@ class Attempt(Timer):
         self._ended: GatewayError | None = None
         self._opening: Wait | None = None
         self._reads = -1
-        self._sent_us = began_us
+        self.began_us = began_us
+        self.over_us = 0
         self._total_at_us = began_us + target.total_us
         self.metered = False
         self.unpaid = False
@@ -98,12 +104,12 @@ class Attempt(Timer):
         Errors: as `send`.
         """
         target = self.target
-        pool = target.pool
-        connection: Connection | None = pool.take()
+        pool: Pool = target.pool
+        connection = pool.take()
         if connection is None:
             return self._send_fresh(head, body, None)
         self.connection = connection
-        self._arm(self._sent_us + target.first_byte_us)
+        self._arm(self.began_us + target.first_byte_us)
         connection.send(head, body)
         return connection.head()
 
@@ -196,13 +202,13 @@ class Attempt(Timer):
         self._rest = piece[METERED_BYTES:]
         return piece[:METERED_BYTES]
 
-    @property
-    def passed(self) -> list[Header]:
-        """The headers of the reply that the caller sees. A provider's limits, where they are read, are kpgate's."""
+    def pass_on(self, headers: Heading) -> None:
+        """Add the headers of the reply that the caller sees. A provider's limits, where they are read, are kpgate's."""
         connection = self.reply()
         if self.target.key is None:
-            return connection.passed
-        return [one for one in connection.passed if not one[0].startswith(PREFIXES)]
+            headers.paste(connection.passing)
+        else:
+            headers.extend([one for one in connection.passed if not one[0].startswith(PREFIXES)])
 
     def hold(self) -> None:
         """Read no more of a stream before the next `chunk`: the client does not follow."""
@@ -222,7 +228,8 @@ class Attempt(Timer):
         self.cancel()
         connection, self.connection = self.connection, None
         if connection is not None:
-            self.target.pool.give(connection)
+            pool: Pool = self.target.pool
+            pool.give(connection)
 
     def _arm(self, late_at_us: Instant) -> None:
         self._wheel.add(self, late_at_us if late_at_us < self._total_at_us else self._total_at_us)
@@ -245,6 +252,14 @@ class Attempt(Timer):
         if error.timeout:
             return UpstreamTimeout(f"provider {self.target.provider}: {error.reason}")
         return self._failed(error.reason)
+
+
+def attempt_at(target: Target, wheel: Wheel, clock: Callable[[], int], began_us: Whole) -> Attempt:
+    """A try at a deployment that begins."""
+    # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
+    attempt = Attempt.__new__(Attempt)
+    attempt.begin(target, wheel, clock, began_us)
+    return attempt
 
 
 def opening(way: Way, call: Call, exchange: Exchange, sent: bytes) -> bytes:

@@ -32,7 +32,7 @@ def test_a_head_keeps_what_is_read_and_joins_lists() -> None:
     head = gather(
         [HOST, (b"x-api-key", b"k"), (b"x-forwarded-for", b"a"), (b"x-forwarded-for", b"b"), (b"z", b"")]
     )
-    assert (head.credential, head.forwarded_for, head.traceparent) == ("k", b"a, b", None)
+    assert (head.credential(), head.forwarded_for, head.traceparent) == ("k", b"a, b", None)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_head_keeps_what_is_read_and_joins_lists() -> None:
     ],
 )
 def test_credentials_come_in_three_headers(sent: tuple[bytes, bytes], credential: str | None) -> None:
-    assert gather([HOST, sent]).credential == credential
+    assert gather([HOST, sent]).credential() == credential
 
 
 @pytest.mark.parametrize(

@@ -427,7 +427,7 @@ async def test_a_provider_that_is_gone_is_dialled_once_ahead_and_by_each_call():
         for _ in range(3):
             assert "refused" in (await lost(pool.open(FAR_US))).reason
             await until(lambda: pool.counts == Counts(open=AHEAD_FROM, idle=0, dialing=0, waiting=0))
-        assert all(connection.idle for connection in held)
+        assert all(connection.is_idle() for connection in held)
 
 
 @looped
@@ -440,7 +440,7 @@ async def test_a_dial_that_fails_leaves_those_alone_who_may_still_get_another():
         pool.give(held)
         assert await first is held
         next(iter(pool._dials)).cancel()
-        assert (await second).idle
+        assert (await second).is_idle()
         await until(lambda: pool.counts == Counts(open=2, idle=0, dialing=0, waiting=0))
 
 
@@ -713,7 +713,7 @@ async def test_the_next_address_is_tried_when_one_is_silent_or_refuses(monkeypat
                 wheel.advance(wheel.now_us + wheel.tick_us)
                 await asyncio.sleep(0.001)
             winner = task.result()
-            assert winner.idle
+            assert winner.is_idle()
             winner.abort()
             await until(lambda: sockets() == before)
             with pytest.raises(UpstreamLost, match="refused"):

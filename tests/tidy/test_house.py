@@ -33,6 +33,7 @@ FLOORS = {
 }
 SIDEWAYS = {
     ("services.upstream", "services.pool"),
+    ("services.echo", "services.pool"),
     ("services.upstream", "services.route"),
     ("services.upstream", "services.exchange"),
     ("services.choose", "services.route"),
