@@ -5,11 +5,12 @@ what a body means. Source: ASGI 3.0, HTTP spec 2.3 (checked November 2026); Gran
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from kpgate._fast.head import Head
-from kpgate._fast.wait import Timer, Wheel
+from kpgate._fast.step import Aside
+from kpgate._fast.wait import Wait, Wheel
 from kpgate.app.bounds import Bounds
 from kpgate.domain.errors import BodyTooLarge, ClientGone, GatewayError, InvalidRequest, RequestTimeout
 from kpgate.services.exchange import Sink
@@ -19,22 +20,25 @@ AHEAD_BYTES_MAX = 16_384
 TOO_LONG = "the body is longer than the %d bytes that are read"
 
 Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+Receive = Callable[[], "asyncio.Future[Message]"]
+"""It answers with a future of the server's, which is no task's to wait for: what it calls once done crosses threads."""
 
 
-class AsgiInlet(Timer):
+class AsgiInlet(Aside):
     """What an exchange does with a body. It is its own timer: while it receives, for how long.
 
     Order: as `services/exchange.py` says.
     """
 
     __slots__ = (
+        "_ahead",
         "_backlog",
         "_bounds",
         "_bytes_max",
         "_cut",
         "_deadline_us",
         "_got",
+        "_loop",
         "_peeked",
         "_receive",
         "_receiving",
@@ -45,22 +49,45 @@ class AsgiInlet(Timer):
         "head",
     )
 
-    def __init__(self, head: Head, receive: Receive, wheel: Wheel, bounds: Bounds) -> None:
+    def __init__(
+        self, head: Head, receive: Receive, wheel: Wheel, loop: asyncio.AbstractEventLoop, bounds: Bounds
+    ) -> None:
         # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
         self.head = head
         self._receive = receive
         self._wheel = wheel
+        self._loop = loop
         self._bounds = bounds
-        self._receiving: Any = None
+        self._receiving: asyncio.Future[Message] | None = None
+        self._ahead: asyncio.Future[Message] | None = None
         self._peeked: bytes | None = None
         self._sink: Sink | None = None
         self._cut: GatewayError | None = None
         self._got = 0
         self._whole = False
 
+    def ask_ahead(self) -> None:
+        """Have a short body come before anybody wants it: it mostly came with the head. Not if its client waits to be
+        asked."""
+        if 0 < self.head.content_length <= AHEAD_BYTES_MAX and not self.head.expects:
+            self._ahead = self._receive()
+
     def take_body(self, bytes_max: int) -> bytes | None:
-        """The server has the body, if there is one: `await read_body`."""
-        return b"" if self.head.content_length == 0 else None
+        """The request's body, as `Exchange.take_body`.
+
+        Errors: BodyTooLarge, ClientGone.
+        """
+        length, ahead = self.head.content_length, self._ahead
+        if length == 0:
+            return b""
+        if ahead is None or length > bytes_max or not ahead.done():
+            return None
+        self._ahead = None
+        body = self._note(ahead.result())
+        if len(body) == length:
+            return body
+        self._peeked = body
+        return None
 
     async def read_body(self, bytes_max: int) -> bytes:
         """The request's body, as `Exchange.read_body`.
@@ -68,6 +95,7 @@ class AsgiInlet(Timer):
         Errors: BodyTooLarge, RequestTimeout, ClientGone; InvalidRequest for a chunked body that ends badly.
         """
         length, body = self.head.content_length, self._peeked
+        self._peeked = None
         if length > bytes_max:
             raise BodyTooLarge(f"the body is {length} bytes; at most {bytes_max} are read")
         if length == 0:
@@ -145,21 +173,29 @@ class AsgiInlet(Timer):
         if self._got > bytes_max:
             raise BodyTooLarge(TOO_LONG % bytes_max)
 
+    def _next(self) -> "asyncio.Future[Message]":
+        """More of it, asked for ahead or now."""
+        ahead, self._ahead = self._ahead, None
+        return self._receive() if ahead is None else ahead
+
     async def _more(self) -> bytes:
-        self._receiving = receiving = self._receive()
-        now_us = self._wheel.now_us
-        self._deadline_us = now_us + self._bounds.body_idle_us
-        if not self.armed:
-            # At first as far as the watch will need it: one link on the wheel does for both.
-            self._wheel.add(self, now_us + WATCH_AFTER_US)
-        try:
-            return self._note(await receiving)
-        except asyncio.CancelledError:
-            if self._receiving is not None:
-                raise
-            raise RequestTimeout("the body stopped arriving") from None
-        finally:
-            self._receiving = None
+        receiving = self._next()
+        if not receiving.done():
+            self._receiving = receiving
+            now_us = self._wheel.now_us
+            self._deadline_us = now_us + self._bounds.body_idle_us
+            if not self.armed:
+                # At first as far as the watch will need it: one link on the wheel does for both.
+                self._wheel.add(self, now_us + WATCH_AFTER_US)
+            arrived = Wait(self._loop)
+            receiving.add_done_callback(arrived.resolve)
+            try:
+                await arrived
+            finally:
+                self._receiving = None
+        if receiving.cancelled():
+            raise RequestTimeout("the body stopped arriving")
+        return self._note(receiving.result())
 
     def _note(self, message: Message) -> bytes:
         """What a message has of the body, once it is noted whether that is all.
@@ -200,8 +236,8 @@ class AsgiInlet(Timer):
         self._deadline_us = self._wheel.now_us + self._bounds.body_idle_us
         if not self.armed:
             self._wheel.add(self, self._deadline_us)
-        self._receiving = receiving = self._receive()
-        receiving.add_done_callback(self._came)  # type: ignore[attr-defined]
+        self._receiving = receiving = self._next()
+        receiving.add_done_callback(self._came)
 
     def _came(self, received: Any) -> None:
         self._receiving = None

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ from kpgate.app.asgi import Transport
 from kpgate.app.bounds import Bounds
 from kpgate.app.channel import Channel, Message, Order, first_order
 from kpgate.app.context import Builder, Context, Served, Server
+from kpgate.app.crossing import Crossing
 from kpgate.app.failures import where
 from kpgate.app.logs import LogWriter
 from kpgate.app.node import Node
+from kpgate.app.pace import Pace
 from kpgate.domain.settings import Settings
 
 TICK_S = 0.1
@@ -59,6 +62,7 @@ class Worker:
         self._serving = 0
         self._deadline_us = NEVER_US
         self._application: Served | None = None
+        self._pace: Pace | None = None
 
     @property
     def application(self) -> Served:
@@ -132,8 +136,13 @@ class Worker:
         from kpgate.app.embedded import Embedded, log_to
 
         transport = Transport(
-            serve=serve, wheel=self.wheel, loop=self.loop, bounds=self.bounds, alarm=self._alarm
+            serve=serve,
+            wheel=self.wheel,
+            crossing=Crossing(self.loop, self._alarm),
+            bounds=self.bounds,
+            alarm=self._alarm,
         )
+        self._pace = Pace()
         embedded = Embedded(transport, listener, settings, tls=public)
         log_to(self.log)
         return embedded
@@ -161,6 +170,8 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - one tick of a background loop
             self._alarm(error)
         self.log.kick()
+        if self._pace is not None:
+            self._pace.look(clock(), time.thread_time_ns() // 1000)
 
     def _alarm(self, error: BaseException) -> None:
         """Log what broke and where; not its words, which may hold a caller's."""
