@@ -86,6 +86,11 @@ class Transport(msgspec.Struct, frozen=True):
             self.crossing.call_soon_threadsafe(exchange.start)
 
 
+def _let_go(*_: object) -> Any:
+    """What a request's ways are once it has ended."""
+    raise AssertionError("the request has ended")
+
+
 class AsgiExchange(AsgiInlet):
     """One request and its reply. It is its own timer: body idle, then the watch for leaving, then stalled writes.
 
@@ -93,9 +98,9 @@ class AsgiExchange(AsgiInlet):
     """
 
     __slots__ = (
+        "_done",
         "_ended",
         "_finishing",
-        "_incoming",
         "_leave",
         "_opened",
         "_piece",
@@ -132,7 +137,7 @@ class AsgiExchange(AsgiInlet):
         self.peer: str = client[0] if client else ""
         self.gone = self.cut = self.unsent = False
         self._transport = transport
-        self._incoming = incoming
+        self._done = incoming.done
         self._send = proto.send
         self._settling = False
         self._opened = self._ended = self._watched = self._finishing = self._waiting = False
@@ -153,7 +158,7 @@ class AsgiExchange(AsgiInlet):
         if self._opened:
             self._watch()
         else:
-            self._wheel.add(self, self._wheel.now_us + WATCH_AFTER_US)
+            self.wheel.add(self, self.wheel.now_us + WATCH_AFTER_US)
 
     def pour(self, sink: Sink | None, seen: int = 0) -> None:
         """Give the body to `sink`, as `Exchange.pour`. What nobody wants is watched for the client's leaving."""
@@ -174,7 +179,7 @@ class AsgiExchange(AsgiInlet):
             self._listen()
 
     def _listen(self) -> None:
-        self._next().add_done_callback(self._heard)
+        self._following().add_done_callback(self._heard)
 
     def _heard(self, heard: Any) -> None:
         """What came after the body: its end, or that the connection is gone."""
@@ -238,7 +243,7 @@ class AsgiExchange(AsgiInlet):
             return
         room = self._room
         if room is None:
-            room = self._room = Wait(self._loop)
+            room = self._room = Wait(self.loop)
         else:
             room.reset()
         self._waiting = True
@@ -320,9 +325,9 @@ class AsgiExchange(AsgiInlet):
             self._room.resolve()
 
     def _stall(self) -> None:
-        now_us = self._wheel.now_us
+        now_us = self.wheel.now_us
         self._deadline_us = now_us + self._bounds.write_stall_us
-        self._wheel.add(self, min(self._deadline_us, now_us + WATCH_AFTER_US))
+        self.wheel.add(self, min(self._deadline_us, now_us + WATCH_AFTER_US))
 
     def _shrink(self) -> None:
         """Keep no more of a chunk than is still to be sent: it is a while until the client takes that."""
@@ -333,7 +338,7 @@ class AsgiExchange(AsgiInlet):
 
     def fire(self) -> None:
         """The wheel's: whichever of the three it was armed for."""
-        now_us = self._wheel.now_us
+        now_us = self.wheel.now_us
         receiving = self._receiving
         if receiving is not None:
             if self._is_late(now_us):
@@ -342,7 +347,7 @@ class AsgiExchange(AsgiInlet):
         elif self._waiting:
             if now_us < self._deadline_us:
                 self._shrink()
-                self._wheel.add(self, self._deadline_us)
+                self.wheel.add(self, self._deadline_us)
             else:
                 self._left()
         elif self._leave is not None:
@@ -357,7 +362,7 @@ class AsgiExchange(AsgiInlet):
         except Exception as error:  # noqa: BLE001 - the edge around one request
             self.over(error)
         else:
-            self.begin(self._loop, serving)
+            self.begin(self.loop, serving)
 
     def over(self, error: BaseException | None) -> None:
         """The application has ended, or the last of a finished stream was taken, or nobody takes it."""
@@ -367,13 +372,13 @@ class AsgiExchange(AsgiInlet):
         self._close()
         if self.unsent and not self._settling:
             self._settling = True
-            self.begin(self._loop, self._settle())
+            self.begin(self.loop, self._settle())
             return
         self._ended = True
-        incoming = self._incoming
+        done = self._done
         # The server closes the connection once nothing here can ask for more of the body.
-        del self._receive, self._send, self._incoming
-        incoming.done()
+        self._receive = self._send = self._done = _let_go
+        done()
 
     def _close(self) -> None:
         """Nothing more is asked of it: off the wheel, and a reply that never came is sent."""

@@ -38,15 +38,15 @@ class AsgiInlet(Aside):
         "_cut",
         "_deadline_us",
         "_got",
-        "_loop",
         "_peeked",
         "_receive",
         "_receiving",
         "_sink",
         "_stopped",
-        "_wheel",
         "_whole",
         "head",
+        "loop",
+        "wheel",
     )
 
     def __init__(
@@ -55,8 +55,8 @@ class AsgiInlet(Aside):
         # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
         self.head = head
         self._receive = receive
-        self._wheel = wheel
-        self._loop = loop
+        self.wheel = wheel
+        self.loop = loop
         self._bounds = bounds
         self._receiving: asyncio.Future[Message] | None = None
         self._ahead: asyncio.Future[Message] | None = None
@@ -138,14 +138,14 @@ class AsgiInlet(Aside):
         elif self._cut is not None:
             sink.fail(self._cut)
         else:
-            self._deadline_us = self._wheel.now_us + self._bounds.body_idle_us
+            self._deadline_us = self.wheel.now_us + self._bounds.body_idle_us
             self._deliver()
 
     def follow(self) -> None:
         """The sink takes again. While it did not, its client's time stood still."""
         if self._sink is not None and self._stopped:
             self._stopped = False
-            self._deadline_us = self._wheel.now_us + self._bounds.body_idle_us
+            self._deadline_us = self.wheel.now_us + self._bounds.body_idle_us
             self._deliver()
 
     @property
@@ -173,21 +173,21 @@ class AsgiInlet(Aside):
         if self._got > bytes_max:
             raise BodyTooLarge(TOO_LONG % bytes_max)
 
-    def _next(self) -> "asyncio.Future[Message]":
+    def _following(self) -> "asyncio.Future[Message]":
         """More of it, asked for ahead or now."""
         ahead, self._ahead = self._ahead, None
         return self._receive() if ahead is None else ahead
 
     async def _more(self) -> bytes:
-        receiving = self._next()
+        receiving = self._following()
         if not receiving.done():
             self._receiving = receiving
-            now_us = self._wheel.now_us
+            now_us = self.wheel.now_us
             self._deadline_us = now_us + self._bounds.body_idle_us
             if not self.armed:
                 # At first as far as the watch will need it: one link on the wheel does for both.
-                self._wheel.add(self, now_us + WATCH_AFTER_US)
-            arrived = Wait(self._loop)
+                self.wheel.add(self, now_us + WATCH_AFTER_US)
+            arrived = Wait(self.loop)
             receiving.add_done_callback(arrived.resolve)
             try:
                 await arrived
@@ -233,10 +233,10 @@ class AsgiInlet(Aside):
         """Have more come, if there is room for it: that it ends is seen by nothing else."""
         if self._whole or self._receiving is not None or len(self._backlog) > AHEAD_BYTES_MAX:
             return
-        self._deadline_us = self._wheel.now_us + self._bounds.body_idle_us
+        self._deadline_us = self.wheel.now_us + self._bounds.body_idle_us
         if not self.armed:
-            self._wheel.add(self, self._deadline_us)
-        self._receiving = receiving = self._next()
+            self.wheel.add(self, self._deadline_us)
+        self._receiving = receiving = self._following()
         receiving.add_done_callback(self._came)
 
     def _came(self, received: Any) -> None:
@@ -265,9 +265,9 @@ class AsgiInlet(Aside):
     def _is_late(self, now_us: int) -> bool:
         """Whether what is received has taken too long: then it ends. Order: while it receives, once the wheel fires."""
         if now_us < self._deadline_us:
-            self._wheel.add(self, self._deadline_us)
+            self.wheel.add(self, self._deadline_us)
         elif self._is_coming and self._stopped:
-            self._wheel.add(self, now_us + self._bounds.body_idle_us)
+            self.wheel.add(self, now_us + self._bounds.body_idle_us)
         else:
             return True
         return False
