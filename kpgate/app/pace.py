@@ -11,8 +11,8 @@ import os
 import threading
 from pathlib import Path
 
-BUSY_SHARE = 0.35
-CALM_SHARE = 0.2
+BUSY_SHARE = 0.25
+CALM_SHARE = 0.12
 """Of a core, used by the loop's thread alone."""
 CALM_LOOKS = 10
 TASKS = Path("/proc/self/task")

@@ -66,13 +66,13 @@ def threads() -> Iterator[Threads]:
 
 def test_what_the_server_started_is_batch_work_while_the_loop_is_busy(threads: Threads) -> None:
     look = Looks()
-    look(0.3, times=50)
+    look(0.2, times=50)
     assert os.sched_getscheduler(threads.foreign) == os.SCHED_OTHER
     look(0.6)
     assert os.sched_getscheduler(threads.foreign) == os.SCHED_BATCH
     assert os.sched_getscheduler(threads.own) == os.SCHED_OTHER
     assert os.sched_getscheduler(os.getpid()) == os.SCHED_OTHER
-    look(0.25, times=50)
+    look(0.15, times=50)
     look(0.1, times=CALM_LOOKS - 1)
     assert os.sched_getscheduler(threads.foreign) == os.SCHED_BATCH, "a pause is no calm"
     look(0.1)
