@@ -2,7 +2,7 @@
 
 from kpgate._fast.head cimport Head
 from kpgate._fast.step cimport Aside
-from kpgate._fast.wait cimport Wheel
+from kpgate._fast.wait cimport Wait, Wheel
 
 
 cdef class AsgiInlet(Aside):
@@ -13,6 +13,7 @@ cdef class AsgiInlet(Aside):
     cdef public object _bounds
     cdef public object _receiving
     cdef public object _ahead
+    cdef public Wait _arriving
     cdef public object _peeked
     cdef public object _sink
     cdef public object _cut

@@ -32,6 +32,7 @@ class AsgiInlet(Aside):
 
     __slots__ = (
         "_ahead",
+        "_arriving",
         "_backlog",
         "_bounds",
         "_bytes_max",
@@ -187,15 +188,19 @@ class AsgiInlet(Aside):
             if not self.armed:
                 # At first as far as the watch will need it: one link on the wheel does for both.
                 self.wheel.add(self, now_us + WATCH_AFTER_US)
-            arrived = Wait(self.loop)
-            receiving.add_done_callback(arrived.resolve)
+            self._arriving = arriving = Wait(self.loop)
+            receiving.add_done_callback(self._arrived)
             try:
-                await arrived
+                await arriving
             finally:
                 self._receiving = None
         if receiving.cancelled():
             raise RequestTimeout("the body stopped arriving")
         return self._note(receiving.result())
+
+    def _arrived(self, _: object) -> None:
+        # Nothing here keeps the future, which keeps this: no collector sees into the server's.
+        self._arriving.resolve()
 
     def _note(self, message: Message) -> bytes:
         """What a message has of the body, once it is noted whether that is all.

@@ -34,6 +34,8 @@ from kpgate.app.pace import Pace
 from kpgate.domain.settings import Settings
 
 TICK_S = 0.1
+COLLECTED_FROM = 5_000
+"""Objects made and not freed yet. Of calls under way there are some thousands: a look at them finds nothing to free."""
 LIFE_PATIENCE_US = 1_000_000
 ORPHAN_US = 5_000_000
 LEAVE_US = 3_000_000
@@ -76,6 +78,7 @@ class Worker:
         self._make_servers()
         gc.collect()
         gc.freeze()
+        gc.set_threshold(COLLECTED_FROM, *gc.get_threshold()[1:])
         # What the start needed, as for making a vocabulary's table, no call needs.
         give_back()
         self._tick()

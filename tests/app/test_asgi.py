@@ -1,7 +1,9 @@
 """The ASGI exchange, with scripted `receive` and `send`: what it asks of the server, and when."""
 
 import asyncio
+import gc
 import sys
+import weakref
 from collections.abc import Callable, Coroutine
 from time import monotonic_ns
 from typing import Any
@@ -215,6 +217,66 @@ def test_the_beginning_of_a_short_body_is_kept_and_the_rest_has_its_time() -> No
         assert client.status == 408 and client.alarms == []
 
     asyncio.run(main())
+
+
+class Kept:
+    """A future like the server's: it keeps its callback, and no collector sees into it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, message: dict[str, Any]) -> None:
+        self.loop = loop
+        self.message = message
+        self.callback: Callable[[Any], object] | None = None
+
+    def done(self) -> bool:
+        return self.callback is not None
+
+    def cancelled(self) -> bool:
+        return False
+
+    def exception(self) -> None:
+        return None
+
+    def result(self) -> dict[str, Any]:
+        return self.message
+
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        self.callback = callback
+        self.loop.call_soon(callback, self)
+
+
+@pytest.mark.parametrize("poured", [True, False])
+def test_nothing_is_left_of_a_body_without_a_collector(poured: bool) -> None:
+    gone: list[weakref.ref[Kept]] = []
+
+    async def story(exchange: AsgiExchange) -> None:
+        if poured:
+            await exchange.peek(0, 100)
+            exchange.pour(Basin())
+            await turn()
+        else:
+            assert await exchange.read_body(100) == b"hello"
+        exchange.watch(lambda: None)
+        exchange.reply(200, [TEXT], b"ok")
+
+    class Server(Client):
+        def receive(self) -> Any:
+            kept = Kept(
+                self.loop, {"type": "http.request", "body": b"hel" if not gone else b"lo", "more_body": True}
+            )
+            gone.append(weakref.ref(kept))
+            return kept
+
+    async def main() -> None:
+        client = Server(length(5))
+        await client.serve(story)
+        await turn()
+        assert client.status == 200 and [ref() for ref in gone] == [None, None]
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+    finally:
+        gc.enable()
 
 
 def test_a_body_that_was_looked_at_and_is_read_may_not_stop_either() -> None:
