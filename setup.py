@@ -50,7 +50,7 @@ extensions = [
 # a checked build has nothing to look for in it. It has no loops over bytes that -O3 would make faster.
 ROOMS = {
     "": ["gateway", "life"],
-    "app/": ["application", "logs"],
+    "app/": ["application", "asgi", "asgi_inlet", "crossing", "logs"],
     "dialects/anthropic/": ["ask", "count", "framing", "neutral", "reply", "request", "stream", "usage"],
     "dialects/gemini/": [
         "ask",

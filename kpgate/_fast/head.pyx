@@ -433,6 +433,9 @@ def gather(list headers not None):
         total += size + PyBytes_GET_SIZE(value)
         if (4 <= size <= 16 and size != 6) or size == 26:
             head._known(PyBytes_AS_STRING(name), size, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+        elif size == 6 and _same(PyBytes_AS_STRING(name), b"expect", 6):
+            # Whatever is expected, it is for the other parser to refuse.
+            head.expects = True
     head._headers = len(headers)
     if total > HEAD_BYTES_MAX:
         head._blame(431, f"the headers are {total} bytes; at most {HEAD_BYTES_MAX} are read")

@@ -1,14 +1,14 @@
 """The ASGI transport: the exchange of one request over Granian's `scope`, `receive` and `send`.
 
 It owns how `send` is driven, and when `receive` is called once nobody wants more of the body (each call costs a thread
-hop, so none that is not needed); the body is its inlet's. It knows no dialect and no phase. What it waits for ends by a
-callback or by the wheel, never by a task of its own. Source: ASGI 3.0, HTTP spec 2.3 (checked November 2026); Granian
-2.8 (measured).
+hop, so none that is not needed); the body is its inlet's. It knows no dialect and no phase. It drives a request's
+coroutine itself; what that waits for ends by a callback or by the wheel, never by a task.
+Source: ASGI 3.0, HTTP spec 2.3 (checked November 2026); Granian 2.8 (measured);
+docs/decisions/0011-no-task-on-granian.md.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,6 +16,7 @@ from kpgate._fast.head import gather
 from kpgate._fast.wait import Wait, Wheel, clock
 from kpgate.app.asgi_inlet import WATCH_AFTER_US, AsgiInlet, Message, Receive
 from kpgate.app.bounds import Bounds
+from kpgate.app.crossing import Crossing
 from kpgate.domain.errors import ClientGone
 from kpgate.services.exchange import Header, Sink
 
@@ -26,7 +27,6 @@ PROVEN_BYTES = 524_288
 it keeps a number, whatever their size, for a reader that stands still."""
 START, BODY = "http.response.start", "http.response.body"
 SERVER = (b"server", b"kpgate")
-CUT = "the reply was cut"
 FAILED_BODY = b'{"error":{"message":"kpgate failed","type":"server_error","param":null,"code":"internal"}}'
 LEFT_BODY = (
     b'{"error":{"message":"the body ended early","type":"invalid_request_error","param":null,'
@@ -34,12 +34,35 @@ LEFT_BODY = (
 )
 JSON = (b"content-type", b"application/json")
 
-Send = Callable[[Message], Awaitable[None]]
-Serve = Callable[["AsgiExchange"], Awaitable[None]]
+Send = Callable[[Message], object]
+Serve = Callable[["AsgiExchange"], Coroutine[Any, Any, None]]
 
 
-class Cut(Exception):
-    """Raised out of the ASGI application: the server then closes without the stream's end."""
+class Proto(Protocol):
+    """The two ways of an ASGI application."""
+
+    @property
+    def receive(self) -> Receive:
+        """What comes of the request."""
+
+    @property
+    def send(self) -> Send:
+        """Where the reply goes. A future if the client has to take something first."""
+
+
+class Incoming(Protocol):
+    """A request, as the server hands it over."""
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """Its head."""
+
+    @property
+    def proto(self) -> Proto:
+        """Its body, and its reply."""
+
+    def done(self) -> None:
+        """The application has ended: a stream without an end is cut, a request without a reply gets a bare 500."""
 
 
 class Transport(msgspec.Struct, frozen=True):
@@ -47,27 +70,25 @@ class Transport(msgspec.Struct, frozen=True):
 
     serve: Serve
     wheel: Wheel
-    loop: asyncio.AbstractEventLoop
+    crossing: Crossing
     bounds: Bounds
-    alarm: Callable[[Exception], None]
+    alarm: Callable[[BaseException], None]
 
-    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """The ASGI application.
-
-        Errors: Cut, so that the server closes a stream without its end.
-        """
-        exchange = AsgiExchange(self, scope, receive, send)
+    def take(self, incoming: Incoming) -> None:
+        """Take over a request, on the thread of the server that read it. Nothing may escape."""
         try:
-            await self.serve(exchange)
-        except Exception as error:  # noqa: BLE001 - the edge around one request
-            self.alarm(error)
-            exchange.fail()
-        exchange.close()
-        if exchange.unsent:
-            await exchange.settle()
-        exchange.forget()
-        if exchange.cut:
-            raise Cut(CUT)
+            exchange = AsgiExchange(self, incoming)
+            exchange.ask_ahead()
+        except Exception as error:  # noqa: BLE001 - the edge of a server's callback
+            self.crossing.call_soon_threadsafe(self.alarm, error)
+            incoming.done()
+        else:
+            self.crossing.call_soon_threadsafe(exchange.start)
+
+
+def _let_go(*_: object) -> Any:
+    """What a request's ways are once it has ended."""
+    raise AssertionError("the request has ended")
 
 
 class AsgiExchange(AsgiInlet):
@@ -77,16 +98,18 @@ class AsgiExchange(AsgiInlet):
     """
 
     __slots__ = (
+        "_done",
         "_ended",
         "_finishing",
         "_leave",
-        "_loop",
         "_opened",
         "_piece",
         "_rest",
         "_room",
         "_send",
         "_sent",
+        "_settling",
+        "_transport",
         "_waiting",
         "_watched",
         "cut",
@@ -100,18 +123,23 @@ class AsgiExchange(AsgiInlet):
         "unsent",
     )
 
-    def __init__(self, transport: Transport, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    def __init__(self, transport: Transport, incoming: Incoming) -> None:
+        scope, proto = incoming.scope, incoming.proto
         self.received_us = clock()
         self.method: str = scope["method"]
         self.path: bytes = scope["raw_path"]
         self.query: bytes = scope["query_string"]
         self.headers: list[Header] = scope["headers"]
-        super().__init__(gather(self.headers), receive, transport.wheel, transport.bounds)
+        super().__init__(
+            gather(self.headers), proto.receive, transport.wheel, transport.crossing.loop, transport.bounds
+        )
         client = scope["client"]
         self.peer: str = client[0] if client else ""
         self.gone = self.cut = self.unsent = False
-        self._send = send
-        self._loop = transport.loop
+        self._transport = transport
+        self._done = incoming.done
+        self._send = proto.send
+        self._settling = False
         self._opened = self._ended = self._watched = self._finishing = self._waiting = False
         self._leave: Callable[[], None] | None = None
         self._room: Wait | None = None
@@ -130,7 +158,7 @@ class AsgiExchange(AsgiInlet):
         if self._opened:
             self._watch()
         else:
-            self._wheel.add(self, self._wheel.now_us + WATCH_AFTER_US)
+            self.wheel.add(self, self.wheel.now_us + WATCH_AFTER_US)
 
     def pour(self, sink: Sink | None, seen: int = 0) -> None:
         """Give the body to `sink`, as `Exchange.pour`. What nobody wants is watched for the client's leaving."""
@@ -151,7 +179,7 @@ class AsgiExchange(AsgiInlet):
             self._listen()
 
     def _listen(self) -> None:
-        self._receive().add_done_callback(self._heard)  # type: ignore[attr-defined]
+        self._following().add_done_callback(self._heard)
 
     def _heard(self, heard: Any) -> None:
         """What came after the body: its end, or that the connection is gone."""
@@ -215,7 +243,7 @@ class AsgiExchange(AsgiInlet):
             return
         room = self._room
         if room is None:
-            room = self._room = Wait(self._loop)
+            room = self._room = Wait(self.loop)
         else:
             room.reset()
         self._waiting = True
@@ -297,9 +325,9 @@ class AsgiExchange(AsgiInlet):
             self._room.resolve()
 
     def _stall(self) -> None:
-        now_us = self._wheel.now_us
+        now_us = self.wheel.now_us
         self._deadline_us = now_us + self._bounds.write_stall_us
-        self._wheel.add(self, min(self._deadline_us, now_us + WATCH_AFTER_US))
+        self.wheel.add(self, min(self._deadline_us, now_us + WATCH_AFTER_US))
 
     def _shrink(self) -> None:
         """Keep no more of a chunk than is still to be sent: it is a while until the client takes that."""
@@ -310,7 +338,7 @@ class AsgiExchange(AsgiInlet):
 
     def fire(self) -> None:
         """The wheel's: whichever of the three it was armed for."""
-        now_us = self._wheel.now_us
+        now_us = self.wheel.now_us
         receiving = self._receiving
         if receiving is not None:
             if self._is_late(now_us):
@@ -319,15 +347,40 @@ class AsgiExchange(AsgiInlet):
         elif self._waiting:
             if now_us < self._deadline_us:
                 self._shrink()
-                self._wheel.add(self, self._deadline_us)
+                self.wheel.add(self, self._deadline_us)
             else:
                 self._left()
         elif self._leave is not None:
             self._watch()
 
-    # The end, for the transport
+    # Its beginning and its end
 
-    def close(self) -> None:
+    def start(self) -> None:
+        """Serve it, on the loop's thread."""
+        try:
+            serving = self._transport.serve(self)
+        except Exception as error:  # noqa: BLE001 - the edge around one request
+            self.over(error)
+        else:
+            self.begin(self.loop, serving)
+
+    def over(self, error: BaseException | None) -> None:
+        """The application has ended, or the last of a finished stream was taken, or nobody takes it."""
+        if error is not None:
+            self._transport.alarm(error)
+            self.fail()
+        self._close()
+        if self.unsent and not self._settling:
+            self._settling = True
+            self.begin(self.loop, self._settle())
+            return
+        self._ended = True
+        done = self._done
+        # The server closes the connection once nothing here can ask for more of the body.
+        self._receive = self._send = self._done = _let_go
+        done()
+
+    def _close(self) -> None:
         """Nothing more is asked of it: off the wheel, and a reply that never came is sent."""
         self.cancel()
         if self._opened:
@@ -336,13 +389,11 @@ class AsgiExchange(AsgiInlet):
         elif not self._ended:
             self.fail()
         self._leave = None
+        if self._ahead is not None:
+            self._ahead.cancel()
+            self._ahead = None
 
-    def forget(self) -> None:
-        """Let go of the connection: the server closes it once nothing here can ask for more of the body."""
-        self._ended = True
-        del self._receive, self._send
-
-    async def settle(self) -> None:
+    async def _settle(self) -> None:
         """Wait until the last of a finished stream has been taken, or the client stands still for too long."""
         if self.cut or self.gone:
             return

@@ -5,11 +5,12 @@ what a body means. Source: ASGI 3.0, HTTP spec 2.3 (checked November 2026); Gran
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from kpgate._fast.head import Head
-from kpgate._fast.wait import Timer, Wheel
+from kpgate._fast.step import Aside
+from kpgate._fast.wait import Wait, Wheel
 from kpgate.app.bounds import Bounds
 from kpgate.domain.errors import BodyTooLarge, ClientGone, GatewayError, InvalidRequest, RequestTimeout
 from kpgate.services.exchange import Sink
@@ -19,16 +20,19 @@ AHEAD_BYTES_MAX = 16_384
 TOO_LONG = "the body is longer than the %d bytes that are read"
 
 Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+Receive = Callable[[], "asyncio.Future[Message]"]
+"""It answers with a future of the server's, which is no task's to wait for: what it calls once done crosses threads."""
 
 
-class AsgiInlet(Timer):
+class AsgiInlet(Aside):
     """What an exchange does with a body. It is its own timer: while it receives, for how long.
 
     Order: as `services/exchange.py` says.
     """
 
     __slots__ = (
+        "_ahead",
+        "_arriving",
         "_backlog",
         "_bounds",
         "_bytes_max",
@@ -40,27 +44,51 @@ class AsgiInlet(Timer):
         "_receiving",
         "_sink",
         "_stopped",
-        "_wheel",
         "_whole",
         "head",
+        "loop",
+        "wheel",
     )
 
-    def __init__(self, head: Head, receive: Receive, wheel: Wheel, bounds: Bounds) -> None:
+    def __init__(
+        self, head: Head, receive: Receive, wheel: Wheel, loop: asyncio.AbstractEventLoop, bounds: Bounds
+    ) -> None:
         # Timer's own __init__ is not needed: it has no callback, `fire` is ours.
         self.head = head
         self._receive = receive
-        self._wheel = wheel
+        self.wheel = wheel
+        self.loop = loop
         self._bounds = bounds
-        self._receiving: Any = None
+        self._receiving: asyncio.Future[Message] | None = None
+        self._ahead: asyncio.Future[Message] | None = None
         self._peeked: bytes | None = None
         self._sink: Sink | None = None
         self._cut: GatewayError | None = None
         self._got = 0
         self._whole = False
 
+    def ask_ahead(self) -> None:
+        """Have a short body come before anybody wants it: it mostly came with the head. Not if its client waits to be
+        asked."""
+        if 0 < self.head.content_length <= AHEAD_BYTES_MAX and not self.head.expects:
+            self._ahead = self._receive()
+
     def take_body(self, bytes_max: int) -> bytes | None:
-        """The server has the body, if there is one: `await read_body`."""
-        return b"" if self.head.content_length == 0 else None
+        """The request's body, as `Exchange.take_body`.
+
+        Errors: BodyTooLarge, ClientGone.
+        """
+        length, ahead = self.head.content_length, self._ahead
+        if length == 0:
+            return b""
+        if ahead is None or length > bytes_max or not ahead.done():
+            return None
+        self._ahead = None
+        body = self._note(ahead.result())
+        if len(body) == length:
+            return body
+        self._peeked = body
+        return None
 
     async def read_body(self, bytes_max: int) -> bytes:
         """The request's body, as `Exchange.read_body`.
@@ -68,6 +96,7 @@ class AsgiInlet(Timer):
         Errors: BodyTooLarge, RequestTimeout, ClientGone; InvalidRequest for a chunked body that ends badly.
         """
         length, body = self.head.content_length, self._peeked
+        self._peeked = None
         if length > bytes_max:
             raise BodyTooLarge(f"the body is {length} bytes; at most {bytes_max} are read")
         if length == 0:
@@ -110,14 +139,14 @@ class AsgiInlet(Timer):
         elif self._cut is not None:
             sink.fail(self._cut)
         else:
-            self._deadline_us = self._wheel.now_us + self._bounds.body_idle_us
+            self._deadline_us = self.wheel.now_us + self._bounds.body_idle_us
             self._deliver()
 
     def follow(self) -> None:
         """The sink takes again. While it did not, its client's time stood still."""
         if self._sink is not None and self._stopped:
             self._stopped = False
-            self._deadline_us = self._wheel.now_us + self._bounds.body_idle_us
+            self._deadline_us = self.wheel.now_us + self._bounds.body_idle_us
             self._deliver()
 
     @property
@@ -145,21 +174,33 @@ class AsgiInlet(Timer):
         if self._got > bytes_max:
             raise BodyTooLarge(TOO_LONG % bytes_max)
 
+    def _following(self) -> "asyncio.Future[Message]":
+        """More of it, asked for ahead or now."""
+        ahead, self._ahead = self._ahead, None
+        return self._receive() if ahead is None else ahead
+
     async def _more(self) -> bytes:
-        self._receiving = receiving = self._receive()
-        now_us = self._wheel.now_us
-        self._deadline_us = now_us + self._bounds.body_idle_us
-        if not self.armed:
-            # At first as far as the watch will need it: one link on the wheel does for both.
-            self._wheel.add(self, now_us + WATCH_AFTER_US)
-        try:
-            return self._note(await receiving)
-        except asyncio.CancelledError:
-            if self._receiving is not None:
-                raise
-            raise RequestTimeout("the body stopped arriving") from None
-        finally:
-            self._receiving = None
+        receiving = self._following()
+        if not receiving.done():
+            self._receiving = receiving
+            now_us = self.wheel.now_us
+            self._deadline_us = now_us + self._bounds.body_idle_us
+            if not self.armed:
+                # At first as far as the watch will need it: one link on the wheel does for both.
+                self.wheel.add(self, now_us + WATCH_AFTER_US)
+            self._arriving = arriving = Wait(self.loop)
+            receiving.add_done_callback(self._arrived)
+            try:
+                await arriving
+            finally:
+                self._receiving = None
+        if receiving.cancelled():
+            raise RequestTimeout("the body stopped arriving")
+        return self._note(receiving.result())
+
+    def _arrived(self, _: object) -> None:
+        # Nothing here keeps the future, which keeps this: no collector sees into the server's.
+        self._arriving.resolve()
 
     def _note(self, message: Message) -> bytes:
         """What a message has of the body, once it is noted whether that is all.
@@ -197,11 +238,11 @@ class AsgiInlet(Timer):
         """Have more come, if there is room for it: that it ends is seen by nothing else."""
         if self._whole or self._receiving is not None or len(self._backlog) > AHEAD_BYTES_MAX:
             return
-        self._deadline_us = self._wheel.now_us + self._bounds.body_idle_us
+        self._deadline_us = self.wheel.now_us + self._bounds.body_idle_us
         if not self.armed:
-            self._wheel.add(self, self._deadline_us)
-        self._receiving = receiving = self._receive()
-        receiving.add_done_callback(self._came)  # type: ignore[attr-defined]
+            self.wheel.add(self, self._deadline_us)
+        self._receiving = receiving = self._following()
+        receiving.add_done_callback(self._came)
 
     def _came(self, received: Any) -> None:
         self._receiving = None
@@ -229,9 +270,9 @@ class AsgiInlet(Timer):
     def _is_late(self, now_us: int) -> bool:
         """Whether what is received has taken too long: then it ends. Order: while it receives, once the wheel fires."""
         if now_us < self._deadline_us:
-            self._wheel.add(self, self._deadline_us)
+            self.wheel.add(self, self._deadline_us)
         elif self._is_coming and self._stopped:
-            self._wheel.add(self, now_us + self._bounds.body_idle_us)
+            self.wheel.add(self, now_us + self._bounds.body_idle_us)
         else:
             return True
         return False

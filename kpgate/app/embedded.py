@@ -4,19 +4,19 @@ It knows sockets, TLS and what Granian can bound; it knows neither gateway nor s
 Source: granian.server.embed 2.8 (November 2026); docs/decisions/0003-own-supervisor.md.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+from granian._granian import ASGIWorker, CallbackScheduler
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server import embed
 
-from kpgate.app.asgi import CUT, Transport
+from kpgate.app.asgi import Transport
 from kpgate.app.bounds import Bounds
 from kpgate.app.descriptors import connections_max
 from kpgate.app.listeners import BACKLOG
@@ -62,10 +62,14 @@ class Embedded(embed.Server):
     async def run(self, serving: Callable[[], None]) -> None:
         """Serve until `stop`; `serving` is called once connections are accepted. Open ones end first."""
 
-        async def spawn(*arguments: Any) -> None:
-            # Its first step runs as far as waiting for the stop: what is called soon comes right after it.
-            asyncio.get_running_loop().call_soon(serving)
-            await embed.Server._spawn_asgi_worker(*arguments)
+        async def spawn(number: int, ended: Any, transport: Transport, *options: Any) -> None:
+            crossing = transport.crossing
+            stopped = crossing.loop.create_future()
+            ended.add_cb(lambda: crossing.loop.call_soon_threadsafe(stopped.set_result, None))
+            scheduler = _scheduler(transport)
+            _worker(number, *options).serve_async(scheduler, crossing, ended)
+            serving()
+            await stopped
 
         await self.serve(spawn_target=cast(Callable[..., None], spawn))
 
@@ -77,6 +81,20 @@ class Embedded(embed.Server):
         self.stop()  # type: ignore[no-untyped-call]
 
 
+def _scheduler(transport: Transport) -> Any:
+    """What Granian calls for each request: the transport itself, where Granian's own would make a task first."""
+    scheduler: Any = CallbackScheduler(transport.crossing, None, None, None, None)  # type: ignore[call-arg]
+    scheduler._schedule_fn = transport.take
+    return scheduler
+
+
+def _worker(number: int, sockets: Any, *options: Any) -> Any:
+    """Granian's threads and their listener, from what its own way of starting them is told, in that order."""
+    counts, (_, *http, _, tls, _) = options[:5], options[5:]
+    make: Any = ASGIWorker
+    return make(number, sockets, None, *counts, *http, *tls, (None, None))
+
+
 class GranianLines(logging.Handler):
     """Granian's warnings and errors, as lines of the worker's log."""
 
@@ -86,8 +104,7 @@ class GranianLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         said = record.getMessage()
-        # A stream that was cut on purpose is no error, and its record has been written.
-        if said != EXPERIMENTAL and CUT not in said:
+        if said != EXPERIMENTAL:
             self._log.event("server", level=record.levelname.lower(), message=said[:2000])
 
 

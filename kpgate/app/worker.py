@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,16 @@ from kpgate.app.asgi import Transport
 from kpgate.app.bounds import Bounds
 from kpgate.app.channel import Channel, Message, Order, first_order
 from kpgate.app.context import Builder, Context, Served, Server
+from kpgate.app.crossing import Crossing
 from kpgate.app.failures import where
 from kpgate.app.logs import LogWriter
 from kpgate.app.node import Node
+from kpgate.app.pace import Pace
 from kpgate.domain.settings import Settings
 
 TICK_S = 0.1
+COLLECTED_FROM = 5_000
+"""Objects made and not freed yet. Of calls under way there are some thousands: a look at them finds nothing to free."""
 LIFE_PATIENCE_US = 1_000_000
 ORPHAN_US = 5_000_000
 LEAVE_US = 3_000_000
@@ -59,6 +64,7 @@ class Worker:
         self._serving = 0
         self._deadline_us = NEVER_US
         self._application: Served | None = None
+        self._pace: Pace | None = None
 
     @property
     def application(self) -> Served:
@@ -72,6 +78,7 @@ class Worker:
         self._make_servers()
         gc.collect()
         gc.freeze()
+        gc.set_threshold(COLLECTED_FROM, *gc.get_threshold()[1:])
         # What the start needed, as for making a vocabulary's table, no call needs.
         give_back()
         self._tick()
@@ -132,8 +139,13 @@ class Worker:
         from kpgate.app.embedded import Embedded, log_to
 
         transport = Transport(
-            serve=serve, wheel=self.wheel, loop=self.loop, bounds=self.bounds, alarm=self._alarm
+            serve=serve,
+            wheel=self.wheel,
+            crossing=Crossing(self.loop, self._alarm),
+            bounds=self.bounds,
+            alarm=self._alarm,
         )
+        self._pace = Pace()
         embedded = Embedded(transport, listener, settings, tls=public)
         log_to(self.log)
         return embedded
@@ -161,6 +173,8 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - one tick of a background loop
             self._alarm(error)
         self.log.kick()
+        if self._pace is not None:
+            self._pace.look(clock(), time.thread_time_ns() // 1000)
 
     def _alarm(self, error: BaseException) -> None:
         """Log what broke and where; not its words, which may hold a caller's."""

@@ -1,0 +1,57 @@
+"""How the server's threads share a core with the loop's: under load they wait until it rests.
+
+A thread that wakes is let in at once while there is little to do. Where there is much, each reply would have the loop
+broken in on by the thread that sends it: two switches a call. Then they are scheduled as batch work, which breaks in on
+nobody. Owns how the kernel schedules the threads that Python did not start; knows no server. Linux alone has this.
+Source: sched(7) (November 2026); docs/decisions/0012-batch-under-load.md.
+"""
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+BUSY_SHARE = 0.25
+CALM_SHARE = 0.12
+"""Of a core, used by the loop's thread alone."""
+CALM_LOOKS = 10
+TASKS = Path("/proc/self/task")
+
+
+class Pace:
+    """Looks at how busy the loop is. Order: made and asked on the loop's thread, which is the process's first one."""
+
+    def __init__(self) -> None:
+        self._looked_us = self._used_us = 0
+        self._calm_looks = 0
+        self._batch = False
+
+    def look(self, now_us: int, used_us: int) -> None:
+        """Told again and again. Units: microseconds on any steady clock, and of CPU that the loop's thread has used."""
+        passed_us, share_us = now_us - self._looked_us, used_us - self._used_us
+        self._looked_us, self._used_us = now_us, used_us
+        if share_us >= BUSY_SHARE * passed_us:
+            self._calm_looks = 0
+            self._schedule(batch=True)
+        elif share_us >= CALM_SHARE * passed_us:
+            self._calm_looks = 0
+        else:
+            self._calm_looks += 1
+            if self._calm_looks == CALM_LOOKS:
+                self._schedule(batch=False)
+
+    def _schedule(self, *, batch: bool) -> None:
+        if batch == self._batch or not TASKS.exists():
+            return
+        self._batch = batch
+        policy, known = os.SCHED_BATCH if batch else os.SCHED_OTHER, _known()
+        for task in TASKS.iterdir():
+            if int(task.name) not in known:
+                # One that has ended meanwhile, or a sandbox that allows none of this.
+                with contextlib.suppress(OSError):
+                    os.sched_setscheduler(int(task.name), policy, os.sched_param(0))
+
+
+def _known() -> set[int | None]:
+    """The threads that Python started, the first one among them."""
+    return {thread.native_id for thread in threading.enumerate()}
