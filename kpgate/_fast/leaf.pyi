@@ -3,9 +3,6 @@ from typing import final
 
 from kpgate._fast.charge import Charge
 
-def leaf_hash(leaf: bytes) -> bytes: ...
-def fold(hashes: bytes) -> bytes: ...
-
 @final
 class Speller:
     def __init__(self, origin: str, kinds: Sequence[str], version: int, salting: bytes) -> None: ...

@@ -1,37 +1,22 @@
 # cython: auto_pickle=False, autotestdict=False
-"""The leaves of a log: spelled, salted, hashed, and folded, for there are as many as charges.
+"""The leaves of a log, spelled and hashed one after the other, for there are as many as charges.
 
-Owns the spelling of a leaf, as docs/receipts.md has it. Decides nothing. What it writes `domain/merkle` and whoever
-verifies a receipt hash by the interpreter's own means, and find the same.
+Owns the spelling of a leaf, as docs/receipts.md has it. Decides nothing. Hashes are the interpreter's.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
+from hashlib import blake2b, sha256
 from json.encoder import encode_basestring_ascii
 
 from kpgate._fast.charge cimport COUNTS_MAX, Charge
 from kpgate._fast.digits cimport DIGITS_MAX, number_back
 
-cdef extern from "sha256.h" nogil:
-    void sha256 "kpgate_sha256"(const uint8_t *p, size_t size, uint8_t *out)
-
-cdef extern from "blake2b.h" nogil:
-    enum:
-        KEY_MAX "KPGATE_BLAKE_KEY_MAX"
-    void begin_blake "kpgate_blake_begin"(
-        uint64_t *state, const uint8_t *key, size_t key_size, const uint8_t *purpose, size_t purpose_size,
-        size_t hash_size
-    )
-    void end_blake "kpgate_blake_end"(
-        const uint64_t *begun, const uint8_t *text, size_t size, uint8_t *out, size_t hash_size
-    )
-
 cdef enum:
-    HASH_BYTES = 32
     SALT_BYTES = 16
     # A call's id as people see it.
     CALL_CHARACTERS = 20
@@ -42,35 +27,6 @@ cdef enum:
     NAME_MAX = 128
 
 cdef const char *HEXADECIMAL = b"0123456789abcdef"
-
-
-def leaf_hash(bytes leaf not None):
-    """The hash of a leaf. Source: RFC 6962, section 2.1."""
-    cdef bytes image = b"\0" + leaf
-    cdef uint8_t found[HASH_BYTES]
-    sha256(<const uint8_t *>PyBytes_AS_STRING(image), <size_t>PyBytes_GET_SIZE(image), found)
-    return PyBytes_FromStringAndSize(<char *>found, HASH_BYTES)
-
-
-def fold(bytes hashes not None):
-    """The root over neighbours, whose hashes stand one after the other.
-
-    Errors: ValueError where they are not a power of two.
-    """
-    cdef Py_ssize_t count = PyBytes_GET_SIZE(hashes) // HASH_BYTES
-    cdef bytes row = PyBytes_FromStringAndSize(PyBytes_AS_STRING(hashes), PyBytes_GET_SIZE(hashes))
-    cdef uint8_t *to = <uint8_t *>PyBytes_AS_STRING(row)
-    cdef uint8_t node[1 + 2 * HASH_BYTES]
-    cdef Py_ssize_t i
-    if count < 1 or count & (count - 1) or count * HASH_BYTES != PyBytes_GET_SIZE(hashes):
-        raise ValueError("hashes are folded by twos")
-    node[0] = 1
-    while count > 1:
-        count //= 2
-        for i in range(count):
-            memcpy(node + 1, to + 2 * i * HASH_BYTES, 2 * HASH_BYTES)
-            sha256(node, sizeof(node), to + i * HASH_BYTES)
-    return row[:HASH_BYTES]
 
 
 cdef inline char *put(char *at, bytes text) noexcept:
@@ -124,12 +80,11 @@ cdef class Speller:
     cdef bytes _end
     cdef list _kinds
     cdef list _places
-    cdef uint64_t _salting[8]
+    cdef object _salting
     cdef char *_begin
     cdef Py_ssize_t _room
 
     def __init__(self, str origin not None, kinds, int64_t version, bytes salting not None):
-        cdef const uint8_t *key
         names = sorted(zip(kinds, range(COUNTS_MAX)))
         self._log = b',"log":' + encode_basestring_ascii(origin).encode() + b',"model":'
         self._end = b'},"v":%d}' % version
@@ -137,10 +92,9 @@ cdef class Speller:
         self._places = [place for _, place in names]
         if max(map(len, self._kinds)) > 32 or len(self._log) > 128:
             raise ValueError("a name is too long for a leaf")
-        if not 0 < len(salting) <= KEY_MAX:
-            raise ValueError(f"what salts are made with has 1 to {KEY_MAX} bytes")
-        key = <const uint8_t *>PyBytes_AS_STRING(salting)
-        begin_blake(self._salting, key, <size_t>len(salting), b"salt", 4, SALT_BYTES)
+        if not salting:
+            raise ValueError("what salts are made with is not empty")
+        self._salting = blake2b(key=salting, person=b"salt", digest_size=SALT_BYTES)
 
     def __dealloc__(self):
         free(self._begin)
@@ -156,8 +110,7 @@ cdef class Speller:
         Shape: `party` says what a party of a number is called, `terms` the hash of a price of a version; each is asked
         once.
         """
-        cdef bytes found = PyBytes_FromStringAndSize(NULL, HASH_BYTES * len(charges))
-        cdef uint8_t *to = <uint8_t *>PyBytes_AS_STRING(found)
+        cdef list found = []
         cdef dict parties = {}
         cdef dict prices = {}
         cdef Charge charge
@@ -170,16 +123,14 @@ cdef class Speller:
             if priced is None:
                 priced = prices[charge.price_version] = named(terms(charge.price_version))
             end = self.spell(charge, <bytes>called, <bytes>priced)
-            sha256(<const uint8_t *>self._begin, <size_t>(end - self._begin), to)
-            to += HASH_BYTES
-        return found
+            found.append(sha256(PyBytes_FromStringAndSize(self._begin, end - self._begin)).digest())
+        return b"".join(found)
 
     cdef char *spell(self, Charge charge, bytes party, bytes terms) except NULL:
         """Write a leaf behind the byte that tells its hash from a node's. Returns where it ends."""
         cdef const char *hold = PyBytes_AS_STRING(charge.hold)
         cdef char *at = self.have(LEAF_ROOM + SPELLED_MAX * (charge.model_size + charge.request_size))
         cdef char *call
-        cdef uint8_t salt[SALT_BYTES]
         cdef int i
         cdef int64_t count
         cdef bint first = True
@@ -194,11 +145,10 @@ cdef class Speller:
         at = put(put(put(at, b',"price_sha256":"'), terms), b'","reason":')
         at = put(put_number(at, charge.reason), b',"request":')
         at = put(put_quoted(at, hold + charge.request_at, charge.request_size), b',"salt":"')
-        end_blake(self._salting, <const uint8_t *>call, CALL_CHARACTERS, salt, SALT_BYTES)
-        for i in range(SALT_BYTES):
-            at[2 * i] = HEXADECIMAL[salt[i] >> 4]
-            at[2 * i + 1] = HEXADECIMAL[salt[i] & 15]
-        at = put_number(put(at + 2 * SALT_BYTES, b'","time_us":'), charge.time_us)
+        salting = self._salting.copy()
+        salting.update(PyBytes_FromStringAndSize(call, CALL_CHARACTERS))
+        at = put(at, (<str>salting.hexdigest()).encode("ascii"))
+        at = put_number(put(at, b'","time_us":'), charge.time_us)
         at = put(at, b',"usage":{')
         for i in range(<int>len(self._kinds)):
             count = charge.counts[<int>self._places[i]]

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from kpgate._fast import leaf as quick
 from kpgate.domain.merkle import Node, consistency, fold, inclusion, leaf_hash, node_hash, root
 from kpgate.domain.receipt import follower
 
@@ -20,6 +19,10 @@ HASH_BYTES = 32
 
 _LOGS = "SELECT number, origin, before, since FROM logs"
 _HEADS = "SELECT size, root, time_us, key, signature FROM heads WHERE log = ?"
+
+
+def _hashes_of(tile: bytes) -> list[bytes]:
+    return [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
 
 
 class Head(NamedTuple):
@@ -140,7 +143,7 @@ class SqliteLog:
             level, number = level + 1, number // TILE
             if level == len(edges):
                 edges.append(bytearray())
-            edges[level] += quick.fold(full)
+            edges[level] += fold(_hashes_of(full))
 
     def _keep(self, edges: list[bytearray], size: int, tiles: dict[tuple[int, int], bytes]) -> None:
         for level, edge in enumerate(edges):
@@ -171,8 +174,7 @@ class SqliteLog:
             key = (tile_level, index // per)
             rows = kept.get(key)
             if rows is None:
-                tile = self._tile(*key)
-                rows = kept[key] = [[tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]]
+                rows = kept[key] = [_hashes_of(self._tile(*key))]
             while len(rows) <= within:
                 row = rows[-1]
                 rows.append([node_hash(row[at], row[at + 1]) for at in range(0, len(row) - 1, 2)])
@@ -263,9 +265,7 @@ class SqliteLog:
             for number in range(full):
                 tile = self._tile(level, number)
                 above = self._tile(level + 1, number // TILE)[number % TILE * HASH_BYTES :][:HASH_BYTES]
-                if len(tile) != TILE * HASH_BYTES or above != fold(
-                    [tile[at : at + HASH_BYTES] for at in range(0, len(tile), HASH_BYTES)]
-                ):
+                if len(tile) != TILE * HASH_BYTES or above != fold(_hashes_of(tile)):
                     raise Damaged(f"tile {level}/{number} of log {self.origin} does not fit the one above")
             full, level = full // TILE, level + 1
         peaks, rebuilt = _Peaks(), iter(leaves)

@@ -1,13 +1,13 @@
-"""Leaves are hashed as the interpreter's own means hash them, whatever they say and however many there are."""
+"""Leaves of many charges are spelled and hashed as each by itself, whatever they say."""
 
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kpgate._fast.charge import Charge
-from kpgate._fast.leaf import Speller, fold, leaf_hash
+from kpgate._fast.leaf import Speller
 from kpgate.domain import merkle
 from kpgate.domain.ledger import End, Hold, note_end, note_hold, show_call, write_end, write_hold
 from kpgate.domain.usage import COUNTS, Usage
@@ -21,33 +21,6 @@ def charge(call: int, request: str = "r", model: str = "m", party: int = 5, pric
     hold = Hold(call, 1, 2, 3, party, 5, 6, (0,) * 4, (), note_hold(request, model, 1, 2, 3, 4))
     said = note_end("p", "d", 1, 200, price, Usage(5, 6))
     return Charge(9, write_hold(hold), write_end(End(9, call, 8, 2, 0, (0,) * 4, 0, said, True)))
-
-
-@given(st.binary(max_size=400))
-def test_a_leaf_is_hashed_as_others_hash_it(leaf: bytes) -> None:
-    assert leaf_hash(leaf) == merkle.leaf_hash(leaf) == sha256(b"\0" + leaf).digest()
-
-
-@pytest.mark.parametrize("size", [*range(50, 70), *range(112, 132), 1000, 100_000])
-def test_every_way_a_text_may_end_in_a_block_is_right(size: int) -> None:
-    leaf = bytes(at * 7 & 255 for at in range(size))
-    assert leaf_hash(leaf) == merkle.leaf_hash(leaf)
-
-
-@given(st.integers(0, 5), st.data())
-def test_a_root_is_folded_as_others_fold_it(levels: int, data: st.DataObject) -> None:
-    count = 1 << levels
-    hashes = data.draw(st.lists(st.binary(min_size=32, max_size=32), min_size=count, max_size=count))
-    assert fold(b"".join(hashes)) == merkle.fold(hashes)
-
-
-def test_what_is_no_power_of_two_is_not_folded() -> None:
-    for size in (0, 31, 33, 65, 96):
-        with pytest.raises(ValueError):
-            fold(bytes(size))
-    whole = bytes(64)
-    fold(whole)
-    assert whole == bytes(64), "what is folded stays as it is"
 
 
 @given(calls, secrets)
