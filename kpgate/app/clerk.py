@@ -34,9 +34,9 @@ from kpgate.stores.audit import SqliteAudit
 from kpgate.stores.sqlite import SqliteStore
 
 TICK_S = 0.1
-GATHER_S = 0.1
+GATHER_S = 0.05
 """What is posted has gathered for so long: a transaction costs as much as a hundred charges. Whoever asks for something
-that must be posted has all of it posted first."""
+that must be posted has all of it posted first: so it is never long."""
 TIDY_US = 1_000_000
 TICKS_A_BEAT = 10
 NO_LEDGER = Ledger()
