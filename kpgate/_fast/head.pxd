@@ -32,7 +32,7 @@ cdef class Head:
     cdef bint _says_close
     cdef bint _says_keep
 
-    cpdef str credential(self)
+    cpdef bytes credential(self)
     cdef int _blame(self, int status, str words) except -1
     cdef const char *_line(self, const char *at, const char *end) except NULL
     cdef int _target(self, const char *at, const char *end) except -1

@@ -8,7 +8,6 @@ Source: RFC 9110 section 5.5, RFC 9112 sections 2 to 7 and 11.2 (November 2026).
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr, memcmp
 
@@ -117,7 +116,7 @@ cdef class Head:
         self.method = ""
         self.path = self.query = b""
 
-    cpdef str credential(self):
+    cpdef bytes credential(self):
         """The caller's key, from whichever header carries it; None for none."""
         cdef bytes value = self.authorization
         cdef bytes scheme
@@ -126,17 +125,16 @@ cdef class Head:
         if value is not None:
             at = PyBytes_AS_STRING(value)
             end = at + PyBytes_GET_SIZE(value)
-            if end - at > 7 and _same(at, b"bearer ", 7):
+            if end - at > 7 and (memcmp(at, b"Bearer ", 7) == 0 or _same(at, b"bearer ", 7)):
                 at += 7
                 while at < end and _is_space(at[0]):
                     at += 1
                 while at < end and _is_space((end - 1)[0]):
                     end -= 1
-                return PyUnicode_DecodeLatin1(at, end - at, NULL)
+                return PyBytes_FromStringAndSize(at, end - at)
             scheme = value.partition(b" ")[0]
-            return "" if scheme.lower() == b"bearer" else None
-        value = self.x_api_key or self.google_key
-        return value.decode("latin-1") if value is not None else None
+            return b"" if scheme.lower() == b"bearer" else None
+        return self.x_api_key or self.google_key
 
     @property
     def plain(self):

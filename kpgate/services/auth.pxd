@@ -45,5 +45,5 @@ cdef class Auth:
 
     cpdef long long generation(self) except? -2
     cpdef object source(self, str peer, bytes forwarded_for)
-    cpdef Caller identify(self, str credential, str source)
+    cpdef Caller identify(self, bytes credential, str source)
     cpdef object authorise(self, Caller caller, str model)

@@ -382,20 +382,17 @@ class Auth:
             self._sources[peer, forwarded_for] = known
         return known
 
-    def identify(self, credential: str | None, source: str) -> Caller:
+    def identify(self, credential: bytes | None, source: str) -> Caller:
         """The caller that a credential from a source stands for.
 
-        Shape: `credential` is the header's bytes as latin-1; `source` is an address from `source`.
+        Shape: `credential` is the header's bytes; `source` is an address from `source`.
         Errors: InvalidApiKey when it is missing, unknown, revoked or expired; SourceNotAllowed; StoreUnavailable.
         """
         if not self._enabled:
             return ANONYMOUS
         if not credential:
             raise InvalidApiKey("no API key was sent")
-        try:
-            entry = self._keyring.find(credential.encode("latin-1"))
-        except UnicodeEncodeError:
-            raise InvalidApiKey("the API key is not known here") from None
+        entry = self._keyring.find(credential)
         if entry.gone:
             raise InvalidApiKey(entry.gone)
         if entry.until_us and entry.until_us <= self._keyring.wall_us():

@@ -65,7 +65,7 @@ def test_a_key_is_made_shown_rotated_and_revoked() -> None:
         {"party": "acme", "models": ["gpt-*"], "limits": {"requests": "60/min"}, "expires": "30d"},
     )
     assert status == 201 and made["key"].startswith("sk-kp-" + made["id"]) and made["expires_at"]
-    assert desk.keys.auth().identify(made["key"], "").limits.requests == "60/min"
+    assert desk.keys.auth().identify(made["key"].encode(), "").limits.requests == "60/min"
     status, shown = desk.send("GET", f"/keys/{made['id']}")
     assert (status, shown) == (200, {name: value for name, value in made.items() if name != "key"})
     status, rotated = desk.send("POST", f"/keys/{made['id']}/rotate", {"grace": "1h"})

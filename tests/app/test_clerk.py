@@ -41,22 +41,22 @@ def test_once_a_revocation_is_answered_no_worker_lets_the_key_in(tmp_path: Path)
         workers = [worker(made), worker(made)]
         for _ in range(20):
             key = made.ask(CreateKey, party="acme", random=new_random())
-            assert {one.identify(key["key"], "").key_id for one in workers} == {key["id"]}
+            assert {one.identify(key["key"].encode(), "").key_id for one in workers} == {key["id"]}
             made.ask(RevokeKey, key=key["id"])
             for one in workers:
                 with pytest.raises(InvalidApiKey):
-                    one.identify(key["key"], "")
+                    one.identify(key["key"].encode(), "")
 
 
 def test_a_rotated_key_is_known_at_once(tmp_path: Path) -> None:
     with gateway(tmp_path) as made:
         one = worker(made)
         key = made.ask(CreateKey, party="acme", random=new_random())
-        one.identify(key["key"], "")
+        one.identify(key["key"].encode(), "")
         rotated = made.ask(RotateKey, key=key["id"], random=new_random())
-        assert one.identify(rotated["key"], "").key_id == key["id"]
+        assert one.identify(rotated["key"].encode(), "").key_id == key["id"]
         with pytest.raises(InvalidApiKey):
-            one.identify(key["key"], "")
+            one.identify(key["key"].encode(), "")
 
 
 def test_a_clerk_killed_and_replaced_repeats_nothing_and_forgets_nothing(tmp_path: Path) -> None:
@@ -64,31 +64,31 @@ def test_a_clerk_killed_and_replaced_repeats_nothing_and_forgets_nothing(tmp_pat
         create = build(CreateKey, {"id": new_id(), "party": "acme", "random": new_random()})
         key = made.control.ask(create)
         one = worker(made)
-        one.identify(key["key"], "")
+        one.identify(key["key"].encode(), "")
         made.kill()
-        assert one.identify(key["key"], "").key_id == key["id"], "warm requests go on"
+        assert one.identify(key["key"].encode(), "").key_id == key["id"], "warm requests go on"
         made.start()
         assert made.control.ask(create) == key and len(made.ask(ListKeys)["keys"]) == 1
         made.ask(RevokeKey, key=key["id"])
         with pytest.raises(InvalidApiKey):
-            one.identify(key["key"], "")
+            one.identify(key["key"].encode(), "")
 
 
 def test_a_change_that_a_crash_left_unpublished_is_published_by_the_next_clerk(tmp_path: Path) -> None:
     with gateway(tmp_path) as made:
         key = made.ask(CreateKey, party="acme", random=new_random())
         one = worker(made)
-        one.identify(key["key"], "")
+        one.identify(key["key"].encode(), "")
         made.kill()
         # As a clerk does that dies between its commit and the ring.
         os.close(made.lock or 0)
         with reach(made.directory) as ask:
             ask(build(RevokeKey, {"id": new_id(), "key": key["id"]}))
-        assert one.identify(key["key"], "").key_id == key["id"]
+        assert one.identify(key["key"].encode(), "").key_id == key["id"]
         made.lock = made.directory.join(alone=False)
         made.start()
         with pytest.raises(InvalidApiKey):
-            one.identify(key["key"], "")
+            one.identify(key["key"].encode(), "")
 
 
 def raw(directory: Directory, sent: bytes) -> bytes:
@@ -243,7 +243,7 @@ def test_a_stopped_owner_of_the_lock_is_killed_and_others_go_on(tmp_path: Path) 
 def test_a_change_that_waits_for_a_stopped_owner_is_kept_and_in_force(tmp_path: Path) -> None:
     with gateway(tmp_path) as made, stopped(made, 3, "hold"):
         key = made.ask(CreateKey, party="acme", random=new_random())
-        assert worker(made).identify(key["key"], "").key_id == key["id"]
+        assert worker(made).identify(key["key"].encode(), "").key_id == key["id"]
 
 
 def test_time_in_which_nobody_looked_does_not_count(tmp_path: Path) -> None:

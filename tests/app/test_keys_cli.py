@@ -34,13 +34,15 @@ def test_a_key_is_made_listed_shown_rotated_and_revoked(tmp_path: Path) -> None:
     words = ["create", "--party", "acme", "--label", "ci", "--role", "admin", "--models", "a, b*"]
     words += ["--networks", "127.0.0.0/8", "--expires", "30d", "--requests", "600/min", "--concurrency", "4"]
     made = said(tmp_path, *words)
-    caller = auth(tmp_path).identify(made["key"], "127.0.0.1")
+    caller = auth(tmp_path).identify(made["key"].encode(), "127.0.0.1")
     assert (caller.party.name, caller.role, caller.models) == ("acme", "admin", ("a", "b*"))
     assert (caller.limits.requests, caller.limits.concurrency) == ("600/min", 4)
     assert [one["id"] for one in said(tmp_path, "list")] == [made["id"]]
     assert said(tmp_path, "show", made["id"])["label"] == "ci"
     rotated = said(tmp_path, "rotate", made["id"], "--grace", "24h")
-    assert rotated["key"] != made["key"] and auth(tmp_path).identify(made["key"], "127.0.0.1") == caller
+    assert (
+        rotated["key"] != made["key"] and auth(tmp_path).identify(made["key"].encode(), "127.0.0.1") == caller
+    )
     assert said(tmp_path, "revoke", made["id"])["revoked_at"]
     assert said(tmp_path, "list") == [] and len(said(tmp_path, "list", "--all")) == 1
 
@@ -56,7 +58,7 @@ def test_a_secret_is_shown_once(tmp_path: Path) -> None:
 def test_a_literal_key_is_imported_from_standard_input(tmp_path: Path) -> None:
     made = said(tmp_path, "create", "--import-stdin", typed="an application's key\n")
     assert "key" not in made
-    assert auth(tmp_path).identify("an application's key", "").key_id == made["id"]
+    assert auth(tmp_path).identify(b"an application's key", "").key_id == made["id"]
     refused = run(tmp_path, "create", "--import-stdin", typed="short\n")
     assert refused.exit_code == 1 and "short" not in refused.output
 

@@ -140,8 +140,8 @@ class OneKey(Auth):
     def source(self, peer: str, forwarded_for: bytes | None) -> str:
         return peer
 
-    def identify(self, credential: str | None, source: str) -> Caller:
-        if credential != "sk-test":
+    def identify(self, credential: bytes | None, source: str) -> Caller:
+        if credential != b"sk-test":
             raise InvalidApiKey("the API key is unknown")
         return CALLER
 
