@@ -65,7 +65,8 @@ class AsgiInlet(Aside):
         self._sink: Sink | None = None
         self._cut: GatewayError | None = None
         self._got = 0
-        self._whole = False
+        self._backlog = b""
+        self._stopped = self._whole = False
 
     def ask_ahead(self) -> None:
         """Have a short body come before anybody wants it: it mostly came with the head. Not if its client waits to be

@@ -53,7 +53,7 @@ class Exchange(Protocol):
     def take_body(self, bytes_max: int) -> bytes | None:
         """The request's body if it is here. None: `await read_body`.
 
-        Errors: BodyTooLarge.
+        Errors: BodyTooLarge, ClientGone when it ended early.
         """
 
     def read_body(self, bytes_max: int) -> Awaitable[bytes]:

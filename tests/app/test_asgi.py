@@ -596,6 +596,44 @@ def test_what_escapes_the_application_is_a_500_before_the_head_and_a_cut_after()
     asyncio.run(main())
 
 
+def test_what_cannot_be_taken_over_ends_where_it_came_from() -> None:
+    async def main() -> None:
+        client = Client()
+        del client.scope["method"]
+        await client.serve(echo)
+        await turn()
+        assert client.sent == [] and isinstance(client.alarms[0], KeyError)
+
+    asyncio.run(main())
+
+
+def test_an_application_that_breaks_before_it_waits_is_a_500() -> None:
+    def broken(exchange: AsgiExchange) -> Coroutine[Any, Any, None]:
+        raise RuntimeError("sk-secret")
+
+    async def main() -> None:
+        client = Client()
+        await client.serve(broken)
+        assert client.status == 500 and isinstance(client.alarms[0], RuntimeError)
+
+    asyncio.run(main())
+
+
+def test_a_short_body_that_was_cut_is_told_before_anybody_waits() -> None:
+    async def story(exchange: AsgiExchange) -> None:
+        with pytest.raises(ClientGone):
+            exchange.take_body(100)
+        exchange.abort()
+
+    async def main() -> None:
+        client = Client(length(5))
+        client.leave()
+        await client.serve(story)
+        assert client.status == 400 and client.wheel.live == 0
+
+    asyncio.run(main())
+
+
 def test_a_reply_does_not_change_the_caller_s_list() -> None:
     headers = [TEXT]
 

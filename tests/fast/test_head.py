@@ -372,6 +372,11 @@ def test_gathered_headers_are_judged(headers: list[tuple[bytes, bytes]], status:
     assert gather(headers).fault_status == status
 
 
+def test_gathered_headers_say_whether_the_client_waits_to_be_asked() -> None:
+    assert gather([(b"host", b"x"), (b"expect", b"100-continue")]).expects
+    assert not gather([(b"host", b"x"), (b"accept", b"*/*")]).expects
+
+
 def test_gathered_headers_say_the_same() -> None:
     lines = [
         "Authorization: Bearer k",
