@@ -27,7 +27,7 @@ WRITE_WAIT_MS = 5_000
 RETRY_US = 250_000
 # What charges of many accounts are written to lies far apart: with the 2 MB that are the default it is read again and
 # again.
-_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -8000")
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -4000")
 
 _TIER_FIELDS = (
     "tiers.number, tiers.name, tiers.limits, tiers.models, tiers.priority, tiers.price_factor"
