@@ -1,6 +1,8 @@
 from collections.abc import Iterable, Iterator
 from typing import final
 
+__pyx_capi__: dict[str, object]
+
 @final
 class Heading:
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]: ...
