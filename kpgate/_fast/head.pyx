@@ -14,6 +14,7 @@ from libc.string cimport memchr, memcmp
 from kpgate._fast.line cimport same_name
 
 cdef extern from "jump.h" nogil:
+    Py_ssize_t kpgate_jump_name(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) noexcept
     Py_ssize_t kpgate_jump_value(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) noexcept
 
 cdef extern from "strings.h" nogil:
@@ -371,6 +372,7 @@ cdef Head parse_at(const char *at, Py_ssize_t size):
     end -= 2
     while at < end and not head.fault_status:
         name = at
+        at += kpgate_jump_name(<const uint8_t *>at, 0, end - at)
         while KINDS[<uint8_t>at[0]] & IN_TOKEN:
             at += 1
         if at == name or at[0] != c":":

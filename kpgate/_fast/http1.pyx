@@ -509,7 +509,7 @@ cdef class Connection:
         self._keep_alive = True
         while line < stop:
             line += 2
-            value = end_of_name(line)
+            value = end_of_name(line, end)
             if value is NULL:
                 return self._not_plain()
             name_size = value - line

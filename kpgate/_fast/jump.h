@@ -169,4 +169,25 @@ static inline int kpgate_utf8(const uint8_t *p, Py_ssize_t left) {
     return 0;
 }
 
+/* Past letters, digits, hyphens and underscores, as far as sixteen at a time show it: others may follow. */
+static inline Py_ssize_t kpgate_jump_name(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) {
+#ifdef KPGATE_SSE2
+    while (end - at >= 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(p + at));
+        /* Signed: what begins at 0x80 is below all of them. */
+        __m128i small = _mm_or_si128(x, _mm_set1_epi8(0x20));
+        __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(small, _mm_set1_epi8('a' - 1)),
+                                       _mm_cmplt_epi8(small, _mm_set1_epi8('z' + 1)));
+        __m128i digit = _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8('0' - 1)),
+                                      _mm_cmplt_epi8(x, _mm_set1_epi8('9' + 1)));
+        __m128i mark = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('-')), _mm_cmpeq_epi8(x, _mm_set1_epi8('_')));
+        int mask = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(letter, digit), mark));
+        if (mask != 0xFFFF)
+            return at + __builtin_ctz(~(unsigned)mask);
+        at += 16;
+    }
+#endif
+    return at;
+}
+
 #endif

@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memchr, memcpy
 
 cdef extern from "jump.h" nogil:
+    Py_ssize_t kpgate_jump_name(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) noexcept
     Py_ssize_t kpgate_jump_value(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) noexcept
 
 cdef extern from *:
@@ -39,9 +40,10 @@ cdef extern from *:
     bint same_name "kpgate_same_name"(const char *name, const char *known, size_t size) noexcept nogil
 
 
-cdef inline const char *end_of_name(const char *at) noexcept nogil:
+cdef inline const char *end_of_name(const char *at, const char *end) noexcept nogil:
     """Where a header's name ends; NULL for what is no plain name."""
     cdef const char *begin = at
+    at += kpgate_jump_name(<const uint8_t *>at, 0, end - at)
     while kpgate_plain_names[<uint8_t>at[0]]:
         at += 1
     return at if at > begin and at[0] == c":" else NULL

@@ -391,3 +391,14 @@ def test_gathered_headers_say_the_same() -> None:
     for name in ("host", "request_id", "forwarded_for", "beta", "cost_max", "plain", "fault_status"):
         assert getattr(parsed, name) == getattr(gathered, name)
     assert parsed.credential() == gathered.credential()
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 31, 33])
+def test_every_byte_is_judged_wherever_it_stands_in_a_name(length: int) -> None:
+    letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~"
+    for place in range(length):
+        for byte in set(range(256)) - set(b"\n\r:"):
+            name = bytearray(b"a" * length)
+            name[place] = byte
+            head = parse(with_lines(name.decode("latin-1") + ": v"))
+            assert (head.fault_status == 0) == (byte in letters), (place, byte)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpgate._fast.digits import decimal, spell
-from kpgate._fast.heading import Heading
+from kpgate._fast.heading import Heading, no_headers
 
 names = st.sampled_from([b"x-request-id", b"x", b"content-type"])
 lines = st.binary(max_size=300).filter(lambda value: b"\n" not in value)
@@ -38,3 +38,12 @@ def test_a_value_is_one_line() -> None:
     with pytest.raises(ValueError, match="one line"):
         heading.say(b"a", "1\nb")
     assert heading.pairs() == []
+
+
+@pytest.mark.parametrize("size", [1, 500, 5000])
+def test_lines_that_are_written_already_are_pasted(size: int) -> None:
+    heading = no_headers()
+    heading.add(b"a", b"b")
+    heading.paste(b"c: " + b"d" * size + b"\r\ne: f\r\n")
+    heading.count(b"g", -(2**63))
+    assert list(heading) == [(b"a", b"b"), (b"c", b"d" * size), (b"e", b"f"), (b"g", b"-9223372036854775808")]
