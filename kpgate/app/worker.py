@@ -174,7 +174,7 @@ class Worker:
             self._alarm(error)
         self.log.kick()
         if self._pace is not None:
-            self._pace.look(clock(), time.thread_time_ns() // 1000)
+            self._pace.look(clock(), time.thread_time_ns() // 1000, time.process_time_ns() // 1000)
 
     def _alarm(self, error: BaseException) -> None:
         """Log what broke and where; not its words, which may hold a caller's."""

@@ -19,14 +19,15 @@ class Looks:
 
     def __init__(self) -> None:
         self.pace = Pace()
-        self.now_us = self.used_us = 0
+        self.now_us = self.used_us = self.all_us = 0
         self(0)
 
-    def __call__(self, share: float, times: int = 1) -> None:
+    def __call__(self, share: float, times: int = 1, beside: float = 0.1) -> None:
         for _ in range(times):
             self.now_us += TICK_US
             self.used_us += int(share * TICK_US)
-            self.pace.look(self.now_us, self.used_us)
+            self.all_us += int((share + beside) * TICK_US)
+            self.pace.look(self.now_us, self.used_us, self.all_us)
 
 
 class Threads:
@@ -72,11 +73,21 @@ def test_what_the_server_started_is_batch_work_while_the_loop_is_busy(threads: T
     assert os.sched_getscheduler(threads.foreign) == os.SCHED_BATCH
     assert os.sched_getscheduler(threads.own) == os.SCHED_OTHER
     assert os.sched_getscheduler(os.getpid()) == os.SCHED_OTHER
-    look(0.15, times=50)
+    look(0.2, times=50)
     look(0.1, times=CALM_LOOKS - 1)
     assert os.sched_getscheduler(threads.foreign) == os.SCHED_BATCH, "a pause is no calm"
     look(0.1)
     assert os.sched_getscheduler(threads.foreign) == os.SCHED_OTHER
+
+
+def test_beside_long_work_off_the_loop_nobody_waits_for_it(threads: Threads) -> None:
+    look = Looks()
+    look(0.35, beside=0.6)
+    assert os.sched_getscheduler(threads.foreign) == os.SCHED_OTHER
+    look(0.6, beside=0.3)
+    assert os.sched_getscheduler(threads.foreign) == os.SCHED_BATCH
+    look(0.35, beside=0.6)
+    assert os.sched_getscheduler(threads.foreign) == os.SCHED_OTHER, "at once"
 
 
 def test_a_sandbox_that_forbids_it_changes_nothing(threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
