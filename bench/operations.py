@@ -45,10 +45,10 @@ from kpgate._fast.segment import SegmentFile
 from kpgate._fast.usage import Counts
 from kpgate._fast.wait import Timer, Wait, Wheel
 from kpgate.dialects.openai.request import CONVERSATION
-from kpgate.domain.ledger import End, Hold, write_end, write_hold
+from kpgate.domain.ledger import End, Hold, note_end, write_end, write_hold
 from kpgate.domain.price import Price
 from kpgate.domain.traits import see
-from kpgate.domain.usage import COUNTS
+from kpgate.domain.usage import COUNTS, Usage
 from kpgate.services.meters import LATENCY_BOUNDS_US
 from kpgate.stores.vocabulary import open_vocabulary
 
@@ -255,10 +255,18 @@ def of_charge(folder: Path) -> list[Operation]:
     ended: tuple[Any, ...] = ("openai", "gpt-4.1-mini", 1, 200, 7, 200, 150, *[0] * 8, "provider")
     said = pack_end(*ended)
     posted = write_end(End(9, 7, 8, 350, 0, (0,) * 4, 0, said, True))
+    return [Operation("the two entries of a charge read", lambda: Charge(9, held, posted))]
+
+
+def of_leaf(folder: Path) -> list[Operation]:
+    """A charge's leaf, its salt and hash with it."""
+    note = pack_hold("0a1b2c3d4e5f-1f", "gpt-4.1-mini", 7, 200, 4096, 10_000)
+    held = write_hold(Hold(7, 9000, 2, 3, 4, 5, 6, (0,) * 4, ((1, 2, 3, 4),), note))
+    said = note_end("openai", "gpt-4.1-mini", 1, 200, 7, Usage(200, 150, 0, 0, "provider"))
+    charge = Charge(9, held, write_end(End(9, 7, 8, 350, 0, (0,) * 4, 0, said, True)))
     speller = Speller("kp1-0a1b2c3d4e5f", COUNTS, 1, b"secret")
     return [
-        Operation("the two entries of a charge read", lambda: Charge(9, held, posted)),
-        Operation("its leaf spelled", lambda: speller.leaf(Charge(9, held, posted), "p" * 43, "t" * 43)),
+        Operation("a leaf hashed", lambda: speller.hashes([charge], lambda _: "p" * 43, lambda _: "t" * 43))
     ]
 
 
@@ -720,6 +728,7 @@ OPERATIONS: dict[str, Callable[[Path], list[Operation]]] = {
     "inlet": of_inlet,
     "journal": of_journal,
     "lane": of_lane,
+    "leaf": of_leaf,
     "limit": of_limit,
     "members": of_members,
     "metric": of_metric,

@@ -90,8 +90,13 @@ class Purse:
             for ends_us, fund in self.funds.items()
         )
 
-    def plain_free(self) -> int:
-        lacks = sum(fund.lacks for ends_us, fund in self.funds.items() if ends_us != NEVER)
+    def plain_free(self, given: dict[int, int]) -> int:
+        """What does not end and is free, once so much more is given by when it ends."""
+        lacks = sum(
+            max(0, fund.lacks - given.get(ends_us, 0))
+            for ends_us, fund in self.funds.items()
+            if ends_us != NEVER
+        )
         return self.funds[NEVER].amount - self.funds[NEVER].held - lacks + self.line
 
     @property
@@ -250,6 +255,7 @@ class History(RuleBasedStateMachine):
         """Whether those who give have it, when all is done."""
         plain = dict.fromkeys(PARTIES, 0)
         total = dict.fromkeys(PARTIES, 0)
+        given: dict[str, dict[int, int]] = {name: {} for name in PARTIES}
         givers = {movement.party for movement in made if movement.kind == "transfer"}
         for movement in made:
             if movement.kind == "payout":
@@ -258,12 +264,15 @@ class History(RuleBasedStateMachine):
             total[movement.party] += sign * movement.amount
             if not movement.expires_us:
                 plain[movement.party] += sign * movement.amount
+            else:
+                ending = given[movement.party]
+                ending[movement.expires_us] = ending.get(movement.expires_us, 0) + movement.amount
             if movement.kind == "transfer":
                 plain[movement.to] += movement.amount
                 total[movement.to] += movement.amount
         for name in givers:
             purse = self.purses[name]
-            if purse.plain_free() + plain[name] < 0 or purse.free(self.now_us) + total[name] < 0:
+            if purse.plain_free(given[name]) + plain[name] < 0 or purse.free(self.now_us) + total[name] < 0:
                 return InsufficientCredit
         return None
 
