@@ -110,6 +110,13 @@ def length(size: int) -> tuple[bytes, bytes]:
     return b"content-length", b"%d" % size
 
 
+async def in_vain(exchange: AsgiExchange) -> None:
+    """What is left of a body does not come in time."""
+    with pytest.raises(RequestTimeout):
+        await exchange.read_body(100)
+    exchange.reply(408, [], b"")
+
+
 def test_receive_is_asked_no_further_than_the_announced_length() -> None:
     async def main() -> None:
         client = Client(length(5))
@@ -197,9 +204,7 @@ def test_who_is_refused_is_answered_before_a_short_body_came() -> None:
 def test_the_beginning_of_a_short_body_is_kept_and_the_rest_has_its_time() -> None:
     async def story(exchange: AsgiExchange) -> None:
         assert exchange.take_body(100) is None
-        with pytest.raises(RequestTimeout):
-            await exchange.read_body(100)
-        exchange.reply(408, [], b"")
+        await in_vain(exchange)
 
     async def main() -> None:
         client = Client(length(5))
@@ -282,9 +287,7 @@ def test_nothing_is_left_of_a_body_without_a_collector(poured: bool) -> None:
 def test_a_body_that_was_looked_at_and_is_read_may_not_stop_either() -> None:
     async def story(exchange: AsgiExchange) -> None:
         await exchange.peek(0, 100)
-        with pytest.raises(RequestTimeout):
-            await exchange.read_body(100)
-        exchange.reply(408, [], b"")
+        await in_vain(exchange)
 
     async def main() -> None:
         client = Client(length(5))
@@ -316,14 +319,9 @@ def test_a_body_without_length_is_counted_while_it_comes() -> None:
 
 
 def test_a_body_that_stops_arriving_times_out() -> None:
-    async def story(exchange: AsgiExchange) -> None:
-        with pytest.raises(RequestTimeout):
-            await exchange.read_body(100)
-        exchange.reply(408, [], b"")
-
     async def main() -> None:
         client = Client(length(10))
-        task = client.serve(story)
+        task = client.serve(in_vain)
         for _ in range(3):
             await turn()
             client.come(b"x")
