@@ -76,9 +76,9 @@ class Gateway:
             body = exchange.take_body(most)
             if body is None:
                 body = await (take_in(kit, life) if endpoint.intake else exchange.read_body(most))
+            life.note(body, kit.log_bodies)
             decode, depth_max, long = life.endpoint.decode, kit.json_depth_max, len(body) >= kit.long_bytes
             life.call = await kit.offload.run(decode, body, depth_max) if long else decode(body, depth_max)
-            life.note(body, kit.log_bodies)
 
             # ADMIT
             record.phase = Phase.ADMIT

@@ -161,15 +161,16 @@ class Life:
 
     def find(self, kit: Equipment, caller: Caller) -> None:
         """Find the plan of the model that was asked for, if its caller may use it. Errors: as `Equipment.plan`."""
-        self.plan = plan = kit.plan(self.call, caller)
-        self.record.model = plan.name
+        record, call = self.record, self.call
+        record.stream, record.units = call.stream, call.units
+        self.plan = plan = kit.plan(call, caller)
+        record.model = plan.name
 
     def note(self, body: bytes, keeps: bool) -> None:
-        """Write down what was asked."""
-        record, call = self.record, self.call
-        record.request_bytes, record.stream, record.units = len(body), call.stream, call.units
+        """Write down what was sent, whatever becomes of it."""
+        self.record.request_bytes = len(body)
         if keeps:
-            record.asked = excerpt(body)
+            self.record.asked = excerpt(body)
 
     def admit(self, kit: Equipment, caller: Caller, now_us: Whole, order: Order) -> bool:
         """Take every limit in one commit. False: not to be decided at once. Errors: as ADMIT."""
