@@ -32,6 +32,13 @@ class Payer:
         until(lambda: self.gate.balance(self.name)["held_microkpt"] == 0)
         return self.funds - int(self.gate.balance(self.name)["balance_microkpt"])
 
+    def record(self) -> dict[str, Any]:
+        """The one record of its one call, once that is written."""
+        until(lambda: any(one.get("party") == self.name for one in self.gate.records()))
+        self.gate.settled()
+        (found,) = [one for one in self.gate.records() if one.get("party") == self.name]
+        return found
+
     def paid_for(self, words: int, prompt: int, price: int, held: int) -> bool:
         """Whether it paid its prompt and what was sent on, no more than was held.
 

@@ -396,6 +396,6 @@ def test_a_client_that_leaves_ends_both_and_pays_its_prompt_once(pair: tuple[Who
         seen(one.requests[-1].gone.is_set)
     gate.settled()
     assert payer.paid() == 8 * 250
-    assert gate.records()[-1]["attempts"] == 2
+    assert payer.record()["attempts"] == 2
     assert gate.chat(payer.key, "h")[0] == 200, "the worker serves on"
     assert not [said for said in gate.said if said.get("event") == "failure"]

@@ -141,14 +141,6 @@ def said(talk: Talk) -> tuple[int, str]:
     return reply.status, json.loads(reply.body)["error"]["code"]
 
 
-def record(payer: Payer) -> dict[str, Any]:
-    """The one record of a payer's one call."""
-    until(lambda: any(one.get("party") == payer.name for one in payer.gate.records()))
-    payer.gate.settled()
-    (found,) = [one for one in payer.gate.records() if one.get("party") == payer.name]
-    return found
-
-
 def peak_kib(pid: int, *, anew: bool = False) -> int:
     """The most memory that a process has had resident since it was asked `anew`."""
     if anew:
@@ -285,7 +277,7 @@ def test_who_leaves_in_the_middle_ends_it_and_pays_nothing(payer: Payer, stage: 
     guest.take(len(first))
     talk.leave(reset=reset)
     in_a_second(guest)
-    found = record(payer)
+    found = payer.record()
     assert (found["status"], found["end"], found["attempts"]) == (499, "caller@upstream", 1)
     assert payer.paid() == 0
 
@@ -296,7 +288,7 @@ def test_who_leaves_before_a_provider_is_reached_is_seen(payer: Payer, stage: St
         # It was reached by the system alone: nobody answers its greeting.
         talk.leave()
         began = monotonic()
-        assert record(payer)["end"] == "caller@upstream"
+        assert payer.record()["end"] == "caller@upstream"
         assert monotonic() - began < 1
     assert payer.paid() == 0
 
@@ -309,7 +301,7 @@ def test_a_provider_that_dies_in_the_middle_is_said_so(payer: Payer, stage: Stag
         guest.take(len(first))
         guest.leave(reset=reset)
         assert said(talk) == (502, "upstream_failed")
-    found = record(payer)
+    found = payer.record()
     assert (found["attempts"], found["end"]) == (1, "upstream@upstream"), "what was sent on is sent once"
     assert payer.paid() == 0 and not stage.is_asked()
 
@@ -347,7 +339,7 @@ def test_a_provider_that_refuses_early_is_heard(payer: Payer, stage: Stage) -> N
         reply = talk.reply()
         assert (reply.status, json.loads(reply.body)["error"]["param"]) == (400, "file")
         in_a_second(guest)
-    assert record(payer)["attempts"] == 1 and payer.paid() == 0
+    assert payer.record()["attempts"] == 1 and payer.paid() == 0
 
 
 def test_a_provider_that_answers_early_is_charged_for(payer: Payer, stage: Stage) -> None:
@@ -375,7 +367,7 @@ def test_a_client_that_takes_too_long_is_no_fault_of_its_provider(payer: Payer, 
         guest = stage.guest()
         assert said(talk) == (408, "request_timeout")
         in_a_second(guest)
-    found = record(payer)
+    found = payer.record()
     assert (found["end"], found["attempts"]) == ("caller@upstream", 1) and payer.paid() == 0
 
 
@@ -386,7 +378,7 @@ def test_another_provider_is_asked_as_long_as_nothing_was_sent_on(payer: Payer, 
         assert b"up-moved" in guest.body()
         guest.answer(HEARD)
         assert talk.reply().headers["x-kpgate-attempts"] == "2"
-    assert record(payer)["attempts"] == 2 and payer.paid() == 9 * SECOND
+    assert payer.record()["attempts"] == 2 and payer.paid() == 9 * SECOND
 
 
 def test_who_refuses_before_anything_was_sent_on_is_followed_by_another(payer: Payer, stage: Stage) -> None:
@@ -436,7 +428,7 @@ def test_what_is_no_form_in_the_end_never_reaches_its_provider(payer: Payer, sta
             assert said(talk) == (400, "invalid_request")
         with pytest.raises((EOFError, ConnectionResetError)):
             guest.body()
-    found = record(payer)
+    found = payer.record()
     assert found["status"] == (499 if how == "short" else 400) and payer.paid() == 0
 
 
@@ -472,7 +464,7 @@ def test_a_reply_is_streamed_where_that_is_said_behind_the_file(payer: Payer, st
         guest.chunk(event)
         assert arrives(talk, event)
         guest.chunk()
-    assert record(payer)["stream"] is True
+    assert payer.record()["stream"] is True
 
 
 def test_a_file_that_stands_before_the_model_is_read_whole(payer: Payer, stage: Stage) -> None:
@@ -507,7 +499,7 @@ def test_a_provider_s_own_path_gets_what_is_sent_as_it_comes(payer: Payer, stage
         assert guest.take(70_000) == bytes(70_000)
         guest.answer({"id": "file-1"})
         assert talk.reply().status == 200
-    assert record(payer)["request_bytes"] == 70_005 and payer.paid() == ROAD
+    assert payer.record()["request_bytes"] == 70_005 and payer.paid() == ROAD
 
 
 def test_a_file_goes_on_over_tls(hasty: Whole) -> None:
@@ -530,7 +522,7 @@ def test_who_comes_too_slowly_is_not_waited_for(hasty: Whole) -> None:
                 talk.drip(bytes(1000), every_s)
             assert said(talk) == (408, "request_timeout")
         until(hasty.provider.requests[asked].gone.is_set)
-        assert record(payer)["end"] == "caller@upstream" and payer.paid() == 0
+        assert payer.record()["end"] == "caller@upstream" and payer.paid() == 0
 
 
 def arrives(talk: Talk, wanted: bytes) -> bytes:
