@@ -52,6 +52,11 @@ def pinned(command: list[str], core: int | str | None) -> list[str]:
     return ["taskset", "-c", str(core), *command]
 
 
+def yielding(command: list[str]) -> list[str]:
+    """That command, run where nobody else on its core wants to."""
+    return command if shutil.which("nice") is None else ["nice", "-n", "19", *command]
+
+
 def free_port() -> int:
     """A port that nobody listens on just now."""
     with socket.socket() as probe:

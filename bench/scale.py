@@ -16,17 +16,18 @@ from bench.client import share
 from bench.huge import HUGE_BYTES
 from bench.load import CONNECTIONS, Failed, Run, load
 from bench.overhead import paced
-from bench.processes import cpu_s, load_core, running, settle, until
+from bench.processes import cpu_s, load_core, running, settle, until, yielding
 from bench.results import Cell, Goal, Result, Table, named
-from bench.target import Lab, Shape, Target
+from bench.target import HUGE_PATH, PATH, Lab, Shape, Target
 
 MODELS = 1000
 METHOD = (
     "Two workers against one, both free to use every core: chat calls of 0.5 KB by wrk, calls for each second of the "
     "gateway's CPU, in turn.",
     f"A prompt of {HUGE_BYTES // 1_000_000} MB on one connection, sent again as soon as it is answered, while 500 "
-    "small calls a second are made; their p99 with and without it. The same straight to the provider and through nginx "
-    "shows what the load's own core adds.",
+    "small calls a second are made; their p99 with and without it. Who sends it, and the provider of its own that "
+    "answers it, have the load's core when nobody else there wants it. The same past the gateway and through nginx "
+    "shows what the load's core adds all the same.",
     f"{MODELS} models beside one: CPU a call of the same calls, in turn.",
 )
 
@@ -55,13 +56,15 @@ def ratio(over: list[Run], under: list[Run]) -> float:
     return median(one.calls_per_cpu_s / other.calls_per_cpu_s for one, other in zip(over, under, strict=True))
 
 
-def beside_huge(target: Target, seconds: float, said: Path) -> tuple[list[float], int]:
-    """Small calls while huge prompts come back to back. Shape: milliseconds a call; huge calls answered.
+def beside_huge(target: Target, way: tuple[int, str], seconds: float, said: Path) -> tuple[list[float], int]:
+    """Small calls while huge prompts come back to back. Shape: `way` is the port and the path of huge prompts;
+    milliseconds a call; huge calls answered.
 
     Errors: Failed if a huge call was refused.
     """
-    command = [sys.executable, "-m", "bench.huge", str(target.port), target.key or "none"]
-    with running(command, load_core(), said) as child:
+    port, path = way
+    command = [sys.executable, "-m", "bench.huge", str(port), path, target.key or "none"]
+    with running(yielding(command), load_core(), said) as child:
         until(lambda: said.stat().st_size > 0, child, "the sender of huge prompts")
         before = said.stat().st_size
         times = uvloop.run(paced(target, seconds))
@@ -71,12 +74,14 @@ def beside_huge(target: Target, seconds: float, said: Path) -> tuple[list[float]
     return times, answered
 
 
-def huge_prompts(target: Target, rounds: int, seconds: float, said: Path) -> list[float]:
+def huge_prompts(
+    target: Target, way: tuple[int, str], rounds: int, seconds: float, said: Path
+) -> list[float]:
     """The p99 of small calls alone and beside huge ones, and huge calls a second. Units: milliseconds."""
     alone, beside, huge = [], [], 0
     for _ in range(rounds):
         alone.append(share(uvloop.run(paced(target, seconds)), 0.99))
-        times, count = beside_huge(target, seconds, said)
+        times, count = beside_huge(target, way, seconds, said)
         beside.append(share(times, 0.99))
         huge += count
     return [median(alone), median(beside), huge / rounds / seconds]
@@ -96,10 +101,12 @@ def measure(rounds: int, seconds: float, lane: bool = False) -> Result:
         pair = [lab.gateway(provider, shape), lab.gateway(provider, replace(shape, models=many))]
         few, lots = in_turn(pair, rounds, seconds)
     with Lab() as lab:
-        provider = lab.provider()
+        provider, huge = lab.provider(), lab.provider(yields=True).port
+        nginx, gateway = lab.nginx(provider, huge=huge), lab.gateway(provider, replace(shape, huge=huge))
+        ways = ((provider, huge, PATH), (nginx, nginx.port, HUGE_PATH), (gateway, gateway.port, PATH))
         beside = {
-            target.name: huge_prompts(target, rounds, seconds, lab.folder / "huge")
-            for target in (provider, lab.nginx(provider), lab.gateway(provider, shape))
+            target.name: huge_prompts(target, (port, path), rounds, seconds, lab.folder / "huge")
+            for target, port, path in ways
         }
     rows: list[list[Cell]] = [
         [name, median(run.calls_per_s for run in runs), 1e6 * median(run.cpu_s / run.calls for run in runs)]

@@ -29,13 +29,17 @@ from bench.processes import (
     running,
     target_core,
     until,
+    yielding,
 )
 from bench.provider import make_certificates
 
 MODEL = "gpt-4o-mini"
+HUGE_MODEL = "huge"
+"""Asked of a provider of its own."""
 KEYS = 250
 """Parties that call a gateway whose ledger has many accounts."""
 PATH = "/v1/chat/completions"
+HUGE_PATH = "/huge" + PATH
 NGINX = """
 daemon off;
 worker_processes {workers};
@@ -58,6 +62,7 @@ http {{
         keepalive 256;
         keepalive_requests 100000000;
     }}
+    upstream huge {{ server 127.0.0.1:{huge}; }}
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         location / {{
@@ -67,6 +72,11 @@ http {{
             proxy_buffering {buffering};
             proxy_request_buffering {request_buffering};
             {tls}
+        }}
+        location /huge/ {{
+            proxy_pass {scheme}://huge;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
         }}
     }}
 }}
@@ -115,7 +125,7 @@ class Target:
 class Shape:
     """How a gateway is configured. Shape: `models` are further ones, `across` such that the provider is asked for in
     Anthropic's words; `lane` is the direct transport; `credits` are spent, budgets and receipts included, from a
-    ledger with so many `accounts` if not 0."""
+    ledger with so many `accounts` if not 0; `huge` is the port of the provider of huge prompts, 0 for none."""
 
     governed: bool = True
     lane: bool = False
@@ -126,6 +136,7 @@ class Shape:
     credits: bool = False
     across: tuple[str, ...] = ()
     accounts: int = 0
+    huge: int = 0
 
     @property
     def name(self) -> str:
@@ -148,13 +159,15 @@ class Lab:
     ) -> None:
         self._stack.close()
 
-    def provider(self, tls: bool = False, port: int = 0) -> Target:
-        """The provider, on the load's core. Shape: port 0 takes a free one."""
+    def provider(self, tls: bool = False, port: int = 0, yields: bool = False) -> Target:
+        """The provider, on the load's core. Shape: port 0 takes a free one; one that `yields` is in nobody's way."""
         folder = self._subfolder("provider")
         command = [sys.executable, "-m", "bench.provider", "--port", str(port)]
         if tls:
             make_certificates(str(folder))
             command += ["--tls", str(folder)]
+        if yields:
+            command = yielding(command)
         child = self._stack.enter_context(running(command, load_core(), folder / "said"))
         assert child.stdout is not None
         line = child.stdout.readline()
@@ -162,8 +175,11 @@ class Lab:
             raise FailedToStart(f"the provider did not come up: {(folder / 'said').read_text()[-2000:]}")
         return Target("direct", int(line), pid=child.pid, tls=tls, folder=folder)
 
-    def nginx(self, provider: Target, buffering: bool = True, request_buffering: bool = True) -> Target:
-        """Nginx with an access log and kept-alive connections to the provider."""
+    def nginx(
+        self, provider: Target, buffering: bool = True, request_buffering: bool = True, huge: int = 0
+    ) -> Target:
+        """Nginx with an access log and kept-alive connections to the provider. Shape: `huge` is the port of that of
+        huge prompts."""
         if shutil.which("nginx") is None:
             raise FailedToStart("nginx is not installed (apt-get install nginx)")
         folder, port = self._subfolder("nginx"), free_port()
@@ -175,6 +191,7 @@ class Lab:
                 folder=folder,
                 user="user root;" if os.geteuid() == 0 else "",
                 upstream=provider.port,
+                huge=huge or provider.port,
                 port=port,
                 scheme="https" if provider.tls else "http",
                 buffering=_switch(buffering),
@@ -243,8 +260,11 @@ def settings(provider: Target, shape: Shape) -> str:
     if shape.credits:
         parts.append("[ledger]\nenabled = true\n")
     price = "price = { input = 0.15, cached = 0.075, output = 0.6 }\n" if shape.credits else ""
-    for model in (MODEL, *shape.models, *shape.across):
-        provider_name = "across" if model in shape.across else "bench"
+    if shape.huge:
+        base = f"http://127.0.0.1:{shape.huge}/v1"
+        parts.append(f'[[providers]]\nname = "{HUGE_MODEL}"\nbase_url = "{base}"\n')
+    for model in (MODEL, *shape.models, *shape.across, *[HUGE_MODEL] * bool(shape.huge)):
+        provider_name = "across" if model in shape.across else HUGE_MODEL if model == HUGE_MODEL else "bench"
         deployment = f'{{ provider = "{provider_name}", model = "{model}" }}'
         parts.append(
             f'[[models]]\nname = "{model}"\nencoding = "o200k_base"\ndeployments = [{deployment}]\n{price}'

@@ -22,7 +22,7 @@ class Looks:
         self.now_us = self.used_us = self.all_us = 0
         self(0)
 
-    def __call__(self, share: float, times: int = 1, beside: float = 0.1) -> None:
+    def __call__(self, share: float, times: int = 1, beside: float = 0.05) -> None:
         for _ in range(times):
             self.now_us += TICK_US
             self.used_us += int(share * TICK_US)
@@ -82,7 +82,7 @@ def test_what_the_server_started_is_batch_work_while_the_loop_is_busy(threads: T
 
 def test_beside_long_work_off_the_loop_nobody_waits_for_it(threads: Threads) -> None:
     look = Looks()
-    look(0.35, beside=0.6)
+    look(0.45, beside=0.55)
     assert os.sched_getscheduler(threads.foreign) == os.SCHED_OTHER
     look(0.6, beside=0.3)
     assert os.sched_getscheduler(threads.foreign) == os.SCHED_BATCH
