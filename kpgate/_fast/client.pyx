@@ -32,8 +32,9 @@ cdef enum:
     PREAMBLE_BYTES_MAX = 4096
     BODY_READ_BYTES = 1_048_576
     JOINED_BYTES_MAX = 65_536
-    UNSENT_BYTES_MAX = 16_384
-    UNSENT_BYTES_MIN = 4096
+    # A piece that was sent in part stays as a whole: what comes behind one waits until the system has nearly all of it.
+    UNSENT_BYTES_MAX = 4096
+    UNSENT_BYTES_MIN = 1024
     LINGER_BYTES_MAX = 67_108_864
     PROBE_FIRST_US = 300_000
     PROBE_SECOND_US = 200_000

@@ -27,6 +27,8 @@ cdef extern from "Python.h":
 
 cdef enum:
     READ_BYTES = 32_768
+    # Of a stream: what was read of an event that is not whole stays for as long as its reader stands still.
+    STREAM_READ_BYTES = 8192
     HEAD_BYTES_MAX = 65_536
     HEADERS_MAX = 200
     UNREAD_BYTES_MAX = 16_384
@@ -58,6 +60,7 @@ cdef tuple PHASES = ("connect", "send", "head", "body", "body")
 # All connections of a worker read into one buffer: a read is parsed and copied out before the next begins.
 cdef bytearray _shared = bytearray(READ_BYTES)
 cdef char *_shared_start = PyByteArray_AS_STRING(_shared)
+cdef object _shared_part = memoryview(_shared)[:STREAM_READ_BYTES]
 
 
 class UpstreamLost(Exception):
@@ -356,7 +359,7 @@ cdef class Connection:
 
     def get_buffer(self, sizehint):
         """The loop: where to read into."""
-        return _shared
+        return _shared_part if self._state == BODY and self._wanted != ALL_OF_IT else _shared
 
     def buffer_updated(self, Py_ssize_t nbytes):
         """The loop: so many bytes were read."""

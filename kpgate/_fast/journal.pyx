@@ -194,15 +194,15 @@ cdef class Journal:
 
         False: others are writing just now, try again off the event loop; or the disk has failed for good.
         """
-        cdef uint64_t tail, first
+        cdef uint64_t tail, first, written
         if load_acquire(&self.control.written) >= position:
             return True
         if load(&self.control.failed) or not self.knows_segments() or not self.take_pen(position):
             return load_acquire(&self.control.written) >= position
         tail = load_acquire(&self.control.tail)
-        first = load_acquire(&self.control.written)
-        first -= first % self.segment_bytes
-        if self.file.is_quick(first) and tail - first <= self.segment_bytes:
+        written = load_acquire(&self.control.written)
+        first = written - written % self.segment_bytes
+        if self.file.is_quick(first, tail - written) and tail - first <= self.segment_bytes:
             # A copy of some hundred bytes takes less than to give the GIL away.
             self.write_out(tail)
             store_bare_release(&self.control.pen, 0)

@@ -14,7 +14,7 @@ cdef class SegmentFile:
     cdef char *mapping
     cdef uint64_t mapped_bytes
     cdef uint64_t first
-    cdef bint is_quick(self, uint64_t first) noexcept nogil
+    cdef bint is_quick(self, uint64_t first, uint64_t size) noexcept nogil
     cdef int64_t write(
         self, uint64_t first, uint64_t segment_bytes, uint64_t offset, const void *at, uint64_t size
     ) noexcept nogil

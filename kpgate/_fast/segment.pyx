@@ -29,6 +29,8 @@ cdef extern from "<sys/vfs.h>" nogil:
 
 cdef enum:
     PATH_BYTES = 4096
+    # What is longer is written: beside a page's fault and its sync the copy is nothing.
+    COPIED_BYTES_MAX = 2048
     # linux/magic.h
     EXT = 0xEF53
     TMPFS = 0x01021994
@@ -64,9 +66,9 @@ cdef class SegmentFile:
             raise OSError(-wrote, os.strerror(-wrote))
         return wrote
 
-    cdef bint is_quick(self, uint64_t first) noexcept nogil:
-        """Whether a write into that segment is a copy and nothing else."""
-        return self.mapping != NULL and self.first == first
+    cdef bint is_quick(self, uint64_t first, uint64_t size) noexcept nogil:
+        """Whether a write of so much into that segment is a copy and nothing else."""
+        return self.mapping != NULL and self.first == first and size <= COPIED_BYTES_MAX
 
     cdef int64_t write(
         self, uint64_t first, uint64_t segment_bytes, uint64_t offset, const void *at, uint64_t size
@@ -74,11 +76,11 @@ cdef class SegmentFile:
         """Write at an offset, within the segment. Returns how much was written, or the error's number below zero."""
         cdef int64_t wrote
         cdef int problem
-        if self.first != first or (self.descriptor < 0 and self.mapping == NULL):
+        if self.first != first or self.descriptor < 0:
             problem = self.open(first, segment_bytes)
             if problem:
                 return -problem
-        if self.mapping != NULL:
+        if self.mapping != NULL and size <= COPIED_BYTES_MAX:
             memcpy(self.mapping + offset, at, size)
             return <int64_t>size
         while True:
@@ -102,7 +104,7 @@ cdef class SegmentFile:
         return self.map(segment_bytes)
 
     cdef int map(self, uint64_t segment_bytes) noexcept nogil:
-        """Map the open file, if it is to be, and leave its descriptor. Returns the error's number, 0 for none."""
+        """Map the open file, if it is to be. Returns the error's number, 0 for none."""
         cdef statfs system
         cdef struct_stat about
         cdef void *mapping
@@ -119,8 +121,6 @@ cdef class SegmentFile:
             # As where there is no address space left: a write does without.
             return 0
         self.mapping, self.mapped_bytes = <char *>mapping, segment_bytes
-        c_close(self.descriptor)
-        self.descriptor = -1
         return 0
 
     cdef void close(self) noexcept nogil:

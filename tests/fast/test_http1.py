@@ -480,12 +480,26 @@ def test_a_stream_on_hold_keeps_nothing_of_what_was_taken():
     assert sys.getrefcount(taken) == held - 1
     further = wire.connection.chunk()
     assert wire.reading
-    wire.feed(b"y" * 10_000)
-    assert further.result() == b"y" * 10_000  # type: ignore[attr-defined]
+    wire.feed(b"y" * 5_000)
+    assert further.result() == b"y" * 5_000  # type: ignore[attr-defined]
     wire.connection.hold()
     wire.connection.fail(KeyError("gone"))
     with pytest.raises(KeyError):
         wire.connection.chunk().result()  # type: ignore[attr-defined]
+
+
+def test_a_stream_is_read_in_small_pieces_and_a_whole_body_in_large_ones():
+    wire = asked()
+    room = len(wire.connection.get_buffer(-1))
+    wire.feed(HEAD + b"content-length: 300000\r\n\r\n")
+    pieces = []
+    for _ in range(2):
+        chunk = wire.connection.chunk()
+        wire.feed(b"x" * len(wire.connection.get_buffer(-1)))
+        pieces.append(chunk.result())  # type: ignore[attr-defined]
+    assert [len(piece) for piece in pieces] == [8192, 8192]
+    wire.connection.whole(300_000)
+    assert len(wire.connection.get_buffer(-1)) == room == 32_768
 
 
 def test_a_body_that_is_wanted_whole_does_not_stop_the_socket():

@@ -67,14 +67,13 @@ class Wire:
         self.reading = True
 
     def feed(self, data: bytes, step: int = 65_536) -> None:
-        """Let the connection read this, `step` bytes at a time, as long as it is open."""
-        step = min(step, len(self.connection.get_buffer(-1)))
-        for start in range(0, len(data), step):
-            if self.closed:
-                return
-            piece = data[start : start + step]
+        """Let the connection read this, at most `step` bytes at a time, as long as it is open."""
+        start = 0
+        while start < len(data) and not self.closed:
             buffer = self.connection.get_buffer(-1)
+            piece = data[start : start + min(step, len(buffer))]
             buffer[: len(piece)] = piece
+            start += len(piece)
             self.connection.buffer_updated(len(piece))
 
     def eof(self) -> None:
