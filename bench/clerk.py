@@ -5,6 +5,7 @@ Owns that split. Knows no figure's bound.
 
 import os
 from dataclasses import asdict
+from pathlib import Path
 from time import monotonic
 
 from bench.governed import Rounds, Series
@@ -19,10 +20,11 @@ def clerk_of(target: Target) -> int:
 
 
 def set_apart(target: Target) -> int:
-    """Hold a target's clerk to the load's core. Shape: its process."""
+    """Hold a target's clerk to the load's core, each of its threads. Shape: its process."""
     clerk, core = clerk_of(target), load_core()
     if core is not None:
-        os.sched_setaffinity(clerk, {int(core)})
+        for task in Path(f"/proc/{clerk}/task").iterdir():
+            os.sched_setaffinity(int(task.name), {int(core)})
     return clerk
 
 
