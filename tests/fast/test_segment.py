@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -45,6 +46,32 @@ def test_what_is_written_is_read_at_once(folder: Path, mapped: bool) -> None:
     assert file.put(BYTES, BYTES, 1, b"b") == 1, "back in the first"
     found = (folder / segment_name(BYTES)).read_bytes()
     assert (len(found), found[:3]) == (BYTES, b"ab\0")
+
+
+@WAYS
+def test_short_and_long_pieces_are_one_text(folder: Path, mapped: bool) -> None:
+    file, whole, sizes = SegmentFile(folder, mapped), b"", (1, 2048, 2049, 260, 9_000, 4_096, 3)
+    for number, size in enumerate(sizes):
+        piece = bytes([number + 1]) * size
+        assert file.put(BYTES, BYTES, len(whole), piece) == size
+        whole += piece
+        assert (folder / segment_name(BYTES)).read_bytes()[: len(whole) + 1] == whole + b"\0"
+
+
+def test_a_long_piece_that_the_system_refuses_is_an_error_and_ends_nobody(folder: Path) -> None:
+    file = SegmentFile(folder, True)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        assert file.put(BYTES, BYTES, 0, b"a" * 3_000) == 3_000
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, before[1]))
+        assert file.put(BYTES, BYTES, 3_000, b"b" * 3_000) == 1_096, "as much as there is room for"
+        with pytest.raises(OSError) as caught:
+            file.put(BYTES, BYTES, 4_096, b"b" * 3_000)
+        assert caught.value.errno == errno.EFBIG
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @WAYS
