@@ -224,7 +224,7 @@ class Trunk:
             lambda exchange: self.gateway.serve(exchange, self._endpoint),
             wheel=self._wheel,
             loop=cast(Any, self.plug),
-            outbox=Outbox(cast(Any, self.plug), holds.gather() if holds is not None else None),
+            outbox=Outbox(cast(Any, self.plug), holds.gather(streams=True) if holds is not None else None),
             error=lambda code, words: RuntimeError(words),
             alarm=self.plug.alarm,
             clients_max=10,

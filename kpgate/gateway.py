@@ -381,7 +381,7 @@ class Gateway:
         tail = framer.finish() if life.hold is None or not life.hold.cut else b""
         if life.hold is not None:
             self._settle_stream(kit, life, attempt.target)
-            if not life.hold.may_reply():
+            if not life.hold.may_reply(streamed=True):
                 await life.hold.keep()
         if tail:
             record.reply_bytes += len(tail)

@@ -11,5 +11,6 @@ cdef class Outbox:
     cdef int64_t _bytes
 
     cdef int put(self, object transport, bytes data) except -1
+    cpdef object later(self, object transport, object call)
     cdef int then(self, object transport, object call) except -1
     cdef int empty(self) except -1

@@ -19,7 +19,8 @@ cdef class Outbox:
     """The writes of one loop's connections, put off to the end of its turn.
 
     Shape: `before` is asked each time whether anything may be written yet; if not, it is asked again soon.
-    Order: whoever closes a transport, or writes to it directly, does so by `then`.
+    Order: whoever closes a transport, or writes to it directly, does so by `then`, or by `later`; what is called raises
+    nothing.
     """
 
     def __init__(self, loop, before=None):
@@ -41,6 +42,12 @@ cdef class Outbox:
     def flush(self):
         """Write everything now."""
         self.empty()
+
+    cpdef object later(self, object transport, object call):
+        """Call at the turn's end, once more may be written, unless the transport is closing by then."""
+        if not self._queue:
+            self._loop.call_soon(self._flush)
+        self._queue.append((transport, call))
 
     cdef int then(self, object transport, object call) except -1:
         """Call once more may be written and all that was put before is, unless the transport is closing by then:

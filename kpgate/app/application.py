@@ -76,12 +76,12 @@ class Application:
         prepare: Callable[[Settings], Equipment],
         gauges: Gauges,
         *,
-        gathers: bool = False,
+        gathers_streams: bool = False,
     ) -> None:
         self.gateway = gateway
         self.front = front
         self.draining = False
-        self.before = ground.holds.gather() if ground.holds is not None and gathers else None
+        self.before = None if ground.holds is None else ground.holds.gather(streams=gathers_streams)
         self.prepare = prepare
         self._ground = ground
         self._gauges = gauges

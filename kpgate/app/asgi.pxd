@@ -19,10 +19,12 @@ cdef class AsgiExchange(AsgiInlet):
     cdef public object _send
     cdef public object _leave
     cdef public Wait _room
+    cdef public object _reply
     cdef public object _rest
     cdef public long long _piece
     cdef public long long _sent
     cdef public bint _opened
+    cdef public bint _over
     cdef public bint _ended
     cdef public bint _watched
     cdef public bint _finishing

@@ -10,9 +10,8 @@ docs/decisions/0011-no-task-on-granian.md.
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Protocol
 
-import msgspec
-
 from kpgate._fast.head import gather
+from kpgate._fast.outbox import Outbox
 from kpgate._fast.wait import Wait, Wheel, clock
 from kpgate.app.asgi_inlet import WATCH_AFTER_US, AsgiInlet, Message, Receive
 from kpgate.app.bounds import Bounds
@@ -65,14 +64,27 @@ class Incoming(Protocol):
         """The application has ended: a stream without an end is cut, a request without a reply gets a bare 500."""
 
 
-class Transport(msgspec.Struct, frozen=True):
-    """What all exchanges of a listener share. `alarm` is told what escapes the application."""
+class Transport:
+    """What all exchanges of a listener share.
 
-    serve: Serve
-    wheel: Wheel
-    crossing: Crossing
-    bounds: Bounds
-    alarm: Callable[[BaseException], None]
+    Shape: `alarm` is told what escapes the application; whole replies wait for `before` where there is one.
+    """
+
+    def __init__(
+        self,
+        serve: Serve,
+        wheel: Wheel,
+        crossing: Crossing,
+        bounds: Bounds,
+        alarm: Callable[[BaseException], None],
+        before: Callable[[], bool] | None = None,
+    ) -> None:
+        self.serve = serve
+        self.wheel = wheel
+        self.crossing = crossing
+        self.bounds = bounds
+        self.alarm = alarm
+        self.outbox = None if before is None else Outbox(crossing.loop, before)
 
     def take(self, incoming: Incoming) -> None:
         """Take over a request, on the thread of the server that read it. Nothing may escape."""
@@ -103,7 +115,9 @@ class AsgiExchange(AsgiInlet):
         "_finishing",
         "_leave",
         "_opened",
+        "_over",
         "_piece",
+        "_reply",
         "_rest",
         "_room",
         "_send",
@@ -140,7 +154,8 @@ class AsgiExchange(AsgiInlet):
         self._done = incoming.done
         self._send = proto.send
         self._settling = False
-        self._opened = self._ended = self._watched = self._finishing = self._waiting = False
+        self._opened = self._ended = self._watched = self._finishing = self._waiting = self._over = False
+        self._reply: tuple[Message, Message] | None = None
         self._leave: Callable[[], None] | None = None
         self._room: Wait | None = None
         self._rest: memoryview | None = None
@@ -207,9 +222,30 @@ class AsgiExchange(AsgiInlet):
         self._check(status)
         self._ended = True
         sent = [*headers, SERVER, (b"content-length", b"%d" % len(body))]
-        self._send({"type": START, "status": status, "headers": sent})
+        self._reply = {"type": START, "status": status, "headers": sent}, {"type": BODY, "body": body}
+        if self._transport.outbox is None:
+            self._say()
+        else:
+            self._transport.outbox.later(self, self._say_later)
+
+    def _say(self) -> None:
+        assert self._reply is not None, "a reply waits"
+        (start, body), self._reply = self._reply, None
         # Both return at once and leave as one write.
-        self._send({"type": BODY, "body": body})
+        self._send(start)
+        self._send(body)
+
+    def _say_later(self) -> None:
+        try:
+            self._say()
+        except Exception as error:  # noqa: BLE001 - the edge of the turn's end: the others are to be said
+            self._transport.alarm(error)
+        if self._over:
+            self._part()
+
+    def is_closing(self) -> bool:
+        """Never: whether there is still anybody to be told, the server knows."""
+        return False
 
     def open(self, status: int, headers: Iterable[Header]) -> None:
         """Send a stream's head."""
@@ -374,7 +410,12 @@ class AsgiExchange(AsgiInlet):
             self._settling = True
             self.begin(self.loop, self._settle())
             return
-        self._ended = True
+        self._ended = self._over = True
+        if self._reply is None:
+            self._part()
+
+    def _part(self) -> None:
+        """Have the server let go of the request."""
         done = self._done
         # The server closes the connection once nothing here can ask for more of the body.
         self._receive = self._send = self._done = _let_go

@@ -109,9 +109,9 @@ async def build(context: Context) -> Application:
     def prepare(settings: Settings) -> Equipment:
         return equip(settings, ground, _numbers(Control(directory, RELOAD_PATIENCE_S), settings))
 
-    gathers = context.settings.server.transport == "direct"
+    lane = context.settings.server.transport == "direct"
     gauges = Gauges(shard, ground, context.log, tells=context.tells)
-    return Application(gateway, front, ground, prepare, gauges, gathers=gathers)
+    return Application(gateway, front, ground, prepare, gauges, gathers_streams=lane)
 
 
 async def _holds(context: Context, region: Region, seat: Seat, offload: Offload) -> Holds:

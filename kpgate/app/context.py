@@ -52,7 +52,7 @@ class Served(Protocol):
     """One worker's application."""
 
     before: Callable[[], bool] | None
-    """Asked by a transport that gathers its writes: whether they may go out yet."""
+    """Asked by a transport before what it gathers goes out: whether it may yet."""
     draining: bool
     """Set when the drain begins: readiness then says 503, everything else goes on."""
 

@@ -144,6 +144,7 @@ class Worker:
             crossing=Crossing(self.loop, self._alarm),
             bounds=self.bounds,
             alarm=self._alarm,
+            before=self.application.before,
         )
         self._pace = Pace()
         embedded = Embedded(transport, listener, settings, tls=public)

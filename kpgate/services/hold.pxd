@@ -34,7 +34,7 @@ cdef class Hold:
     cdef public long long _recorded
 
     cpdef bint may_send(self) except -1
-    cpdef bint may_reply(self) except -1
+    cpdef bint may_reply(self, bint streamed=*) except -1
     cpdef object sent(self)
     @cython.locals(usage=Usage, charged=cython.longlong, version=cython.longlong, handle=cython.longlong, reason=cython.int)
     cpdef object end(self, long long now_us, Record record, Target target)
@@ -56,7 +56,8 @@ cdef class Holds:
     cdef public object _owed
     cdef public object _ending
     cdef public Decision decision
-    cdef public bint gathering
+    cdef public bint gathers
+    cdef public bint gathers_streams
     cdef public bint lags
     cdef public bint always
     cdef public bint _dirty

@@ -93,14 +93,14 @@ class Hold:
         """Whether the provider may be asked: what goes to it waits for the journal's file by itself."""
         return self._holds.put_off()
 
-    def may_reply(self) -> bool:
+    def may_reply(self, streamed: bool = False) -> bool:
         """Whether the client may be told: where its transport waits as well, or the journal's file has it all. Where
         the disk must have it, `keep` says when.
         """
         holds = self._holds
         if holds.always or holds.owes():
             return False
-        return holds.put_off() if holds.gathering else holds.written()
+        return holds.put_off() if holds.gathers_streams or (holds.gathers and not streamed) else holds.written()
 
     async def write(self) -> None:
         """Wait until the journal's file has all that was decided.
@@ -231,7 +231,7 @@ class Holds:
         self._owed: deque[tuple[int, int, int, bytes]] = deque()
         self._ending = Lock()
         self.decision = Decision()
-        self.gathering = False
+        self.gathers = self.gathers_streams = False
         self.lags = False
         self.always = always
         self._dirty = False
@@ -267,9 +267,11 @@ class Holds:
         )
         return None if code == CHANGED else self._taken(code, decision, hold, caller)
 
-    def gather(self) -> Callable[[], bool]:
-        """Have replies wait in their transport, which asks what this gives before it writes."""
-        self.gathering = True
+    def gather(self, *, streams: bool) -> Callable[[], bool]:
+        """Have replies wait in their transport, which asks what this gives before it writes; whether those that are
+        streamed wait there, too.
+        """
+        self.gathers, self.gathers_streams = True, streams
         return self.flush
 
     def owes(self) -> bool:

@@ -77,10 +77,10 @@ class Client:
     def done(self) -> None:
         self.ended.set_result(None)
 
-    def serve(self, story: Story) -> "asyncio.Future[None]":
+    def serve(self, story: Story, before: Callable[[], bool] | None = None) -> "asyncio.Future[None]":
         """Hand over the request. Done once the application is."""
         crossing = Crossing(self.loop, self.alarms.append)
-        Transport(story, self.wheel, crossing, Bounds(), self.alarms.append).take(self)
+        Transport(story, self.wheel, crossing, Bounds(), self.alarms.append, before).take(self)
         return self.ended
 
     @property
@@ -140,6 +140,79 @@ def test_a_body_in_pieces_is_put_together(announced: bool) -> None:
         await client.serve(echo)
         assert client.body == b"hello"
         assert len(client.asked) == (3 if announced else 4)
+
+    asyncio.run(main())
+
+
+def test_a_whole_reply_waits_until_it_may_be_said_and_its_request_is_not_over_before() -> None:
+    async def main() -> None:
+        client, asked = Client(), list[bool]()
+
+        def before() -> bool:
+            asked.append(not client.sent)
+            return len(asked) > 3
+
+        async def story(exchange: AsgiExchange) -> None:
+            exchange.reply(200, [TEXT], b"hello")
+            assert not client.sent, "at the turn's end, with all others"
+
+        ended = client.serve(story, before)
+        await ended
+        assert asked == [True] * 4 and client.body == b"hello" and len(client.sent) == 2
+        assert not client.alarms and client.wheel.live == 0
+
+    asyncio.run(main())
+
+
+def test_what_the_application_leaves_unsaid_waits_as_well() -> None:
+    async def main() -> None:
+        async def breaks(exchange: AsgiExchange) -> None:
+            raise KeyError("broken")
+
+        client, may = Client(), list[bool]()
+        ended = client.serve(breaks, lambda: bool(may))
+        await turn(20)
+        assert not client.sent and not ended.done()
+        may.append(True)
+        await ended
+        assert client.status == 500 and [type(error) for error in client.alarms] == [KeyError]
+
+    asyncio.run(main())
+
+
+def test_a_reply_that_the_server_refuses_at_the_turns_end_holds_up_no_other() -> None:
+    async def main() -> None:
+        first, second = Client(), Client()
+
+        def refuses(message: dict[str, Any]) -> Any:
+            raise RuntimeError("gone")
+
+        async def story(exchange: AsgiExchange) -> None:
+            exchange.reply(200, [TEXT], b"hello")
+
+        first.send = refuses  # type: ignore[method-assign]
+        crossing = Crossing(first.loop, first.alarms.append)
+        shared = Transport(story, first.wheel, crossing, Bounds(), first.alarms.append, lambda: True)
+        shared.take(first)
+        shared.take(second)
+        await asyncio.gather(first.ended, second.ended)
+        assert second.body == b"hello"
+        assert [type(error) for error in first.alarms] == [RuntimeError]
+
+    asyncio.run(main())
+
+
+def test_a_stream_does_not_wait() -> None:
+    async def main() -> None:
+        async def story(exchange: AsgiExchange) -> None:
+            exchange.open(200, [TEXT])
+            exchange.write(b"at once")
+            assert client.body == b"at once"
+            exchange.finish()
+
+        client = Client()
+        await client.serve(story, lambda: False)
+        assert client.body == b"at once" and not client.cut
 
     asyncio.run(main())
 

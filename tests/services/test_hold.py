@@ -149,11 +149,24 @@ def test_a_transport_that_gathers_asks_before_it_writes(tmp_path: Path) -> None:
     async def main() -> None:
         till = Till(tmp_path)
         hold = till.hold()
-        before = till.holds.gather()
+        before = till.holds.gather(streams=True)
         hold.end(5, till.record, ANSWERING)
         assert hold.may_reply() and hold.may_send() and not till.written()
         assert before() and till.written()
         assert before(), "what is written is not written again"
+
+    uvloop.run(main())
+
+
+def test_a_stream_whose_transport_gathers_none_is_written_before_its_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        till = Till(tmp_path)
+        hold = till.hold()
+        till.holds.gather(streams=False)
+        hold.end(5, till.record, ANSWERING)
+        tail = till.teller.journal.tail
+        assert hold.may_reply() and till.teller.journal.written < tail, "a whole reply waits in its transport"
+        assert hold.may_reply(streamed=True) and till.teller.journal.written == tail
 
     uvloop.run(main())
 
@@ -194,7 +207,7 @@ def test_nobody_is_told_of_a_charge_that_the_disk_did_not_take(tmp_path: Path) -
         assert till.holds.failed and not hold.may_reply()
         with pytest.raises(StoreUnavailable):
             await hold.keep()
-        before = till.holds.gather()
+        before = till.holds.gather(streams=True)
         assert hold.may_reply() and before(), (
             "what is said of it is said by the transport: nothing waits for a disk"
         )
