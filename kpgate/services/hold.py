@@ -100,7 +100,8 @@ class Hold:
         holds = self._holds
         if holds.always or holds.owes():
             return False
-        return holds.put_off() if holds.gathers_streams or (holds.gathers and not streamed) else holds.written()
+        waits = holds.gathers_streams if streamed else holds.gathers
+        return holds.put_off() if waits else holds.written()
 
     async def write(self) -> None:
         """Wait until the journal's file has all that was decided.
