@@ -32,9 +32,8 @@ cdef enum:
     PREAMBLE_BYTES_MAX = 4096
     BODY_READ_BYTES = 1_048_576
     JOINED_BYTES_MAX = 65_536
-    # A piece that was sent in part stays as a whole: what comes behind one waits until the system has nearly all of it.
-    UNSENT_BYTES_MAX = 4096
-    UNSENT_BYTES_MIN = 1024
+    # A piece that was sent in part stays as a whole: what comes behind it waits until the system has all of it.
+    UNSENT_BYTES_MAX = 0
     LINGER_BYTES_MAX = 67_108_864
     PROBE_FIRST_US = 300_000
     PROBE_SECOND_US = 200_000
@@ -195,7 +194,7 @@ cdef class Client(Inlet):
             return
         self._transport = transport
         lane.clients.add(self)
-        transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX, low=UNSENT_BYTES_MIN)
+        transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
         name = transport.get_extra_info("peername")
         self.peer = name[0] if name and isinstance(name, tuple) else ""
         self._state = HEAD if lane.preamble is None else OPENING
