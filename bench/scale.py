@@ -136,7 +136,11 @@ def measure(rounds: int, seconds: float, lane: bool = False) -> Result:
             Goal(f"CPU a call, {MODELS} models / 1", ratio(few, lots), "at most", 1.05),
         ),
         tables=(
-            Table(f"Workers and models, {rounds} rounds", ["gateway", "calls/s", "CPU us a call"], rows),
+            Table(
+                f"Workers, {len(one)} rounds, and models, {len(few)} rounds",
+                ["gateway", "calls/s", "CPU us a call"],
+                rows,
+            ),
             Table(
                 "500 small calls/s", ["target", "p99 ms alone", "p99 ms beside huge", "huge calls/s"], prompts
             ),
