@@ -194,7 +194,7 @@ cdef class Client(Inlet):
             return
         self._transport = transport
         lane.clients.add(self)
-        transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
+        transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX, low=0)
         name = transport.get_extra_info("peername")
         self.peer = name[0] if name and isinstance(name, tuple) else ""
         self._state = HEAD if lane.preamble is None else OPENING
