@@ -8,6 +8,7 @@ from statistics import median
 
 from bench import accounts, posting
 from bench.clerk import play
+from bench.load import of_a_second
 from bench.results import Cell, Goal, Result, Table
 from bench.target import Lab, Shape
 
@@ -22,8 +23,6 @@ METHOD = (
     *posting.METHOD,
     *accounts.METHOD,
 )
-MORE = 2
-"""Rounds of a second for each second that a round has elsewhere: the two ratios here are of figures close together."""
 OPEN = 5_000
 """Calls that are open at each moment while others are posted."""
 
@@ -34,7 +33,7 @@ def measure(rounds: int, seconds: float) -> Result:
         provider = lab.provider()
         shapes = [Shape(lane=lane, credits=credits) for lane in (False, True) for credits in (False, True)]
         targets = [lab.gateway(provider, shape) for shape in shapes]
-        series, clerks = play(targets, round(MORE * rounds * seconds), 1)
+        series, clerks = play(targets, of_a_second(rounds, seconds), 1)
     among = accounts.calls_among(rounds, seconds)
     beside = posting.beside_calls(rounds)
     opened = {f"{name}, {OPEN:,} open": figure for name, figure in posting.alone(OPEN).items()}

@@ -14,15 +14,13 @@ import uvloop
 
 from bench.client import share
 from bench.huge import HUGE_BYTES
-from bench.load import CONNECTIONS, Failed, Run, load
+from bench.load import CONNECTIONS, Failed, Run, load, of_a_second
 from bench.overhead import paced
 from bench.processes import cpu_s, load_core, running, settle, until, yielding
 from bench.results import Cell, Goal, Result, Table, named
 from bench.target import HUGE_PATH, PATH, Lab, Shape, Target
 
 MODELS = 1000
-MORE = 2
-"""Rounds of a second for each second that a round has elsewhere."""
 METHOD = (
     "Two workers against one, both free to use every core: chat calls of 0.5 KB by wrk, calls for each second of the "
     "gateway's CPU, in turn, a second each: what else a virtual machine's host does changes within seconds.",
@@ -97,7 +95,7 @@ def measure(rounds: int, seconds: float, lane: bool = False) -> Result:
     with Lab() as lab:
         provider = lab.provider()
         pair = [lab.gateway(provider, replace(shape, workers=count, pinned=False)) for count in (1, 2)]
-        one, two = in_turn(pair, round(MORE * rounds * seconds), 1)
+        one, two = in_turn(pair, of_a_second(rounds, seconds), 1)
     with Lab() as lab:
         provider = lab.provider()
         pair = [lab.gateway(provider, shape), lab.gateway(provider, replace(shape, models=many))]
