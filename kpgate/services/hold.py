@@ -100,7 +100,8 @@ class Hold:
         holds = self._holds
         if holds.always or holds.owes():
             return False
-        waits = holds.gathers_streams if streamed else holds.gathers
+        # Whoever is written for by himself is told, where the disk has failed, that it did.
+        waits = holds.gathers_streams or (holds.gathers and not streamed and not holds.journal.failed)
         return holds.put_off() if waits else holds.written()
 
     async def write(self) -> None:

@@ -207,6 +207,8 @@ def test_nobody_is_told_of_a_charge_that_the_disk_did_not_take(tmp_path: Path) -
         assert till.holds.failed and not hold.may_reply()
         with pytest.raises(StoreUnavailable):
             await hold.keep()
+        till.holds.gather(streams=False)
+        assert not hold.may_reply() and not hold.may_reply(streamed=True)
         before = till.holds.gather(streams=True)
         assert hold.may_reply() and before(), (
             "what is said of it is said by the transport: nothing waits for a disk"
