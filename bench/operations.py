@@ -418,17 +418,17 @@ def of_journal(folder: Path) -> list[Operation]:
 
 
 def of_segment(folder: Path) -> list[Operation]:
-    """An entry's bytes into a segment's file, where the file system lets it be mapped and where not."""
-    size, data = 16 << 20, bytes(260)
+    """An entry's bytes, and those of a turn of the loop, into a segment's file."""
+    size = 16 << 20
     make_segment(folder, size, size, b"")
 
-    def writing(mapped: bool) -> Work:
-        file, places = SegmentFile(folder, mapped), itertools.cycle(range(0, size - len(data), len(data)))
+    def writing(data: bytes) -> Work:
+        file, places = SegmentFile(folder), itertools.cycle(range(0, size - len(data), len(data)))
         return lambda: file.put(size, size, next(places), data)
 
     return [
-        Operation("copy 260 B into a mapped segment", writing(True)),
-        Operation("write 260 B by `pwrite`", writing(False)),
+        Operation("write 260 B", writing(bytes(260))),
+        Operation("write 9,000 B", writing(bytes(9_000))),
     ]
 
 

@@ -32,7 +32,9 @@ cdef enum:
     SEGMENT_ENTRY_BYTES = 48
     SEGMENT_BYTES_MIN = 1 << 16
     PEN_PATIENCE_NS = 100_000
-    ZEROS_BYTES = 1 << 20
+    # A file system may keep in one piece what was written at once, and goes through all its blocks at each write to it:
+    # after writes of a MB it took three times as long.
+    ZEROS_BYTES = 1 << 16
     READ_BYTES = 1 << 20
     IS_SEGMENT = 1
     IS_PAD = 2
@@ -69,18 +71,18 @@ def segment_name(uint64_t first):
 
 @cython.final
 cdef class Journal:
-    """A node's journal, as one process writes and reads it. `folder` holds its files; `mapped`: as of `SegmentFile`.
+    """A node's journal, as one process writes and reads it. `folder` holds its files.
 
     Errors: ValueError when the region has none.
     """
 
-    def __cinit__(self, Region region not None, Seat seat not None, folder, mapped=None):
+    def __cinit__(self, Region region not None, Seat seat not None, folder):
         cdef Area *area = region.area(AREA_JOURNAL)
         cdef uint64_t at
         self.region = region
         self.seat = seat
         self.folder = os.fsencode(folder)
-        self.file = SegmentFile(folder, mapped)
+        self.file = SegmentFile(folder)
         self.control = <Control *>(<char *>region.head + area.offset_bytes)
         self.ring = <uint64_t *>(<char *>self.control + CONTROL_BYTES)
         self.ring_bytes = area.stride_bytes - CONTROL_BYTES
@@ -194,23 +196,16 @@ cdef class Journal:
 
         False: others are writing just now, try again off the event loop; or the disk has failed for good.
         """
-        cdef uint64_t tail, first, written
+        cdef uint64_t tail
         if load_acquire(&self.control.written) >= position:
             return True
         if load(&self.control.failed) or not self.knows_segments() or not self.take_pen(position):
             return load_acquire(&self.control.written) >= position
         tail = load_acquire(&self.control.tail)
-        written = load_acquire(&self.control.written)
-        first = written - written % self.segment_bytes
-        if self.file.is_quick(first, tail - written) and tail - first <= self.segment_bytes:
-            # A copy of some hundred bytes takes less than to give the GIL away.
+        # Without the GIL to the very end: a disk that stalls stops this thread alone.
+        with nogil:
             self.write_out(tail)
             store_bare_release(&self.control.pen, 0)
-        else:
-            # Without the GIL to the very end: a disk that stalls stops this thread alone.
-            with nogil:
-                self.write_out(tail)
-                store_bare_release(&self.control.pen, 0)
         return load_acquire(&self.control.written) >= position
 
     cdef bint take_pen(self, uint64_t position) except -1:

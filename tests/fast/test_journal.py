@@ -18,9 +18,9 @@ from tests.kit.oracle import journal as oracle
 BODIES = [bytes([size % 251]) * size for size in (0, 1, 8, 9, 100, 200, 1000, 4000)]
 
 
-@pytest.fixture(params=[True, False], ids=["mapped", "written"])
-def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Desk:
-    return Desk(tmp_path, mapped=request.param).stand()
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path).stand()
 
 
 def test_what_was_put_and_flushed_is_read_back_where_it_was_put(desk: Desk) -> None:

@@ -205,7 +205,7 @@ def half_a_segment() -> Iterator[None]:
 def test_a_write_that_stops_short_is_gone_on_with_until_it_fails(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    desk = Desk(tmp_path, 128 * 1024, mapped=False).stand()
+    desk = Desk(tmp_path, 128 * 1024).stand()
     desk.put(*[b"a" * 1_000] * 50)
     request.getfixturevalue("half_a_segment")
     assert not desk.journal.flush(desk.journal.tail)

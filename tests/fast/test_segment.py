@@ -1,4 +1,4 @@
-"""A segment's file says what was written to it, mapped or not, to whoever reads it, whatever ends its writer."""
+"""A segment's file says what was written to it, to whoever reads it, whatever ends its writer."""
 
 import errno
 import os
@@ -14,11 +14,10 @@ from kpgate._fast.journal import segment_name
 from kpgate._fast.segment import SegmentFile
 
 BYTES = 1 << 16
-WAYS = pytest.mark.parametrize("mapped", [True, False])
 DIES = """
 import os, signal, sys
 from kpgate._fast.segment import SegmentFile
-file = SegmentFile(sys.argv[1], sys.argv[2] == "True")
+file = SegmentFile(sys.argv[1])
 for number in range(100):
     file.put(65536, 65536, 8 * number, b"%07d;" % number)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -32,25 +31,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@WAYS
-def test_what_is_written_is_read_at_once(folder: Path, mapped: bool) -> None:
-    file = SegmentFile(folder, mapped)
+def test_what_is_written_is_read_at_once(folder: Path) -> None:
+    file = SegmentFile(folder)
     for first, offset, data in (
         (BYTES, 0, b"a"),
         (BYTES, BYTES - 3, b"end"),
         (2 * BYTES, 4_095, b"two pages"),
     ):
         assert file.put(first, BYTES, offset, data) == len(data)
-        assert file.mapped is mapped
         assert (folder / segment_name(first)).read_bytes()[offset : offset + len(data)] == data
     assert file.put(BYTES, BYTES, 1, b"b") == 1, "back in the first"
     found = (folder / segment_name(BYTES)).read_bytes()
     assert (len(found), found[:3]) == (BYTES, b"ab\0")
 
 
-@WAYS
-def test_short_and_long_pieces_are_one_text(folder: Path, mapped: bool) -> None:
-    file, whole, sizes = SegmentFile(folder, mapped), b"", (1, 2048, 2049, 260, 9_000, 4_096, 3)
+def test_short_and_long_pieces_are_one_text(folder: Path) -> None:
+    file, whole, sizes = SegmentFile(folder), b"", (1, 2048, 2049, 260, 9_000, 4_096, 3)
     for number, size in enumerate(sizes):
         piece = bytes([number + 1]) * size
         assert file.put(BYTES, BYTES, len(whole), piece) == size
@@ -58,8 +54,8 @@ def test_short_and_long_pieces_are_one_text(folder: Path, mapped: bool) -> None:
         assert (folder / segment_name(BYTES)).read_bytes()[: len(whole) + 1] == whole + b"\0"
 
 
-def test_a_long_piece_that_the_system_refuses_is_an_error_and_ends_nobody(folder: Path) -> None:
-    file = SegmentFile(folder, True)
+def test_a_piece_that_the_system_refuses_is_an_error_and_ends_nobody(folder: Path) -> None:
+    file = SegmentFile(folder)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
@@ -74,18 +70,16 @@ def test_a_long_piece_that_the_system_refuses_is_an_error_and_ends_nobody(folder
         signal.signal(signal.SIGXFSZ, handler)
 
 
-@WAYS
-def test_it_is_there_after_its_writer_was_killed(folder: Path, mapped: bool) -> None:
-    done = subprocess.run([sys.executable, "-c", DIES, str(folder), str(mapped)], check=False)
+def test_it_is_there_after_its_writer_was_killed(folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", DIES, str(folder)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert (folder / segment_name(BYTES)).read_bytes()[:800] == b"".join(
         b"%07d;" % each for each in range(100)
     )
 
 
-@WAYS
-def test_a_file_that_is_not_there_is_an_error_and_the_last_one_stays(folder: Path, mapped: bool) -> None:
-    file = SegmentFile(folder, mapped)
+def test_a_file_that_is_not_there_is_an_error_and_the_last_one_stays(folder: Path) -> None:
+    file = SegmentFile(folder)
     file.put(BYTES, BYTES, 0, b"a")
     with pytest.raises(OSError) as caught:
         file.put(9 * BYTES, BYTES, 0, b"b")
@@ -93,9 +87,9 @@ def test_a_file_that_is_not_there_is_an_error_and_the_last_one_stays(folder: Pat
     assert file.put(BYTES, BYTES, 1, b"c") == 1
 
 
-def test_a_file_that_is_too_short_is_never_mapped(folder: Path) -> None:
+def test_a_file_that_is_too_short_is_a_failed_disk(folder: Path) -> None:
     os.truncate(folder / segment_name(BYTES), BYTES - 1)
-    file = SegmentFile(folder, True)
+    file = SegmentFile(folder)
     for _ in range(2):
         with pytest.raises(OSError) as caught:
             file.put(BYTES, BYTES, 0, b"a")
@@ -103,15 +97,6 @@ def test_a_file_that_is_too_short_is_never_mapped(folder: Path) -> None:
     assert file.put(2 * BYTES, BYTES, 0, b"b") == 1
 
 
-def test_the_file_system_decides_where_nobody_else_does() -> None:
-    folder = Path("/dev/shm")
-    name = folder / segment_name(os.getpid() * BYTES)
-    try:
-        name.write_bytes(bytes(BYTES))
-        file = SegmentFile(folder)
-        file.put(os.getpid() * BYTES, BYTES, 0, b"a")
-        assert file.mapped, "memory writes over what is there in its place"
-    finally:
-        name.unlink()
+def test_a_path_that_no_file_can_have_is_refused() -> None:
     with pytest.raises(ValueError, match="too long"):
         SegmentFile("x" * 5_000)

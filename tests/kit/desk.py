@@ -23,7 +23,7 @@ def notes(found: list[tuple[int, int, bytes]]) -> list[bytes]:
 class Desk:
     """A region with a journal, and a seat at it."""
 
-    def __init__(self, folder: Path, ring_bytes: int = RING_BYTES, mapped: bool | None = None) -> None:
+    def __init__(self, folder: Path, ring_bytes: int = RING_BYTES) -> None:
         self.folder = folder
         (folder / "journal").mkdir(exist_ok=True)
         self.files = folder / "journal"
@@ -32,7 +32,7 @@ class Desk:
         self.seat = Seat(self.region, self.life)
         # A test that waits for its turn is no test of patience.
         self.seat.patience_us = 1_000_000
-        self.journal = Journal(self.region, self.seat, self.files, mapped)
+        self.journal = Journal(self.region, self.seat, self.files)
 
     def stand(self, segments_ready: int = 3) -> "Desk":
         firsts = segments(self.files)
