@@ -12,7 +12,7 @@ cdef extern from "Python.h":
     str PyUnicode_New(Py_ssize_t size, Py_UCS4 most)
     bint PyUnicode_IS_COMPACT_ASCII(object text)
     void *PyUnicode_1BYTE_DATA(object text)
-    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 
 cpdef bytes decimal(int64_t number):
@@ -26,26 +26,27 @@ cpdef bytes decimal(int64_t number):
 cpdef str numbered(str start, uint64_t number, int places=1):
     """A text with a number behind it, in hexadecimal digits, at least so many.
 
-    Errors: UnicodeDecodeError for a text that is not ASCII, ValueError for one of more than 48 bytes.
+    Errors: ValueError for a text that is not ASCII, or has more than 48 bytes.
     """
     cdef Py_ssize_t size
-    cdef const char *text = PyUnicode_AsUTF8AndSize(start, &size)
     cdef str whole
     cdef char *at
-    if size > START_BYTES_MAX:
-        raise ValueError(f"a text of {size} bytes before a number")
-    if not PyUnicode_IS_COMPACT_ASCII(start):
-        return text[:size].decode("ascii")
+    if start is None:
+        raise TypeError("expected a text")
+    size = PyUnicode_GET_LENGTH(start)
+    if size > START_BYTES_MAX or not PyUnicode_IS_COMPACT_ASCII(start):
+        raise ValueError(f"before a number stands ASCII, at most {START_BYTES_MAX} bytes of it")
     while places < 16 and number >> (4 * places):
         places += 1
     whole = PyUnicode_New(size + places, 127)
     at = <char *>PyUnicode_1BYTE_DATA(whole)
-    memcpy(at, text, <size_t>size)
-    at += size
+    memcpy(at, PyUnicode_1BYTE_DATA(start), <size_t>size)
+    at += size + places
     while places:
+        at -= 1
+        at[0] = b"0123456789abcdef"[number & 15]
+        number >>= 4
         places -= 1
-        at[0] = b"0123456789abcdef"[number >> (4 * places) & 15]
-        at += 1
     return whole
 
 

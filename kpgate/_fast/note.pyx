@@ -10,6 +10,9 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    void *PyUnicode_1BYTE_DATA(object text)
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 cdef enum:
@@ -43,9 +46,13 @@ cdef inline uint8_t *put_number(uint8_t *at, int64_t number) noexcept nogil:
     return put_big(at, 0xCF, value, 8)
 
 
-cdef uint8_t *put_text(uint8_t *at, str text) except NULL:
+cdef inline uint8_t *put_text(uint8_t *at, str text) except NULL:
     cdef Py_ssize_t size
-    cdef const char *utf8 = PyUnicode_AsUTF8AndSize(text, &size)
+    cdef const void *utf8
+    if text is not None and PyUnicode_IS_COMPACT_ASCII(text):
+        utf8, size = PyUnicode_1BYTE_DATA(text), PyUnicode_GET_LENGTH(text)
+    else:
+        utf8 = PyUnicode_AsUTF8AndSize(text, &size)
     if size > TEXT_MAX:
         raise ValueError(f"a text of {size} bytes in a note")
     if size < 32:

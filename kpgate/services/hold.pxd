@@ -83,4 +83,5 @@ cdef class Holds:
     cdef bytes _note(self, Hold hold, Plan plan, Record record, Call call)
     @cython.locals(held=cython.longlong)
     cdef Hold _taken(self, long long code, Decision decision, Hold hold, Caller caller)
+    @cython.locals(who=str, kept=Spender)
     cdef Spender _spender(self, Caller caller)
