@@ -33,6 +33,7 @@ cdef class Hold:
     cdef public long long _metered
     cdef public long long _recorded
 
+    cpdef object begin(self, Holds holds, long long amount, long long cap, long long factor)
     cpdef bint may_send(self) except -1
     cpdef bint may_reply(self, bint streamed=*) except -1
     cpdef object sent(self)
@@ -75,7 +76,7 @@ cdef class Holds:
     @cython.locals(
         amount=cython.longlong, cap=cython.longlong, units=cython.longlong, choices=cython.longlong,
         cost_max=cython.longlong, factor=cython.longlong, wanted=cython.longlong, most=cython.longlong,
-        holding_min=cython.longlong,
+        holding_min=cython.longlong, hold=Hold,
     )
     cdef Hold _want(self, Spender spender, Plan plan, Record record, Call call)
     cdef long long _cap(self, Tariff tariff, Plan plan, Record record, Call call) except? -1

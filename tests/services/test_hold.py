@@ -14,7 +14,7 @@ from kpgate.domain.call import Call, Record
 from kpgate.domain.caller import ANONYMOUS, Caller, Party
 from kpgate.domain.errors import StoreUnavailable
 from kpgate.domain.ledger import End, read_end
-from kpgate.domain.price import AMOUNT_MAX, Price
+from kpgate.domain.price import AMOUNT_MAX, WHOLE, Price
 from kpgate.domain.usage import Usage
 from kpgate.services.hold import Hold, Holds, Spender
 from kpgate.services.offload import Offload
@@ -53,10 +53,11 @@ class Till:
 
     def hold(self, amount: int = 50) -> Hold:
         """A hold that is open."""
-        decision, hold = Decision(), Hold(self.holds)
+        decision, hold = Decision(), Hold()
+        hold.begin(self.holds, amount, 0, WHOLE)
         purse, generation = Spender(CALLER).purse, self.bank.region.generation
         assert self.teller.credit.hold(5, generation, purse, amount, b"", decision) == DONE
-        hold.amount, hold.handle, hold.call = amount, decision.handle, decision.call
+        hold.handle, hold.call = decision.handle, decision.call
         return hold
 
     def take_lock(self) -> None:
