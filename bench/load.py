@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.processes import load_core, pinned
+from bench.processes import load_core, pinned, target_core
 
 CONNECTIONS = 64
 PROMPT = (
@@ -145,8 +145,10 @@ def load(
     body: bytes = b"",
     connections: int = CONNECTIONS,
     keys: Sequence[str] = (),
+    beside: bool = False,
 ) -> Run:
-    """Load an address for that long. Shape: each call with one of `keys`, drawn at random, if there are any.
+    """Load an address for that long. Shape: each call with one of `keys`, drawn at random, if there are any; `beside`
+    what is loaded, on its core.
 
     Errors: Failed if wrk is missing or one call did not succeed.
     """
@@ -165,9 +167,8 @@ def load(
             str(lua),
             url,
         ]
-        done = subprocess.run(
-            pinned(command, load_core()), capture_output=True, text=True, timeout=seconds + 30, check=False
-        )
+        command = pinned(command, target_core() if beside else load_core())
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
     run = read(done.stdout or done.stderr)
     if run.non_2xx or run.socket_errors:
         raise Failed(f"{url}: {run.non_2xx} answers outside 200-299, {run.socket_errors} socket errors")

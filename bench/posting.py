@@ -15,19 +15,18 @@ from statistics import median
 from time import perf_counter, sleep
 
 import apsw
-import uvloop
 
 from bench.books import Books
 from bench.clerk import set_apart
-from bench.client import share
-from bench.load import Failed, load
-from bench.overhead import LEAST_MS, paced
+from bench.load import Failed, Run, load
+from bench.processes import load_core, target_core
 from bench.target import Lab, Shape, Target
 from kpgate._fast.commit import Region
 from kpgate._fast.journal import HOLD, POST
 from kpgate.app.areas import areas
 from kpgate.app.control import wall_us
 from kpgate.app.directory import Directory
+from kpgate.app.poster import BATCH
 from kpgate.domain.ledger import End, Hold, note_end, note_hold, write_end, write_hold
 from kpgate.domain.settings import Ledger
 from kpgate.domain.usage import Usage
@@ -35,20 +34,19 @@ from kpgate.domain.usage import Usage
 METHOD = (
     "Posting: entries of calls (HOLD and POST) handed to the store in batches, as the clerk does, receipts and log "
     "included. A charge is one transfer; each call is two entries.",
-    "Posting beside calls: wrk loads a gateway while somebody holds the store's write lock, so that a backlog gathers; "
-    "then calls come at 1,000 a second, open loop, first with the lock held, then while the clerk posts the backlog, "
-    "straight to the provider and through the gateway in turn. The clerk shares the client's core and has what that "
-    "leaves of it (SCHED_IDLE): added is a percentile less the direct one beside it, over all rounds' calls of a kind. "
-    "A round counts if a backlog was left at its end.",
+    "Posting beside calls: wrk loads a gateway for four seconds while somebody holds the store's write lock, so that "
+    "a backlog gathers; then four connections make calls, one after the other each, for a second with the lock held "
+    "and for another while the clerk posts the backlog as fast as it can. wrk, provider and gateway are on one core in "
+    "these two seconds, the clerk alone on the other: what calls wait longer is what posting costs them, and no time "
+    "slice. A round's p99 is taken over the one just before, and the median of all rounds is given. A round counts if "
+    "a backlog was left at its end.",
 )
 CALLS = 100_000
-BATCH = 20_000
-"""Entries, as the clerk takes them at most."""
-RATE = 1_000
-PACED_S = 0.8
-BACKLOG_S = 10.0
+CALLERS = 4
+BACKLOG_S = 4.0
 LOOK_S = 0.3
 LEFT_BYTES = 200_000
+GROWS = "p99 of calls, a backlog posted / nothing"
 
 
 def alone(opened: int = 0) -> dict[str, float]:
@@ -96,44 +94,49 @@ def _calls(account: int, opened: int) -> list[tuple[int, int, bytes]]:
 
 
 def beside_calls(rounds: int) -> dict[str, float]:
-    """What calls wait longer for the gateway's sake, while nothing is posted and while a backlog is.
+    """How long calls take, while nothing is posted and while a backlog is.
 
-    Units: milliseconds; megabytes of the journal a second.
+    Units: milliseconds; calls a second; megabytes of the journal a second.
     Errors: Failed if the backlog was gone before the calls were.
     """
-    held: dict[str, list[float]] = {}
-    posting: dict[str, list[float]] = {}
+    held: list[Run] = []
+    posting: list[Run] = []
     paces: list[float] = []
     with Lab() as lab:
         provider = lab.provider()
         target = lab.gateway(provider, Shape(lane=True, credits=True))
-        os.sched_setscheduler(set_apart(target), os.SCHED_IDLE, os.sched_param(0))
-        order = [provider, target]
-        _pace(order, {})
+        set_apart(target)
+        load(target.url, target.key, 1)
         for _ in range(rounds):
             with _held_up(target):
                 load(target.url, target.key, BACKLOG_S)
-                _pace(order, held)
+                held.append(_some_calls(provider, target))
             before, began = _reached(target), perf_counter()
-            _pace(order, posting)
+            posting.append(_some_calls(provider, target))
             reached = _reached(target)
             paces.append((reached - before) / (perf_counter() - began))
             _catch_up(target, reached)
-            order.reverse()
     found: dict[str, float] = {}
-    for what, times in (("nothing posted", held), ("a backlog posted", posting)):
-        for part in (0.5, 0.99):
-            direct, through = (share(times[one.name], part) for one in (provider, target))
-            found[f"added p{100 * part:g} ms, {what}"] = through - direct
-            found[f"direct p{100 * part:g} ms, {what}"] = direct
-    least = max(LEAST_MS, found["added p99 ms, nothing posted"])
-    found["added p99, a backlog posted / nothing"] = found["added p99 ms, a backlog posted"] / least
+    for what, runs in (("nothing posted", held), ("a backlog posted", posting)):
+        found[f"p50 ms, {what}"] = median(run.p50_ms for run in runs)
+        found[f"p99 ms, {what}"] = median(run.p99_ms for run in runs)
+        found[f"calls/s, {what}"] = median(run.calls_per_s for run in runs)
+    found[GROWS] = median(busy.p99_ms / calm.p99_ms for busy, calm in zip(posting, held, strict=True))
     return found | {"journal posted beside calls, MB/s": median(paces) / 1e6}
 
 
-def _pace(targets: list[Target], times: dict[str, list[float]]) -> None:
-    for one in targets:
-        times.setdefault(one.name, []).extend(uvloop.run(paced(one, PACED_S, RATE)))
+def _some_calls(provider: Target, target: Target) -> Run:
+    """Calls of a second. Rule: whoever makes and answers them shares the gateway's core, and leaves theirs to the
+    clerk.
+    """
+    core, usual = target_core(), load_core()
+    if core is None or usual is None:
+        return load(target.url, target.key, 1, connections=CALLERS)
+    os.sched_setaffinity(provider.pid, {core})
+    try:
+        return load(target.url, target.key, 1, connections=CALLERS, beside=True)
+    finally:
+        os.sched_setaffinity(provider.pid, {usual})
 
 
 @contextmanager
