@@ -34,7 +34,7 @@ from kpgate.domain.usage import Usage
 METHOD = (
     "Posting: entries of calls (HOLD and POST) handed to the store in batches, as the clerk does, receipts and log "
     "included. A charge is one transfer; each call is two entries.",
-    "Posting beside calls: wrk loads a gateway for four seconds while somebody holds the store's write lock, so that "
+    "Posting beside calls: wrk loads a gateway for six seconds while somebody holds the store's write lock, so that "
     "a backlog gathers; then four connections make calls, one after the other each, for a second with the lock held "
     "and for another while the clerk posts the backlog as fast as it can. wrk, provider and gateway are on one core in "
     "these two seconds, the clerk alone on the other: what calls wait longer is what posting costs them, and no time "
@@ -43,7 +43,7 @@ METHOD = (
 )
 CALLS = 100_000
 CALLERS = 4
-BACKLOG_S = 4.0
+BACKLOG_S = 6.0
 LOOK_S = 0.3
 LEFT_BYTES = 200_000
 GROWS = "p99 of calls, a backlog posted / nothing"
