@@ -194,7 +194,7 @@ class Clerk:
         while not self._stop.is_set():
             try:
                 if bank.poster.behind:
-                    bank.poster.sync()
+                    bank.poster.keep_synced()
                 time.sleep(self._sync_s)
             except Exception as error:  # noqa: BLE001 - the edge around one step
                 self._failures.note(error)

@@ -60,6 +60,7 @@ class Poster:
         self._clock = clock
         self._wall_us = wall_us
         self._synced = journal.durable
+        self._seen = journal.written
         self._looked_us = clock()
         self._paced = self._looked_us, 0
         self._wanted_bytes = 0
@@ -75,8 +76,24 @@ class Poster:
 
         Errors: StoreUnavailable: the disk fails, and nothing may be held until the next start.
         """
-        journal = self._journal
         self.write()
+        self._sync_written()
+
+    def keep_synced(self) -> None:
+        """Have all that anybody was told of survive a power loss: what is written is synced. What nobody has written since
+        the last time is written first: who decided it may be dead.
+
+        Rule: who writes is waited for, and this process may be kept from its core just then; so it writes for nobody who
+        does that himself. Errors: as `sync`.
+        """
+        journal = self._journal
+        if journal.written == self._seen:
+            self.write()
+        self._seen = journal.written
+        self._sync_written()
+
+    def _sync_written(self) -> None:
+        journal = self._journal
         try:
             reached = journal.sync()
         except OSError as error:

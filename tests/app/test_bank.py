@@ -114,6 +114,23 @@ def node(tmp_path: Path) -> Iterator[Node]:
     node.leave()
 
 
+def test_what_others_write_is_synced_and_what_nobody_writes_is_written_first(node: Node) -> None:
+    journal, keep_synced = node.bank.journal, node.bank.poster.keep_synced
+    node.give("grant", 1_000)
+    keep_synced()
+    node.hold(10)
+    assert journal.flush(journal.tail)
+    node.hold(20)
+    written, tail = journal.written, journal.tail
+    assert written < tail
+    keep_synced()
+    assert (journal.written, journal.durable) == (written, written), (
+        "whoever writes now and then is left to it"
+    )
+    keep_synced()
+    assert journal.written == journal.durable >= tail, "who decided it may be dead"
+
+
 def test_what_was_decided_and_not_posted_is_found_at_the_next_start(node: Node) -> None:
     node.give("issue", 1000)
     call = node.charge(node.hold(600), 500)
