@@ -80,11 +80,12 @@ class Poster:
         self._sync_written()
 
     def keep_synced(self) -> None:
-        """Have all that anybody was told of survive a power loss: what is written is synced. What nobody has written since
-        the last time is written first: who decided it may be dead.
+        """Have all that anybody was told of survive a power loss: what is written is synced. What nobody has written
+        since the last time is written first: who decided it may be dead.
 
-        Rule: who writes is waited for, and this process may be kept from its core just then; so it writes for nobody who
-        does that himself. Errors: as `sync`.
+        Rule: who writes is waited for, and this process may be kept from its core just then; so it writes for nobody
+        who does that himself.
+        Errors: as `sync`.
         """
         journal = self._journal
         if journal.written == self._seen:
