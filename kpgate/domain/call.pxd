@@ -19,6 +19,7 @@ cdef class Call:
     cdef public long long units_max
     cdef public bint apart
     cdef public long long counted
+    cdef public bint capped
 
 
 cdef class Record:

@@ -19,7 +19,7 @@ class Call:
     what was left out for a provider that cannot express it, in the caller's words. `texts` says where a long prompt's
     texts stand in the body: they were not decoded. `units` is what its endpoint counts that is no token, `units_max`
     how many there may be, 0 for as many; `apart` says that no price for tokens pays for them. `counted` is the
-    prompt's tokens, where a reply may have to say them.
+    prompt's tokens, where a reply may have to say them. `capped` says that its body names its output cap, and once.
     """
 
     model: str
@@ -36,6 +36,7 @@ class Call:
     units_max: int = 0
     apart: bool = False
     counted: int = 0
+    capped: bool = False
 
 
 class Record:

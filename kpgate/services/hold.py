@@ -14,14 +14,7 @@ from time import sleep
 from typing import TypeAlias
 
 from kpgate._fast.bill import Tariff
-from kpgate._fast.credit import (
-    BUSY,
-    CHANGED,
-    DONE,
-    Credit,
-    Decision,
-    Purse,
-)
+from kpgate._fast.credit import BUSY, CHANGED, DONE, Credit, Decision, Purse
 from kpgate._fast.journal import Journal
 from kpgate._fast.wait import clock
 from kpgate.domain.call import Call, Record

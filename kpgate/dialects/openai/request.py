@@ -156,8 +156,10 @@ def decode_chat(body: bytes, depth_max: int) -> Call:
     offsets, request, texts = read_outlined(_chat, body, READ, depth_max, MESSAGES, CONVERSATION)
     if not request.messages and texts is None:
         raise InvalidRequest("messages: expected at least one message", param="messages")
-    cap = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
-    return _call(request, offsets, cap, request.n, texts)
+    given, older = request.max_completion_tokens, request.max_tokens
+    call = _call(request, offsets, older if given is None else given, request.n, texts)
+    call.capped = (given is None) != (older is None)
+    return call
 
 
 def decode_completion(body: bytes, depth_max: int) -> Call:
@@ -200,6 +202,8 @@ def forward(body: bytes, call: Call, upstream_model: str, cap: int = 0) -> bytes
 
 def bound(edits: Edits, call: Call, cap: int) -> None:
     """Have no more output asked for than `cap`. A provider may read either of a chat's two fields."""
+    if call.capped and call.output_cap <= cap:
+        return
     content = call.content
     chat = isinstance(content, ChatRequest)
     given, older = content.max_completion_tokens if chat else None, content.max_tokens
