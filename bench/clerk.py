@@ -19,13 +19,12 @@ def clerk_of(target: Target) -> int:
     return int((target.folder / "data" / "run" / "0.life").read_text())
 
 
-def set_apart(target: Target) -> int:
-    """Hold a target's clerk to the load's core, each of its threads. Shape: its process."""
-    clerk, core = clerk_of(target), load_core()
+def set_apart(target: Target) -> None:
+    """Hold a target's clerk to the load's core, each of its threads."""
+    core = load_core()
     if core is not None:
-        for task in Path(f"/proc/{clerk}/task").iterdir():
+        for task in Path(f"/proc/{clerk_of(target)}/task").iterdir():
             os.sched_setaffinity(int(task.name), {int(core)})
-    return clerk
 
 
 def play(targets: list[Target], rounds: int, seconds: float) -> tuple[Series, dict[str, list[float]]]:

@@ -130,13 +130,13 @@ def _some_calls(provider: Target, target: Target) -> Run:
     clerk.
     """
     core, usual = target_core(), load_core()
-    if core is None or usual is None:
-        return load(target.url, target.key, 1, connections=CALLERS)
-    os.sched_setaffinity(provider.pid, {core})
+    if core is not None:
+        os.sched_setaffinity(provider.pid, {core})
     try:
         return load(target.url, target.key, 1, connections=CALLERS, beside=True)
     finally:
-        os.sched_setaffinity(provider.pid, {usual})
+        if usual is not None:
+            os.sched_setaffinity(provider.pid, {usual})
 
 
 @contextmanager

@@ -5,14 +5,14 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
+from kpgate._fast.utf8 cimport utf8_of
+
 cdef enum:
     START_BYTES_MAX = 48
 
 cdef extern from "Python.h":
     str PyUnicode_New(Py_ssize_t size, Py_UCS4 most)
-    bint PyUnicode_IS_COMPACT_ASCII(object text)
     void *PyUnicode_1BYTE_DATA(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 
 cpdef bytes decimal(int64_t number):
@@ -29,18 +29,16 @@ cpdef str numbered(str start, uint64_t number, int places=1):
     Errors: ValueError for a text that is not ASCII, or has more than 48 bytes.
     """
     cdef Py_ssize_t size
+    cdef const char *text = utf8_of(start, &size)
     cdef str whole
     cdef char *at
-    if start is None:
-        raise TypeError("expected a text")
-    size = PyUnicode_GET_LENGTH(start)
-    if size > START_BYTES_MAX or not PyUnicode_IS_COMPACT_ASCII(start):
+    if size > START_BYTES_MAX or size != len(start):
         raise ValueError(f"before a number stands ASCII, at most {START_BYTES_MAX} bytes of it")
     while places < 16 and number >> (4 * places):
         places += 1
     whole = PyUnicode_New(size + places, 127)
     at = <char *>PyUnicode_1BYTE_DATA(whole)
-    memcpy(at, PyUnicode_1BYTE_DATA(start), <size_t>size)
+    memcpy(at, text, <size_t>size)
     at += size + places
     while places:
         at -= 1

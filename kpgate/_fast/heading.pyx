@@ -13,9 +13,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memchr, memcpy
 
 from kpgate._fast.digits cimport DIGITS_MAX, number_back, spell_back
-
-cdef extern from "Python.h":
-    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+from kpgate._fast.utf8 cimport utf8_of
 
 
 @cython.final
@@ -44,7 +42,7 @@ cdef class Heading:
     cpdef int say(self, bytes name, str text) except -1:
         """A header of text, in UTF-8."""
         cdef Py_ssize_t size
-        cdef const char *at = PyUnicode_AsUTF8AndSize(text, &size)
+        cdef const char *at = utf8_of(text, &size)
         if memchr(at, c"\n", size) is not NULL:
             raise ValueError("a header's value is one line")
         return self._line(name, at, size)

@@ -9,11 +9,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
-cdef extern from "Python.h":
-    bint PyUnicode_IS_COMPACT_ASCII(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
-    void *PyUnicode_1BYTE_DATA(object text)
-    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+from kpgate._fast.utf8 cimport utf8_of
 
 cdef enum:
     TEXT_MAX = 1024
@@ -48,11 +44,7 @@ cdef inline uint8_t *put_number(uint8_t *at, int64_t number) noexcept nogil:
 
 cdef inline uint8_t *put_text(uint8_t *at, str text) except NULL:
     cdef Py_ssize_t size
-    cdef const void *utf8
-    if text is not None and PyUnicode_IS_COMPACT_ASCII(text):
-        utf8, size = PyUnicode_1BYTE_DATA(text), PyUnicode_GET_LENGTH(text)
-    else:
-        utf8 = PyUnicode_AsUTF8AndSize(text, &size)
+    cdef const char *utf8 = utf8_of(text, &size)
     if size > TEXT_MAX:
         raise ValueError(f"a text of {size} bytes in a note")
     if size < 32:

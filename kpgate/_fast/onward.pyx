@@ -10,9 +10,7 @@ from libc.string cimport memcpy, strlen
 
 from kpgate._fast.digits cimport DIGITS_MAX, digits_back
 from kpgate._fast.head cimport Head
-
-cdef extern from "Python.h":
-    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+from kpgate._fast.utf8 cimport utf8_of
 
 cdef char *LENGTH = b"content-length: "
 cdef char *CHUNKED = b"transfer-encoding: chunked"
@@ -53,7 +51,7 @@ cpdef bytes write_head(bytes opening, Head head, str request_id, int64_t body_by
     cdef Piece *end = pieces
     cdef Piece *piece = pieces
     cdef Py_ssize_t size = 0
-    cdef const char *text = PyUnicode_AsUTF8AndSize(request_id, &size)
+    cdef const char *text = utf8_of(request_id, &size)
     cdef bytes whole
     cdef char *at
     end = _put(end, PyBytes_AS_STRING(opening), PyBytes_GET_SIZE(opening))

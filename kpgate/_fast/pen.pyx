@@ -8,19 +8,14 @@ form: that what is written is JSON in the end is its caller's business. Source: 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from cpython.unicode cimport PyUnicode_GET_LENGTH
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy
 
 from kpgate._fast.digits cimport DIGITS_MAX, number_back
+from kpgate._fast.utf8 cimport utf8_of
 
 cdef extern from "jump.h" nogil:
     Py_ssize_t kpgate_jump_text(const uint8_t *p, Py_ssize_t at, Py_ssize_t end) noexcept
-
-cdef extern from "Python.h":
-    bint PyUnicode_IS_COMPACT_ASCII(object text)
-    const uint8_t *PyUnicode_1BYTE_DATA(object text)
-    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
 
 cdef enum:
     ROOM = 1024
@@ -89,13 +84,7 @@ cdef class Pen:
     cpdef int text(self, str said) except -1:
         """Put down a text, in its quotes."""
         cdef Py_ssize_t size
-        cdef const uint8_t *p
-        if said is None:
-            raise TypeError("expected a text")
-        if PyUnicode_IS_COMPACT_ASCII(said):
-            p, size = PyUnicode_1BYTE_DATA(said), PyUnicode_GET_LENGTH(said)
-        else:
-            p = <const uint8_t *>PyUnicode_AsUTF8AndSize(said, &size)
+        cdef const uint8_t *p = <const uint8_t *>utf8_of(said, &size)
         cdef Py_ssize_t at = 0
         cdef Py_ssize_t begin = 0
         # Most have nothing to be escaped in them; where there is, room is made for the rest.

@@ -369,7 +369,7 @@ class Holds:
         amount = tariff.bound(record.prompt_tokens, choices * cap, factor, units)
         if amount > AMOUNT_MAX:
             raise InsufficientCredit("the call may cost more than any account can hold")
-        # Without __init__: what calls of Python's own take is more than the rest.
+        # As an attempt is made: a call of the class takes more than all that is done here.
         hold = Hold.__new__(Hold)
         hold.begin(self, amount, cap, factor)
         hold.fill = choices * cap if call.units else 0
