@@ -114,6 +114,7 @@ def test_prices_whose_terms_are_spelled_as_they_once_were_are_proved_by_that_spe
     """As in a directory from before a kind of token had a price of its own."""
     with Whole(tmp_path, "[ledger]\nenabled = true") as gate:
         store = apsw.Connection(str(gate.directory.store))
+        store.set_busy_timeout(10_000)
         statement = "SELECT number, name FROM numbers WHERE kind = 'price'"
         for number, terms in store.execute(statement).fetchall():
             old = {name: value for name, value in json.loads(str(terms)).items() if "write" not in name}

@@ -143,6 +143,7 @@ def test_calls_go_on_while_the_clerk_is_dead_or_the_store_is_locked(tmp_path: Pa
         warm, cold = gate.key(), gate.key()
         assert gate.chat(warm)[0] == 200
         store = apsw.Connection(str(gate.directory.store))
+        store.set_busy_timeout(10_000)
         store.execute("BEGIN EXCLUSIVE")
         try:
             assert gate.chat(warm)[0] == 200
